@@ -1,0 +1,98 @@
+package core
+
+// Limits of channels, in runes unless said otherwise.
+const (
+	MaxChannelName        = 64 // bytes
+	MaxChannelDisplayName = 64
+	MaxChannelHeader      = 1024
+	MaxChannelPurpose     = 250
+)
+
+// Channel types.
+const (
+	ChannelOpen    = "O"
+	ChannelPrivate = "P"
+	ChannelDirect  = "D"
+	ChannelGroup   = "G"
+)
+
+// The channels that every team has. TownSquare can be neither left nor archived.
+const (
+	TownSquare = "town-square"
+	OffTopic   = "off-topic"
+)
+
+// Channel is a place to post.
+type Channel struct {
+	ID                ChannelID `cbor:"1,keyasint" json:"id"`
+	CreateAt          int64     `cbor:"2,keyasint" json:"create_at"`
+	UpdateAt          int64     `cbor:"3,keyasint" json:"update_at"`
+	DeleteAt          int64     `cbor:"4,keyasint,omitempty" json:"delete_at"`
+	TeamID            TeamID    `cbor:"5,keyasint" json:"team_id"`
+	Type              string    `cbor:"6,keyasint" json:"type"`
+	DisplayName       string    `cbor:"7,keyasint" json:"display_name"`
+	Name              string    `cbor:"8,keyasint" json:"name"`
+	Header            string    `cbor:"9,keyasint,omitempty" json:"header"`
+	Purpose           string    `cbor:"10,keyasint,omitempty" json:"purpose"`
+	LastPostAt        int64     `cbor:"11,keyasint,omitempty" json:"last_post_at"`
+	TotalMsgCount     int64     `cbor:"12,keyasint,omitempty" json:"total_msg_count"`
+	TotalMsgCountRoot int64     `cbor:"13,keyasint,omitempty" json:"total_msg_count_root"`
+	LastRootPostAt    int64     `cbor:"14,keyasint,omitempty" json:"last_root_post_at"`
+	CreatorID         UserID    `cbor:"15,keyasint" json:"creator_id"`
+}
+
+// ChannelMember says that a user belongs to a channel, and how far they have read.
+type ChannelMember struct {
+	ChannelID        ChannelID         `cbor:"1,keyasint"`
+	UserID           UserID            `cbor:"2,keyasint"`
+	TeamID           TeamID            `cbor:"3,keyasint"` // the channel's team; never changes
+	SchemeAdmin      bool              `cbor:"4,keyasint,omitempty"`
+	Explicit         string            `cbor:"5,keyasint,omitempty"`
+	LastViewedAt     int64             `cbor:"6,keyasint,omitempty"`
+	MsgCount         int64             `cbor:"7,keyasint,omitempty"` // how many messages the member has seen
+	MsgCountRoot     int64             `cbor:"8,keyasint,omitempty"`
+	MentionCount     int64             `cbor:"9,keyasint,omitempty"`
+	MentionCountRoot int64             `cbor:"10,keyasint,omitempty"`
+	NotifyProps      map[string]string `cbor:"11,keyasint,omitempty"`
+	LastUpdateAt     int64             `cbor:"12,keyasint,omitempty"`
+}
+
+// Roles is the computed roles string.
+func (m *ChannelMember) Roles() string { return joinRoles(m.Explicit, "channel", m.SchemeAdmin) }
+
+// DefaultMemberNotifyProps are a new member's notification settings.
+func DefaultMemberNotifyProps() map[string]string {
+	return map[string]string{
+		"desktop": "default", "push": "default", "email": "default", "mark_unread": "all",
+		"ignore_channel_mentions": "default", "channel_auto_follow_threads": "off",
+	}
+}
+
+// ValidChannelName reports whether name can stand in a channel's URL. The form of direct
+// channels, two ids with "__" between, is reserved.
+func ValidChannelName(name string) bool {
+	if len(name) > MaxChannelName || !urlName(name, true) {
+		return false
+	}
+	return len(name) != 2*IDLength+2 || name[IDLength:IDLength+2] != "__"
+}
+
+// Check validates the fields that a client may set.
+func (c *Channel) Check() error {
+	bad := func(field, msg string) error {
+		return E(KindInvalid, "%s", msg).WithID("model.channel.is_valid." + field + ".app_error")
+	}
+	switch {
+	case c.DisplayName == "" || over(c.DisplayName, MaxChannelDisplayName):
+		return bad("display_name", "A channel's display name has 1 to 64 characters.")
+	case !ValidChannelName(c.Name):
+		return bad("1_or_more", "A channel's name has 1 to 64 lower-case letters, digits, dashes and underscores.")
+	case c.Type != ChannelOpen && c.Type != ChannelPrivate:
+		return bad("type", "A channel's type is O or P.")
+	case over(c.Header, MaxChannelHeader):
+		return bad("header", "A channel's header has at most 1024 characters.")
+	case over(c.Purpose, MaxChannelPurpose):
+		return bad("purpose", "A channel's purpose has at most 250 characters.")
+	}
+	return nil
+}

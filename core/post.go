@@ -1,0 +1,82 @@
+package core
+
+import "strings"
+
+// Limits of posts.
+const (
+	MaxPostRunes      = 16383
+	MaxHashtagRunes   = 1000
+	MaxPropsRunes     = 800_000
+	MaxPendingPostID  = 64 // bytes
+	MaxMentions       = 200
+	MaxThreadPeople   = 100 // participants kept with a thread
+	SystemPostPrefix  = "system_"
+	TypeJoinChannel   = "system_join_channel"
+	TypeLeaveChannel  = "system_leave_channel"
+	TypeAddToChannel  = "system_add_to_channel"
+	TypeRemoveFromCh  = "system_remove_from_channel"
+	TypeJoinTeam      = "system_join_team"
+	TypeLeaveTeam     = "system_leave_team"
+	TypeAddToTeam     = "system_add_to_team"
+	TypeRemoveFromTm  = "system_remove_from_team"
+	TypeHeaderChange  = "system_header_change"
+	TypePurposeChange = "system_purpose_change"
+	TypeDisplayChange = "system_displayname_change"
+	TypeChannelDelete = "system_channel_deleted"
+)
+
+// Post is a message.
+type Post struct {
+	ID            PostID         `cbor:"1,keyasint" json:"id"`
+	CreateAt      int64          `cbor:"2,keyasint" json:"create_at"`
+	UpdateAt      int64          `cbor:"3,keyasint" json:"update_at"`
+	EditAt        int64          `cbor:"4,keyasint,omitempty" json:"edit_at"`
+	DeleteAt      int64          `cbor:"5,keyasint,omitempty" json:"delete_at"`
+	IsPinned      bool           `cbor:"6,keyasint,omitempty" json:"is_pinned"`
+	UserID        UserID         `cbor:"7,keyasint" json:"user_id"`
+	ChannelID     ChannelID      `cbor:"8,keyasint" json:"channel_id"`
+	RootID        PostID         `cbor:"9,keyasint" json:"root_id"`
+	OriginalID    PostID         `cbor:"10,keyasint" json:"original_id"`
+	Message       string         `cbor:"11,keyasint,omitempty" json:"message"`
+	Type          string         `cbor:"12,keyasint,omitempty" json:"type"`
+	Props         map[string]any `cbor:"13,keyasint,omitempty" json:"props"`
+	Hashtags      string         `cbor:"14,keyasint,omitempty" json:"hashtags"`
+	PendingPostID string         `cbor:"15,keyasint,omitempty" json:"pending_post_id"`
+	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty"`
+
+	// Of a root post, from its thread.
+	ReplyCount   int64    `cbor:"17,keyasint,omitempty" json:"reply_count"`
+	LastReplyAt  int64    `cbor:"18,keyasint,omitempty" json:"last_reply_at"`
+	Participants []UserID `cbor:"19,keyasint,omitempty" json:"-"` // most recent replier last
+}
+
+// uncounted are the types that do not count in channel message totals.
+var uncounted = map[string]bool{
+	"system_join_leave": true, "system_add_remove": true, TypeJoinChannel: true, TypeLeaveChannel: true,
+	TypeJoinTeam: true, TypeLeaveTeam: true, TypeAddToChannel: true, TypeRemoveFromCh: true,
+	TypeAddToTeam: true, TypeRemoveFromTm: true,
+}
+
+// Counts reports whether the post counts in its channel's message totals.
+func (p *Post) Counts() bool { return !uncounted[p.Type] }
+
+// IsSystem reports whether the server wrote the post.
+func (p *Post) IsSystem() bool { return strings.HasPrefix(p.Type, SystemPostPrefix) }
+
+// Check validates the fields that a client may set.
+func (p *Post) Check() error {
+	bad := func(field, msg string) error {
+		return E(KindInvalid, "%s", msg).WithID("model.post.is_valid." + field + ".app_error")
+	}
+	switch {
+	case over(p.Message, MaxPostRunes):
+		return bad("message_length", "A message has at most 16383 characters.")
+	case over(p.Hashtags, MaxHashtagRunes):
+		return bad("hashtags", "Hashtags have at most 1000 characters.")
+	case len(p.PendingPostID) > MaxPendingPostID:
+		return bad("pending_post_id", "A pending post id has at most 64 bytes.")
+	case len(p.Type) > 26 && !p.IsSystem():
+		return bad("type", "A post type has at most 26 characters.")
+	}
+	return nil
+}

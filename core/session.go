@@ -1,0 +1,35 @@
+package core
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Session lengths (the defaults of existing servers).
+const (
+	SessionLength = 30 * 24 * time.Hour // web and mobile
+	MaxDeviceID   = 512
+)
+
+// TokenHash is what the log and the database know of a token: its SHA-256. A token has 128
+// random bits, so its hash cannot be searched back.
+type TokenHash [32]byte
+
+// HashToken gives the hash under which a token's session is found.
+func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
+
+// Session is a signed-in client. The token itself exists only at the client.
+type Session struct {
+	ID             SessionID         `cbor:"1,keyasint" json:"id"`
+	Token          TokenHash         `cbor:"2,keyasint" json:"-"`
+	CreateAt       int64             `cbor:"3,keyasint" json:"create_at"`
+	ExpiresAt      int64             `cbor:"4,keyasint" json:"expires_at"`
+	LastActivityAt int64             `cbor:"5,keyasint,omitempty" json:"last_activity_at"`
+	UserID         UserID            `cbor:"6,keyasint" json:"user_id"`
+	DeviceID       string            `cbor:"7,keyasint,omitempty" json:"device_id"`
+	Roles          string            `cbor:"8,keyasint,omitempty" json:"roles"`
+	Props          map[string]string `cbor:"9,keyasint,omitempty" json:"props"` // csrf, os, browser, platform
+}
+
+// Expired reports whether the session is over at a time in Unix milliseconds.
+func (s *Session) Expired(now int64) bool { return s.ExpiresAt != 0 && now >= s.ExpiresAt }

@@ -1,0 +1,120 @@
+package core
+
+import "strings"
+
+// Limits of teams.
+const (
+	MinTeamName        = 2
+	MaxTeamName        = 64
+	MaxTeamDisplayName = 64
+	MaxTeamDescription = 255 // bytes
+	MaxCompanyName     = 64
+	MaxAllowedDomains  = 500
+	MaxUsersPerTeam    = 50_000
+	MaxChannelsPerTeam = 20_000
+)
+
+// Team types.
+const (
+	TeamOpen   = "O"
+	TeamInvite = "I"
+)
+
+// Team is a group of people with channels of its own.
+type Team struct {
+	ID                 TeamID `cbor:"1,keyasint" json:"id"`
+	CreateAt           int64  `cbor:"2,keyasint" json:"create_at"`
+	UpdateAt           int64  `cbor:"3,keyasint" json:"update_at"`
+	DeleteAt           int64  `cbor:"4,keyasint,omitempty" json:"delete_at"`
+	DisplayName        string `cbor:"5,keyasint" json:"display_name"`
+	Name               string `cbor:"6,keyasint" json:"name"`
+	Description        string `cbor:"7,keyasint,omitempty" json:"description"`
+	Email              string `cbor:"8,keyasint,omitempty" json:"email"`
+	Type               string `cbor:"9,keyasint" json:"type"`
+	CompanyName        string `cbor:"10,keyasint,omitempty" json:"company_name"`
+	AllowedDomains     string `cbor:"11,keyasint,omitempty" json:"allowed_domains"`
+	InviteID           string `cbor:"12,keyasint,omitempty" json:"invite_id"`
+	AllowOpenInvite    bool   `cbor:"13,keyasint,omitempty" json:"allow_open_invite"`
+	LastTeamIconUpdate int64  `cbor:"14,keyasint,omitempty" json:"last_team_icon_update,omitempty"`
+}
+
+// TeamMember says that a user belongs to a team.
+type TeamMember struct {
+	TeamID      TeamID `cbor:"1,keyasint"`
+	UserID      UserID `cbor:"2,keyasint"`
+	CreateAt    int64  `cbor:"3,keyasint"`
+	DeleteAt    int64  `cbor:"4,keyasint,omitempty"`
+	SchemeAdmin bool   `cbor:"5,keyasint,omitempty"`
+	Explicit    string `cbor:"6,keyasint,omitempty"` // roles beyond the scheme's, space-separated
+}
+
+// Roles is the computed roles string: explicit ones, then the scheme's.
+func (m *TeamMember) Roles() string { return joinRoles(m.Explicit, "team", m.SchemeAdmin) }
+
+func joinRoles(explicit, scope string, admin bool) string {
+	out := scope + "_user"
+	if explicit != "" {
+		out = explicit + " " + out
+	}
+	if admin {
+		out += " " + scope + "_admin"
+	}
+	return out
+}
+
+var reservedTeamPrefixes = []string{
+	"admin", "api", "channel", "claim", "error", "files", "help", "landing", "login", "mfa", "oauth",
+	"plug", "plugins", "post", "signup", "boards", "playbooks",
+}
+
+// ValidTeamName reports whether name can stand in a team's URL.
+func ValidTeamName(name string) bool {
+	if len(name) < MinTeamName || len(name) > MaxTeamName || !urlName(name, false) {
+		return false
+	}
+	for _, p := range reservedTeamPrefixes {
+		if strings.HasPrefix(name, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// urlName: lower-case letters and digits at both ends, dashes (and underscores) between.
+func urlName(name string, underscore bool) bool {
+	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	for i := range len(name) {
+		c := name[i]
+		edge := i == 0 || i == len(name)-1 && !underscore
+		if !alnum(c) && (edge || c != '-' && (c != '_' || !underscore)) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// Check validates the fields that a client may set.
+func (t *Team) Check() error {
+	bad := func(field, msg string) error {
+		return E(KindInvalid, "%s", msg).WithID("model.team.is_valid." + field + ".app_error")
+	}
+	switch {
+	case t.DisplayName == "" || over(t.DisplayName, MaxTeamDisplayName):
+		return bad("name", "A team's display name has 1 to 64 characters.")
+	case len(t.Name) > MaxTeamName || len(t.Name) < MinTeamName:
+		return bad("url", "A team's name has 2 to 64 characters.")
+	case !ValidTeamName(t.Name):
+		return bad("characters", "A team's name has lower-case letters, digits and dashes, and does not begin with a reserved word.")
+	case len(t.Description) > MaxTeamDescription:
+		return bad("description", "A team's description has at most 255 bytes.")
+	case len(t.Email) > MaxEmail:
+		return bad("email", "An email address has at most 128 characters.")
+	case t.Type != TeamOpen && t.Type != TeamInvite:
+		return bad("type", "A team's type is O or I.")
+	case over(t.CompanyName, MaxCompanyName):
+		return bad("company", "A company name has at most 64 characters.")
+	case over(t.AllowedDomains, MaxAllowedDomains):
+		return bad("domains", "Allowed domains have at most 500 characters.")
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of user fields; runes unless the name says bytes (shared/api behaviours, section 16).
+const (
+	MaxUsername      = 64
+	MaxEmail         = 128
+	MaxNickname      = 64
+	MaxName          = 64
+	MaxPosition      = 128
+	MaxLocale        = 5
+	MinPasswordBytes = 8
+	MaxPasswordBytes = 72
+)
+
+// User is an account. The wire never carries PasswordHash.
+type User struct {
+	ID                 UserID            `cbor:"1,keyasint" json:"id"`
+	CreateAt           int64             `cbor:"2,keyasint" json:"create_at,omitempty"`
+	UpdateAt           int64             `cbor:"3,keyasint" json:"update_at,omitempty"`
+	DeleteAt           int64             `cbor:"4,keyasint,omitempty" json:"delete_at"`
+	Username           string            `cbor:"5,keyasint" json:"username"`
+	PasswordHash       string            `cbor:"6,keyasint,omitempty" json:"-"`
+	AuthService        string            `cbor:"7,keyasint,omitempty" json:"auth_service"`
+	Email              string            `cbor:"8,keyasint" json:"email"`
+	EmailVerified      bool              `cbor:"9,keyasint,omitempty" json:"email_verified,omitempty"`
+	Nickname           string            `cbor:"10,keyasint,omitempty" json:"nickname"`
+	FirstName          string            `cbor:"11,keyasint,omitempty" json:"first_name"`
+	LastName           string            `cbor:"12,keyasint,omitempty" json:"last_name"`
+	Position           string            `cbor:"13,keyasint,omitempty" json:"position"`
+	Roles              string            `cbor:"14,keyasint" json:"roles"`
+	Props              map[string]string `cbor:"15,keyasint,omitempty" json:"props"`
+	NotifyProps        map[string]string `cbor:"16,keyasint,omitempty" json:"notify_props,omitempty"`
+	LastPasswordUpdate int64             `cbor:"17,keyasint,omitempty" json:"last_password_update,omitempty"`
+	LastPictureUpdate  int64             `cbor:"18,keyasint,omitempty" json:"last_picture_update,omitempty"`
+	Locale             string            `cbor:"19,keyasint,omitempty" json:"locale"`
+	Timezone           map[string]string `cbor:"20,keyasint,omitempty" json:"timezone"`
+}
+
+var reservedUsernames = map[string]bool{"all": true, "channel": true, "matterbot": true, "system": true, "here": true}
+
+// ValidUsername reports whether name can be somebody's: 1–64 of a-z 0-9 . - _, not reserved.
+func ValidUsername(name string) bool {
+	if name == "" || len(name) > MaxUsername || reservedUsernames[name] {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidEmail reports whether addr has the form local@domain within the limit, lower-case,
+// without spaces, control characters or angle brackets.
+func ValidEmail(addr string) bool {
+	at := strings.LastIndexByte(addr, '@')
+	if len(addr) > MaxEmail || at < 1 || at == len(addr)-1 || addr != strings.ToLower(addr) || !utf8.ValidString(addr) {
+		return false
+	}
+	return !strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r == ',' || r == 0x7f })
+}
+
+// Check validates the fields that a client may set.
+func (u *User) Check() error {
+	switch {
+	case !ValidUsername(u.Username):
+		return E(KindInvalid, "A username has 1 to 64 lower-case letters, digits, dots, dashes or underscores, and is not a reserved word.").WithID("model.user.is_valid.username.app_error")
+	case !ValidEmail(u.Email):
+		return E(KindInvalid, "That is not an email address.").WithID("model.user.is_valid.email.app_error")
+	case over(u.Nickname, MaxNickname):
+		return E(KindInvalid, "A nickname has at most %d characters.", MaxNickname).WithID("model.user.is_valid.nickname.app_error")
+	case over(u.FirstName, MaxName):
+		return E(KindInvalid, "A first name has at most %d characters.", MaxName).WithID("model.user.is_valid.first_name.app_error")
+	case over(u.LastName, MaxName):
+		return E(KindInvalid, "A last name has at most %d characters.", MaxName).WithID("model.user.is_valid.last_name.app_error")
+	case over(u.Position, MaxPosition):
+		return E(KindInvalid, "A position has at most %d characters.", MaxPosition).WithID("model.user.is_valid.position.app_error")
+	case len(u.Locale) > MaxLocale:
+		return E(KindInvalid, "A locale has at most %d letters.", MaxLocale).WithID("model.user.is_valid.locale.app_error")
+	}
+	return nil
+}
+
+// CheckPassword validates a new password. The limit of 72 bytes is the one of bcrypt, which
+// existing databases use.
+func CheckPassword(password string) error {
+	if len(password) < MinPasswordBytes {
+		return E(KindInvalid, "A password has at least %d characters.", MinPasswordBytes).WithID("model.user.is_valid.pwd_min_length.app_error")
+	}
+	if len(password) > MaxPasswordBytes {
+		return E(KindInvalid, "A password has at most %d bytes.", MaxPasswordBytes).WithID("model.user.is_valid.pwd_max_length.app_error")
+	}
+	return nil
+}
+
+// DefaultNotifyProps are a new account's notification settings.
+func DefaultNotifyProps() map[string]string {
+	return map[string]string{
+		"email": "true", "push": "mention", "desktop": "mention", "desktop_sound": "true", "mention_keys": "",
+		"channel": "true", "push_status": "online", "comments": "never", "first_name": "false",
+		"desktop_threads": "all", "email_threads": "all", "push_threads": "all",
+	}
+}
+
+// DefaultTimezone is a new account's time zone setting.
+func DefaultTimezone() map[string]string {
+	return map[string]string{"automaticTimezone": "", "manualTimezone": "", "useAutomaticTimezone": "true"}
+}
+
+func over(s string, runes int) bool { return len(s) > runes && utf8.RuneCountInString(s) > runes }
