@@ -1,5 +1,7 @@
 package core
 
+import "encoding/json"
+
 // Limits of channels, in runes unless said otherwise.
 const (
 	MaxChannelName        = 64 // bytes
@@ -59,6 +61,49 @@ type ChannelMember struct {
 
 // Roles is the computed roles string.
 func (m *ChannelMember) Roles() string { return joinRoles(m.Explicit, "channel", m.SchemeAdmin) }
+
+// MarshalJSON gives the wire form with the computed roles.
+func (m ChannelMember) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ChannelID          ChannelID         `json:"channel_id"`
+		UserID             UserID            `json:"user_id"`
+		Roles              string            `json:"roles"`
+		LastViewedAt       int64             `json:"last_viewed_at"`
+		MsgCount           int64             `json:"msg_count"`
+		MentionCount       int64             `json:"mention_count"`
+		MentionCountRoot   int64             `json:"mention_count_root"`
+		UrgentMentionCount int64             `json:"urgent_mention_count"`
+		MsgCountRoot       int64             `json:"msg_count_root"`
+		NotifyProps        map[string]string `json:"notify_props"`
+		LastUpdateAt       int64             `json:"last_update_at"`
+		SchemeGuest        bool              `json:"scheme_guest"`
+		SchemeUser         bool              `json:"scheme_user"`
+		SchemeAdmin        bool              `json:"scheme_admin"`
+		ExplicitRoles      string            `json:"explicit_roles"`
+		AutotranslationOff bool              `json:"autotranslation_disabled"`
+	}{
+		m.ChannelID, m.UserID, m.Roles(), m.LastViewedAt, m.MsgCount, m.MentionCount, m.MentionCountRoot, 0,
+		m.MsgCountRoot, m.NotifyProps, m.LastUpdateAt, false, true, m.SchemeAdmin, m.Explicit, false,
+	})
+}
+
+// MarshalJSON gives the wire form, with the fields of features that have no state yet.
+func (c Channel) MarshalJSON() ([]byte, error) {
+	type fields Channel
+	return json.Marshal(struct {
+		fields
+		ExtraUpdateAt       int64   `json:"extra_update_at"`
+		SchemeID            *string `json:"scheme_id"`
+		Props               *string `json:"props"`
+		GroupConstrained    *bool   `json:"group_constrained"`
+		Autotranslation     bool    `json:"autotranslation"`
+		Shared              *bool   `json:"shared"`
+		PolicyID            *string `json:"policy_id"`
+		BannerInfo          *string `json:"banner_info"`
+		PolicyEnforced      bool    `json:"policy_enforced"`
+		DefaultCategoryName string  `json:"default_category_name"`
+	}{fields: fields(c)})
+}
 
 // DefaultMemberNotifyProps are a new member's notification settings.
 func DefaultMemberNotifyProps() map[string]string {

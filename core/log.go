@@ -76,6 +76,11 @@ type Snapshot interface {
 // bytes) in its CBOR form.
 const MaxProposalBytes = 512 << 10
 
+// DedupeWindow is how long, by log time, outcomes and pending post ids are remembered so that a
+// retry finds them. Clients of existing servers get 30 seconds; here a laptop may sleep over a
+// long weekend.
+const DedupeWindow = 96 * time.Hour
+
 // Tail errors: what a source says when it cannot continue a follower's history.
 var (
 	// ErrCompacted means that the log no longer holds the entries after the asked position.

@@ -1,6 +1,9 @@
 package core
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Limits of posts.
 const (
@@ -45,10 +48,20 @@ type Post struct {
 	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty"`
 
 	// Of a root post, from its thread.
-	ReplyCount   int64    `cbor:"17,keyasint,omitempty" json:"reply_count"`
-	LastReplyAt  int64    `cbor:"18,keyasint,omitempty" json:"last_reply_at"`
-	Participants []UserID `cbor:"19,keyasint,omitempty" json:"-"` // most recent replier last
+	ReplyCount   int64         `cbor:"17,keyasint,omitempty" json:"reply_count"`
+	LastReplyAt  int64         `cbor:"18,keyasint,omitempty" json:"last_reply_at"`
+	Participants []Participant `cbor:"19,keyasint,omitempty" json:"participants"` // most recent replier last
+
+	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }
+
+// Participant is somebody who replied in a thread.
+type Participant struct {
+	ID UserID `cbor:"1,keyasint" json:"id"`
+}
+
+// PostMetadata is what a reader needs beside the post itself.
+type PostMetadata struct{}
 
 // uncounted are the types that do not count in channel message totals.
 var uncounted = map[string]bool{
@@ -79,4 +92,14 @@ func (p *Post) Check() error {
 		return bad("type", "A post type has at most 26 characters.")
 	}
 	return nil
+}
+
+// MarshalJSON gives the wire form, in which props is always an object.
+func (p Post) MarshalJSON() ([]byte, error) {
+	type wire Post
+	w := wire(p)
+	if w.Props == nil {
+		w.Props = map[string]any{}
+	}
+	return json.Marshal(w)
 }

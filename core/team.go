@@ -1,6 +1,9 @@
 package core
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Limits of teams.
 const (
@@ -50,6 +53,20 @@ type TeamMember struct {
 
 // Roles is the computed roles string: explicit ones, then the scheme's.
 func (m *TeamMember) Roles() string { return joinRoles(m.Explicit, "team", m.SchemeAdmin) }
+
+// MarshalJSON gives the wire form with the computed roles.
+func (m TeamMember) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		TeamID        TeamID `json:"team_id"`
+		UserID        UserID `json:"user_id"`
+		Roles         string `json:"roles"`
+		DeleteAt      int64  `json:"delete_at"`
+		SchemeGuest   bool   `json:"scheme_guest"`
+		SchemeUser    bool   `json:"scheme_user"`
+		SchemeAdmin   bool   `json:"scheme_admin"`
+		ExplicitRoles string `json:"explicit_roles"`
+	}{m.TeamID, m.UserID, m.Roles(), m.DeleteAt, false, true, m.SchemeAdmin, m.Explicit})
+}
 
 func joinRoles(explicit, scope string, admin bool) string {
 	out := scope + "_user"

@@ -1,0 +1,36 @@
+package command
+
+import "github.com/nearside/nearside/core"
+
+// CreatePost posts a message as the caller. A second one with the same pending post id gives
+// the first post. Result: core.Post.
+type CreatePost struct {
+	Post      core.Post `cbor:"1,keyasint"`           // id, channel, root, message, props, hashtags, pending id; the rest is decided by apply
+	Mentions  []string  `cbor:"2,keyasint,omitempty"` // usernames the message names, lower-case, without duplicates
+	SetOnline bool      `cbor:"3,keyasint,omitempty"`
+}
+
+// PatchPost changes the fields that are not nil. The old text is kept as a row of its own with
+// HistoryID. Result: core.Post.
+type PatchPost struct {
+	PostID    core.PostID     `cbor:"1,keyasint"`
+	HistoryID core.PostID     `cbor:"2,keyasint"`
+	Message   *string         `cbor:"3,keyasint,omitempty"`
+	Hashtags  *string         `cbor:"4,keyasint,omitempty"`
+	Props     *map[string]any `cbor:"5,keyasint,omitempty"`
+	IsPinned  *bool           `cbor:"6,keyasint,omitempty"`
+}
+
+// DeletePost deletes a post and, of a root post, its replies.
+type DeletePost struct {
+	PostID core.PostID `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*CreatePost) Kind() Kind { return KindCreatePost }
+
+// Kind implements Command.
+func (*PatchPost) Kind() Kind { return KindPatchPost }
+
+// Kind implements Command.
+func (*DeletePost) Kind() Kind { return KindDeletePost }

@@ -1,0 +1,22 @@
+package command
+
+import "github.com/nearside/nearside/core"
+
+// CreateSession signs a user in. The edge has checked the password against PasswordHash; apply
+// refuses when the account has since been closed or has another password, so a sign-in that
+// raced a password change does not stand. Result: core.Session.
+type CreateSession struct {
+	Session      core.Session `cbor:"1,keyasint"` // id, token hash, user, device, props; times and roles are decided by apply
+	PasswordHash string       `cbor:"2,keyasint"`
+}
+
+// EndSession signs the caller's session out, or another session of the same user.
+type EndSession struct {
+	SessionID core.SessionID `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*CreateSession) Kind() Kind { return KindCreateSession }
+
+// Kind implements Command.
+func (*EndSession) Kind() Kind { return KindEndSession }

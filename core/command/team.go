@@ -1,0 +1,53 @@
+package command
+
+import "github.com/nearside/nearside/core"
+
+// CreateTeam makes a team with its default channels; the caller becomes its admin and joins.
+// Result: core.Team.
+type CreateTeam struct {
+	Team core.Team `cbor:"1,keyasint"`
+}
+
+// PatchTeam changes the fields that are not nil. Result: core.Team.
+type PatchTeam struct {
+	TeamID          core.TeamID `cbor:"1,keyasint"`
+	DisplayName     *string     `cbor:"2,keyasint,omitempty"`
+	Description     *string     `cbor:"3,keyasint,omitempty"`
+	CompanyName     *string     `cbor:"4,keyasint,omitempty"`
+	AllowedDomains  *string     `cbor:"5,keyasint,omitempty"`
+	AllowOpenInvite *bool       `cbor:"6,keyasint,omitempty"`
+}
+
+// DeleteTeam archives a team.
+type DeleteTeam struct {
+	TeamID core.TeamID `cbor:"1,keyasint"`
+}
+
+// AddTeamMember joins a user to a team and its default channels; adding oneself is joining.
+// Result: core.TeamMember.
+type AddTeamMember struct {
+	TeamID   core.TeamID `cbor:"1,keyasint"`
+	UserID   core.UserID `cbor:"2,keyasint"`
+	InviteID string      `cbor:"3,keyasint,omitempty"`
+}
+
+// RemoveTeamMember takes a user out of a team and all its channels; oneself is leaving.
+type RemoveTeamMember struct {
+	TeamID core.TeamID `cbor:"1,keyasint"`
+	UserID core.UserID `cbor:"2,keyasint"`
+}
+
+// Kind implements Command.
+func (*CreateTeam) Kind() Kind { return KindCreateTeam }
+
+// Kind implements Command.
+func (*PatchTeam) Kind() Kind { return KindPatchTeam }
+
+// Kind implements Command.
+func (*DeleteTeam) Kind() Kind { return KindDeleteTeam }
+
+// Kind implements Command.
+func (*AddTeamMember) Kind() Kind { return KindAddTeamMember }
+
+// Kind implements Command.
+func (*RemoveTeamMember) Kind() Kind { return KindRemoveTeamMember }
