@@ -1,0 +1,172 @@
+package pg
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// migrateLock serialises nodes that share a database by mistake, and tests; any number does.
+const migrateLock = 0x6e656172
+
+// Migrate brings this node's own schema and the replicated tables in the given schema up to
+// date, and lets ReaderRole read the latter. It may be repeated. It fails with KindUpgrade when
+// the database has a migration that this binary does not know.
+//
+// Restoring builds another schema beside the one that serves, and takes it by SwapSchema.
+func Migrate(ctx context.Context, db *DB, schema string) error {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	return migrate(ctx, db, files, schema)
+}
+
+func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
+	if err := db.WriteTx(ctx, prepareMigrations); err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	if err := migrateFolder(ctx, db, files, "local", LocalSchema); err != nil {
+		return err
+	}
+	if err := db.WriteTx(ctx, func(ctx context.Context, tx Tx) error { return prepareReader(ctx, tx, schema) }); err != nil {
+		return fmt.Errorf("prepare schema %s: %w", schema, err)
+	}
+	return migrateFolder(ctx, db, files, "replicated", schema)
+}
+
+func prepareMigrations(ctx context.Context, tx Tx) error {
+	return execAll(ctx, tx,
+		fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", migrateLock),
+		"CREATE SCHEMA IF NOT EXISTS local",
+		`CREATE TABLE IF NOT EXISTS local.migrations (
+			schema text COLLATE "C" NOT NULL,
+			name   text COLLATE "C" NOT NULL,
+			PRIMARY KEY (schema, name))`)
+}
+
+// prepareReader makes the schema and the role that may read it. Other databases of the same
+// server, as in tests, make the role at the same time: whoever comes second goes on.
+func prepareReader(ctx context.Context, tx Tx, schema string) error {
+	name := quoteName(schema)
+	return execAll(ctx, tx,
+		fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", migrateLock),
+		"CREATE SCHEMA IF NOT EXISTS "+name,
+		`DO $$ BEGIN
+			IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '`+ReaderRole+`') THEN
+				CREATE ROLE `+ReaderRole+` NOLOGIN;
+			END IF;
+		EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+		END $$`,
+		`DO $$ BEGIN
+			IF NOT pg_has_role(current_user, '`+ReaderRole+`', 'MEMBER') THEN
+				GRANT `+ReaderRole+` TO CURRENT_USER;
+			END IF;
+		END $$`,
+		"GRANT USAGE ON SCHEMA "+name+" TO "+ReaderRole,
+		"GRANT SELECT ON ALL TABLES IN SCHEMA "+name+" TO "+ReaderRole,
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA "+name+" GRANT SELECT ON TABLES TO "+ReaderRole)
+}
+
+// migrateFolder runs the files of a folder that the schema has not had.
+func migrateFolder(ctx context.Context, db *DB, files fs.FS, folder, schema string) error {
+	names, err := migrationNames(files, folder)
+	if err != nil {
+		return err
+	}
+	had, err := Query(ctx, db, `SELECT name FROM local.migrations WHERE schema = $1 ORDER BY name`, Scalar[string], schema)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	for _, name := range had {
+		if !slices.Contains(names, name) {
+			return core.E(core.KindUpgrade, "The database has migration %s/%s, which this version does not know: upgrade this node.", folder, name)
+		}
+	}
+	for _, name := range names {
+		sql, err := fs.ReadFile(files, path.Join(folder, name))
+		if err != nil {
+			return fmt.Errorf("read migration %s: %w", name, err)
+		}
+		err = db.WriteTx(ctx, func(ctx context.Context, tx Tx) error { return migrateOne(ctx, tx, schema, name, string(sql)) })
+		if err != nil {
+			return fmt.Errorf("migration %s/%s: %w", folder, name, err)
+		}
+	}
+	return nil
+}
+
+func migrateOne(ctx context.Context, tx Tx, schema, name, sql string) error {
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrateLock); err != nil {
+		return err
+	}
+	n, err := Exec(ctx, tx, `INSERT INTO local.migrations (schema, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, schema, name)
+	if err != nil || n == 0 {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+quoteName(schema)); err != nil {
+		return err
+	}
+	_, err = tx.Conn().PgConn().Exec(ctx, sql).ReadAll() // the simple protocol takes many statements at once
+	return err
+}
+
+// migrationNames gives the files of a folder in order; a folder may be missing.
+func migrationNames(files fs.FS, folder string) ([]string, error) {
+	names, err := fs.Glob(files, folder+"/[0-9][0-9][0-9][0-9]_*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list migrations: %w", err)
+	}
+	for i := range names {
+		names[i] = path.Base(names[i])
+	}
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i][:4] == names[i-1][:4] {
+			return nil, fmt.Errorf("migrations %s and %s have one number", names[i-1], names[i])
+		}
+	}
+	return names, nil
+}
+
+// SwapSchema puts schema next into the place of schema, which is dropped, with the record of
+// its migrations.
+func SwapSchema(ctx context.Context, tx Tx, schema, next string) error {
+	err := execAll(ctx, tx,
+		"DROP SCHEMA IF EXISTS "+quoteName(schema)+" CASCADE",
+		"ALTER SCHEMA "+quoteName(next)+" RENAME TO "+quoteName(schema))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM local.migrations WHERE schema = $1", schema); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE local.migrations SET schema = $1 WHERE schema = $2", schema, next)
+	return err
+}
+
+// DropSchema removes a schema that is not wanted, as half of a restore, with the record of its
+// migrations. It may be missing.
+func DropSchema(ctx context.Context, tx Tx, schema string) error {
+	if _, err := tx.Exec(ctx, "DELETE FROM local.migrations WHERE schema = $1", schema); err != nil {
+		return err
+	}
+	return execAll(ctx, tx, "DROP SCHEMA IF EXISTS "+quoteName(schema)+" CASCADE")
+}
+
+func execAll(ctx context.Context, tx Tx, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}

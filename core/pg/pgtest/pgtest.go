@@ -1,0 +1,237 @@
+// Package pgtest gives tests a real PostgreSQL: one managed server per test binary, started at
+// the first use, and a fresh database per test. Nothing is left behind: the server quits when
+// the test binary ends, however it ends, and its directory is removed then.
+//
+// Concurrency: everything may be called from parallel tests.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/core/pg"
+)
+
+const startLimit = 60 * time.Second
+
+// Database gives a fresh, empty database that is dropped when the test ends.
+func Database(t testing.TB) pg.Config {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.database(t)
+}
+
+// Open gives a pool on a fresh database with every migration run. It is closed and the
+// database dropped when the test ends.
+func Open(t testing.TB) *pg.DB {
+	t.Helper()
+	db := Connect(t, Database(t))
+	if err := pg.Migrate(t.Context(), db, pg.Schema); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// Connect gives a pool that is closed when the test ends.
+func Connect(t testing.TB, cfg pg.Config) *pg.DB {
+	t.Helper()
+	db, err := pg.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+// Server starts a server of the test's own, for tests that kill it. Its directory holds it
+// under cfg.Dir, or in a temporary one when that is empty.
+func Server(t testing.TB, cfg pg.ServerConfig) *pg.Server {
+	t.Helper()
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
+		if err := copyTemplate(cfg.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := pg.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("server: %v", err)
+		}
+	})
+	if err := awaitReady(s, ended); err != nil {
+		ended <- nil // told already
+		t.Fatal(err)
+	}
+	return s
+}
+
+func awaitReady(s *pg.Server, ended <-chan error) error {
+	select {
+	case <-s.Ready():
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("start server: %w", err)
+	case <-time.After(startLimit):
+		return fmt.Errorf("start server: not ready after %v", startLimit)
+	}
+}
+
+// The server of this binary. Package state, because tests share nothing else.
+var shared = sync.OnceValues(start)
+
+type server struct {
+	*pg.Server
+	admin func() (*pg.DB, error)
+	count atomic.Int64
+}
+
+// start starts the shared server. It is never stopped from here: it quits with the process.
+func start() (*server, error) {
+	dir, err := os.MkdirTemp("", "nearside-pgtest-run-")
+	if err != nil {
+		return nil, err
+	}
+	if err := removeAfterExit(dir); err != nil {
+		return nil, err
+	}
+	if err := copyTemplate(dir); err != nil {
+		return nil, err
+	}
+	s, err := pg.NewServer(pg.ServerConfig{Dir: dir, MaxConnections: 200, SharedBuffersMB: 32, Settings: fast()})
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(context.Background()) }()
+	if err := awaitReady(s, ended); err != nil {
+		return nil, err
+	}
+	cfg := s.Config()
+	cfg.MaxConns = 4
+	admin := sync.OnceValues(func() (*pg.DB, error) { return pg.Open(context.Background(), cfg) })
+	return &server{Server: s, admin: admin}, nil
+}
+
+// fast trades what tests do not need, durability, for speed.
+func fast() map[string]string {
+	return map[string]string{"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+}
+
+func (s *server) database(t testing.TB) pg.Config {
+	t.Helper()
+	admin, err := s.admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("test_%d", s.count.Add(1))
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+		defer cancel()
+		if _, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("drop database: %v", err)
+		}
+	})
+	cfg := s.Config()
+	cfg.ConnString = strings.Replace(cfg.ConnString, "dbname=nearside", "dbname="+name, 1)
+	return cfg
+}
+
+// removeAfterExit starts a shell that waits for this process to end, by reading a pipe that
+// nobody writes to, and then removes dir. The server quits by itself at the same time.
+func removeAfterExit(dir string) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("/bin/sh", "-c", `read -r _; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" 2>/dev/null; sleep 0.3; [ -e "$0" ] || exit 0; done`, dir)
+	cmd.Stdin = r
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // outlives an interrupt of the tests
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	keep.Store(w)
+	return r.Close()
+}
+
+// keep holds the pipe open: a collected file is closed, and the shell would take it for our end.
+var keep atomic.Pointer[os.File]
+
+// copyTemplate gives dir an initialized cluster, from a copy that is made once per user and
+// version and shared by every test binary of the machine.
+func copyTemplate(dir string) error {
+	bin, err := pg.Locate()
+	if err != nil {
+		return err
+	}
+	key := strings.NewReplacer("/", "_", ".", "_").Replace(bin)
+	base := filepath.Join(os.TempDir(), fmt.Sprintf("nearside-pgtest-%d%s", os.Getuid(), key))
+	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // unlocks
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	if _, err := os.Stat(base); err != nil {
+		if err := makeTemplate(base); err != nil {
+			return fmt.Errorf("make template: %w", err)
+		}
+	}
+	out, err := exec.Command("cp", "-Rp", filepath.Join(base, "postgres"), dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("copy template: %w: %s", err, out)
+	}
+	return nil
+}
+
+// makeTemplate starts and stops a server once, beside its place, and moves it there.
+func makeTemplate(base string) error {
+	tmp, err := os.MkdirTemp("", "nearside-pgtest-new-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	s, err := pg.NewServer(pg.ServerConfig{Dir: tmp, Settings: fast()})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	if err := awaitReady(s, ended); err != nil {
+		return err
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		return err
+	}
+	return os.Rename(tmp, base)
+}
