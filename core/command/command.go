@@ -37,7 +37,7 @@ var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxNestedLevels: 16, MaxArrayElements: 4096, MaxMapPairs: 4096, UTF8: cbor.UTF8RejectInvalid,
+		MaxNestedLevels: 32, MaxArrayElements: 16384, MaxMapPairs: 16384, UTF8: cbor.UTF8RejectInvalid,
 		DefaultMapType: mapType,
 	}.DecMode())
 )
@@ -74,6 +74,15 @@ func Decode(data []byte) (Caller, Command, error) {
 		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: command %d cannot be read", env.Kind).WithCause(err)
 	}
 	return env.Caller, c, nil
+}
+
+// Check refuses, with KindInvalid, what Decode could not read. Home asks it before ordering
+// what an edge sent, so that no edge, broken or hostile, can stop the replicas.
+func Check(data []byte) error {
+	if _, _, err := Decode(data); err != nil {
+		return core.E(core.KindInvalid, "home does not understand the command: is this edge newer than home?").WithCause(err)
+	}
+	return nil
 }
 
 // EncodeOutcome gives an outcome's bytes. result may be nil.

@@ -1,0 +1,313 @@
+package apply
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+)
+
+func createChannel(x *exec, c *command.CreateChannel) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	ch := c.Channel
+	if err := ch.Check(); err != nil {
+		return nil, err
+	}
+	if _, err := x.team(ch.TeamID); err != nil {
+		return nil, err
+	}
+	p := authz.CreatePublicChannel
+	if ch.Type == core.ChannelPrivate {
+		p = authz.CreatePrivateChannel
+	}
+	if err := x.mayInTeam(u, ch.TeamID, p); err != nil {
+		return nil, err
+	}
+	if _, taken := x.ChannelByName.Find(TeamName{ch.TeamID, ch.Name}); taken {
+		return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
+	}
+	if _, taken := x.Channels.Get(ch.ID); taken || ch.ID.IsZero() {
+		return nil, core.E(core.KindConflict, "A channel with that id already exists.")
+	}
+	if x.count(channelCount(ch.TeamID)) >= core.MaxChannelsPerTeam {
+		return nil, core.E(core.KindInvalid, "The team has its limit of %d channels.", core.MaxChannelsPerTeam).WithID("api.channel.create_channel.max_channel_limit.app_error")
+	}
+	ch.CreatorID = u.ID
+	ch = x.saveChannel(ch)
+	x.addMember(ch, u, true)
+	ch = x.systemPost(ch, u, core.TypeJoinChannel, u.Username+" joined the channel.", map[string]any{"username": u.Username})
+	x.emit(event.Event{
+		Name: "channel_created", Audience: event.Audience{User: u.ID},
+		Data: []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "team_id", Value: ch.TeamID.String()}},
+	})
+	return ch, nil
+}
+
+func channelCount(t core.TeamID) string { return "channels:" + t.String() }
+
+// saveChannel writes a new channel.
+func (x *exec) saveChannel(ch core.Channel) core.Channel {
+	ch.CreateAt, ch.UpdateAt, ch.DeleteAt = x.now, x.now, 0
+	ch.LastPostAt, ch.TotalMsgCount, ch.TotalMsgCountRoot, ch.LastRootPostAt = x.now, 0, 0, x.now
+	x.Channels.Put(ch)
+	x.add(channelCount(ch.TeamID), 1)
+	x.effect(event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID})
+	return ch
+}
+
+func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
+	u, ch, err := x.channelFor(c.ChannelID, authz.ManagePublicProperties, authz.ManagePrivateProperties)
+	if err != nil {
+		return nil, err
+	}
+	was := ch
+	set(&ch.Name, c.Name)
+	set(&ch.DisplayName, c.DisplayName)
+	set(&ch.Header, c.Header)
+	set(&ch.Purpose, c.Purpose)
+	if err := ch.Check(); err != nil {
+		return nil, err
+	}
+	if ch.Name != was.Name {
+		if was.Name == core.TownSquare {
+			return nil, invalid("api.channel.update_channel.tried.app_error", "The default channel cannot be renamed.")
+		}
+		if _, taken := x.ChannelByName.Find(TeamName{ch.TeamID, ch.Name}); taken {
+			return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
+		}
+	}
+	ch.UpdateAt = max(x.now, ch.UpdateAt+1)
+	x.Channels.Put(ch)
+	ch = x.changeMessages(ch, was, u)
+	x.emit(event.Event{
+		Name: "channel_updated", Data: []event.Field{{Key: "channel", Value: ch, JSON: true}},
+		Audience: event.Audience{Channel: ch.ID}, Effect: event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID},
+	})
+	return ch, nil
+}
+
+// changeMessages writes the system posts that tell a channel what was changed in it.
+func (x *exec) changeMessages(ch, was core.Channel, u core.User) core.Channel {
+	for _, f := range [...]struct{ kind, prop, label, old, new string }{
+		{core.TypeHeaderChange, "header", "channel header", was.Header, ch.Header},
+		{core.TypePurposeChange, "purpose", "channel purpose", was.Purpose, ch.Purpose},
+		{core.TypeDisplayChange, "displayname", "channel display name", was.DisplayName, ch.DisplayName},
+	} {
+		if f.old == f.new {
+			continue
+		}
+		text := u.Username + " updated the " + f.label + " from: " + f.old + " to: " + f.new
+		ch = x.systemPost(ch, u, f.kind, text, map[string]any{
+			"username": u.Username, "old_" + f.prop: f.old, "new_" + f.prop: f.new,
+		})
+	}
+	return ch
+}
+
+func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
+	u, ch, err := x.channelFor(c.ChannelID, authz.DeletePublicChannel, authz.DeletePrivateChannel)
+	if err != nil {
+		return nil, err
+	}
+	if ch.Name == core.TownSquare {
+		return nil, invalid("api.channel.delete_channel.cannot.app_error", "The default channel %s cannot be archived.", ch.Name)
+	}
+	ch = x.systemPost(ch, u, core.TypeChannelDelete, u.Username+" archived the channel.", map[string]any{"username": u.Username})
+	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
+	x.Channels.Put(ch)
+	to := event.Audience{Channel: ch.ID}
+	if ch.Type == core.ChannelOpen {
+		to = event.Audience{Team: ch.TeamID}
+	}
+	x.emit(event.Event{
+		Name: "channel_deleted", Audience: to, Effect: event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID},
+		Data: []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "delete_at", Value: ch.DeleteAt}},
+	})
+	return nil, nil
+}
+
+// channelFor gives the caller and a channel that is not archived, if the caller has the
+// permission for its type.
+func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (core.User, core.Channel, error) {
+	u, err := x.caller()
+	if err != nil {
+		return u, core.Channel{}, err
+	}
+	ch, ok := x.Channels.Get(id)
+	if !ok {
+		return u, ch, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	}
+	p := open
+	if ch.Type != core.ChannelOpen {
+		p = private
+	}
+	if err := x.mayInChannel(u, ch, p); err != nil {
+		return u, ch, err
+	}
+	if ch.DeleteAt != 0 {
+		return u, ch, invalid("api.channel.update_channel.deleted.app_error", "The channel is archived.")
+	}
+	return u, ch, nil
+}
+
+func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
+	me, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	ch, ok := x.Channels.Get(c.ChannelID)
+	if !ok {
+		return nil, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	}
+	if err := x.mayAdd(me, ch, c.UserID); err != nil {
+		return nil, err
+	}
+	u, ok := x.Users.Get(c.UserID)
+	if !ok || u.DeleteAt != 0 {
+		return nil, notFound("app.user.missing_account.const", "There is no such user.")
+	}
+	if m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, u.ID}); ok {
+		return m, nil
+	}
+	if ch.DeleteAt != 0 {
+		return nil, invalid("api.channel.add_user_to_channel.deleted.app_error", "The channel is archived.")
+	}
+	if m, ok := x.TeamMembers.Get(TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
+		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the channel's team.")
+	}
+	m := x.addMember(ch, u, false)
+	x.joinMessage(ch, u, me, false)
+	x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, ch.TeamID), Audience: event.Audience{Channel: ch.ID, Omit: []core.UserID{u.ID}}})
+	x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, ch.TeamID), Audience: event.Audience{User: u.ID, Channel: ch.ID}})
+	return m, nil
+}
+
+// mayAdd: anyone who may join public channels of the team joins an open one; adding others,
+// or anybody to a private one, takes member management there.
+func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
+	switch {
+	case ch.Type == core.ChannelOpen && me.ID == u:
+		return x.mayInTeam(me, ch.TeamID, authz.JoinPublicChannels)
+	case ch.Type == core.ChannelOpen:
+		return x.mayInChannel(me, ch, authz.ManagePublicMembers)
+	default:
+		return x.mayInChannel(me, ch, authz.ManagePrivateMembers)
+	}
+}
+
+func userAdded(u core.UserID, t core.TeamID) []event.Field {
+	return []event.Field{{Key: "user_id", Value: u.String()}, {Key: "team_id", Value: t.String()}}
+}
+
+func (x *exec) addMember(ch core.Channel, u core.User, admin bool) core.ChannelMember {
+	m := core.ChannelMember{
+		ChannelID: ch.ID, UserID: u.ID, TeamID: ch.TeamID, SchemeAdmin: admin,
+		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
+	}
+	x.ChannelMembers.Put(m)
+	x.effect(event.Effect{Kind: event.ChannelJoined, User: u.ID, Channel: ch.ID, Team: ch.TeamID})
+	return m
+}
+
+// joinMessage tells a channel who came, and by whose hand.
+func (x *exec) joinMessage(ch core.Channel, u, by core.User, toTeam bool) {
+	what, joined, added := "channel", core.TypeJoinChannel, core.TypeAddToChannel
+	if toTeam {
+		what, joined, added = "team", core.TypeJoinTeam, core.TypeAddToTeam
+	}
+	if u.ID == by.ID {
+		x.systemPost(ch, u, joined, u.Username+" joined the "+what+".", map[string]any{"username": u.Username})
+		return
+	}
+	x.systemPost(ch, by, added, u.Username+" added to the "+what+" by "+by.Username+".", map[string]any{
+		"userId": by.ID.String(), "username": by.Username, "addedUserId": u.ID.String(), "addedUsername": u.Username,
+	})
+}
+
+func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
+	me, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	ch, ok := x.Channels.Get(c.ChannelID)
+	if !ok {
+		return nil, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	}
+	if me.ID != c.UserID {
+		p := authz.ManagePrivateMembers
+		if ch.Type == core.ChannelOpen {
+			p = authz.ManagePublicMembers
+		}
+		if err := x.mayInChannel(me, ch, p); err != nil {
+			return nil, err
+		}
+	}
+	u, ok := x.Users.Get(c.UserID)
+	if _, member := x.ChannelMembers.Get(ChannelUser{ch.ID, c.UserID}); !ok || !member {
+		return nil, notFound("app.channel.get_member.missing.app_error", "That user is not a member of the channel.")
+	}
+	if ch.Name == core.TownSquare {
+		return nil, invalid("api.channel.remove.default.app_error", "Nobody can leave the default channel %s.", ch.Name)
+	}
+	x.ChannelMembers.Delete(ChannelUser{ch.ID, u.ID})
+	x.emit(event.Event{
+		Name: "user_removed", Audience: event.Audience{User: u.ID},
+		Data:   []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "remover_id", Value: me.ID.String()}},
+		Effect: event.Effect{Kind: event.ChannelLeft, User: u.ID, Channel: ch.ID, Team: ch.TeamID},
+	})
+	x.emit(event.Event{
+		Name: "user_removed", Audience: event.Audience{Channel: ch.ID},
+		Data: []event.Field{{Key: "user_id", Value: u.ID.String()}, {Key: "remover_id", Value: me.ID.String()}},
+	})
+	if u.ID == me.ID {
+		x.systemPost(ch, u, core.TypeLeaveChannel, u.Username+" left the channel.", map[string]any{"username": u.Username})
+	} else {
+		x.systemPost(ch, me, core.TypeRemoveFromCh, u.Username+" was removed from the channel.",
+			map[string]any{"removedUserId": u.ID.String(), "removedUsername": u.Username})
+	}
+	return nil, nil
+}
+
+func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	out := command.Viewed{Times: make([]int64, len(c.Channels))}
+	times := map[string]int64{}
+	for i, id := range c.Channels {
+		if id.IsZero() {
+			continue
+		}
+		ch, known := x.Channels.Get(id)
+		m, member := x.ChannelMembers.Get(ChannelUser{id, u.ID})
+		if !known || !member {
+			return nil, notFound("app.channel.get_member.missing.app_error", "You are not a member of the channel.")
+		}
+		out.Times[i] = max(ch.LastPostAt, m.LastViewedAt)
+		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 {
+			x.ChannelMembers.Put(viewed(m, ch, x.now))
+			times[id.String()] = out.Times[i]
+		}
+	}
+	if len(times) > 0 {
+		x.emit(event.Event{
+			Name: "multiple_channels_viewed", Audience: event.Audience{User: u.ID},
+			Data: []event.Field{{Key: "channel_times", Value: times}},
+		})
+	}
+	return out, nil
+}
+
+// viewed is a membership whose user has read everything in the channel.
+func viewed(m core.ChannelMember, ch core.Channel, now int64) core.ChannelMember {
+	m.MsgCount = max(m.MsgCount, ch.TotalMsgCount)
+	m.MsgCountRoot = max(m.MsgCountRoot, ch.TotalMsgCountRoot)
+	m.LastViewedAt = max(m.LastViewedAt, ch.LastPostAt)
+	m.MentionCount, m.MentionCountRoot = 0, 0
+	m.LastUpdateAt = now
+	return m
+}

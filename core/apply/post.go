@@ -1,0 +1,362 @@
+package apply
+
+import (
+	"maps"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+)
+
+func createPost(x *exec, c *command.CreatePost) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	in := c.Post
+	pending := PendingKey{u.ID, in.PendingPostID}
+	if first, ok := x.firstSend(pending); ok {
+		return first, nil
+	}
+	ch, err := x.postable(u, in.ChannelID)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Check(); err != nil {
+		return nil, err
+	}
+	if in.IsSystem() {
+		return nil, invalid("api.context.invalid_body_param.app_error", "Only the server writes system messages.")
+	}
+	root, err := x.root(in)
+	if err != nil {
+		return nil, err
+	}
+	if _, taken := x.Posts.Get(in.ID); taken || in.ID.IsZero() {
+		return nil, core.E(core.KindConflict, "A post with that id already exists.")
+	}
+	p := core.Post{
+		ID: in.ID, UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		Props: in.Props, Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
+	}
+	ch, p = x.savePost(ch, p)
+	if pending.Pending != "" {
+		x.Pending.Put(Pending{PendingKey: pending, Post: p.ID, At: x.now})
+	}
+	mentioned := x.mention(ch, p, c.Mentions)
+	var followers []core.UserID
+	if in.RootID.IsZero() {
+		x.readByAuthor(ch, u.ID)
+	} else {
+		p, followers = x.reply(root, p)
+	}
+	x.posted(ch, p, "@"+u.Username, c.SetOnline, mentioned, followers)
+	return p, nil
+}
+
+// firstSend finds the post that an earlier send of the same pending post id made.
+func (x *exec) firstSend(key PendingKey) (core.Post, bool) {
+	if key.Pending == "" {
+		return core.Post{}, false
+	}
+	first, ok := x.Pending.Get(key)
+	if !ok {
+		return core.Post{}, false
+	}
+	p, ok := x.Posts.Get(first.Post)
+	p.PendingPostID = key.Pending
+	return p, ok && p.DeleteAt == 0
+}
+
+// postable gives the channel if u may post to it.
+func (x *exec) postable(u core.User, id core.ChannelID) (core.Channel, error) {
+	ch, ok := x.Channels.Get(id)
+	if !ok {
+		return ch, invalid("api.context.invalid_body_param.app_error", "There is no such channel.")
+	}
+	if err := x.mayInChannel(u, ch, authz.CreatePost); err != nil {
+		if ch.Type != core.ChannelOpen || x.mayInTeam(u, ch.TeamID, authz.CreatePostPublic) != nil {
+			return ch, err
+		}
+	}
+	if ch.DeleteAt != 0 {
+		return ch, invalid("api.post.create_post.can_not_post_to_deleted.error", "The channel is archived: nobody can post in it.")
+	}
+	return ch, nil
+}
+
+// root gives the post that in replies to; the zero post when it replies to none.
+func (x *exec) root(in core.Post) (core.Post, error) {
+	if in.RootID.IsZero() {
+		return core.Post{}, nil
+	}
+	root, ok := x.Posts.Get(in.RootID)
+	if !ok || root.DeleteAt != 0 || !root.RootID.IsZero() {
+		return root, invalid("api.post.create_post.root_id.app_error", "The post to reply to does not exist, or is a reply itself.")
+	}
+	if root.ChannelID != in.ChannelID {
+		return root, invalid("api.post.create_post.channel_root_id.app_error", "The post to reply to is in another channel.")
+	}
+	return root, nil
+}
+
+// savePost gives a new post its time, strictly after the channel's last, and counts it.
+func (x *exec) savePost(ch core.Channel, p core.Post) (core.Channel, core.Post) {
+	p.CreateAt = max(x.now, ch.LastPostAt+1)
+	p.UpdateAt = p.CreateAt
+	ch.LastPostAt = p.CreateAt
+	if p.RootID.IsZero() {
+		ch.LastRootPostAt = p.CreateAt
+	}
+	if p.Counts() {
+		ch.TotalMsgCount++
+		if p.RootID.IsZero() {
+			ch.TotalMsgCountRoot++
+		}
+	}
+	stored := p
+	stored.PendingPostID = "" // Pending keeps it; a cached row must equal a loaded one
+	x.Posts.Put(stored)
+	x.Channels.Put(ch)
+	return ch, p
+}
+
+// reply counts a reply in its thread and gives it the thread's fields for the answer, and the
+// people who take part in the thread.
+func (x *exec) reply(root, p core.Post) (core.Post, []core.UserID) {
+	root.ReplyCount++
+	root.LastReplyAt = p.CreateAt
+	root.UpdateAt = max(root.UpdateAt+1, p.CreateAt)
+	people := append(without(root.Participants, p.UserID), core.Participant{ID: p.UserID})
+	if len(people) > core.MaxThreadPeople {
+		people = people[len(people)-core.MaxThreadPeople:]
+	}
+	root.Participants = people
+	x.Posts.Put(root)
+	p.ReplyCount, p.LastReplyAt, p.Participants = root.ReplyCount, root.LastReplyAt, people
+	followers := make([]core.UserID, 0, len(people)+1)
+	for _, who := range people {
+		followers = append(followers, who.ID)
+	}
+	if len(without(people, root.UserID)) == len(people) {
+		followers = append(followers, root.UserID)
+	}
+	return p, followers
+}
+
+// mention counts the post as a mention for the named members, and gives them.
+func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.UserID {
+	var out []core.UserID
+	for i, name := range names {
+		if i == core.MaxMentions {
+			break
+		}
+		id, ok := x.UserByName.Find(lower(name))
+		if !ok || id == p.UserID {
+			continue
+		}
+		m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, id})
+		if !ok {
+			continue
+		}
+		m.MentionCount++
+		if p.RootID.IsZero() {
+			m.MentionCountRoot++
+		}
+		x.ChannelMembers.Put(m)
+		out = append(out, id)
+	}
+	return out
+}
+
+// readByAuthor: who posts has read what is there.
+func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
+	if m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, u}); ok {
+		x.ChannelMembers.Put(viewed(m, ch, x.now))
+	}
+}
+
+// posted announces a new post.
+func (x *exec) posted(ch core.Channel, p core.Post, sender string, setOnline bool, mentions, followers []core.UserID) {
+	x.emit(event.Event{
+		Name: "posted",
+		Data: []event.Field{
+			{Key: "channel_display_name", Value: ch.DisplayName},
+			{Key: "channel_name", Value: ch.Name},
+			{Key: "channel_type", Value: ch.Type},
+			{Key: "post", Value: p, JSON: true},
+			{Key: "sender_name", Value: sender},
+			{Key: "set_online", Value: setOnline},
+			{Key: "team_id", Value: ch.TeamID.String()},
+		},
+		Audience: event.Audience{Channel: ch.ID}, Effect: event.Effect{Kind: event.PostsChanged, Channel: ch.ID},
+		Mentions: mentions, Followers: followers,
+	})
+}
+
+// systemPost writes a message of the server's in a channel, in the name of the actor.
+func (x *exec) systemPost(ch core.Channel, actor core.User, kind, message string, props map[string]any) core.Channel {
+	p := core.Post{ID: x.mint(), UserID: actor.ID, ChannelID: ch.ID, Type: kind, Message: message, Props: props}
+	ch, p = x.savePost(ch, p)
+	x.posted(ch, p, "System", false, nil, nil)
+	return ch
+}
+
+// mint derives a post id from the entry, so that it is the same on every replica; like every
+// id it begins with its time.
+func (x *exec) mint() core.PostID {
+	id := core.DeriveID[core.Post]("post", x.entry.ID.String(), string(rune('0'+len(x.events))))
+	for i := range 6 {
+		id[i] = byte(x.now >> (8 * (5 - i)))
+	}
+	return id
+}
+
+func patchPost(x *exec, c *command.PatchPost) (any, error) {
+	u, p, ch, err := x.editable(c.PostID)
+	if err != nil {
+		return nil, err
+	}
+	pinOnly := c.Message == nil && c.Props == nil
+	need, others := authz.EditPost, authz.EditOthersPosts
+	if pinOnly {
+		need, others = authz.ReadChannel, authz.ReadChannel
+	}
+	if err := x.mayInChannel(u, ch, need); err != nil {
+		return nil, err
+	}
+	if p.UserID != u.ID {
+		if err := x.mayInChannel(u, ch, others); err != nil {
+			return nil, err
+		}
+	}
+	was := p
+	set(&p.Message, c.Message)
+	set(&p.Hashtags, c.Hashtags)
+	set(&p.Props, c.Props)
+	set(&p.IsPinned, c.IsPinned)
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if (p.IsSystem() || p.Type != was.Type) && !pinOnly {
+		return nil, invalid("api.post.update_post.system_message.app_error", "System messages cannot be changed.")
+	}
+	now := max(x.now, p.UpdateAt+1)
+	if p.Message != was.Message {
+		if err := x.keepHistory(was, c.HistoryID, now); err != nil {
+			return nil, err
+		}
+		p.EditAt = now
+	}
+	p.UpdateAt = now
+	x.Posts.Put(p)
+	x.postEvent("post_edited", p, event.Audience{Channel: ch.ID})
+	return p, nil
+}
+
+// editable gives the caller, a live post, and its channel, which must not be archived.
+func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, error) {
+	u, err := x.caller()
+	if err != nil {
+		return u, core.Post{}, core.Channel{}, err
+	}
+	p, ok := x.Posts.Get(id)
+	if !ok || p.DeleteAt != 0 {
+		return u, p, core.Channel{}, notFound("app.post.get.app_error", "There is no such post.")
+	}
+	ch, ok := x.Channels.Get(p.ChannelID)
+	if ok && ch.DeleteAt != 0 {
+		return u, p, ch, invalid("api.post.update_post.can_not_update_post_in_deleted.error", "The channel is archived: its posts cannot be changed.")
+	}
+	return u, p, ch, nil
+}
+
+// keepHistory keeps the old text as a row of its own, which counts as deleted.
+func (x *exec) keepHistory(was core.Post, id core.PostID, now int64) error {
+	if _, taken := x.Posts.Get(id); taken || id.IsZero() {
+		return core.E(core.KindConflict, "A post with that history id already exists.")
+	}
+	was.OriginalID, was.ID = was.ID, id
+	was.UpdateAt, was.DeleteAt = now, now
+	x.Posts.Put(was)
+	return nil
+}
+
+func (x *exec) postEvent(name string, p core.Post, to event.Audience, more ...event.Field) {
+	x.emit(event.Event{
+		Name: name, Data: append([]event.Field{{Key: "post", Value: x.withMetadata(p), JSON: true}}, more...), Audience: to,
+		Effect: event.Effect{Kind: event.PostsChanged, Channel: p.ChannelID},
+	})
+}
+
+func deletePost(x *exec, c *command.DeletePost) (any, error) {
+	u, p, ch, err := x.editable(c.PostID)
+	if err != nil {
+		return nil, err
+	}
+	need := authz.DeletePost
+	if p.UserID != u.ID {
+		need = authz.DeleteOthersPosts
+	}
+	if err := x.mayInChannel(u, ch, need); err != nil {
+		return nil, err
+	}
+	var replies []core.Post
+	if p.RootID.IsZero() && p.ReplyCount > 0 {
+		replies = x.Replies(p.ID)
+	}
+	p = x.bury(p, u)
+	for _, r := range replies {
+		x.bury(r, u)
+	}
+	if !p.RootID.IsZero() {
+		x.unreply(p)
+	}
+	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, OthersOnly: true})
+	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, AdminsOnly: true}, event.Field{Key: "delete_by", Value: u.ID.String()})
+	return nil, nil
+}
+
+func (x *exec) bury(p core.Post, by core.User) core.Post {
+	p.DeleteAt = max(x.now, p.UpdateAt+1)
+	p.UpdateAt = p.DeleteAt
+	p.Props = maps.Clone(p.Props)
+	if p.Props == nil {
+		p.Props = map[string]any{}
+	}
+	p.Props["deleteBy"] = by.ID.String()
+	x.Posts.Put(p)
+	return p
+}
+
+// unreply takes a deleted reply out of its thread's counts.
+func (x *exec) unreply(gone core.Post) {
+	root, ok := x.Posts.Get(gone.RootID)
+	if !ok {
+		return
+	}
+	root.ReplyCount, root.LastReplyAt = 0, 0
+	stillThere := false
+	for _, r := range x.Replies(root.ID) {
+		if r.ID == gone.ID {
+			continue
+		}
+		root.ReplyCount++
+		root.LastReplyAt = max(root.LastReplyAt, r.CreateAt)
+		stillThere = stillThere || r.UserID == gone.UserID
+	}
+	if !stillThere {
+		root.Participants = without(root.Participants, gone.UserID)
+	}
+	root.UpdateAt = max(x.now, root.UpdateAt+1)
+	x.Posts.Put(root)
+}
+
+// withMetadata gives a post what its readers need beside it. Each row adds one thing.
+func (x *exec) withMetadata(p core.Post) core.Post {
+	for _, add := range metadata {
+		add(x, &p)
+	}
+	return p
+}

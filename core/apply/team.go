@@ -1,0 +1,223 @@
+package apply
+
+import (
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+)
+
+func createTeam(x *exec, c *command.CreateTeam) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	if err := x.may(u, authz.CreateTeam); err != nil {
+		return nil, err
+	}
+	t := c.Team
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	if _, taken := x.TeamByName.Find(t.Name); taken {
+		return nil, invalid("app.team.save.existing.app_error", "A team with that name already exists.")
+	}
+	if _, taken := x.Teams.Get(t.ID); taken || t.ID.IsZero() {
+		return nil, core.E(core.KindConflict, "A team with that id already exists.")
+	}
+	t.CreateAt, t.UpdateAt, t.DeleteAt = x.now, x.now, 0
+	if t.Email == "" {
+		t.Email = u.Email
+	}
+	x.Teams.Put(t)
+	x.effect(event.Effect{Kind: event.TeamChanged, Team: t.ID})
+	for _, d := range [...][2]string{{core.TownSquare, "Town Square"}, {core.OffTopic, "Off-Topic"}} {
+		x.saveChannel(core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: d[1]})
+	}
+	x.join(t, u, u, true)
+	return t, nil
+}
+
+// defaultChannel is the id of a team's default channel: the same on every replica.
+func defaultChannel(t core.TeamID, name string) core.ChannelID {
+	return core.DeriveID[core.Channel]("default channel", t.String(), name)
+}
+
+func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	t, err := x.team(c.TeamID)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.mayInTeam(u, t.ID, authz.ManageTeam); err != nil {
+		return nil, err
+	}
+	set(&t.DisplayName, c.DisplayName)
+	set(&t.Description, c.Description)
+	set(&t.CompanyName, c.CompanyName)
+	set(&t.AllowedDomains, c.AllowedDomains)
+	set(&t.AllowOpenInvite, c.AllowOpenInvite)
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	x.saveTeam(t, "update_team")
+	return t, nil
+}
+
+func deleteTeam(x *exec, c *command.DeleteTeam) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	t, err := x.team(c.TeamID)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.mayInTeam(u, t.ID, authz.ManageTeam); err != nil {
+		return nil, err
+	}
+	t.DeleteAt = x.now
+	x.saveTeam(t, "delete_team")
+	return nil, nil
+}
+
+// saveTeam writes a changed team and tells its members, without what only inviters may see.
+func (x *exec) saveTeam(t core.Team, announce string) {
+	t.UpdateAt = max(x.now, t.UpdateAt+1)
+	x.Teams.Put(t)
+	shown := t
+	shown.Email, shown.InviteID = "", ""
+	x.emit(event.Event{
+		Name: announce, Data: []event.Field{{Key: "team", Value: shown, JSON: true}},
+		Audience: event.Audience{Team: t.ID}, Effect: event.Effect{Kind: event.TeamChanged, Team: t.ID},
+	})
+}
+
+// team gives a team that is not archived, or refuses.
+func (x *exec) team(id core.TeamID) (core.Team, error) {
+	t, ok := x.Teams.Get(id)
+	if !ok || t.DeleteAt != 0 {
+		return t, notFound("app.team.get.find.app_error", "There is no such team.")
+	}
+	return t, nil
+}
+
+func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
+	me, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	t, err := x.team(c.TeamID)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.mayJoin(me, t, c); err != nil {
+		return nil, err
+	}
+	u, ok := x.Users.Get(c.UserID)
+	if !ok || u.DeleteAt != 0 {
+		return nil, notFound("app.user.missing_account.const", "There is no such user.")
+	}
+	if m, ok := x.TeamMembers.Get(TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
+		return m, nil
+	}
+	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
+		return nil, core.E(core.KindInvalid, "The team is full: it has %d members.", core.MaxUsersPerTeam).WithID("app.team.join_user_to_team.max_accounts.app_error")
+	}
+	return x.join(t, u, me, false), nil
+}
+
+func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) error {
+	if me.ID != c.UserID {
+		return x.mayInTeam(me, t.ID, authz.AddUserToTeam)
+	}
+	if c.InviteID != "" && c.InviteID == t.InviteID {
+		return nil
+	}
+	if t.AllowOpenInvite {
+		return x.may(me, authz.JoinPublicTeams)
+	}
+	return x.may(me, authz.JoinPrivateTeams)
+}
+
+func memberCount(t core.TeamID) string { return "team_members:" + t.String() }
+
+// join makes u a member of t and of its default channels, by the hand of by.
+func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
+	m := core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin}
+	x.TeamMembers.Put(m)
+	x.add(memberCount(t.ID), 1)
+	x.effect(event.Effect{Kind: event.TeamJoined, User: u.ID, Team: t.ID})
+	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
+		ch, ok := x.Channels.Get(defaultChannel(t.ID, name))
+		if !ok {
+			continue
+		}
+		x.addMember(ch, u, admin)
+		x.joinMessage(ch, u, by, name == core.TownSquare)
+		x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, t.ID), Audience: event.Audience{Channel: ch.ID}})
+	}
+	x.emit(event.Event{
+		Name: "added_to_team", Audience: event.Audience{User: u.ID},
+		Data: []event.Field{{Key: "team_id", Value: t.ID.String()}, {Key: "user_id", Value: u.ID.String()}},
+	})
+	return m
+}
+
+func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
+	me, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	t, err := x.team(c.TeamID)
+	if err != nil {
+		return nil, err
+	}
+	if me.ID != c.UserID {
+		if err := x.mayInTeam(me, t.ID, authz.RemoveUserFromTeam); err != nil {
+			return nil, err
+		}
+	}
+	m, ok := x.TeamMembers.Get(TeamUser{t.ID, c.UserID})
+	if !ok || m.DeleteAt != 0 {
+		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the team.")
+	}
+	u, _ := x.Users.Get(c.UserID)
+	for _, cm := range x.ChannelsOf(u.ID, t.ID) {
+		x.ChannelMembers.Delete(ChannelUser{cm.ChannelID, u.ID})
+		x.effect(event.Effect{Kind: event.ChannelLeft, User: u.ID, Channel: cm.ChannelID, Team: t.ID})
+	}
+	x.leaveMessage(t, u, me)
+	m.DeleteAt, m.SchemeAdmin = x.now, false
+	x.TeamMembers.Put(m)
+	x.add(memberCount(t.ID), -1)
+	data := []event.Field{{Key: "user_id", Value: u.ID.String()}, {Key: "team_id", Value: t.ID.String()}}
+	x.emit(event.Event{Name: "leave_team", Data: data, Audience: event.Audience{Team: t.ID, Omit: []core.UserID{u.ID}}})
+	x.emit(event.Event{
+		Name: "leave_team", Data: data, Audience: event.Audience{User: u.ID},
+		Effect: event.Effect{Kind: event.TeamLeft, User: u.ID, Team: t.ID},
+	})
+	return nil, nil
+}
+
+func (x *exec) leaveMessage(t core.Team, u, by core.User) {
+	ch, ok := x.Channels.Get(defaultChannel(t.ID, core.TownSquare))
+	if !ok {
+		return
+	}
+	if u.ID == by.ID {
+		x.systemPost(ch, by, core.TypeLeaveTeam, u.Username+" left the team.", map[string]any{"username": u.Username})
+		return
+	}
+	x.systemPost(ch, by, core.TypeRemoveFromTm, u.Username+" was removed from the team.", map[string]any{"username": u.Username})
+}
+
+// names in a fixed order, for messages that list them.
+func without(list []core.Participant, u core.UserID) []core.Participant {
+	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
+}

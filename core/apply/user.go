@@ -1,0 +1,153 @@
+package apply
+
+import (
+	"strings"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+)
+
+const userCount = "users"
+
+func createUser(x *exec, c *command.CreateUser) (any, error) {
+	u := c.User
+	if err := x.maySignUp(c); err != nil {
+		return nil, err
+	}
+	if err := x.checkUser(u); err != nil {
+		return nil, err
+	}
+	if _, taken := x.Users.Get(u.ID); taken || u.ID.IsZero() {
+		return nil, core.E(core.KindConflict, "An account with that id already exists.")
+	}
+	u.Roles = authz.SystemUser
+	if x.add(userCount, 1) == 1 {
+		u.Roles = authz.SystemAdmin + " " + authz.SystemUser
+	}
+	u.CreateAt, u.UpdateAt, u.DeleteAt, u.LastPasswordUpdate = x.now, x.now, 0, x.now
+	u.Props = orEmpty(u.Props)
+	if u.NotifyProps == nil {
+		u.NotifyProps = core.DefaultNotifyProps()
+	}
+	if u.Timezone == nil {
+		u.Timezone = core.DefaultTimezone()
+	}
+	x.Users.Put(u)
+	x.firstPreferences(u.ID)
+	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
+	x.emit(event.Event{Name: "new_user", Data: []event.Field{{Key: "user_id", Value: u.ID.String()}}})
+	return public(u), nil
+}
+
+// maySignUp: the first account always; then an open server, an invitation that exists, or an
+// administrator making accounts for others.
+func (x *exec) maySignUp(c *command.CreateUser) error {
+	if x.count(userCount) == 0 || c.OpenServer {
+		return nil
+	}
+	if !x.by.Session.IsZero() {
+		u, err := x.caller()
+		if err != nil {
+			return err
+		}
+		if authz.Allows(authz.ManageSystem, u.Roles) {
+			return nil
+		}
+	}
+	return core.E(core.KindForbidden, "This server does not allow open sign-up. Ask for an invitation.").
+		WithID("api.user.create_user.no_open_server")
+}
+
+func (x *exec) checkUser(u core.User) error {
+	if err := u.Check(); err != nil {
+		return err
+	}
+	if id, taken := x.UserByName.Find(u.Username); taken && id != u.ID {
+		return invalid("app.user.save.username_exists.app_error", "An account with that username already exists.")
+	}
+	if id, taken := x.UserByEmail.Find(u.Email); taken && id != u.ID {
+		return invalid("app.user.save.email_exists.app_error", "An account with that email already exists.")
+	}
+	return nil
+}
+
+// firstPreferences are the rows that clients expect with a new account.
+func (x *exec) firstPreferences(u core.UserID) {
+	for _, p := range []core.Preference{
+		{UserID: u, Category: "tutorial_step", Name: u.String(), Value: "0"},
+		{UserID: u, Category: "recommended_next_steps", Name: "hide", Value: "false"},
+		{UserID: u, Category: "system_notice", Name: "GMasDM", Value: "true"},
+	} {
+		x.Preferences.Put(p)
+	}
+}
+
+func patchUser(x *exec, c *command.PatchUser) (any, error) {
+	me, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	u, ok := x.Users.Get(c.UserID)
+	if !ok {
+		return nil, notFound("app.user.missing_account.const", "There is no such user.")
+	}
+	if me.ID != u.ID {
+		if err := x.may(me, authz.EditOtherUsers); err != nil {
+			return nil, err
+		}
+	}
+	set(&u.Username, c.Username)
+	set(&u.Nickname, c.Nickname)
+	set(&u.FirstName, c.FirstName)
+	set(&u.LastName, c.LastName)
+	set(&u.Position, c.Position)
+	set(&u.Email, c.Email)
+	set(&u.Props, c.Props)
+	set(&u.NotifyProps, c.NotifyProps)
+	set(&u.Locale, c.Locale)
+	set(&u.Timezone, c.Timezone)
+	if err := x.checkUser(u); err != nil {
+		return nil, err
+	}
+	u.UpdateAt = max(x.now, u.UpdateAt+1)
+	x.Users.Put(u)
+	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
+	x.userUpdated(u)
+	return public(u), nil
+}
+
+// userUpdated sends three copies: everything to the user, all but secrets to administrators,
+// and to the others what a profile shows.
+func (x *exec) userUpdated(u core.User) {
+	full, shown := public(u), public(u)
+	shown.NotifyProps, shown.EmailVerified, shown.LastPasswordUpdate = nil, false, 0
+	send := func(v core.User, a event.Audience) {
+		x.emit(event.Event{Name: "user_updated", Data: []event.Field{{Key: "user", Value: v}}, Audience: a})
+	}
+	send(shown, event.Audience{Omit: []core.UserID{u.ID}, AdminsOnly: true})
+	send(shown, event.Audience{Omit: []core.UserID{u.ID}, OthersOnly: true})
+	send(full, event.Audience{User: u.ID})
+}
+
+// public is a user without what must not leave the database.
+func public(u core.User) core.User {
+	u.PasswordHash = ""
+	return u
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+func set[T any](field *T, v *T) {
+	if v != nil {
+		*field = *v
+	}
+}
+
+func lower(s string) string { return strings.ToLower(s) }
