@@ -1,0 +1,129 @@
+package hot_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nearside/nearside/edge/hot"
+)
+
+func constant[V any](v V) func(context.Context) (V, bool, error) {
+	return func(context.Context) (V, bool, error) { return v, true, nil }
+}
+
+func TestCache_KeptValueIsReadOnce(t *testing.T) {
+	// A value that may be kept is read once.
+	c := hot.New[int, string, int](10, nil)
+	reads := 0
+	for range 3 {
+		v, err := c.Get(t.Context(), 1, "a", func(context.Context) (int, bool, error) { reads++; return 7, true, nil })
+		if v != 7 || err != nil {
+			t.Fatalf("got %d, %v", v, err)
+		}
+	}
+	if reads != 1 {
+		t.Fatalf("read %d times", reads)
+	}
+}
+
+func TestCache_BoundHolds(t *testing.T) {
+	// The sizes of what is kept never add up to more than the bound.
+	c := hot.New[int, int, int](100, func(v int) int64 { return int64(v) })
+	for i := range 1000 {
+		c.Get(t.Context(), i%17, i, constant(i%40))
+		if used := c.Used(); used > 100 {
+			t.Fatalf("after %d: %d kept", i, used)
+		}
+	}
+	c.Clear()
+	if c.Used() != 0 {
+		t.Fatal("something is left after Clear")
+	}
+}
+
+func TestCache_ForgetDuringLoad(t *testing.T) {
+	// What a load read before a Forget is not kept, nor given to a caller who came after it.
+	c := hot.New[int, int, string](10, nil)
+	old := func(ctx context.Context) (string, bool, error) {
+		c.Forget(1)
+		if v, _ := c.Get(ctx, 1, 1, constant("new")); v != "new" {
+			t.Errorf("a caller after Forget got %q", v)
+		}
+		return "old", true, nil
+	}
+	if v, _ := c.Get(t.Context(), 1, 1, old); v != "old" {
+		t.Fatalf("the first caller got %q", v)
+	}
+	if v, _ := c.Get(t.Context(), 1, 1, constant("newer")); v != "new" {
+		t.Fatalf("kept %q", v)
+	}
+}
+
+func TestCache_FirstCallerLeaves(t *testing.T) {
+	// A waiter is not failed by the first caller going away.
+	c := hot.New[int, int, int](10, nil)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	go c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) {
+		close(entered)
+		<-leave
+		return 0, false, context.Canceled
+	})
+	<-entered
+	got := make(chan int)
+	go func() {
+		v, _ := c.Get(t.Context(), 1, 1, constant(5))
+		got <- v
+	}()
+	close(leave)
+	if v := <-got; v != 5 {
+		t.Fatalf("got %d", v)
+	}
+}
+
+func TestCache_ErrorIsNotKept(t *testing.T) {
+	// A failed read is tried again.
+	c := hot.New[int, int, int](10, nil)
+	boom := errors.New("boom")
+	if _, err := c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) { return 0, true, boom }); !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	if v, err := c.Get(t.Context(), 1, 1, constant(2)); v != 2 || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+func TestCache_NeverOlderThanForget(t *testing.T) {
+	// Under concurrent writers and readers, a reader never sees a value older than the last
+	// change that was announced before it asked.
+	c := hot.New[int, int, int64](3, nil) // smaller than the keys: eviction takes part
+	const groups = 4
+	var truth, announced [groups]atomic.Int64
+	var wg sync.WaitGroup
+	for g := range groups {
+		wg.Go(func() {
+			for i := int64(1); i <= 2000; i++ {
+				truth[g].Store(i)
+				c.Forget(g)
+				announced[g].Store(i)
+			}
+		})
+	}
+	for range 4 {
+		wg.Go(func() {
+			for range 4000 {
+				g := rand.IntN(groups)
+				floor := announced[g].Load()
+				v, err := c.Get(context.Background(), g, rand.IntN(3), func(context.Context) (int64, bool, error) { return truth[g].Load(), true, nil })
+				if err != nil || v < floor {
+					t.Errorf("group %d: saw %d after %d was announced (%v)", g, v, floor, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
