@@ -1,0 +1,89 @@
+// Command suite runs what `make test` proves, step after step, and ends with one honest line
+// of totals. A step that fails does not keep the later ones from running; anything that was
+// skipped is listed with its reason. The exit code is 1 when anything failed.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// step is one part of the proof. read follows the command's output and counts.
+type step struct {
+	name string
+	args []string
+	read func(*totals, io.Reader)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var sum totals
+	began := time.Now()
+	for _, s := range steps(&sum) {
+		if ctx.Err() == nil {
+			sum.run(ctx, s)
+		}
+	}
+	if ctx.Err() != nil {
+		sum.fail("the run was interrupted")
+	}
+	os.Exit(sum.print(time.Since(began)))
+}
+
+func steps(sum *totals) []step {
+	race := []string{"-race"}
+	if _, err := exec.LookPath(cc()); err != nil {
+		race = nil
+		sum.note("no C compiler: the tests ran without the race detector (apt-get install gcc)")
+	}
+	gotest := append([]string{"go", "test", "-json", "-timeout=10m", "-shuffle=on"}, race...)
+	return []step{
+		{"format", []string{"sh", "-c", "gofmt -l $(git ls-files -co --exclude-standard '*.go')"}, (*totals).mustBeSilent},
+		{"vet", []string{"go", "vet", "./..."}, (*totals).exitCodeOnly},
+		{"go tests" + strings.Join(race, " "), append(gotest, "./..."), (*totals).goTests},
+		{"driver test", []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/"}, (*totals).tap},
+	}
+}
+
+func cc() string {
+	if name := os.Getenv("CC"); name != "" {
+		return name
+	}
+	return "gcc"
+}
+
+// run runs a step and counts what it says. A step that fails without having named a failed
+// test counts as one failure itself.
+func (t *totals) run(ctx context.Context, s step) {
+	began, failed, passed := time.Now(), len(t.failures), t.passed
+	fmt.Printf("== %s\n", s.name)
+	cmd := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	r, w := io.Pipe()
+	cmd.Stdout, cmd.Stderr = w, w
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		s.read(t, r)
+		io.Copy(io.Discard, r) // a reader that stops early must not block the command
+	}()
+	err := cmd.Run()
+	w.Close()
+	<-read
+	switch {
+	case err != nil && len(t.failures) == failed:
+		t.fail(s.name + ": " + err.Error())
+	case err == nil && len(t.failures) == failed && t.passed == passed:
+		t.passed++ // a step that has no tests is one check
+	}
+	fmt.Printf("   %s\n", time.Since(began).Round(100*time.Millisecond))
+}

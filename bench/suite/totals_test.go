@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Every test counts once, a package that fails by itself counts once, and a skip gives its reason.
+func TestTotals_GoTests(t *testing.T) {
+	var sum totals
+	sum.goTests(strings.NewReader(`{"Action":"pass","Package":"p","Test":"TestA/x"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestS","Output":"=== RUN   TestS\n"}
+{"Action":"output","Package":"p","Test":"TestS","Output":"    s_test.go:5: no tmpfs here\n"}
+{"Action":"output","Package":"p","Test":"TestS","Output":"--- SKIP: TestS (0.00s)\n"}
+{"Action":"skip","Package":"p","Test":"TestS"}
+{"Action":"fail","Package":"p","Test":"TestB"}
+{"Action":"fail","Package":"p"}
+not json: a build that failed says this
+{"Action":"fail","Package":"q","FailedBuild":"q"}
+`))
+	want := []string{"p TestB", "q (the package itself)"}
+	if diff := cmp.Diff(want, sum.failures); diff != "" || sum.passed != 2 {
+		t.Errorf("passed %d, failures (-want +got):\n%s", sum.passed, diff)
+	}
+	if diff := cmp.Diff([]string{"p TestS: s_test.go:5: no tmpfs here"}, sum.skips); diff != "" {
+		t.Errorf("skips (-want +got):\n%s", diff)
+	}
+	if code := sum.print(time.Second); code != 1 {
+		t.Errorf("exit code %d after failures", code)
+	}
+}
+
+// The driver test's own totals are added, and each of its failures is named.
+func TestTotals_TAP(t *testing.T) {
+	var sum totals
+	sum.tap(strings.NewReader("ok 1 - one\nnot ok 2 - two\nok 3 - three # SKIP no demo\n# pass 1\n# fail 1\n"))
+	if sum.passed != 1 || len(sum.failures) != 1 || len(sum.skips) != 1 {
+		t.Errorf("got %+v", sum)
+	}
+}
+
+// A step whose command fails without naming a test is a failure, and one that succeeds counts.
+func TestTotals_ExitCode(t *testing.T) {
+	var sum totals
+	sum.run(t.Context(), step{"good", []string{"true"}, (*totals).exitCodeOnly})
+	sum.run(t.Context(), step{"bad", []string{"false"}, (*totals).exitCodeOnly})
+	if sum.passed != 1 || len(sum.failures) != 1 {
+		t.Errorf("got %+v", sum)
+	}
+}

@@ -1,0 +1,307 @@
+package nearside_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/nearside/nearside/"
+
+// pkg is what `go list -json` says of one package. Paths are cut to the part below the module.
+type pkg struct {
+	ImportPath, Name, Doc                       string
+	GoFiles, Imports, TestImports, XTestImports []string
+}
+
+// edge is one import: who imports what, and whether only its tests do.
+type edge struct {
+	from, to string
+	test     bool
+}
+
+// law is one forbidden kind of import with the reason that is printed beside a broken edge.
+type law struct {
+	from, to []string // path prefixes; "" stands for every package of ours
+	except   []string // targets or sources that are allowed after all
+	tests    bool     // the law binds tests too
+	why      string
+}
+
+var importLaw = []law{
+	{from: []string{"region"}, to: []string{"replication", "edge", "cdn", "cmd"}, tests: true, why: "a side must run, and be tested, with the others absent"},
+	{from: []string{"replication"}, to: []string{"region", "edge", "cdn", "cmd"}, tests: true, why: "a side must run, and be tested, with the others absent"},
+	{from: []string{"edge"}, to: []string{"region", "replication", "cmd"}, tests: true, why: "a side must run, and be tested, with the others absent"},
+	{from: []string{"replication"}, to: []string{"core/"}, tests: true, why: "the middle carries bytes and must never learn what a message is"},
+	{from: []string{"region"}, to: []string{"core/"}, tests: true, why: "ordering must not depend on what is ordered"},
+	{from: []string{"core"}, to: []string{"region", "replication", "edge", "cdn", "cmd", "bench"}, tests: true, why: "core is what all sides share; it never looks upward"},
+	{from: []string{"cdn"}, to: []string{"region", "replication", "edge", "cmd", "bench"}, tests: true, why: "cdn stores bytes by digest and knows nothing else"},
+	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, why: "an edge that could write replicated tables would one day diverge"},
+	{from: []string{""}, to: []string{"cmd/"}, except: []string{"cmd", "bench"}, tests: true, why: "the composition root is used by programs only"},
+	{from: []string{""}, to: []string{"bench"}, except: []string{"bench", "cmd"}, tests: true, why: "measuring tools are no part of the product"},
+}
+
+// functionOnly is what core/apply may not import: it is a function of (state, entry).
+var functionOnly = []string{"time", "math/rand", "crypto/rand", "net", "os", "log", "sync", "runtime", "context"}
+
+// owners are the libraries that exactly one folder may import, so that a change of library
+// stays inside it.
+var owners = map[string]string{
+	"github.com/jackc/pgx":                "core/pg",
+	"github.com/quic-go/quic-go":          "replication/link",
+	"github.com/hashicorp/raft":           "region",
+	"github.com/hashicorp/raft-wal":       "region",
+	"github.com/hashicorp/memberlist":     "replication/gossip",
+	"github.com/gorilla/websocket":        "edge/ws",
+	"github.com/minio/minio-go":           "cdn/s3",
+	"github.com/spf13/cobra":              "cmd",
+	"github.com/spf13/pflag":              "cmd",
+	"github.com/prometheus/client_golang": "cmd/node",
+}
+
+var bannedNames = []string{"util", "utils", "common", "helper", "helpers", "types", "models", "misc"}
+
+// under reports whether p is the folder prefix or lies below it. A prefix that ends in "/"
+// means only what lies below.
+func under(p, prefix string) bool {
+	return prefix == "" || p == prefix || strings.HasPrefix(p, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+func underAny(p string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return under(p, prefix) })
+}
+
+// brokenEdges gives one line for every import that a law forbids.
+func brokenEdges(edges []edge) (bad []string) {
+	report := func(e edge, why string) { bad = append(bad, fmt.Sprintf("%s imports %s: %s", e.from, e.to, why)) }
+	for _, e := range edges {
+		to, ours := strings.CutPrefix(e.to, module)
+		for _, l := range importLaw {
+			if ours && (!e.test || l.tests) && underAny(e.from, l.from) && underAny(to, l.to) && !underAny(e.from, l.except) {
+				report(e, l.why)
+			}
+		}
+		if e.from == "core/apply" && !e.test && underAny(e.to, functionOnly) {
+			report(e, "core/apply is a function of (state, entry): no clock, chance, network, environment or lock")
+		}
+		for lib, owner := range owners {
+			if owned(e.to, lib) && !under(e.from, owner) {
+				report(e, "only "+owner+" may import it: a protocol library has one owner")
+			}
+		}
+	}
+	return bad
+}
+
+// owned reports whether an import path belongs to a library, with or without a /vN suffix.
+func owned(importPath, lib string) bool {
+	if lib == "github.com/hashicorp/raft" && strings.HasPrefix(importPath, "github.com/hashicorp/raft-") {
+		return false
+	}
+	return under(importPath, lib)
+}
+
+// badPackages gives one line for every package with a banned name or without a doc comment.
+func badPackages(pkgs []pkg) (bad []string) {
+	for _, p := range pkgs {
+		if slices.Contains(bannedNames, p.Name) || slices.Contains(bannedNames, path.Base(p.ImportPath)) {
+			bad = append(bad, p.ImportPath+": the name says nothing about what it is for")
+		}
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			bad = append(bad, p.ImportPath+": has no package comment")
+		}
+	}
+	return bad
+}
+
+// call is a call that is banned outside the files that ok names.
+type call struct {
+	name string // package and function; a trailing * makes it a prefix
+	why  string // printed beside a breach
+	ok   func(file string) bool
+}
+
+// forTests reports whether a file is compiled into tests only.
+func forTests(file string) bool {
+	dir := path.Dir(file)
+	return strings.HasSuffix(file, "_test.go") || strings.HasSuffix(dir, "test") // pgtest, nodetest, …
+}
+
+var bannedCalls = []call{
+	{"time.Sleep", "wait on a condition with a deadline, or on a timer and a context", func(string) bool { return false }},
+	{"fmt.Print*", "log with slog; only programs write to standard output", func(f string) bool {
+		return under(f, "cmd") || under(f, "bench")
+	}},
+	{"context.Background", "take the caller's context; only main and tests begin one", allowBackground},
+	{"context.TODO", "take the caller's context", func(string) bool { return false }},
+}
+
+// backgroundAllowed are the files outside programs and tests that begin a context of their
+// own, each with its reason.
+var backgroundAllowed = map[string]string{
+	"core/pg/locate.go":         "asks a program for its version, with a limit of its own",
+	"core/pg/server_cluster.go": "ends what an earlier run left behind, whatever the caller does",
+}
+
+func allowBackground(f string) bool {
+	return forTests(f) || backgroundAllowed[f] != "" || under(f, "bench") || under(f, "cmd/cli") || under(f, "cmd/nearside")
+}
+
+// badCalls gives one line for every banned call in a file.
+func badCalls(name string, src any) (bad []string, err error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := sel.X.(*ast.Ident); ok {
+			for _, c := range bannedCalls {
+				if match(c.name, x.Name+"."+sel.Sel.Name) && !c.ok(name) {
+					bad = append(bad, fmt.Sprintf("%s: %s.%s: %s", fset.Position(n.Pos()), x.Name, sel.Sel.Name, c.why))
+				}
+			}
+		}
+		return true
+	})
+	return bad, nil
+}
+
+func match(pattern, name string) bool {
+	prefix, star := strings.CutSuffix(pattern, "*")
+	return name == pattern || star && strings.HasPrefix(name, prefix)
+}
+
+// list asks the go tool for every package of the module.
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Name,Doc,GoFiles,Imports,TestImports,XTestImports", "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var pkgs []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		pkgs = append(pkgs, p)
+	}
+}
+
+func edgesOf(pkgs []pkg) (edges []edge) {
+	for _, p := range pkgs {
+		for _, to := range p.Imports {
+			edges = append(edges, edge{p.ImportPath, to, false})
+		}
+		for _, to := range append(slices.Clone(p.TestImports), p.XTestImports...) {
+			edges = append(edges, edge{p.ImportPath, to, true})
+		}
+	}
+	return edges
+}
+
+// files gives the paths of the repository's files with a suffix.
+func files(t *testing.T, suffix string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if err == nil && strings.HasSuffix(p, suffix) {
+			names = append(names, filepath.ToSlash(p))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func wantNone(t *testing.T, bad []string) {
+	t.Helper()
+	for _, line := range bad {
+		t.Error(line)
+	}
+}
+
+// Packages import one another in a star around core, and every protocol library has one owner.
+func TestImportLaw(t *testing.T) { wantNone(t, brokenEdges(edgesOf(list(t)))) }
+
+// Every package says what it is, and its name does too.
+func TestPackages_NamedAndDocumented(t *testing.T) { wantNone(t, badPackages(list(t))) }
+
+// Nothing sleeps, prints or begins a context where that would hide a fault.
+func TestBannedCalls(t *testing.T) {
+	for _, name := range files(t, ".go") {
+		bad, err := badCalls(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNone(t, bad)
+	}
+}
+
+// Each check of this file finds what it is there to find.
+func TestTidy_ChecksCanFail(t *testing.T) {
+	edges := []struct {
+		name string
+		edge edge
+		bad  bool
+	}{
+		{"sides apart", edge{"edge/api", module + "region", false}, true},
+		{"sides apart in tests", edge{"region", module + "replication/link", true}, true},
+		{"core itself is shared", edge{"replication/hub", module + "core", false}, false},
+		{"the middle is opaque", edge{"replication/hub", module + "core/command", false}, true},
+		{"core looks nowhere", edge{"core/replica", module + "edge", false}, true},
+		{"an edge cannot write", edge{"edge/api", module + "core/pg", false}, true},
+		{"an edge's test may build a replica", edge{"edge/api", module + "core/replica", true}, false},
+		{"nobody imports programs", edge{"edge/api", module + "cmd/node", false}, true},
+		{"programs import programs", edge{"cmd/cli", module + "cmd/node", false}, false},
+		{"one owner", edge{"edge/api", "github.com/jackc/pgx/v5", true}, true},
+		{"the owner", edge{"core/pg", "github.com/jackc/pgx/v5/pgxpool", false}, false},
+		{"raft's log has raft's owner", edge{"cmd/node", "github.com/hashicorp/raft-wal", false}, true},
+		{"apply has no clock", edge{"core/apply", "time", false}, true},
+		{"apply has no chance", edge{"core/apply", "math/rand/v2", false}, true},
+		{"apply's tests may have both", edge{"core/apply", "time", true}, false},
+	}
+	for _, c := range edges {
+		if got := brokenEdges([]edge{c.edge}); (len(got) > 0) != c.bad {
+			t.Errorf("%s: %v -> %v", c.name, c.edge, got)
+		}
+	}
+	if got := badPackages([]pkg{{ImportPath: "core/util", Name: "util", GoFiles: []string{"a.go"}}}); len(got) != 2 {
+		t.Errorf("a nameless, undocumented package gives %v", got)
+	}
+	calls := `package p
+import ("context"; "fmt"; "time")
+func f() { time.Sleep(1); fmt.Println(); context.Background(); context.TODO() }`
+	for file, want := range map[string]int{"edge/api/x.go": 4, "edge/api/x_test.go": 3, "cmd/cli/x.go": 2} {
+		if got, err := badCalls(file, calls); err != nil || len(got) != want {
+			t.Errorf("%s: want %d bad calls, got %v %v", file, want, got, err)
+		}
+	}
+}
