@@ -1,0 +1,167 @@
+package command
+
+import (
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// filled gives a command in which every field has a value that its name and place decide.
+func filled(k Kind) Command {
+	c := makers[k]()
+	n := 0
+	fill(reflect.ValueOf(c).Elem(), &n)
+	return c
+}
+
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(fmt.Sprintf("s%d", *n))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(*n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).SetUint(uint64((*n + i) % 256))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), n)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		val := reflect.New(v.Type().Elem()).Elem()
+		if val.Kind() == reflect.Interface {
+			val.Set(reflect.ValueOf(float64(*n)))
+		} else {
+			fill(val, n)
+		}
+		v.SetMapIndex(reflect.ValueOf("k"), val)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if tag := v.Type().Field(i).Tag.Get("cbor"); tag != "-" {
+				fill(v.Field(i), n)
+			}
+		}
+	}
+}
+
+func kinds() []Kind {
+	var all []Kind
+	for k := range makers {
+		all = append(all, k)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// The bytes of every command stay what they were when it was first logged.
+func TestCodec_BytesNeverChange(t *testing.T) {
+	var b strings.Builder
+	for _, k := range kinds() {
+		data, err := Encode(Caller{Session: core.SessionID{1}}, filled(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%d %T\n%s\n", k, filled(k), hex.EncodeToString(data))
+	}
+	const file = "testdata/commands.txt"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("the log's bytes changed; old logs could not be read (-want +got):\n%s", diff)
+	}
+}
+
+// Every command comes back from the log as it went in, and encodes to the same bytes again.
+func TestCodec_RoundTrip(t *testing.T) {
+	for _, k := range kinds() {
+		in := filled(k)
+		by := Caller{Session: core.SessionID{9, 9}}
+		data, err := Encode(by, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gotBy, got, err := Decode(data)
+		if err != nil {
+			t.Fatalf("%T: %v", in, err)
+		}
+		if gotBy != by || !cmp.Equal(in, got) {
+			t.Errorf("%T: %s", in, cmp.Diff(in, got))
+		}
+		if k != in.Kind() {
+			t.Errorf("%T has kind %d and stands in row %d", in, in.Kind(), k)
+		}
+	}
+}
+
+// An entry that this version cannot read asks for an upgrade, and is not skipped.
+func TestDecode_Unknown(t *testing.T) {
+	unknown, _ := encMode.Marshal(envelope{Kind: 60000, Body: []byte{0xa0}})
+	for name, data := range map[string][]byte{"UnknownKind": unknown, "Empty": nil, "Garbage": {0xff, 0x00}} {
+		if _, _, err := Decode(data); core.KindOf(err) != core.KindUpgrade {
+			t.Errorf("%s: got %v, want an upgrade error", name, err)
+		}
+		if err := Check(data); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: Check gave %v, want invalid", name, err)
+		}
+	}
+}
+
+// Whatever arrives, decoding neither panics nor accepts what would not encode to itself.
+func FuzzDecode(f *testing.F) {
+	for _, k := range kinds() {
+		data, _ := Encode(Caller{}, filled(k))
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		by, c, err := Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := Encode(by, c)
+		if err != nil {
+			t.Fatalf("decoded but does not encode: %v", err)
+		}
+		if _, _, err := Decode(again); err != nil {
+			t.Fatalf("encoded but does not decode: %v", err)
+		}
+	})
+}
+
+// A refusal crosses as the error it is; a result fills what the caller gave.
+func TestOutcome(t *testing.T) {
+	refused, _ := EncodeOutcome(core.User{Username: "x"}, core.E(core.KindForbidden, "no").WithID("a.b"))
+	var u core.User
+	err := DecodeOutcome(refused, &u)
+	if e := core.AsError(err); e.Kind != core.KindForbidden || e.ID != "a.b" || e.Message != "no" || u.Username != "" {
+		t.Errorf("got %+v and %+v", e, u)
+	}
+	ok, _ := EncodeOutcome(core.User{Username: "x"}, nil)
+	if err := DecodeOutcome(ok, &u); err != nil || u.Username != "x" {
+		t.Errorf("got %v and %+v", err, u)
+	}
+}
