@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/nearside/nearside/core"
+)
+
+// The cost of a new hash: about 30 ms and 19 MiB.
+const (
+	argonTime    = 2
+	argonMemory  = 19 << 10 // KiB
+	argonThreads = 1
+	saltBytes    = 16
+	keyBytes     = 32
+)
+
+// Bounds on what a stored hash may ask of us; a row that asks for more is damaged.
+const (
+	maxArgonTime   = 16
+	maxArgonMemory = 256 << 10 // KiB
+)
+
+// Limits of a Hasher by default.
+const (
+	DefaultParallel = 2
+	DefaultQueue    = 64
+)
+
+// Hasher hashes and verifies passwords, a few at a time: each costs a core and megabytes, so
+// a flood of sign-ins must wait, or be turned away, without starving everything else.
+type Hasher struct {
+	running chan struct{} // one place per hash under way
+	queued  chan struct{} // one place per caller, waiting or running
+}
+
+// NewHasher makes a Hasher that works on at most parallel passwords and keeps queue callers
+// waiting; further ones are refused with KindUnavailable. Zeros mean the defaults.
+func NewHasher(parallel, queue int) *Hasher {
+	if parallel <= 0 {
+		parallel = DefaultParallel
+	}
+	if queue <= 0 {
+		queue = DefaultQueue
+	}
+	return &Hasher{running: make(chan struct{}, parallel), queued: make(chan struct{}, parallel+queue)}
+}
+
+// enter waits for a place; leave gives it back.
+func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case h.queued <- struct{}{}:
+	default:
+		return nil, core.E(core.KindUnavailable, "Too many people are signing in at this moment. Try again in a few seconds.")
+	}
+	select {
+	case h.running <- struct{}{}:
+		return func() { <-h.running; <-h.queued }, nil
+	case <-ctx.Done():
+		<-h.queued
+		return nil, fmt.Errorf("wait to hash: %w", context.Cause(ctx))
+	}
+}
+
+// Hash gives the PHC form of a password's argon2id hash.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	salt := make([]byte, saltBytes)
+	_, _ = rand.Read(salt) // crypto/rand never returns an error
+	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, keyBytes)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
+}
+
+// Verify reports whether a password has a stored hash: argon2id in PHC form, or bcrypt, which
+// existing databases hold. An empty or damaged hash matches nothing, but takes as long as one
+// that is right, so that the time does not tell whether an account exists.
+func (h *Hasher) Verify(ctx context.Context, stored, password string) (bool, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if strings.HasPrefix(stored, "$2") {
+		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password)) == nil, nil
+	}
+	p, ok := parsePHC(stored)
+	got := argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.key)))
+	return ok && subtle.ConstantTimeCompare(got, p.key) == 1, nil
+}
+
+type phc struct {
+	time, memory uint32
+	threads      uint8
+	salt, key    []byte
+}
+
+// nobody is what a password is compared with when there is no hash.
+var nobody = phc{argonTime, argonMemory, argonThreads, make([]byte, saltBytes), make([]byte, keyBytes)}
+
+func parsePHC(s string) (phc, bool) {
+	parts := strings.Split(s, "$") // "", argon2id, v=…, m=…,t=…,p=…, salt, key
+	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return nobody, false
+	}
+	var p phc
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.memory, &p.time, &p.threads); err != nil {
+		return nobody, false
+	}
+	var err1, err2 error
+	p.salt, err1 = base64.RawStdEncoding.DecodeString(parts[4])
+	p.key, err2 = base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(p.key) < 16 || len(p.key) > 64 {
+		return nobody, false
+	}
+	if p.time < 1 || p.time > maxArgonTime || p.memory < 8 || p.memory > maxArgonMemory || p.threads < 1 {
+		return nobody, false
+	}
+	return p, true
+}

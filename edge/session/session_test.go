@@ -1,0 +1,205 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge/session"
+)
+
+func TestTokenFrom_Order(t *testing.T) {
+	// A cookie wins over a header, a header over the query; schemes are case-insensitive.
+	request := func(cookie, header, query string) *http.Request {
+		r := httptest.NewRequest("GET", "/api/v4/users/me?access_token="+query, nil)
+		if cookie != "" {
+			r.AddCookie(&http.Cookie{Name: session.CookieToken, Value: cookie})
+		}
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		cookie, header, query string
+		want                  string
+		from                  session.Source
+	}{
+		{"c", "Bearer h", "q", "c", session.FromCookie},
+		{"", "bEaReR h", "q", "h", session.FromHeader},
+		{"", "TOKEN h", "", "h", session.FromHeader},
+		{"", "Basic h", "q", "q", session.FromQuery},
+		{"", "Bearer", "", "", session.None},
+		{"", "Bearer " + strings.Repeat("x", 80), "", strings.Repeat("x", 50), session.FromHeader},
+	} {
+		if got, from := session.TokenFrom(request(c.cookie, c.header, c.query)); got != c.want || from != c.from {
+			t.Errorf("%+v: got %q from %d", c, got, from)
+		}
+	}
+}
+
+func TestPassesCSRF(t *testing.T) {
+	// Only our own page can repeat the CSRF cookie or set X-Requested-With.
+	token := session.NewToken()
+	r := httptest.NewRequest("POST", "/", nil)
+	if session.PassesCSRF(r, token) {
+		t.Error("passed with nothing")
+	}
+	r.Header.Set("X-CSRF-Token", session.CSRF(session.NewToken()))
+	if session.PassesCSRF(r, token) {
+		t.Error("passed with another session's")
+	}
+	r.Header.Set("X-CSRF-Token", session.CSRF(token))
+	if !session.PassesCSRF(r, token) {
+		t.Error("refused its own")
+	}
+}
+
+func TestNewToken_LooksLikeAnID(t *testing.T) {
+	// Tokens have the form that clients check, and do not repeat.
+	seen := map[string]bool{}
+	for range 1000 {
+		tok := session.NewToken()
+		if _, ok := core.ParseID[core.Session](tok); !ok || seen[tok] {
+			t.Fatalf("token %q", tok)
+		}
+		seen[tok] = true
+	}
+}
+
+func TestHasher_Verify(t *testing.T) {
+	// Both kinds of stored hash match their own password and no other; damaged ones match none.
+	h := session.NewHasher(0, 0)
+	ours, err := h.Hash(t.Context(), "Pa$$word-11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := bcrypt.GenerateFromPassword([]byte("Pa$$word-11"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		stored, password string
+		want             bool
+	}{
+		{ours, "Pa$$word-11", true}, {ours, "Pa$$word-12", false}, {ours, "", false},
+		{string(theirs), "Pa$$word-11", true}, {string(theirs), "nope", false},
+		{"", "", false}, {"$argon2id$v=19$m=99999999,t=1,p=1$AAAA$AAAA", "x", false}, {ours[:len(ours)-4], "Pa$$word-11", false},
+	} {
+		got, err := h.Verify(t.Context(), c.stored, c.password)
+		if got != c.want || err != nil {
+			t.Errorf("%.20s… with %q: %v, %v", c.stored, c.password, got, err)
+		}
+	}
+}
+
+func TestHasher_FullQueueRefuses(t *testing.T) {
+	// Beyond its queue a Hasher says "try again" at once; a caller who leaves frees the place.
+	h := session.NewHasher(1, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	results := make(chan error)
+	for range 8 {
+		go func() { _, err := h.Hash(t.Context(), "password"); results <- err }()
+	}
+	refused, done := 0, 0
+	for range 8 {
+		switch err := <-results; {
+		case err == nil:
+			done++
+		case core.KindOf(err) == core.KindUnavailable:
+			refused++
+		default:
+			t.Error(err)
+		}
+	}
+	if done == 0 || done+refused != 8 {
+		t.Errorf("%d done, %d refused", done, refused)
+	}
+	for range 8 {
+		_, _ = h.Hash(ctx, "password") // may be refused or served, but must not keep a place
+	}
+	if _, err := h.Hash(t.Context(), "password"); err != nil {
+		t.Error(err)
+	}
+}
+
+// replica is a table of sessions that a test fills.
+type replica map[core.TokenHash]core.Session
+
+func (r replica) find(_ context.Context, h core.TokenHash) (core.Session, bool, error) {
+	s, ok := r[h]
+	return s, ok, nil
+}
+
+func store(t *testing.T, cfg session.Config) *session.Store {
+	t.Helper()
+	s, err := session.NewStore(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore_EndedSession(t *testing.T) {
+	// A session is found until its end is announced, or its time is over.
+	r, token, now := replica{}, session.NewToken(), time.UnixMilli(1000)
+	hash := core.HashToken(token)
+	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }})
+	r[hash] = core.Session{ID: core.NewID[core.Session](now), Token: hash, ExpiresAt: 2000}
+	if _, err := s.Lookup(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	now = time.UnixMilli(2000)
+	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnauthorized {
+		t.Fatalf("expired: %v", err)
+	}
+	now = time.UnixMilli(1000)
+	delete(r, hash)
+	s.Learn(event.Effect{Kind: event.SessionEnded, Token: hash})
+	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnauthorized {
+		t.Fatalf("ended: %v", err)
+	}
+}
+
+func TestStore_AsksHome(t *testing.T) {
+	// An unknown token is asked for at home before it is refused, and not again for a second.
+	r, token, now, asked := replica{}, session.NewToken(), time.UnixMilli(0), 0
+	hash := core.HashToken(token)
+	var answer error
+	atHome := func() {}
+	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }, CatchUp: func(context.Context) error {
+		asked++
+		atHome()
+		return answer
+	}})
+	for range 3 {
+		if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnauthorized {
+			t.Fatal(err)
+		}
+	}
+	if asked != 1 {
+		t.Fatalf("asked %d times", asked)
+	}
+	now = now.Add(time.Second)
+	answer = errors.New("cut off")
+	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnavailable {
+		t.Fatal(err)
+	}
+	answer = nil
+	atHome = func() { r[hash] = core.Session{Token: hash} }
+	if _, err := s.Lookup(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lookup(t.Context(), "not a token"); core.KindOf(err) != core.KindUnauthorized || asked != 3 {
+		t.Fatal(err, asked)
+	}
+}

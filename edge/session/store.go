@@ -1,0 +1,135 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge/hot"
+)
+
+// Limits of a Store.
+const (
+	DefaultKept   = 50_000          // sessions at hand, about 500 bytes each
+	missesKept    = 1024            // unknown tokens remembered
+	missRemembers = time.Second     // for so long
+	askLimit      = 2 * time.Second // for an answer from home
+)
+
+// Config configures a Store. The zero value of each optional field means its documented default.
+type Config struct {
+	// Find looks a session up in the local replica. Required.
+	Find func(context.Context, core.TokenHash) (core.Session, bool, error)
+	// CatchUp returns once the local replica has everything that home had when it was called.
+	// Default: nothing; the replica is never behind.
+	CatchUp func(context.Context) error
+	Kept    int64            // sessions at hand; default DefaultKept
+	Now     func() time.Time // default time.Now
+}
+
+// Store finds sessions by token.
+type Store struct {
+	cfg  Config
+	kept *hot.Cache[core.TokenHash, struct{}, found]
+
+	mu     sync.Mutex // guards misses
+	misses map[core.TokenHash]time.Time
+}
+
+type found struct {
+	session core.Session
+	ok      bool
+}
+
+// NewStore makes a Store.
+func NewStore(cfg Config) (*Store, error) {
+	if cfg.Find == nil {
+		return nil, core.E(core.KindInvalid, "session.Config needs Find")
+	}
+	if cfg.Kept <= 0 {
+		cfg.Kept = DefaultKept
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Store{
+		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Kept, nil), misses: make(map[core.TokenHash]time.Time),
+	}, nil
+}
+
+// Lookup gives a token's session. It fails with KindUnauthorized when there is none or it is
+// over, and with KindUnavailable when only home could tell and home cannot be reached.
+func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) {
+	if len(token) != core.IDLength {
+		return core.Session{}, noSession()
+	}
+	hash := core.HashToken(token)
+	f, err := s.find(ctx, hash)
+	if err == nil && !f.ok {
+		f, err = s.findAtHome(ctx, hash)
+	}
+	switch {
+	case err != nil:
+		return core.Session{}, err
+	case !f.ok || f.session.Expired(s.cfg.Now().UnixMilli()):
+		return core.Session{}, noSession()
+	}
+	return f.session, nil
+}
+
+func noSession() error {
+	return core.E(core.KindUnauthorized, "Invalid or expired session, please login again.")
+}
+
+func (s *Store) find(ctx context.Context, hash core.TokenHash) (found, error) {
+	return s.kept.Get(ctx, hash, struct{}{}, func(ctx context.Context) (found, bool, error) {
+		sess, ok, err := s.cfg.Find(ctx, hash)
+		return found{sess, ok}, ok, err // no event tells that a session began, so misses are not kept
+	})
+}
+
+// findAtHome looks again once the replica has caught up: the session may have begun at another
+// edge a moment ago.
+func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, error) {
+	if s.cfg.CatchUp == nil || s.missed(hash) {
+		return found{}, nil
+	}
+	askCtx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	if err := s.cfg.CatchUp(askCtx); err != nil {
+		return found{}, core.E(core.KindUnavailable, "This edge is cut off from home and does not know the session. Try again later.").WithCause(err)
+	}
+	f, err := s.find(ctx, hash)
+	if err == nil && !f.ok {
+		s.remember(hash)
+	}
+	return f, err
+}
+
+func (s *Store) missed(hash core.TokenHash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.misses[hash]
+	return ok && s.cfg.Now().Before(until)
+}
+
+func (s *Store) remember(hash core.TokenHash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.misses) >= missesKept {
+		clear(s.misses)
+	}
+	s.misses[hash] = s.cfg.Now().Add(missRemembers)
+}
+
+// Learn takes in what an ordered event changed.
+func (s *Store) Learn(e event.Effect) {
+	if e.Kind == event.SessionEnded {
+		s.kept.Forget(e.Token)
+	}
+}
+
+// Reset forgets everything: history was replaced.
+func (s *Store) Reset() { s.kept.Clear() }
