@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nearside/nearside/core"
 )
 
@@ -31,21 +33,37 @@ func Migrate(ctx context.Context, db *DB, schema string) error {
 }
 
 func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
-	if err := db.WriteTx(ctx, prepareMigrations); err != nil {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	// Closed rather than given back: that frees the lock whatever happened.
+	defer func() { conn.Hijack().Close(context.WithoutCancel(ctx)) }()
+	// In a transaction of its own, so that those that follow see what the last holder made.
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
+		return fmt.Errorf("lock migrations: %w", err)
+	}
+	m := migrator{conn: conn.Conn(), files: files}
+	if err := m.prepareRecord(ctx); err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
-	if err := migrateFolder(ctx, db, files, "local", LocalSchema); err != nil {
+	if err := m.folder(ctx, "local", LocalSchema); err != nil {
 		return err
 	}
-	if err := db.WriteTx(ctx, func(ctx context.Context, tx Tx) error { return prepareReader(ctx, tx, schema) }); err != nil {
+	if err := m.prepareReader(ctx, schema); err != nil {
 		return fmt.Errorf("prepare schema %s: %w", schema, err)
 	}
-	return migrateFolder(ctx, db, files, "replicated", schema)
+	return m.folder(ctx, "replicated", schema)
 }
 
-func prepareMigrations(ctx context.Context, tx Tx) error {
-	return execAll(ctx, tx,
-		fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", migrateLock),
+// A migrator holds the migrations' lock on a connection of its own.
+type migrator struct {
+	conn  *pgx.Conn
+	files fs.FS
+}
+
+func (m *migrator) prepareRecord(ctx context.Context) error {
+	return m.all(ctx,
 		"CREATE SCHEMA IF NOT EXISTS local",
 		`CREATE TABLE IF NOT EXISTS local.migrations (
 			schema text COLLATE "C" NOT NULL,
@@ -53,12 +71,12 @@ func prepareMigrations(ctx context.Context, tx Tx) error {
 			PRIMARY KEY (schema, name))`)
 }
 
-// prepareReader makes the schema and the role that may read it. Other databases of the same
-// server, as in tests, make the role at the same time: whoever comes second goes on.
-func prepareReader(ctx context.Context, tx Tx, schema string) error {
+// prepareReader makes the schema and the role that may read it. Roles belong to the whole
+// server, so the migration of another database may make it at the same time: whoever comes
+// second goes on.
+func (m *migrator) prepareReader(ctx context.Context, schema string) error {
 	name := quoteName(schema)
-	return execAll(ctx, tx,
-		fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", migrateLock),
+	return m.all(ctx,
 		"CREATE SCHEMA IF NOT EXISTS "+name,
 		`DO $$ BEGIN
 			IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '`+ReaderRole+`') THEN
@@ -70,19 +88,24 @@ func prepareReader(ctx context.Context, tx Tx, schema string) error {
 			IF NOT pg_has_role(current_user, '`+ReaderRole+`', 'MEMBER') THEN
 				GRANT `+ReaderRole+` TO CURRENT_USER;
 			END IF;
+		EXCEPTION WHEN unique_violation THEN NULL;
 		END $$`,
 		"GRANT USAGE ON SCHEMA "+name+" TO "+ReaderRole,
 		"GRANT SELECT ON ALL TABLES IN SCHEMA "+name+" TO "+ReaderRole,
 		"ALTER DEFAULT PRIVILEGES IN SCHEMA "+name+" GRANT SELECT ON TABLES TO "+ReaderRole)
 }
 
-// migrateFolder runs the files of a folder that the schema has not had.
-func migrateFolder(ctx context.Context, db *DB, files fs.FS, folder, schema string) error {
-	names, err := migrationNames(files, folder)
+func (m *migrator) all(ctx context.Context, statements ...string) error {
+	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error { return execAll(ctx, tx, statements...) })
+}
+
+// folder runs the files of a folder that the schema has not had.
+func (m *migrator) folder(ctx context.Context, folder, schema string) error {
+	names, err := migrationNames(m.files, folder)
 	if err != nil {
 		return err
 	}
-	had, err := Query(ctx, db, `SELECT name FROM local.migrations WHERE schema = $1 ORDER BY name`, Scalar[string], schema)
+	had, err := Query(ctx, m.conn, `SELECT name FROM local.migrations WHERE schema = $1 ORDER BY name`, Scalar[string], schema)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -92,31 +115,33 @@ func migrateFolder(ctx context.Context, db *DB, files fs.FS, folder, schema stri
 		}
 	}
 	for _, name := range names {
-		sql, err := fs.ReadFile(files, path.Join(folder, name))
-		if err != nil {
-			return fmt.Errorf("read migration %s: %w", name, err)
+		if slices.Contains(had, name) {
+			continue
 		}
-		err = db.WriteTx(ctx, func(ctx context.Context, tx Tx) error { return migrateOne(ctx, tx, schema, name, string(sql)) })
-		if err != nil {
+		if err := m.file(ctx, path.Join(folder, name), schema); err != nil {
 			return fmt.Errorf("migration %s/%s: %w", folder, name, err)
 		}
 	}
 	return nil
 }
 
-func migrateOne(ctx context.Context, tx Tx, schema, name, sql string) error {
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrateLock); err != nil {
+// file runs one migration, and records it in the same transaction.
+func (m *migrator) file(ctx context.Context, name, schema string) error {
+	sql, err := fs.ReadFile(m.files, name)
+	if err != nil {
 		return err
 	}
-	n, err := Exec(ctx, tx, `INSERT INTO local.migrations (schema, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, schema, name)
-	if err != nil || n == 0 {
+	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+quoteName(schema)); err != nil {
+			return err
+		}
+		// The simple protocol takes many statements at once.
+		if _, err := m.conn.PgConn().Exec(ctx, string(sql)).ReadAll(); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO local.migrations (schema, name) VALUES ($1, $2)`, schema, path.Base(name))
 		return err
-	}
-	if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+quoteName(schema)); err != nil {
-		return err
-	}
-	_, err = tx.Conn().PgConn().Exec(ctx, sql).ReadAll() // the simple protocol takes many statements at once
-	return err
+	})
 }
 
 // migrationNames gives the files of a folder in order; a folder may be missing.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -177,8 +179,8 @@ func (c *cluster) initialize(ctx context.Context) error {
 // start runs the server in the foreground of a process of its own.
 func (c *cluster) start(settings map[string]string) (*process, error) {
 	args := []string{"-D", c.inherited("data"), "-k", c.inherited("")}
-	for name, value := range settings {
-		args = append(args, "-c", name+"="+value)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		args = append(args, "-c", name+"="+settings[name])
 	}
 	return c.spawn("postgres", args...)
 }

@@ -22,7 +22,7 @@ func (c *cluster) inherited(name string) string { return filepath.Join("/proc/se
 func (c *cluster) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if c.account != nil {
-		a.Credential = &syscall.Credential{Uid: uint32(c.account.uid), Gid: uint32(c.account.gid)}
+		a.Credential = c.account.credential()
 	}
 	return a
 }
@@ -73,6 +73,3 @@ func processesIn(dir string) ([]int, error) {
 	}
 	return pids, nil
 }
-
-// reachable gives bin, or a copy of its installation when the account may not go there.
-func reachable(bin string, acc *account) (string, error) { return bin, nil }

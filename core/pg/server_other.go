@@ -22,7 +22,7 @@ func (c *cluster) inherited(name string) string { return filepath.Join(c.root, n
 func (c *cluster) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if c.account != nil {
-		a.Credential = &syscall.Credential{Uid: uint32(c.account.uid), Gid: uint32(c.account.gid)}
+		a.Credential = c.account.credential()
 	}
 	return a
 }
@@ -58,6 +58,3 @@ func processesIn(dir string) ([]int, error) {
 	}
 	return []int{pid}, nil
 }
-
-// reachable gives bin as it is.
-func reachable(bin string, _ *account) (string, error) { return bin, nil }

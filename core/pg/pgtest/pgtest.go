@@ -7,6 +7,7 @@ package pgtest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func Server(t testing.TB, cfg pg.ServerConfig) *pg.Server {
 	t.Helper()
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
-		if err := copyTemplate(cfg.Dir); err != nil {
+		if err := Initialize(cfg.Dir); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,7 +115,7 @@ func start() (*server, error) {
 	if err := removeAfterExit(dir); err != nil {
 		return nil, err
 	}
-	if err := copyTemplate(dir); err != nil {
+	if err := Initialize(dir); err != nil {
 		return nil, err
 	}
 	s, err := pg.NewServer(pg.ServerConfig{Dir: dir, MaxConnections: 200, SharedBuffersMB: 32, Settings: fast()})
@@ -182,15 +183,19 @@ func removeAfterExit(dir string) error {
 // keep holds the pipe open: a collected file is closed, and the shell would take it for our end.
 var keep atomic.Pointer[os.File]
 
-// copyTemplate gives dir an initialized cluster, from a copy that is made once per user and
+// Initialize gives dir an initialized cluster, from a copy that is made once per user and
 // version and shared by every test binary of the machine.
-func copyTemplate(dir string) error {
+func Initialize(dir string) error {
 	bin, err := pg.Locate()
 	if err != nil {
 		return err
 	}
-	key := strings.NewReplacer("/", "_", ".", "_").Replace(bin)
-	base := filepath.Join(os.TempDir(), fmt.Sprintf("nearside-pgtest-%d%s", os.Getuid(), key))
+	version, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
+	if err != nil {
+		return fmt.Errorf("postgres --version: %w", err)
+	}
+	key := sha256.Sum256(append(version, bin...))
+	base := filepath.Join(os.TempDir(), fmt.Sprintf("nearside-pgtest-%d-%x", os.Getuid(), key[:6]))
 	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
