@@ -1,0 +1,241 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// Limits of post lists.
+const (
+	MaxSince   = 1000 // posts of a "since" list
+	MaxReplies = 1000 // replies that come along with a page
+)
+
+// PostFilter says which posts of a channel a list holds.
+type PostFilter struct {
+	RootsOnly bool // threads are collapsed: no replies
+	Deleted   bool // deleted posts too
+}
+
+func (f PostFilter) where() string {
+	w := " AND delete_at = 0" // as a condition of its own, so that the index of live posts serves
+	if f.Deleted {
+		w = " AND original_id = " + none
+	}
+	if f.RootsOnly {
+		w += " AND root_id = " + none
+	}
+	return w
+}
+
+// PostPage is a run of a channel's posts, the newest first, with its neighbours; the zero id
+// where there are none.
+type PostPage struct {
+	Posts        []core.Post
+	Newer, Older core.PostID
+}
+
+// Post gives a post by id, deleted or not.
+func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, error) {
+	return one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+}
+
+// PostsByIDs gives the posts with the given ids that are not deleted.
+func (s *Store) PostsByIDs(ctx context.Context, ids []core.PostID) ([]core.Post, error) {
+	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE id = ANY($1) AND delete_at = 0 ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))
+}
+
+// Posts gives a page of a channel's posts, counted from the newest.
+func (s *Store) Posts(ctx context.Context, ch core.ChannelID, f PostFilter, p Page) (PostPage, error) {
+	skip, n := p.offset(), p.Size+1
+	if skip > 0 { // one more at each end tells the neighbours
+		skip, n = skip-1, n+1
+	}
+	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
+	if err != nil {
+		return PostPage{}, err
+	}
+	var out PostPage
+	if p.offset() > 0 && len(posts) > 0 {
+		out.Newer, posts = posts[0].ID, posts[1:]
+	}
+	out.Posts, out.Older = cut(posts, p.Size)
+	return out, nil
+}
+
+// cut gives the first n posts, and the id of the one after them.
+func cut(posts []core.Post, n int) ([]core.Post, core.PostID) {
+	if len(posts) > n {
+		return posts[:n], posts[n].ID
+	}
+	return posts, core.PostID{}
+}
+
+// PostsBefore gives a page of the posts older than one of the channel's.
+func (s *Store) PostsBefore(ctx context.Context, ch core.ChannelID, f PostFilter, anchor core.PostID, p Page) (PostPage, error) {
+	at, err := s.createAt(ctx, ch, anchor)
+	if err != nil {
+		return PostPage{}, err
+	}
+	posts, err := s.older(ctx, ch, f, at, p.offset(), p.Size+1)
+	out := PostPage{Newer: anchor}
+	out.Posts, out.Older = cut(posts, p.Size)
+	if err == nil && p.Number > 0 {
+		out.Newer, err = s.neighbour(ctx, ch, f, out.Posts, true)
+	}
+	return out, err
+}
+
+// PostsAfter gives a page of the posts newer than one of the channel's.
+func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter, anchor core.PostID, p Page) (PostPage, error) {
+	at, err := s.createAt(ctx, ch, anchor)
+	if err != nil {
+		return PostPage{}, err
+	}
+	posts, err := s.newer(ctx, ch, f, at, p.offset(), p.Size+1)
+	out := PostPage{Older: anchor}
+	out.Posts, out.Newer = cut(posts, p.Size)
+	slices.Reverse(out.Posts)
+	if err == nil && p.Number > 0 {
+		out.Older, err = s.neighbour(ctx, ch, f, out.Posts, false)
+	}
+	return out, err
+}
+
+// PostsAround gives the posts from a time on, at most after of them, and before older ones. It
+// is empty when there is nothing newer than the time.
+func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter, since int64, before, after int) (PostPage, error) {
+	newer, err := s.newer(ctx, ch, f, since, 0, after+1)
+	if err != nil || len(newer) == 0 {
+		return PostPage{}, err
+	}
+	older, err := s.older(ctx, ch, f, newer[0].CreateAt, 0, before+1)
+	if err != nil {
+		return PostPage{}, err
+	}
+	var out PostPage
+	newer, out.Newer = cut(newer, after)
+	older, out.Older = cut(older, before)
+	slices.Reverse(newer)
+	out.Posts = append(newer, older...)
+	return out, nil
+}
+
+func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
+	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND create_at < $2`+f.where()+
+		` ORDER BY create_at DESC LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
+}
+
+func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
+	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND create_at > $2`+f.where()+
+		` ORDER BY create_at LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
+}
+
+// neighbour gives the post next to a run, on its newer or its older side.
+func (s *Store) neighbour(ctx context.Context, ch core.ChannelID, f PostFilter, run []core.Post, newer bool) (core.PostID, error) {
+	if len(run) == 0 {
+		return core.PostID{}, nil
+	}
+	find, at := s.older, run[len(run)-1].CreateAt
+	if newer {
+		find, at = s.newer, run[0].CreateAt
+	}
+	next, err := find(ctx, ch, f, at, 0, 1)
+	if err != nil || len(next) == 0 {
+		return core.PostID{}, err
+	}
+	return next[0].ID, nil
+}
+
+// errNoAnchor means that the post to page from is not in the channel.
+var errNoAnchor = errors.New("no such post in the channel")
+
+// IsNoAnchor reports whether err says that the post to page from is not in the channel.
+func IsNoAnchor(err error) bool { return errors.Is(err, errNoAnchor) }
+
+func (s *Store) createAt(ctx context.Context, ch core.ChannelID, id core.PostID) (int64, error) {
+	at, ok, err := pg.QueryOne(ctx, s.db, `SELECT create_at FROM posts WHERE id = $1 AND channel_id = $2`, pg.Scalar[int64], [16]byte(id), [16]byte(ch))
+	if err == nil && !ok {
+		err = errNoAnchor
+	}
+	return at, wrap("read anchor", err)
+}
+
+// PostsSince gives what changed in a channel after a time: new, edited and deleted posts and
+// their earlier texts, the newest first. Deleted ones come without their message.
+func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter, since int64) ([]core.Post, error) {
+	roots := ""
+	if f.RootsOnly {
+		roots = " AND root_id = " + none
+	}
+	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND update_at > $2`+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
+	for i := range posts {
+		if posts[i].DeleteAt != 0 {
+			posts[i].Message = ""
+		}
+	}
+	return posts, err
+}
+
+// ThreadsOf gives the root posts that the given posts reply to, and with replies the other
+// replies of those threads.
+func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) ([]core.Post, error) {
+	var roots []core.PostID
+	seen := map[core.PostID]bool{}
+	for _, p := range posts {
+		if !p.RootID.IsZero() && !seen[p.RootID] {
+			seen[p.RootID] = true
+			roots = append(roots, p.RootID)
+		}
+	}
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	out, err := s.PostsByIDs(ctx, roots)
+	if err != nil || !replies {
+		return out, err
+	}
+	more, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0
+		ORDER BY create_at DESC, id LIMIT $2`, raw(roots), MaxReplies)
+	return append(out, more...), err
+}
+
+// ThreadFilter says which replies of a thread are wanted.
+type ThreadFilter struct {
+	NewestFirst  bool
+	FromCreateAt int64       // only beyond this time, in the direction; 0: from the beginning
+	FromPost     core.PostID // among replies of that time, beyond this one
+	Limit        int         // 0: MaxReplies
+}
+
+// Replies gives the replies to a post that are not deleted, and whether there are more.
+func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) ([]core.Post, bool, error) {
+	n := f.Limit
+	if n <= 0 {
+		n = MaxReplies
+	}
+	cmp, order := ">", "create_at, id"
+	if f.NewestFirst {
+		cmp, order = "<", "create_at DESC, id DESC"
+	}
+	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0
+		AND ($2::bigint = 0 OR (create_at, id) `+cmp+` ($2, $3)) ORDER BY `+order+` LIMIT $4`, [16]byte(root), f.FromCreateAt, [16]byte(f.FromPost), n+1)
+	more := len(posts) > n
+	return posts[:min(n, len(posts))], more, err
+}
+
+// Pinned gives a channel's pinned posts, the newest first.
+func (s *Store) Pinned(ctx context.Context, ch core.ChannelID) ([]core.Post, error) {
+	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0
+		ORDER BY create_at DESC, id LIMIT 1000`, [16]byte(ch))
+}
+
+// History gives the earlier texts of a post, the latest first.
+func (s *Store) History(ctx context.Context, id core.PostID) ([]core.Post, error) {
+	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE original_id = $1 AND original_id <> `+none+`
+		ORDER BY update_at DESC, id LIMIT 1000`, [16]byte(id))
+}

@@ -1,0 +1,18 @@
+package read
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// SessionByToken gives the session of a token.
+func (s *Store) SessionByToken(ctx context.Context, token core.TokenHash) (core.Session, bool, error) {
+	return one(ctx, s.db, pg.Sessions, `FROM sessions t WHERE token = $1 LIMIT 1`, token[:])
+}
+
+// SessionsOf gives a user's sessions, the latest first.
+func (s *Store) SessionsOf(ctx context.Context, user core.UserID) ([]core.Session, error) {
+	return many(ctx, s.db, pg.Sessions, `FROM sessions t WHERE user_id = $1 ORDER BY create_at DESC, id LIMIT 1000`, [16]byte(user))
+}
