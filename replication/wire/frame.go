@@ -34,7 +34,8 @@ const (
 	KindReceipt  Kind = 14 // forward server → client: core.Receipt
 	KindAsk      Kind = 15 // forward client → server: Ask
 	KindAnswer   Kind = 16 // forward server → client: opaque bytes
-	kindEnd      Kind = 17
+	KindSignals  Kind = 17 // home → home: no body; the connection carries signals only
+	kindEnd      Kind = 18
 )
 
 const (

@@ -75,6 +75,7 @@ func samples() []sample {
 		{"receipt", KindReceipt, false, AppendReceipt(nil, core.Receipt{Index: 9, Outcome: []byte("done")}), again(DecodeReceipt, AppendReceipt)},
 		{"ask", KindAsk, false, AppendAsk(nil, Ask{4, time.Second, []byte("who?")}), again(DecodeAsk, AppendAsk)},
 		{"answer", KindAnswer, false, []byte("you"), opaque},
+		{"signals", KindSignals, false, nil, opaque},
 	}
 }
 

@@ -1,0 +1,196 @@
+package follower
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/signal"
+)
+
+// Config configures a Follower.
+type Config struct {
+	Endpoint   *link.Endpoint   // required
+	Candidates func() []string  // required: link addresses of home nodes, best first
+	Sink       replication.Sink // required
+	Relay      *signal.Relay    // optional: signals travel with the log
+	Backoff    Backoff          // default: DefaultBackoff()
+	Silence    time.Duration    // default: 2 s without a word from the hub is a dead link
+	MoveEvery  time.Duration    // default: 5 s between moves to another leader
+	Logger     *slog.Logger     // default: discard
+}
+
+// Backoff is how long to wait after failures: Min, doubled each time up to Max, and of that a
+// random part between half and all.
+type Backoff struct{ Min, Max time.Duration }
+
+// DefaultBackoff begins fast, because most failures are a restart.
+func DefaultBackoff() Backoff { return Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second} }
+
+// wait gives the time to wait after the n-th failure in a row, from 0.
+func (b Backoff) wait(n int) time.Duration {
+	d := b.Max
+	if n < 16 {
+		d = min(b.Max, b.Min<<n)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// Status is what a follower knows of itself and of home.
+type Status struct {
+	Connected bool          // home was heard within Config.Silence
+	Hub       link.Identity // the home node it follows, or followed last
+	Addr      string        // that node's address
+	Leader    string        // the leader's address as the hub told it; empty: none known
+	Source    core.Position // home's position as last heard
+	HeardAt   time.Time     // when home was last heard; zero: never
+	FreshAt   time.Time     // the sink had everything that home had at this time; zero: never
+	RTT       time.Duration
+	Restoring bool // a snapshot is on its way in
+}
+
+// Follower keeps a sink at the end of a log.
+type Follower struct {
+	cfg Config
+
+	mu      sync.Mutex
+	conn    *link.Conn           // guarded by mu, as all below; the live connection or nil
+	changed chan struct{}        // closed when conn changes, then replaced
+	avoid   map[string]time.Time // nodes that were wrong, until when
+	status  Status
+	pending freshMark
+}
+
+// freshMark remembers that home was at index at some time, until the sink is there too.
+type freshMark struct {
+	at   core.Position
+	when time.Time
+}
+
+// New validates the configuration; it starts nothing.
+func New(cfg Config) (*Follower, error) {
+	if cfg.Endpoint == nil || cfg.Candidates == nil || cfg.Sink == nil {
+		return nil, core.E(core.KindInvalid, "a follower needs an endpoint, candidates and a sink")
+	}
+	if cfg.Backoff == (Backoff{}) {
+		cfg.Backoff = DefaultBackoff()
+	}
+	if cfg.Silence <= 0 {
+		cfg.Silence = 2 * time.Second
+	}
+	if cfg.MoveEvery <= 0 {
+		cfg.MoveEvery = 5 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Follower{cfg: cfg, changed: make(chan struct{}), avoid: map[string]time.Time{}}, nil
+}
+
+// Run follows until ctx ends, and then gives nil, or until the sink answers core.KindUpgrade,
+// and then gives that error: this node must not go on.
+func (f *Follower) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { f.keep(ctx) })
+	return f.apply(ctx)
+}
+
+// Status gives the state of the moment.
+func (f *Follower) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.status
+	s.Connected = f.conn != nil && time.Since(s.HeardAt) < f.cfg.Silence
+	if f.conn != nil {
+		s.RTT = f.conn.RTT()
+	}
+	return s
+}
+
+// live gives the connection, waiting until there is one.
+func (f *Follower) live(ctx context.Context) (*link.Conn, error) {
+	for {
+		f.mu.Lock()
+		conn, changed := f.conn, f.changed
+		f.mu.Unlock()
+		if conn != nil && conn.Context().Err() == nil {
+			return conn, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// use makes conn the live connection; nil when there is none.
+func (f *Follower) use(conn *link.Conn, addr string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conn = conn
+	if conn != nil {
+		f.status.Hub, f.status.Addr = conn.Peer(), addr
+	}
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// heard takes what the hub said of home.
+func (f *Follower) heard(at core.Position, now time.Time) {
+	applied := f.cfg.Sink.Position()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.HeardAt = now
+	if f.status.Source.Before(at) {
+		f.status.Source = at
+	}
+	if f.pending.when.IsZero() {
+		if f.conn != nil {
+			now = now.Add(-f.conn.RTT() / 2) // when it was true at home
+		}
+		f.pending = freshMark{at: at, when: now}
+	}
+	f.freshen(applied)
+}
+
+// freshen is called with mu held.
+func (f *Follower) freshen(applied core.Position) {
+	if !f.pending.when.IsZero() && !applied.Before(f.pending.at) {
+		f.status.FreshAt, f.pending = f.pending.when, freshMark{}
+	}
+}
+
+// applied notes that the sink has moved on.
+func (f *Follower) applied(source core.Position) {
+	at := f.cfg.Sink.Position()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status.Source.Before(source) {
+		f.status.Source = source
+	}
+	f.freshen(at)
+}
+
+func (f *Follower) restoring(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Restoring = on
+}
+
+// distrust leaves a node that gave wrong answers alone for a while, and the connection to it.
+func (f *Follower) distrust(conn *link.Conn, why error) {
+	f.mu.Lock()
+	f.avoid[f.status.Addr] = time.Now().Add(avoidFor)
+	f.mu.Unlock()
+	f.cfg.Logger.Warn("leaving hub", "hub", conn.Peer(), "err", why)
+	conn.Close(link.CodeRefused, why.Error())
+}

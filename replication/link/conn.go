@@ -1,0 +1,147 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Codes with which connections and streams are closed. They are append-only.
+const (
+	CodeDone    = 0 // nothing wrong
+	CodeRefused = 1 // the peer may not do that
+	CodeBusy    = 2 // over a limit
+	CodeGone    = 3 // the reader or writer gave up
+)
+
+// Conn is one connection to a peer, of one class.
+type Conn struct {
+	q     *quic.Conn
+	class Class
+	peer  Identity
+}
+
+// Peer names the node at the other end.
+func (c *Conn) Peer() Identity { return c.peer }
+
+// Class is the connection's class.
+func (c *Conn) Class() Class { return c.class }
+
+// RTT is the smoothed round-trip time of the path.
+func (c *Conn) RTT() time.Duration { return c.q.ConnectionStats().SmoothedRTT }
+
+// RemoteAddr is the peer's UDP address.
+func (c *Conn) RemoteAddr() string { return c.q.RemoteAddr().String() }
+
+// Context ends when the connection does; its cause says why.
+func (c *Conn) Context() context.Context { return c.q.Context() }
+
+// OpenStream opens a stream. The peer sees it with the first bytes written. It waits while the
+// peer allows no more streams.
+func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) {
+	s, err := c.q.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, lost(err)
+	}
+	return &Stream{Stream: s, conn: c}, nil
+}
+
+// AcceptStream gives the next stream that the peer opened.
+func (c *Conn) AcceptStream(ctx context.Context) (*Stream, error) {
+	s, err := c.q.AcceptStream(ctx)
+	if err != nil {
+		return nil, lost(err)
+	}
+	return &Stream{Stream: s, conn: c}, nil
+}
+
+// SendDatagram sends up to about 1100 bytes that may get lost. It may wait for earlier ones to
+// leave.
+func (c *Conn) SendDatagram(b []byte) error { return lost(c.q.SendDatagram(b)) }
+
+// ReceiveDatagram gives the peer's next datagram.
+func (c *Conn) ReceiveDatagram(ctx context.Context) ([]byte, error) {
+	b, err := c.q.ReceiveDatagram(ctx)
+	return b, lost(err)
+}
+
+// Close ends the connection and all its streams at once; the peer sees code and reason.
+func (c *Conn) Close(code uint64, reason string) {
+	_ = c.q.CloseWithError(quic.ApplicationErrorCode(code), reason)
+}
+
+// lost makes KindUnavailable of every way in which a connection ends, so that no user of a
+// link needs to know QUIC's errors.
+func lost(err error) error {
+	var (
+		idle  *quic.IdleTimeoutError
+		app   *quic.ApplicationError
+		tr    *quic.TransportError
+		reset *quic.StatelessResetError
+		str   *quic.StreamError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &app) && app.ErrorCode == CodeRefused:
+		return core.E(core.KindMisdirected, "the peer refused").WithCause(err)
+	case errors.As(err, &idle), errors.As(err, &app), errors.As(err, &tr), errors.As(err, &reset), errors.As(err, &str),
+		errors.Is(err, net.ErrClosed):
+		return core.E(core.KindUnavailable, "the link is gone").WithCause(err)
+	}
+	return err
+}
+
+// Stream is one ordered stream of bytes in both directions; it is a net.Conn.
+type Stream struct {
+	*quic.Stream
+	conn *Conn
+}
+
+var _ net.Conn = (*Stream)(nil)
+
+// Conn is the connection that carries the stream.
+func (s *Stream) Conn() *Conn { return s.conn }
+
+// Read implements net.Conn.
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	if err != nil && err != io.EOF { //nolint:errorlint // QUIC gives io.EOF itself
+		err = lost(err)
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (s *Stream) Write(b []byte) (int, error) {
+	n, err := s.Stream.Write(b)
+	return n, lost(err)
+}
+
+// CloseWrite ends our direction; what was written still arrives.
+func (s *Stream) CloseWrite() error { return s.Stream.Close() }
+
+// Close ends our direction and gives up reading. It never waits.
+func (s *Stream) Close() error {
+	err := s.Stream.Close()
+	s.CancelRead(CodeGone)
+	return lost(err)
+}
+
+// Abort gives up both directions: unsent bytes are dropped and the peer's reads fail.
+func (s *Stream) Abort() {
+	s.CancelRead(CodeGone)
+	s.CancelWrite(CodeGone)
+}
+
+// LocalAddr implements net.Conn.
+func (s *Stream) LocalAddr() net.Addr { return s.conn.q.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (s *Stream) RemoteAddr() net.Addr { return s.conn.q.RemoteAddr() }

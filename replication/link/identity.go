@@ -1,0 +1,152 @@
+package link
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Role is what a node does in its deployment.
+type Role string
+
+// The roles.
+const (
+	RoleHome Role = "home" // orders the log
+	RoleEdge Role = "edge" // serves clients
+)
+
+// Identity names a node, as its certificate does.
+type Identity struct {
+	Deployment string
+	Region     string
+	Node       string
+	Roles      []Role
+}
+
+// Has reports whether the node has a role.
+func (id Identity) Has(r Role) bool { return slices.Contains(id.Roles, r) }
+
+// String gives "region/node".
+func (id Identity) String() string { return id.Region + "/" + id.Node }
+
+// URI is the name inside the certificate: nearside://deployment/region/node?roles=home,edge.
+func (id Identity) URI() *url.URL {
+	roles := make([]string, len(id.Roles))
+	for i, r := range id.Roles {
+		roles[i] = string(r)
+	}
+	return &url.URL{Scheme: "nearside", Host: id.Deployment, Path: "/" + id.Region + "/" + id.Node,
+		RawQuery: "roles=" + strings.Join(roles, ",")}
+}
+
+// Check validates the names: 1–63 lower-case letters, digits and dashes each.
+func (id Identity) Check() error {
+	for _, name := range []string{id.Deployment, id.Region, id.Node} {
+		if !validName(name) {
+			return core.E(core.KindInvalid, "%q is no name: use 1 to 63 lower-case letters, digits and dashes", name)
+		}
+	}
+	for _, r := range id.Roles {
+		if r != RoleHome && r != RoleEdge {
+			return core.E(core.KindInvalid, "unknown role %q", r)
+		}
+	}
+	if len(id.Roles) == 0 {
+		return core.E(core.KindInvalid, "a node has at least one role")
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	if len(s) == 0 || len(s) > 63 {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
+}
+
+// identityOf reads the one nearside URI of a verified certificate.
+func identityOf(cert *x509.Certificate) (Identity, error) {
+	for _, u := range cert.URIs {
+		if u.Scheme != "nearside" {
+			continue
+		}
+		region, node, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+		if !ok {
+			break
+		}
+		id := Identity{Deployment: u.Host, Region: region, Node: node}
+		for r := range strings.SplitSeq(u.Query().Get("roles"), ",") {
+			id.Roles = append(id.Roles, Role(r))
+		}
+		if err := id.Check(); err != nil {
+			return Identity{}, fmt.Errorf("certificate names %s: %w", u, err)
+		}
+		return id, nil
+	}
+	return Identity{}, core.E(core.KindMisdirected, "the certificate names no node")
+}
+
+// Class separates the traffic between two nodes.
+type Class byte
+
+// The classes.
+const (
+	ClassRaft    Class = iota // home only: ordering
+	ClassLog                  // followers at a home node: log, snapshots, signals
+	ClassForward              // proposals and questions to a home node
+	ClassBlob                 // files
+	ClassGossip               // liveness
+	classEnd
+)
+
+// rule is what a class asks of both sides.
+type rule struct {
+	alpn       string
+	use, serve Role // empty: any
+}
+
+var rules = [classEnd]rule{
+	ClassRaft:    {"nearside-raft/1", RoleHome, RoleHome},
+	ClassLog:     {"nearside-log/1", "", RoleHome},
+	ClassForward: {"nearside-forward/1", "", RoleHome},
+	ClassBlob:    {"nearside-blob/1", "", ""},
+	ClassGossip:  {"nearside-gossip/1", "", ""},
+}
+
+// String gives the class's ALPN name.
+func (c Class) String() string { return rules[c].alpn }
+
+func classOf(alpn string) (Class, bool) {
+	for c, r := range rules {
+		if r.alpn == alpn {
+			return Class(c), true
+		}
+	}
+	return 0, false
+}
+
+// admit checks a peer's certificate chain against the deployment and the role that is needed.
+func admit(chain []*x509.Certificate, self *Credentials, need Role, usage x509.ExtKeyUsage) (Identity, error) {
+	if len(chain) == 0 {
+		return Identity{}, core.E(core.KindUnauthorized, "the peer shows no certificate")
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: self.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+		return Identity{}, core.E(core.KindUnauthorized, "the peer's certificate is not of this deployment").WithCause(err)
+	}
+	id, err := identityOf(chain[0])
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case id.Deployment != self.Identity.Deployment:
+		return Identity{}, core.E(core.KindMisdirected, "%s is of deployment %s, not %s", id, id.Deployment, self.Identity.Deployment)
+	case need != "" && !id.Has(need):
+		return Identity{}, core.E(core.KindMisdirected, "%s has not the role %s", id, need)
+	}
+	return id, nil
+}
