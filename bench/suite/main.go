@@ -49,7 +49,7 @@ func steps(sum *totals) []step {
 		{"format", []string{"sh", "-c", "gofmt -l $(git ls-files -co --exclude-standard '*.go')"}, (*totals).mustBeSilent},
 		{"vet", []string{"go", "vet", "./..."}, (*totals).exitCodeOnly},
 		{"go tests" + strings.Join(race, " "), append(gotest, "./..."), (*totals).goTests},
-		{"driver test", []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/"}, (*totals).tap},
+		{"driver test", []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/driver.test.mjs"}, (*totals).tap},
 	}
 }
 

@@ -1,0 +1,137 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+const password = "correct horse battery"
+
+// Person is an account with a session.
+type Person struct {
+	Base, Name, ID, Token string
+}
+
+// Problem is an answer that is no success.
+type Problem struct {
+	Status int    `json:"status_code"`
+	ID     string `json:"id"`
+	Text   string `json:"message"`
+	What   string `json:"-"`
+}
+
+// Error says what was asked and what came back.
+func (p *Problem) Error() string {
+	return fmt.Sprintf("%s: %d %s: %s", p.What, p.Status, p.ID, p.Text)
+}
+
+// Call sends a JSON request and reads the answer into out, if out is not nil. An answer of
+// 300 or more is a Problem.
+func (c *Conn) Call(ctx context.Context, method, path string, in, out any) (Answer, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return Answer{}, err
+		}
+	}
+	a, err := c.Do(ctx, method, "/api/v4/"+path, body)
+	if err != nil {
+		return a, err
+	}
+	if a.Status >= 300 {
+		p := &Problem{What: method + " " + path}
+		if json.Unmarshal(a.Body, p) != nil || p.Status == 0 {
+			p.Status, p.Text = a.Status, string(a.Body)
+		}
+		return a, p
+	}
+	if out == nil {
+		return a, nil
+	}
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		return a, fmt.Errorf("%s %s: decode: %w", method, path, err)
+	}
+	return a, nil
+}
+
+// SignUp makes an account and signs in.
+func SignUp(ctx context.Context, base, name string) (Person, error) {
+	c := NewConn(base, "")
+	defer c.Close()
+	p := Person{Base: base, Name: name}
+	var made struct{ ID string }
+	_, err := c.Call(ctx, "POST", "users", map[string]string{"username": name, "email": name + "@example.com", "password": password}, &made)
+	if err != nil {
+		return p, err
+	}
+	p.ID = made.ID
+	a, err := c.Call(ctx, "POST", "users/login", map[string]string{"login_id": name, "password": password}, nil)
+	p.Token = a.Token
+	return p, err
+}
+
+// Room is a channel with its team.
+type Room struct{ Team, Channel string }
+
+// NewRoom makes a team and a public channel.
+func (p Person) NewRoom(ctx context.Context, name string) (Room, error) {
+	c := p.Conn()
+	defer c.Close()
+	var team, channel struct{ ID string }
+	if _, err := c.Call(ctx, "POST", "teams", map[string]string{"name": name, "display_name": name, "type": "O"}, &team); err != nil {
+		return Room{}, err
+	}
+	_, err := c.Call(ctx, "POST", "channels", map[string]string{"team_id": team.ID, "name": name, "display_name": name, "type": "O"}, &channel)
+	return Room{team.ID, channel.ID}, err
+}
+
+// Invite adds somebody to a room.
+func (p Person) Invite(ctx context.Context, to Room, who Person) error {
+	c := p.Conn()
+	defer c.Close()
+	if _, err := c.Call(ctx, "POST", "teams/"+to.Team+"/members", map[string]string{"team_id": to.Team, "user_id": who.ID}, nil); err != nil {
+		return err
+	}
+	_, err := c.Call(ctx, "POST", "channels/"+to.Channel+"/members", map[string]string{"user_id": who.ID}, nil)
+	return err
+}
+
+// Conn gives a fresh connection that is signed with the person's token.
+func (p Person) Conn() *Conn { return NewConn(p.Base, p.Token) }
+
+// Post is what the measurements need of a post.
+type Post struct {
+	ID       string `json:"id"`
+	CreateAt int64  `json:"create_at"`
+	Message  string `json:"message"`
+	Pending  string `json:"pending_post_id"`
+}
+
+// History reads a whole channel through the API, oldest first.
+func (p Person) History(ctx context.Context, channel string) ([]Post, error) {
+	c := p.Conn()
+	defer c.Close()
+	var all []Post
+	for page := 0; ; page++ {
+		var list struct {
+			Order []string
+			Posts map[string]Post
+		}
+		path := fmt.Sprintf("channels/%s/posts?page=%d&per_page=200&skipFetchThreads=true", channel, page)
+		if _, err := c.Call(ctx, "GET", path, nil, &list); err != nil {
+			return nil, err
+		}
+		for _, id := range list.Order {
+			all = append(all, list.Posts[id])
+		}
+		if len(list.Order) < 200 {
+			break
+		}
+	}
+	for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
+		all[i], all[j] = all[j], all[i]
+	}
+	return all, nil
+}
