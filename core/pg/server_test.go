@@ -168,21 +168,16 @@ func TestServer_StaleLock(t *testing.T) {
 	}
 }
 
-// Neither a directory above that is closed to PostgreSQL's user nor a path too long for a
-// socket address matters.
-func TestServer_HardPlaces(t *testing.T) {
-	long := strings.Repeat("long/", 30) + strings.Repeat("x", 60)
-	for name, sub := range map[string]string{"ClosedParent": "node", "LongPath": long, "Quotes": `it's a \ "name"`} {
-		t.Run(name, func(t *testing.T) {
-			top := t.TempDir()
-			if err := os.Chmod(top, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			dir := filepath.Join(top, sub)
-			defer run(t, dir)()
-			mustExec(t, pgtest.Connect(t, config(t, dir)), `SELECT 1`)
-		})
+// Neither a directory above that is closed to PostgreSQL's user, nor a path too long for a
+// socket address, nor odd characters in it matter.
+func TestServer_HardPlace(t *testing.T) {
+	top := t.TempDir()
+	if err := os.Chmod(top, 0o700); err != nil {
+		t.Fatal(err)
 	}
+	dir := filepath.Join(top, strings.Repeat("long/", 20)+strings.Repeat("x", 60), `it's a \ "name"`)
+	defer run(t, dir)()
+	mustExec(t, pgtest.Connect(t, config(t, dir)), `SELECT 1`)
 }
 
 // A first start that cannot succeed fails with PostgreSQL's own words instead of trying for ever.
