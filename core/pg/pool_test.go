@@ -4,7 +4,9 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
@@ -41,6 +43,55 @@ func TestOpen_Reader(t *testing.T) {
 		if err == nil && !strings.Contains(sql, "TEMP") {
 			t.Errorf("the reader could %s in a read-write transaction", sql)
 		}
+	}
+}
+
+// A slow query is not taken for a server that is gone; a server that is not there is.
+func TestIsUnavailable(t *testing.T) {
+	cfg := pgtest.Database(t)
+	db := pgtest.Connect(t, cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := db.Exec(ctx, `SELECT pg_sleep(30)`); err == nil || pg.IsUnavailable(err) {
+		t.Errorf("a slow query: %v", err)
+	}
+	if _, err := db.Exec(t.Context(), `SELECT 1/0`); err == nil || pg.IsUnavailable(err) {
+		t.Errorf("a wrong query: %v", err)
+	}
+	if _, err := db.Exec(t.Context(), `SELECT pg_terminate_backend(pg_backend_pid())`); !pg.IsUnavailable(err) {
+		t.Errorf("a terminated session: %v", err)
+	}
+	if _, err := pg.Open(t.Context(), pg.Config{ConnString: "host=" + t.TempDir()}); !pg.IsUnavailable(err) {
+		t.Errorf("no server: %v", err)
+	}
+	if _, err := pg.Open(t.Context(), pg.Config{ConnString: "no such thing"}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("no connection string: %v", err)
+	}
+}
+
+// A read transaction sees one state however others write, and writes nothing itself.
+func TestReadTx_OneState(t *testing.T) {
+	db := pgtest.Open(t)
+	mustExec(t, db, `CREATE TABLE counted (n int)`)
+	err := db.ReadTx(t.Context(), func(ctx context.Context, tx pg.Tx) error {
+		for want := range 2 { // the second look is after a write
+			n, _, err := pg.QueryOne(ctx, tx, `SELECT count(*) FROM counted`, pg.Scalar[int])
+			if n != 0 || err != nil {
+				t.Errorf("look %d sees %d rows, %v", want, n, err)
+			}
+			mustExec(t, db, `INSERT INTO counted VALUES (1)`)
+		}
+		_, err := pg.Exec(ctx, tx, `INSERT INTO counted VALUES (2)`)
+		return err
+	})
+	if err == nil {
+		t.Error("a read transaction could write")
+	}
+	if n, err := pg.Exec(t.Context(), db, `DELETE FROM counted`); n != 2 || err != nil {
+		t.Errorf("deleted %d, %v", n, err)
+	}
+	if _, ok, err := pg.QueryOne(t.Context(), db, `SELECT n FROM counted`, pg.Scalar[int]); ok || err != nil {
+		t.Errorf("no row: %v, %v", ok, err)
 	}
 }
 

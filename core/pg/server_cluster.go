@@ -99,21 +99,26 @@ func (c *cluster) own() error {
 		return os.Chmod(c.root, 0o700)
 	}
 	return filepath.WalkDir(c.root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+		if err == nil {
+			err = c.account.take(path, d)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a leftover server may still remove files
 			return fmt.Errorf("own server directory: %w", err)
 		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("own server directory: %w", err)
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == c.account.uid {
-			return nil
-		}
-		return os.Lchown(path, c.account.uid, c.account.gid)
+		return nil
 	})
+}
+
+// take gives a file to the account unless it has it.
+func (a *account) take(path string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == a.uid {
+		return nil
+	}
+	return os.Lchown(path, a.uid, a.gid)
 }
 
 // programs gives the folder of programs whose version is the one of the data.
@@ -128,6 +133,10 @@ func (s *Server) programs(c *cluster) (string, error) {
 		if bin, err = locate(want); err != nil {
 			return "", err
 		}
+	}
+	bin, err := filepath.Abs(bin) // it is run from another directory
+	if err != nil {
+		return "", fmt.Errorf("find PostgreSQL: %w", err)
 	}
 	have := majorVersion(bin)
 	if have < MinVersion {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,6 +129,14 @@ func TestServer_ParentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait()
+	if runtime.GOOS == "linux" { // elsewhere the next start ends it
+		until(t, func() error {
+			if left := postgresIn(t, dir); len(left) > 0 {
+				return fmt.Errorf("processes %v outlive their node", left)
+			}
+			return nil
+		})
+	}
 	defer run(t, dir)()
 	db := pgtest.Connect(t, config(t, dir))
 	mustExec(t, db, `SELECT 1`)
