@@ -1,0 +1,80 @@
+package pg
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Record is what is kept of an applied entry.
+type Record struct {
+	Index    core.Index
+	At       int64 // Unix milliseconds
+	Proposal core.ProposalID
+	Digest   core.Digest // of the position after it
+	Outcome  []byte      // nil of a repeated proposal
+}
+
+// entries is the table of the entries of the last days.
+var entries = table(Table[core.Index, Record]{
+	name: "entries", keys: 1,
+	key:  func(r *Record) core.Index { return r.Index },
+	with: func(i core.Index) Record { return Record{Index: i} },
+	cols: []column[Record]{
+		col("index", bigints[core.Index](), func(r *Record) *core.Index { return &r.Index }),
+		col("at", bigints[int64](), func(r *Record) *int64 { return &r.At }),
+		col("proposal", uuids[core.ProposalID](), func(r *Record) *core.ProposalID { return &r.Proposal }),
+		col("digest", uuids[core.Digest](), func(r *Record) *core.Digest { return &r.Digest }),
+		col("outcome", blobs(), func(r *Record) *[]byte { return &r.Outcome }),
+	},
+})
+
+// horizon is the time in Unix milliseconds before which outcomes and pending post ids are
+// forgotten once the log has come to a time. It moves by whole hours, so that rows go in
+// heaps. Decisions ask it too, never whether a row is still there: how entries fall into
+// batches must not matter.
+func horizon(at time.Time) int64 {
+	return at.Add(-core.DedupeWindow).Truncate(time.Hour).UnixMilli()
+}
+
+var (
+	positionSQL = "SELECT epoch, index, digest, at FROM applied FOR UPDATE"
+	advanceSQL  = "UPDATE applied SET epoch = $1, index = $2, digest = $3, at = $4"
+	firstsSQL   = "SELECT " + entries.Columns("") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND outcome IS NOT NULL"
+	recordSQL   = "INSERT INTO entries (" + entries.Columns("") + ") SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bytea[])"
+	purgeSQL    = []string{"DELETE FROM entries WHERE at < $1", "DELETE FROM pending_posts WHERE at < $1"}
+)
+
+// readPosition reads the row of applied.
+func readPosition(res *pgconn.Result) (core.Position, time.Time, error) {
+	if len(res.Rows) != 1 || len(res.Rows[0]) != 4 {
+		return core.Position{}, time.Time{}, fmt.Errorf("read position: no row")
+	}
+	raw := res.Rows[0]
+	n := func(i int) uint64 { return binary.BigEndian.Uint64(raw[i]) }
+	pos := core.Position{Epoch: core.Epoch(n(0)), Index: core.Index(n(1)), Digest: core.Digest(raw[2])}
+	if n(3) == 0 {
+		return pos, time.Time{}, nil
+	}
+	return pos, time.Unix(0, int64(n(3))), nil
+}
+
+func positionParams(pos core.Position, at time.Time) [][]byte {
+	var ns uint64
+	if !at.IsZero() {
+		ns = uint64(at.UnixNano())
+	}
+	return [][]byte{bigint(uint64(pos.Epoch)), bigint(uint64(pos.Index)), pos.Digest[:], bigint(ns)}
+}
+
+func bigint(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+// RecordOf gives what is kept of the entry at an index.
+func RecordOf(ctx context.Context, q Queryer, i core.Index) (Record, bool, error) {
+	return QueryOne(ctx, q, "SELECT "+entries.Columns("")+" FROM entries WHERE index = $1", entries.Scan, int64(i))
+}

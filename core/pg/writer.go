@@ -1,0 +1,118 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// writer is the one connection that applies entries. It is opened when first needed and after
+// every failure: what a failed connection has done is only known by asking again.
+type writer struct {
+	db    *DB
+	conn  *pgx.Conn
+	names map[string]string // statement text → its name on this connection
+}
+
+// Planning by statistics would be worse than these rules: the tables start out empty, a plan
+// made then is kept, and every statement of a batch goes by keys.
+const writerSettings = `SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;
+	SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
+
+func (w *writer) open(ctx context.Context) error {
+	if w.conn != nil && !w.conn.IsClosed() {
+		return nil
+	}
+	c, err := w.db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("open writer: %w", err)
+	}
+	w.conn = c.Hijack()
+	w.names = map[string]string{}
+	if _, err := w.conn.PgConn().Exec(ctx, writerSettings).ReadAll(); err != nil {
+		w.close()
+		return fmt.Errorf("set up writer: %w", err)
+	}
+	return nil
+}
+
+// close ends the connection, and with it the transaction it was in.
+func (w *writer) close() {
+	if w.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = w.conn.Close(ctx) // nothing is lost that was not lost already
+	w.conn = nil
+}
+
+// pgResult is what a statement gave.
+type pgResult = pgconn.Result
+
+// pipe collects statements that go to the server, and whose results come back, at once.
+type pipe struct{ steps []step }
+
+type step struct {
+	sql    string
+	params [][]byte
+	then   func(*pgconn.Result) error // nil: nothing to read
+}
+
+func (p *pipe) add(sql string, params [][]byte, then func(*pgconn.Result) error) {
+	p.steps = append(p.steps, step{sql, params, then})
+}
+
+var binary1 = []int16{pgx.BinaryFormatCode}
+
+// run sends a pipe in one round trip (and one more for each statement that is new to the
+// connection). After an error the connection is closed.
+func (w *writer) run(ctx context.Context, p *pipe) error {
+	if err := w.send(ctx, p); err != nil {
+		w.close()
+		return err
+	}
+	return nil
+}
+
+func (w *writer) send(ctx context.Context, p *pipe) error {
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	var b pgconn.Batch
+	for _, s := range p.steps {
+		name, err := w.prepared(ctx, s.sql)
+		if err != nil {
+			return err
+		}
+		b.ExecPrepared(name, s.params, binary1, binary1)
+	}
+	results, err := w.conn.PgConn().ExecBatch(ctx, &b).ReadAll()
+	if err != nil {
+		return fmt.Errorf("run batch: %w", err)
+	}
+	for i, s := range p.steps {
+		if s.then == nil {
+			continue
+		}
+		if err := s.then(results[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) prepared(ctx context.Context, sql string) (string, error) {
+	name, ok := w.names[sql]
+	if !ok {
+		name = fmt.Sprintf("apply_%d", len(w.names)+1)
+		if _, err := w.conn.PgConn().Prepare(ctx, name, sql, nil); err != nil {
+			return "", fmt.Errorf("prepare %.60q: %w", sql, err)
+		}
+		w.names[sql] = name
+	}
+	return name, nil
+}
