@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -31,11 +30,9 @@ type Config struct {
 
 // Store finds sessions by token.
 type Store struct {
-	cfg  Config
-	kept *hot.Cache[core.TokenHash, struct{}, found]
-
-	mu     sync.Mutex // guards misses
-	misses map[core.TokenHash]time.Time
+	cfg    Config
+	kept   *hot.Cache[core.TokenHash, struct{}, found]
+	misses *hot.Misses[core.TokenHash]
 }
 
 type found struct {
@@ -55,7 +52,8 @@ func NewStore(cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	return &Store{
-		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Kept, nil), misses: make(map[core.TokenHash]time.Time),
+		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Kept, nil),
+		misses: hot.NewMisses[core.TokenHash](missesKept, missRemembers),
 	}, nil
 }
 
@@ -93,7 +91,7 @@ func (s *Store) find(ctx context.Context, hash core.TokenHash) (found, error) {
 // findAtHome looks again once the replica has caught up: the session may have begun at another
 // edge a moment ago.
 func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, error) {
-	if s.cfg.CatchUp == nil || s.missed(hash) {
+	if s.cfg.CatchUp == nil || s.misses.Has(hash, s.cfg.Now()) {
 		return found{}, nil
 	}
 	askCtx, cancel := context.WithTimeout(ctx, askLimit)
@@ -103,25 +101,9 @@ func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, err
 	}
 	f, err := s.find(ctx, hash)
 	if err == nil && !f.ok {
-		s.remember(hash)
+		s.misses.Add(hash, s.cfg.Now())
 	}
 	return f, err
-}
-
-func (s *Store) missed(hash core.TokenHash) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, ok := s.misses[hash]
-	return ok && s.cfg.Now().Before(until)
-}
-
-func (s *Store) remember(hash core.TokenHash) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.misses) >= missesKept {
-		clear(s.misses)
-	}
-	s.misses[hash] = s.cfg.Now().Add(missRemembers)
 }
 
 // Learn takes in what an ordered event changed.
