@@ -1,0 +1,207 @@
+package region
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Bounds of the queue between Raft and the machine, and of one call of Machine.Apply.
+const (
+	maxQueueItems = 64 << 10
+	maxQueueBytes = 64 << 20
+	maxBatchItems = 1024
+	maxBatchBytes = 1 << 20
+)
+
+// item is one committed log that means something to us.
+type item struct {
+	entry core.Entry
+	mark  uint64 // a leader's term; the entry is then empty
+}
+
+// applier feeds committed entries to the machine. Raft hands over a batch per commit round,
+// often of one entry; the applier takes all that gathered while the machine was busy, so that
+// a slow transaction makes the next one larger instead of making a queue of small ones.
+type applier struct {
+	machine Machine
+	feed    *feed
+	lead    *lead
+	logger  *slog.Logger
+
+	mu      sync.Mutex // guards all below
+	cond    *sync.Cond // signalled on every change
+	queue   []item
+	bytes   int
+	busy    bool // a batch is out of the queue but not applied
+	stopped bool // nothing is taken or given any more
+}
+
+func newApplier(m Machine, f *feed, l *lead, logger *slog.Logger) *applier {
+	a := &applier{machine: m, feed: f, lead: l, logger: logger}
+	a.cond = sync.NewCond(&a.mu)
+	return a
+}
+
+// push queues items in order. It blocks while the queue is full, which holds Raft up: the
+// bound is large enough that this means a machine that is down, not one that is slow.
+func (a *applier) push(items []item) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for !a.stopped && (len(a.queue) >= maxQueueItems || a.bytes >= maxQueueBytes) {
+		a.cond.Wait()
+	}
+	if a.stopped {
+		return
+	}
+	for _, it := range items {
+		a.bytes += len(it.entry.Data)
+	}
+	a.queue = append(a.queue, items...)
+	a.cond.Broadcast()
+}
+
+// drain waits until all that was pushed is applied; false when the applier stopped first.
+func (a *applier) drain() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for !a.stopped && (a.busy || len(a.queue) > 0) {
+		a.cond.Wait()
+	}
+	return !a.stopped
+}
+
+// stop ends everything; what is queued is applied after the next start.
+func (a *applier) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stopped = true
+	a.cond.Broadcast()
+}
+
+// take gives the next entries, at most one batch, and the mark that follows them, if one does.
+func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy = false
+	a.cond.Broadcast()
+	for !a.stopped && len(a.queue) == 0 {
+		a.cond.Wait()
+	}
+	if a.stopped {
+		return nil, 0, false
+	}
+	n, size := 0, 0
+	for n < len(a.queue) && mark == 0 && n < maxBatchItems && size < maxBatchBytes {
+		it := a.queue[n]
+		if mark = it.mark; mark == 0 {
+			entries = append(entries, it.entry)
+			size += len(it.entry.Data)
+		}
+		n++
+	}
+	clear(a.queue[:n]) // let go of the data
+	if a.queue = a.queue[n:]; len(a.queue) == 0 {
+		a.queue = nil
+	}
+	a.bytes -= size
+	a.busy = true
+	return entries, mark, true
+}
+
+// run applies until ctx ends or the machine says that it cannot go on.
+func (a *applier) run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, a.stop)()
+	defer a.stop()
+	for {
+		entries, mark, ok := a.take()
+		if !ok {
+			return nil
+		}
+		if err := a.apply(ctx, entries); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if mark != 0 {
+			a.lead.marked(mark, unixNano(a.machine.LastAt()))
+		}
+	}
+}
+
+// apply applies entries that the machine does not have, feeds and answers them.
+func (a *applier) apply(ctx context.Context, entries []core.Entry) error {
+	entries = a.fresh(entries)
+	if len(entries) == 0 {
+		a.feed.wakeAll()
+		return nil
+	}
+	receipts, err := a.persist(ctx, entries)
+	if err != nil {
+		return err
+	}
+	after, last := a.machine.Position(), entries[len(entries)-1].Index
+	if after.Index != last || len(receipts) != len(entries) {
+		return core.E(core.KindInternal, "the machine is at %d with %d receipts after %d entries up to %d",
+			after.Index, len(receipts), len(entries), last)
+	}
+	a.feed.add(entries, after.Digest)
+	a.lead.deliver(entries, receipts)
+	return nil
+}
+
+// fresh drops the entries that the machine has from before a restart or from a restore.
+func (a *applier) fresh(entries []core.Entry) []core.Entry {
+	at := a.machine.Position().Index
+	n := 0
+	for n < len(entries) && entries[n].Index <= at {
+		n++
+	}
+	a.lead.deliver(entries[:n], make([]core.Receipt, n))
+	return entries[n:]
+}
+
+// persist gives entries to the machine until it takes them: a committed entry is never
+// skipped. Only an entry that can never be applied here ends the attempts.
+func (a *applier) persist(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
+	const maxPause = time.Second
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+		receipts, err := a.machine.Apply(ctx, entries)
+		switch kind := core.KindOf(err); {
+		case err == nil:
+			return receipts, nil
+		case kind == core.KindUpgrade:
+			return nil, fmt.Errorf("upgrade this node: applying entries from %d: %w", entries[0].Index, err)
+		case kind == core.KindDiverged:
+			return nil, fmt.Errorf("applying entries from %d: %w", entries[0].Index, err)
+		}
+		a.logger.Warn("machine did not apply, trying again", "from", entries[0].Index, "entries", len(entries), "err", err)
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// unixNano maps the zero time, which UnixNano does not define, to 0.
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

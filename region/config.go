@@ -1,0 +1,163 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Machine is what the log is applied to: the replica of this node. It earns its six methods
+// because ordering, feeding and compacting each need to ask it something.
+type Machine interface {
+	// Position says how far the machine has come.
+	Position() core.Position
+	// LastAt is the time of the last applied entry, zero when there is none.
+	LastAt() time.Time
+	// Apply applies entries in order and gives a receipt for each. Entries at or below
+	// Position are skipped and their receipts may be zero. An error means that none of the
+	// entries was applied. KindUpgrade and KindDiverged stop the node; after any other error
+	// the same entries are given again.
+	Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt, error)
+	// Flush makes everything applied so far survive a crash and says how far that is.
+	Flush(ctx context.Context) (core.Position, error)
+	// DigestAt gives the digest the machine had after an entry, if it still knows.
+	DigestAt(ctx context.Context, i core.Index) (core.Digest, bool, error)
+	// Snapshot gives the snapshot with an id while it is kept, else a recent one.
+	Snapshot(ctx context.Context, id string) (core.Snapshot, error)
+}
+
+// Network carries Raft's streams between the voters. Run closes it.
+type Network interface {
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+	// Accept gives the next incoming stream; Close makes it return an error.
+	Accept() (net.Conn, error)
+	Close() error
+}
+
+// Voter is a home node that votes.
+type Voter struct {
+	Node string `json:"node"`
+	Addr string `json:"addr"` // where its Network is dialed
+}
+
+// Config configures a Region. The zero value of an optional field means its default.
+type Config struct {
+	Node    string  // this node's name; required, one of Voters
+	Dir     string  // where the log lives; required
+	Voters  []Voter // all voters, this node included; required. The same on every voter at first start
+	Machine Machine // required
+	Network Network // required
+
+	// Handover gives a proposal to the leader at addr, whose side calls Region.Order.
+	// Required with more than one voter.
+	Handover func(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error)
+	// Fetch restores the machine from the home node at addr to at or beyond a position, when
+	// the entries in between are no longer in the log. Required with more than one voter.
+	Fetch func(ctx context.Context, addr string, at core.Position) error
+
+	Epoch core.Epoch // of the history this region orders; default 1
+
+	ElectionTimeout time.Duration // silence of the leader before an election; default 300 ms, 20 ms alone
+	CommitTimeout   time.Duration // how soon idle followers learn of a commit; default 10 ms
+	ProposeTimeout  time.Duration // how long Propose tries across elections; default 10 s
+
+	SnapshotEvery     time.Duration // how often the machine is flushed and the log compacted; default 10 s
+	SnapshotThreshold uint64        // entries since the last time that make it worth while; default 4096
+	TrailingLogs      uint64        // entries kept behind for lagging replicas; default 100,000
+	TailBytes         int           // bytes of recent entries kept in memory for followers; default 16 MiB
+
+	MaxInFlight      int   // proposals at once; default 8192
+	MaxInFlightBytes int64 // their bytes at once; default 64 MiB
+
+	MinFreeBytes uint64        // free disk space below which proposals are refused; default 64 MiB
+	DiskEvery    time.Duration // how often the free space is read; default 1 s
+
+	Logger *slog.Logger // default: discard
+
+	// For tests.
+	now     func() time.Time
+	free    func(dir string) (uint64, error)
+	openLog func(dir string) (logStore, error)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	election := 300 * time.Millisecond
+	if len(c.Voters) == 1 {
+		election = 20 * time.Millisecond // nobody to wait for: lead at once
+	}
+	def(&c.Epoch, 1)
+	def(&c.ElectionTimeout, election)
+	def(&c.CommitTimeout, 10*time.Millisecond)
+	def(&c.ProposeTimeout, 10*time.Second)
+	def(&c.SnapshotEvery, 10*time.Second)
+	def(&c.SnapshotThreshold, 4096)
+	def(&c.TrailingLogs, 100_000)
+	def(&c.TailBytes, 16<<20)
+	def(&c.MaxInFlight, 8192)
+	def(&c.MaxInFlightBytes, 64<<20)
+	def(&c.MinFreeBytes, 64<<20)
+	def(&c.DiskEvery, time.Second)
+	def(&c.Logger, slog.New(slog.DiscardHandler))
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.free == nil {
+		c.free = freeBytes
+	}
+	if c.openLog == nil {
+		c.openLog = openWAL
+	}
+	c.Voters = append([]Voter(nil), c.Voters...)
+	return c, nil
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (c *Config) check() error {
+	seen := map[string]bool{}
+	for _, v := range c.Voters {
+		if v.Node == "" || v.Addr == "" || seen[v.Node] {
+			return fmt.Errorf("region: voter %q at %q is unnamed, without an address, or named twice", v.Node, v.Addr)
+		}
+		seen[v.Node] = true
+	}
+	switch {
+	case c.Node == "" || !seen[c.Node]:
+		return fmt.Errorf("region: node %q is not one of the voters", c.Node)
+	case c.Dir == "":
+		return errors.New("region: no directory for the log")
+	case c.Machine == nil || c.Network == nil:
+		return errors.New("region: a machine and a network are required")
+	case len(c.Voters) > 1 && (c.Handover == nil || c.Fetch == nil):
+		return errors.New("region: several voters need Handover and Fetch")
+	case c.ElectionTimeout != 0 && c.ElectionTimeout < 10*time.Millisecond:
+		return fmt.Errorf("region: election timeout %s is under 10ms", c.ElectionTimeout)
+	case c.CommitTimeout != 0 && c.CommitTimeout < time.Millisecond:
+		return fmt.Errorf("region: commit timeout %s is under 1ms", c.CommitTimeout)
+	}
+	return nil
+}
+
+// addrOf gives a voter's address. The configuration is asked, not Raft's own record, so that
+// a node may come back at another address.
+func (c *Config) addrOf(node string) string {
+	for _, v := range c.Voters {
+		if v.Node == node {
+			return v.Addr
+		}
+	}
+	return ""
+}

@@ -1,0 +1,216 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/nearside/nearside/core"
+)
+
+// errRetry says that an attempt to order something came to nothing, or to nobody knows what,
+// and should be repeated with the same id.
+var errRetry = errors.New("leadership moved")
+
+// waiter is a proposal whose caller waits for its receipt.
+type waiter struct {
+	id   core.ProposalID
+	data []byte
+	done chan result // holds one
+	next *waiter     // another caller with the same id
+}
+
+type result struct {
+	receipt core.Receipt
+	err     error
+}
+
+// lead is what this node knows of leadership, and who waits for receipts. Registering a
+// waiter and losing leadership exclude each other here, so that no waiter is forgotten.
+type lead struct {
+	mu      sync.Mutex // guards all below
+	term    uint64     // in which this node leads; 0 when it does not
+	ready   bool       // everything before our mark is applied, so we may stamp
+	paused  bool       // we are giving leadership away
+	last    int64      // newest time given or applied, Unix nanoseconds
+	waiters map[core.ProposalID]*waiter
+
+	node    string // the known leader, "" when there is none
+	ctx     context.Context
+	cancel  context.CancelCauseFunc // ends ctx when another leader is known
+	changed chan struct{}           // closed and replaced on every change
+}
+
+// view is a copy of lead at one moment.
+type view struct {
+	leads   bool // elected, perhaps not ready
+	ready   bool // may order now
+	node    string
+	ctx     context.Context // ends when node no longer is the known leader
+	changed <-chan struct{}
+}
+
+func newLead() *lead {
+	l := &lead{waiters: map[core.ProposalID]*waiter{}, changed: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (l *lead) view() view {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return view{leads: l.term != 0, ready: l.ready && !l.paused, node: l.node, ctx: l.ctx, changed: l.changed}
+}
+
+func (l *lead) announce() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// resume notes the newest time of the log before Raft starts.
+func (l *lead) resume(last int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = last
+}
+
+// elected notes that this node leads in a term; it may stamp once its mark is applied.
+func (l *lead) elected(term uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.term, l.ready, l.paused = term, false, false
+	l.announce()
+}
+
+// deposed notes that this node leads no more and sends every waiter to try again.
+func (l *lead) deposed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.term, l.ready, l.paused = 0, false, false
+	l.sweep(errRetry)
+	l.announce()
+}
+
+// marked notes that the mark of a term was applied, and the time of the entry before it.
+func (l *lead) marked(term uint64, last int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if term == 0 || term != l.term {
+		return
+	}
+	l.last = max(l.last, last)
+	l.ready = true
+	l.announce()
+}
+
+// pause stops or resumes stamping. Raft drops what it is given while it hands leadership
+// over, silently to us; so when the attempt ends all waiters must try again.
+func (l *lead) pause(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused = on; !on {
+		l.sweep(errRetry)
+	}
+	l.announce()
+}
+
+// follow notes who leads, "" for nobody.
+func (l *lead) follow(node string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if node == l.node {
+		return
+	}
+	l.node = node
+	l.cancel(errRetry)
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.announce()
+}
+
+// close fails every waiter for good.
+func (l *lead) close(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.term, l.ready, l.node = 0, false, ""
+	l.sweep(err)
+	l.cancel(err)
+	l.announce()
+}
+
+func (l *lead) sweep(err error) {
+	for _, w := range l.waiters {
+		for ; w != nil; w = w.next {
+			w.done <- result{err: err}
+		}
+	}
+	clear(l.waiters)
+}
+
+// electedTerm gives the term whose mark is still to be ordered, if any.
+func (l *lead) electedTerm() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready {
+		return 0
+	}
+	return l.term
+}
+
+// stamp registers a waiter and gives its proposal the next time. It reports false when this
+// node may not order.
+func (l *lead) stamp(w *waiter, now int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ready || l.paused {
+		return false
+	}
+	l.last = max(l.last+1, now)
+	stampEntry(w.data, l.term, l.last)
+	w.next = l.waiters[w.id]
+	l.waiters[w.id] = w
+	return true
+}
+
+// deliver gives receipts to whoever waits for these entries.
+func (l *lead) deliver(entries []core.Entry, receipts []core.Receipt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiters) == 0 {
+		return
+	}
+	for i, e := range entries {
+		for w := l.waiters[e.ID]; w != nil; w = w.next {
+			w.done <- resultOf(receipts[i])
+		}
+		delete(l.waiters, e.ID)
+	}
+}
+
+// resultOf: a machine that had the entry already may not know its receipt; asking again with
+// the same id tells.
+func resultOf(r core.Receipt) result {
+	if r.Index == 0 {
+		return result{err: errRetry}
+	}
+	return result{receipt: r}
+}
+
+// forget removes a waiter whose caller went away.
+func (l *lead) forget(w *waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.waiters[w.id]
+	if at == w {
+		l.waiters[w.id] = w.next
+		if w.next == nil {
+			delete(l.waiters, w.id)
+		}
+		return
+	}
+	for ; at != nil; at = at.next {
+		if at.next == w {
+			at.next = w.next
+			return
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package region
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// silent is a logger of Raft's kind that says nothing.
+func silent() hclog.InterceptLogger {
+	return hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Off})
+}
+
+// raftLogger passes Raft's messages to slog, one level down: what Raft calls an error is
+// mostly a peer that does not answer, which is not this node's fault.
+func raftLogger(l *slog.Logger) hclog.Logger {
+	out := silent()
+	out.RegisterSink(sink{l})
+	return out
+}
+
+type sink struct{ logger *slog.Logger }
+
+// Accept implements hclog.SinkAdapter.
+func (s sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+	to := slog.LevelDebug
+	switch level {
+	case hclog.Error:
+		to = slog.LevelWarn
+	case hclog.Warn:
+		to = slog.LevelInfo
+	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Info, hclog.Off:
+	}
+	s.logger.Log(context.Background(), to, "raft: "+msg, args...)
+}

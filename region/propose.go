@@ -1,0 +1,191 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Ids of the errors that a peer must tell apart. Append-only.
+const (
+	idDiskFull  = "nearside.home.disk_full"
+	idBusy      = "nearside.home.busy"
+	idNotLeader = "nearside.home.not_leader"
+	idStopped   = "nearside.home.stopped"
+)
+
+// Propose orders a proposal, here or by handing it to the leader, and gives its receipt once
+// it is committed and applied at the leader. It goes on over elections, repeating the same id,
+// until ctx or Config.ProposeTimeout ends. A Temporary error means that the effect is
+// unknown; KindTooLarge and KindInvalid that there is none.
+func (r *Region) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
+		return r.attempts(ctx, p)
+	})
+}
+
+// Order orders a proposal if this node leads, and refuses at once with KindUnavailable if it
+// does not. It is what the far side of Config.Handover calls, so that two nodes that each
+// think the other leads do not hand a proposal to and fro.
+func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
+		for v := r.lead.view(); v.leads && !v.ready; v = r.lead.view() {
+			if err := r.wait(ctx, v.changed); err != nil {
+				return core.Receipt{}, err
+			}
+		}
+		rec, err := r.order(ctx, p)
+		if errors.Is(err, errRetry) {
+			err = core.E(core.KindUnavailable, "This home node does not lead.").WithID(idNotLeader)
+		}
+		return rec, err
+	})
+}
+
+// limited admits a proposal and gives do a deadline.
+func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.Context) (core.Receipt, error)) (core.Receipt, error) {
+	if len(p.Data) > core.MaxProposalBytes {
+		return core.Receipt{}, core.E(core.KindTooLarge, "A proposal has at most %d bytes.", core.MaxProposalBytes)
+	}
+	if p.ID.IsZero() {
+		return core.Receipt{}, core.E(core.KindInvalid, "A proposal needs an id.")
+	}
+	size := int64(len(p.Data))
+	defer r.leave(size)
+	if !r.enter(size) {
+		return core.Receipt{}, core.E(core.KindUnavailable, "The home region is too busy.").WithID(idBusy)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ProposeTimeout)
+	defer cancel()
+	if err := r.waitStarted(ctx); err != nil {
+		return core.Receipt{}, err
+	}
+	return do(ctx)
+}
+
+func (r *Region) enter(size int64) bool {
+	n, b := r.inFlight.Add(1), r.inFlightBytes.Add(size)
+	return n <= int64(r.cfg.MaxInFlight) && b <= r.cfg.MaxInFlightBytes
+}
+
+func (r *Region) leave(size int64) {
+	r.inFlight.Add(-1)
+	r.inFlightBytes.Add(-size)
+}
+
+// attempts repeats until something but errRetry comes of it. A change of leadership ends a
+// pause early; the pause is for a leader that is known but does not answer.
+func (r *Region) attempts(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	const maxPause = 200 * time.Millisecond
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+		v := r.lead.view()
+		rec, err := r.attempt(ctx, v, p)
+		if !errors.Is(err, errRetry) {
+			return rec, err
+		}
+		if ended := r.waitAtMost(ctx, v.changed, pause); ended != nil {
+			return core.Receipt{}, noLeader(ctx, ended, err)
+		}
+	}
+}
+
+func noLeader(ctx context.Context, ended, last error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return core.E(core.KindUnavailable, "The home region has no leader right now.").WithID(idNotLeader).WithCause(last)
+	}
+	return ended
+}
+
+func (r *Region) attempt(ctx context.Context, v view, p core.Proposal) (core.Receipt, error) {
+	switch {
+	case v.ready:
+		return r.order(ctx, p)
+	case v.node != "" && v.node != r.cfg.Node:
+		return r.handOver(ctx, v, p)
+	}
+	return core.Receipt{}, errRetry
+}
+
+// handOver gives the proposal to the known leader, until another one is known.
+func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Receipt, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(v.ctx, cancel)()
+	rec, err := r.cfg.Handover(ctx, r.cfg.addrOf(v.node), p)
+	if err == nil {
+		return rec, nil
+	}
+	var e *core.Error
+	if errors.As(err, &e) && (!e.Kind.Temporary() && e.Kind != core.KindCanceled || e.ID == idDiskFull || e.ID == idBusy) {
+		return core.Receipt{}, err
+	}
+	return core.Receipt{}, errors.Join(errRetry, err)
+}
+
+// order has the stamper put the proposal into the log and waits for the receipt.
+func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	if err := r.disk.refusal(); err != nil {
+		return core.Receipt{}, err
+	}
+	w := &waiter{id: p.ID, data: encodeEntry(p), done: make(chan result, 1)}
+	select {
+	case r.queue <- w:
+	case <-ctx.Done():
+		return core.Receipt{}, unknown(ctx)
+	case <-r.ended:
+		return core.Receipt{}, stopped()
+	}
+	select {
+	case res := <-w.done:
+		return res.receipt, res.err
+	case <-ctx.Done():
+		r.lead.forget(w)
+		return core.Receipt{}, unknown(ctx)
+	case <-r.ended:
+		return core.Receipt{}, stopped()
+	}
+}
+
+// unknown is the error of a wait that ended while the proposal may be on its way.
+func unknown(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return core.E(core.KindCanceled, "The caller went away.").WithCause(context.Cause(ctx))
+	}
+	return core.E(core.KindTimeout, "The home region did not answer in time.").WithCause(context.Cause(ctx))
+}
+
+func stopped() error {
+	return core.E(core.KindUnavailable, "This home node is stopping.").WithID(idStopped)
+}
+
+func (r *Region) waitStarted(ctx context.Context) error { return r.wait(ctx, r.started) }
+
+// wait waits for a channel to be closed, ctx to end or the region to end.
+func (r *Region) wait(ctx context.Context, c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return unknown(ctx)
+	case <-r.ended:
+		return stopped()
+	}
+}
+
+// waitAtMost is wait that is content after d.
+func (r *Region) waitAtMost(ctx context.Context, c <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return unknown(ctx)
+	case <-r.ended:
+		return stopped()
+	}
+}

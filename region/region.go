@@ -1,0 +1,313 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/nearside/nearside/core"
+)
+
+// How Raft is tuned. Entries per append bounds group commits; the cache is what followers a
+// little behind are served from; streams are kept per peer.
+const (
+	maxAppendEntries = 256
+	logCacheEntries  = 1024
+	streamsPerPeer   = 3
+	rpcTimeout       = 2 * time.Second
+	closeTimeout     = 2 * time.Second
+	keptSnapshots    = 2
+	transferEvery    = 10 * time.Second
+)
+
+// Region is this node's part of the home region.
+type Region struct {
+	// immutable after New
+	cfg     Config
+	lead    *lead
+	feed    *feed
+	applier *applier
+	disk    *disk
+	queue   chan *waiter  // to the stamper; never closed
+	kick    chan struct{} // holds one; tells the stamper that a mark is due
+	started chan struct{} // closed by Run when raft and log are set
+	ended   chan struct{} // closed by Run when it returns
+
+	// set by Run before started is closed
+	raft *raft.Raft
+	log  *guard
+
+	// atomic
+	began         atomic.Bool
+	inFlight      atomic.Int64
+	inFlightBytes atomic.Int64
+}
+
+// New validates cfg. It starts nothing.
+func New(cfg Config) (*Region, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	lead, feed := newLead(), newFeed(cfg.Epoch, cfg.TailBytes)
+	return &Region{
+		cfg:     cfg,
+		lead:    lead,
+		feed:    feed,
+		applier: newApplier(cfg.Machine, feed, lead, cfg.Logger),
+		disk:    newDisk(&cfg),
+		queue:   make(chan *waiter, cfg.MaxInFlight),
+		kick:    make(chan struct{}, 1),
+		started: make(chan struct{}),
+		ended:   make(chan struct{}),
+	}, nil
+}
+
+// Run takes part in the region until ctx ends, and closes Config.Network. It returns nil when
+// ctx ended it, an error of KindUpgrade when a committed entry is unknown to this node, and
+// any other error when the node cannot go on.
+func (r *Region) Run(ctx context.Context) error {
+	if r.began.Swap(true) {
+		return errors.New("region: Run was called before")
+	}
+	defer close(r.ended)
+	err := r.run(ctx)
+	r.lead.close(stopped())
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return nil // it was still catching up
+	}
+	return err
+}
+
+// run opens what is underneath, then runs, then closes it in the opposite order.
+func (r *Region) run(ctx context.Context) (err error) {
+	net := newStreams(r.cfg.Network, r.cfg.addrOf(r.cfg.Node))
+	defer func() { err = errors.Join(err, net.shut()) }()
+	// The log is told to stop only once the network is closed; guard says why.
+	stop, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLog()
+	if err := os.MkdirAll(r.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("making the home's directory: %w", err)
+	}
+	if err := r.disk.check(); err != nil {
+		return err
+	}
+	store, err := r.cfg.openLog(filepath.Join(r.cfg.Dir, "log"))
+	if err != nil {
+		return err
+	}
+	log, err := newGuard(stop, store)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	snaps, err := raft.NewFileSnapshotStoreWithLogger(r.cfg.Dir, keptSnapshots, raftLogger(r.cfg.Logger))
+	if err != nil {
+		return fmt.Errorf("opening the snapshots: %w", err)
+	}
+	if err := r.bootstrap(log, snaps); err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx, log, snaps); err != nil {
+		return err
+	}
+	return r.serve(ctx, log, snaps, net, stopLog)
+}
+
+// serve runs Raft and the loops until ctx ends or one of them fails.
+func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore, net *streams, stopLog func()) error {
+	// work outlives ctx for as long as it takes to hand leadership over.
+	work, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer fail(errStopping)
+	r.feed.reset(r.cfg.Machine.Position().Index)
+	r.lead.resume(unixNano(r.cfg.Machine.LastAt()))
+	machine := &fsm{ctx: work, machine: r.cfg.Machine, applier: r.applier, feed: r.feed, fetch: r.fetchFromLeader, fail: fail}
+
+	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: net, ServerAddressProvider: voterAddrs{&r.cfg}, MaxPool: streamsPerPeer, Timeout: rpcTimeout,
+		Logger: raftLogger(r.cfg.Logger),
+	})
+	notify := make(chan bool)
+	cached, err := raft.NewLogCache(logCacheEntries, log)
+	if err != nil {
+		return err
+	}
+	r.raft, err = raft.NewRaft(r.raftConfig(notify), machine, cached, log, snaps, trans)
+	if err != nil {
+		return errors.Join(fmt.Errorf("starting raft: %w", err), trans.Close())
+	}
+	r.log = log
+	observed := make(chan raft.Observation, 16)
+	r.raft.RegisterObserver(raft.NewObserver(observed, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	}))
+	close(r.started)
+
+	var loops sync.WaitGroup
+	loop := func(f func(context.Context) error) {
+		loops.Go(func() {
+			if err := f(work); err != nil {
+				fail(err)
+			}
+		})
+	}
+	loop(r.applier.run)
+	loop(r.stampLoop)
+	loop(func(ctx context.Context) error { return r.watch(ctx, notify, observed) })
+	loop(func(ctx context.Context) error { return r.disk.run(ctx, r.yieldWhenFull(work)) })
+
+	select {
+	case <-ctx.Done():
+		r.transfer(work)
+	case <-work.Done():
+		r.cfg.Logger.Error("home node stops", "err", context.Cause(work))
+	}
+	fail(errStopping)
+	_ = trans.Close() // closes net; its error is reported by shut
+	stopLog()
+	err = r.raft.Shutdown().Error()
+	loops.Wait()
+	if cause := context.Cause(work); !errors.Is(cause, errStopping) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+func (r *Region) raftConfig(notify chan<- bool) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(r.cfg.Node)
+	c.HeartbeatTimeout = r.cfg.ElectionTimeout
+	c.ElectionTimeout = r.cfg.ElectionTimeout
+	c.LeaderLeaseTimeout = r.cfg.ElectionTimeout
+	c.CommitTimeout = r.cfg.CommitTimeout
+	c.MaxAppendEntries = maxAppendEntries
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.TrailingLogs = r.cfg.TrailingLogs
+	c.SnapshotInterval = r.cfg.SnapshotEvery
+	c.SnapshotThreshold = r.cfg.SnapshotThreshold
+	c.NoSnapshotRestoreOnStart = true // the machine kept its state; catchUp sees to the rest
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = notify
+	c.Logger = raftLogger(r.cfg.Logger)
+	return c
+}
+
+// bootstrap writes the first voters into an empty log.
+func (r *Region) bootstrap(log *guard, snaps raft.SnapshotStore) error {
+	has, err := raft.HasExistingState(log, log, snaps)
+	if err != nil {
+		return fmt.Errorf("looking for a log: %w", err)
+	}
+	at := r.cfg.Machine.Position()
+	if at.Index > 0 && at.Epoch != 0 && at.Epoch != r.cfg.Epoch {
+		return core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
+	}
+	switch {
+	case has:
+		return nil
+	case at.Index > 0:
+		return core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
+	}
+	var first raft.Configuration
+	for _, v := range r.cfg.Voters {
+		first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(v.Node), Address: raft.ServerAddress(v.Addr)})
+	}
+	if err := raft.BootstrapCluster(r.raftConfig(nil), log, log, snaps, nil, first); err != nil {
+		return fmt.Errorf("bootstrapping: %w", err)
+	}
+	return nil
+}
+
+// watch keeps lead up to date. It must never block: Raft waits for it to take notify.
+func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan raft.Observation) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case leads := <-notify:
+			r.follow()
+			if !leads {
+				r.lead.deposed()
+				r.cfg.Logger.Info("no longer leader", "node", r.cfg.Node)
+				continue
+			}
+			term := r.raft.CurrentTerm()
+			r.lead.elected(term)
+			select {
+			case r.kick <- struct{}{}:
+			default: // one is due already and will see this term
+			}
+			r.cfg.Logger.Info("elected leader", "node", r.cfg.Node, "term", term)
+		case <-observed:
+			r.follow()
+		}
+	}
+}
+
+func (r *Region) follow() {
+	_, id := r.raft.LeaderWithID()
+	r.lead.follow(string(id))
+}
+
+// stampLoop is the only place that gives times and puts anything into Raft, so the order of
+// times is the order of the log. Raft's futures are not looked at: they may never answer. What
+// they would say comes from the applier (applied) and from watch (leadership lost).
+func (r *Region) stampLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.kick:
+			if term := r.lead.electedTerm(); term != 0 {
+				r.raft.ApplyLog(raft.Log{Data: encodeMark(term)}, 0)
+			}
+		case w := <-r.queue:
+			if !r.lead.stamp(w, r.cfg.now().UnixNano()) {
+				w.done <- result{err: errRetry}
+				continue
+			}
+			r.raft.ApplyLog(raft.Log{Data: w.data}, 0)
+		}
+	}
+}
+
+// transfer gives leadership to another voter, so that a clean stop costs writes a moment and
+// not an election.
+func (r *Region) transfer(ctx context.Context) {
+	if len(r.cfg.Voters) == 1 || !r.lead.view().ready {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*r.cfg.ElectionTimeout)
+	defer cancel()
+	r.lead.pause(true)
+	defer r.lead.pause(false)
+	r.raft.LeadershipTransfer() // whether it worked shows in lead
+	for v := r.lead.view(); v.leads; v = r.lead.view() {
+		if r.wait(ctx, v.changed) != nil {
+			return
+		}
+	}
+}
+
+// yieldWhenFull gives leadership away when this node's disk is full, now and then, because
+// the next leader's disk may be full too.
+func (r *Region) yieldWhenFull(ctx context.Context) func() {
+	var last time.Time
+	return func() {
+		now := r.cfg.now()
+		if r.IsLeader() && now.Sub(last) >= transferEvery {
+			last = now
+			r.cfg.Logger.Warn("disk is full", "dir", r.cfg.Dir, "free", r.disk.free.Load())
+			r.transfer(ctx)
+		}
+	}
+}

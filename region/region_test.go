@@ -1,0 +1,310 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+)
+
+func TestRegion_OneVoter(t *testing.T) {
+	t.Run("LeadsWithinASecond", func(t *testing.T) {
+		// A home of one node takes its first write soon after it starts.
+		begin := time.Now()
+		w := startWorld(t, 1, nil)
+		w.nodes[0].propose(0, 1)
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("the first receipt took %s", d)
+		}
+	})
+	t.Run("RestartLosesAndDoublesNothing", func(t *testing.T) {
+		// What was acknowledged before a restart is there once after it, in the same order.
+		w := startWorld(t, 1, nil)
+		n := w.nodes[0]
+		n.propose(0, 50)
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+		before := n.machine.ids()
+		n.start()
+		w.leader()
+		n.propose(25, 75) // half of them are retries
+		ids := n.machine.ids()
+		if len(ids) != 75 {
+			t.Fatalf("%d ids, want 75", len(ids))
+		}
+		if d := cmp.Diff(before, ids[:50]); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("LostDatabaseIsReplayedFromTheLog", func(t *testing.T) {
+		// A machine that fell back to nothing gets everything again from the log.
+		w := startWorld(t, 1, nil)
+		n := w.nodes[0]
+		n.propose(0, 20)
+		want := n.Position()
+		n.stop()
+		n.machine = newChain()
+		n.start()
+		until(t, func() error {
+			if got := n.Position(); got != want {
+				return errors.New(got.String())
+			}
+			return nil
+		})
+	})
+	t.Run("LostLogIsRefused", func(t *testing.T) {
+		// A database without the log that made it must not start a new history in silence.
+		w := startWorld(t, 1, nil)
+		n := w.nodes[0]
+		n.propose(0, 5)
+		n.stop()
+		n.dir = t.TempDir()
+		n.start()
+		if err := n.ended(); core.KindOf(err) != core.KindDiverged {
+			t.Errorf("Run gave %v, want KindDiverged", err)
+		}
+	})
+}
+
+func TestPropose_Bounds(t *testing.T) {
+	w := startWorld(t, 1, func(c *Config) { c.MaxInFlight = 1 })
+	n := w.nodes[0]
+	big := proposal(0)
+	big.Data = make([]byte, core.MaxProposalBytes+1)
+	if _, err := n.Propose(t.Context(), big); core.KindOf(err) != core.KindTooLarge {
+		t.Errorf("too large: %v", err)
+	}
+	if _, err := n.Propose(t.Context(), core.Proposal{}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("without id: %v", err)
+	}
+	big.Data = big.Data[:core.MaxProposalBytes]
+	if _, err := n.Propose(t.Context(), big); err != nil {
+		t.Errorf("largest: %v", err)
+	}
+	n.enter(0) // as if one were on its way
+	_, err := n.Propose(t.Context(), proposal(1))
+	if e := core.AsError(err); err == nil || e.Kind != core.KindUnavailable || e.ID != idBusy {
+		t.Errorf("busy: %v", err)
+	}
+	n.leave(0)
+	n.propose(1, 2)
+}
+
+func TestPropose_SameIDFromMany(t *testing.T) {
+	// Callers that retry one id at the same time all get the receipt of its one application.
+	w := startWorld(t, 1, nil)
+	n := w.nodes[0]
+	var wg sync.WaitGroup
+	got := make([]core.Receipt, 16)
+	for i := range got {
+		wg.Go(func() {
+			r, err := n.Propose(t.Context(), proposal(7))
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = r
+		})
+	}
+	wg.Wait()
+	for _, r := range got {
+		if r.Index != got[0].Index || r.Index == 0 {
+			t.Errorf("receipts differ: %v", got)
+			break
+		}
+	}
+	if ids := n.machine.ids(); len(ids) != 1 {
+		t.Errorf("applied %d times", len(ids))
+	}
+}
+
+func TestPropose_Canceled(t *testing.T) {
+	// A caller that goes away leaves nothing behind that could block the others.
+	w := newWorld(t, 1, nil)
+	n := w.nodes[0]
+	n.machine.failures = 1 << 30
+	n.start()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := n.Propose(ctx, proposal(0)); !core.KindOf(err).Temporary() {
+		t.Errorf("got %v, want a temporary error", err)
+	}
+	if got := len(n.lead.waiters); got != 0 {
+		t.Errorf("%d waiters left", got)
+	}
+	n.machine.mu.Lock()
+	n.machine.failures = 0
+	n.machine.mu.Unlock()
+	n.propose(0, 2)
+}
+
+func TestRegion_ThreeVoters(t *testing.T) {
+	t.Run("FollowerHandsOver", func(t *testing.T) {
+		// Any home node takes a proposal; edges need not know who leads.
+		w := startWorld(t, 3, nil)
+		for i, n := range w.nodes {
+			n.propose(10*i, 10*i+10)
+		}
+		w.agree()
+		if ids := w.nodes[0].machine.ids(); len(ids) != 30 {
+			t.Errorf("%d ids, want 30", len(ids))
+		}
+	})
+	t.Run("KilledLeaderCostsUnderTwoSeconds", func(t *testing.T) {
+		// Writes go on within two seconds of a leader's sudden death; all that was
+		// acknowledged is there once on every node, also on the dead one when it returns.
+		w := startWorld(t, 3, nil)
+		var acked []core.ProposalID
+		old := w.leader()
+		for i := range 100 {
+			old.propose(i, i+1)
+			acked = append(acked, proposal(i).ID)
+		}
+		survivor := w.followers()[0]
+		begin := time.Now()
+		old.kill()
+		survivor.propose(100, 101)
+		pause := time.Since(begin)
+		t.Log("pause", pause)
+		if pause > 2*time.Second && !raceEnabled {
+			t.Errorf("writes paused for %s", pause)
+		}
+		survivor.propose(90, 200)
+		for i := 100; i < 200; i++ {
+			acked = append(acked, proposal(i).ID)
+		}
+		old.start()
+		w.agree()
+		for _, n := range w.nodes {
+			if d := cmp.Diff(acked, n.machine.ids()); d != "" {
+				t.Errorf("%s: %s", n.name, d)
+			}
+		}
+	})
+	t.Run("StoppedLeaderHandsLeadershipOver", func(t *testing.T) {
+		// A clean stop transfers leadership instead of waiting for an election.
+		w := startWorld(t, 3, func(c *Config) { c.ElectionTimeout = 2 * time.Second })
+		old, next := w.leader(), w.followers()[0]
+		old.propose(0, 5)
+		begin := time.Now()
+		go old.cancel()
+		next.propose(5, 6)
+		if d := time.Since(begin); d > 2*time.Second {
+			t.Errorf("writes paused for %s", d)
+		}
+		old.stop()
+	})
+	t.Run("NoMajorityIsUnavailable", func(t *testing.T) {
+		// Without a majority a proposal is refused as temporary after its deadline.
+		w := startWorld(t, 3, func(c *Config) { c.ProposeTimeout = 700 * time.Millisecond })
+		lead := w.leader()
+		for _, n := range w.followers() {
+			n.kill()
+		}
+		if _, err := lead.Propose(t.Context(), proposal(0)); !core.KindOf(err).Temporary() {
+			t.Errorf("got %v, want a temporary error", err)
+		}
+	})
+}
+
+func TestStamp_GrowsOverLeaderChanges(t *testing.T) {
+	// Times grow strictly even when the next leader's clock is an hour behind. The machine
+	// panics on a time that does not grow.
+	var clocks sync.Map
+	w := startWorld(t, 3, func(c *Config) {
+		node := c.Node
+		c.now = func() time.Time {
+			back, _ := clocks.LoadOrStore(node, time.Duration(0))
+			return time.Now().Add(-back.(time.Duration))
+		}
+	})
+	for round := range 3 {
+		lead := w.leader()
+		lead.propose(10*round, 10*round+10)
+		for _, n := range w.followers() {
+			clocks.Store(n.name, time.Duration(round+1)*time.Hour)
+		}
+		lead.transfer(t.Context())
+	}
+	w.leader().propose(30, 40)
+	w.agree()
+}
+
+func TestApply_MachineErrorIsRetried(t *testing.T) {
+	// A database that is down delays entries and loses none.
+	w := startWorld(t, 1, nil)
+	n := w.nodes[0]
+	n.machine.mu.Lock()
+	n.machine.failures = 3
+	n.machine.mu.Unlock()
+	n.propose(0, 10)
+	if ids := n.machine.ids(); len(ids) != 10 {
+		t.Errorf("%d applied, want 10", len(ids))
+	}
+}
+
+func TestApply_StopsWhileMachineIsDown(t *testing.T) {
+	// A node whose database is down still stops, and applies the rest after its next start.
+	w := startWorld(t, 1, func(c *Config) { c.ProposeTimeout = 100 * time.Millisecond })
+	n := w.nodes[0]
+	n.machine.mu.Lock()
+	n.machine.failures = 1 << 30
+	n.machine.mu.Unlock()
+	if _, err := n.Propose(t.Context(), proposal(0)); core.KindOf(err) != core.KindTimeout {
+		t.Errorf("got %v, want KindTimeout", err)
+	}
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	n.machine.failures = 0
+	n.start()
+	until(t, func() error {
+		if len(n.machine.ids()) != 1 {
+			return errors.New("not applied")
+		}
+		return nil
+	})
+}
+
+func TestApply_UnknownEntryStops(t *testing.T) {
+	t.Run("UnknownToTheMachine", func(t *testing.T) {
+		// A command that the machine does not know stops the node and says what to do.
+		w := startWorld(t, 1, nil)
+		n := w.nodes[0]
+		n.machine.mu.Lock()
+		n.machine.fatal = core.E(core.KindUpgrade, "unknown command 99")
+		n.machine.mu.Unlock()
+		_, _ = n.Propose(t.Context(), proposal(0))
+		wantUpgrade(t, n.ended())
+	})
+	t.Run("UnknownForm", func(t *testing.T) {
+		// So does an entry in a form of a later version; nothing after it is applied.
+		w := startWorld(t, 1, nil)
+		n := w.nodes[0]
+		n.propose(0, 1)
+		n.raft.Apply([]byte{200, 1, 2, 3}, time.Second)
+		wantUpgrade(t, n.ended())
+		if _, err := n.Propose(t.Context(), proposal(1)); core.KindOf(err) != core.KindUnavailable {
+			t.Errorf("after the end: %v", err)
+		}
+		if ids := n.machine.ids(); len(ids) != 1 {
+			t.Errorf("%d applied, want 1", len(ids))
+		}
+	})
+}
+
+func wantUpgrade(t *testing.T, err error) {
+	t.Helper()
+	if core.KindOf(err) != core.KindUpgrade {
+		t.Fatalf("Run gave %v, want KindUpgrade", err)
+	}
+	if !strings.Contains(err.Error(), "upgrade this node") {
+		t.Errorf("message %q does not say what to do", err)
+	}
+}

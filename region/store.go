@@ -1,0 +1,267 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
+)
+
+// segmentBytes is the size in which the log takes disk space. It is well under the default
+// MinFreeBytes, so that a new segment always fits while proposals are accepted.
+const segmentBytes = 16 << 20
+
+// logStore is Raft's log and its few stable values, in one directory.
+type logStore interface {
+	raft.LogStore
+	raft.StableStore
+	// Reopen gives a store over the same directory that works again after a failed write, and
+	// leaves the old one open for reading.
+	Reopen() (logStore, error)
+	// CloseLog closes this store; Close also what its reopened successors share.
+	CloseLog() error
+	Close() error
+}
+
+// walStore is a raft-wal. The library does not close its meta database, and after a failed
+// write it refuses all further ones; both are mended here.
+type walStore struct {
+	*wal.WAL
+	dir  string
+	meta *metadb.BoltMetaDB
+}
+
+func openWAL(dir string) (logStore, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the log directory: %w", err)
+	}
+	return openWALWith(dir, &metadb.BoltMetaDB{})
+}
+
+func openWALWith(dir string, meta *metadb.BoltMetaDB) (logStore, error) {
+	w, err := wal.Open(dir, wal.WithMetaStore(meta), wal.WithSegmentSize(segmentBytes), wal.WithLogger(silent()))
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	return &walStore{WAL: w, dir: dir, meta: meta}, nil
+}
+
+func (s *walStore) Reopen() (logStore, error) { return openWALWith(s.dir, s.meta) }
+
+func (s *walStore) CloseLog() error { return s.WAL.Close() }
+
+func (s *walStore) Close() error { return errors.Join(s.WAL.Close(), s.meta.Close()) }
+
+// guard stands between Raft and its log. A disk that is full or failing makes appends fail,
+// which Raft survives by stepping down; it must never see a stable value fail, because then it
+// panics. Those wait here until the disk takes them or the region stops.
+type guard struct {
+	stop context.Context // ended once the network is closed, never before
+
+	cur     atomic.Pointer[logStore]
+	trouble atomic.Pointer[string] // the last failure, nil when the last write worked
+
+	mu     sync.Mutex // guards all below and orders writes
+	last   uint64     // the last log that was stored, 0 when there is none
+	broken bool       // cur needs to be reopened before the next write
+	owed   bool       // a suffix was deleted; Raft does not survive that nothing follows
+}
+
+func newGuard(stop context.Context, s logStore) (*guard, error) {
+	last, err := s.LastIndex()
+	if err != nil {
+		return nil, fmt.Errorf("reading the log's end: %w", err)
+	}
+	g := &guard{stop: stop, last: last}
+	g.cur.Store(&s)
+	return g, nil
+}
+
+func (g *guard) store() logStore { return *g.cur.Load() }
+
+// Trouble says why the last write failed, "" when it did not.
+func (g *guard) Trouble() string {
+	if t := g.trouble.Load(); t != nil {
+		return *t
+	}
+	return ""
+}
+
+func (g *guard) note(err error) error {
+	if err == nil {
+		g.trouble.Store(nil)
+		return nil
+	}
+	s := err.Error()
+	g.trouble.Store(&s)
+	return err
+}
+
+// IsMonotonic tells Raft that the log has no gaps.
+func (g *guard) IsMonotonic() bool { return true }
+
+// FirstIndex implements raft.LogStore.
+func (g *guard) FirstIndex() (i uint64, err error) {
+	err = g.read(func(s logStore) error { i, err = s.FirstIndex(); return err })
+	return i, err
+}
+
+// LastIndex implements raft.LogStore.
+func (g *guard) LastIndex() (i uint64, err error) {
+	err = g.read(func(s logStore) error { i, err = s.LastIndex(); return err })
+	return i, err
+}
+
+// GetLog implements raft.LogStore.
+func (g *guard) GetLog(i uint64, l *raft.Log) error {
+	return g.read(func(s logStore) error { return s.GetLog(i, l) })
+}
+
+// read repeats a read that met a store just replaced: Raft panics when its log cannot be read.
+func (g *guard) read(do func(logStore) error) error {
+	for {
+		p := g.cur.Load()
+		err := do(*p)
+		if err == nil || g.cur.Load() == p {
+			return err
+		}
+	}
+}
+
+// StoreLog implements raft.LogStore.
+func (g *guard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs implements raft.LogStore.
+func (g *guard) StoreLogs(logs []*raft.Log) error {
+	for {
+		owed, err := g.tryStore(logs)
+		if err == nil || !owed {
+			return err
+		}
+		if sleep(g.stop, retryPause) != nil {
+			return err
+		}
+	}
+}
+
+const retryPause = 100 * time.Millisecond
+
+func (g *guard) tryStore(logs []*raft.Log) (owed bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err = g.write(func(s logStore) error { return s.StoreLogs(logs) })
+	if err == nil {
+		g.last, g.owed = logs[len(logs)-1].Index, false
+	}
+	return g.owed, err
+}
+
+// DeleteRange implements raft.LogStore.
+func (g *guard) DeleteRange(from, to uint64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	suffix := to >= g.last
+	err := g.write(func(s logStore) error { return s.DeleteRange(from, to) })
+	if err == nil && suffix {
+		g.owed = true
+		g.last, err = g.store().LastIndex()
+	}
+	return err
+}
+
+// write does one write on a working store. The caller holds mu.
+func (g *guard) write(do func(logStore) error) error {
+	if g.stop.Err() != nil {
+		return errStopping // so that nothing decided while stopping is ever acknowledged
+	}
+	if g.broken {
+		if err := g.reopen(); err != nil {
+			return g.note(err)
+		}
+	}
+	err := do(g.store())
+	g.broken = err != nil
+	return g.note(err)
+}
+
+// reopen replaces the store. Logs beyond the last one that was stored are of a write that was
+// reported as failed; they go, because Raft will write others in their place.
+func (g *guard) reopen() error {
+	old := g.store()
+	s, err := old.Reopen()
+	if err != nil {
+		return fmt.Errorf("reopening the log: %w", err)
+	}
+	if err := g.trim(s); err != nil {
+		return errors.Join(fmt.Errorf("trimming the reopened log: %w", err), s.CloseLog())
+	}
+	g.cur.Store(&s)
+	g.broken = false
+	return old.CloseLog()
+}
+
+func (g *guard) trim(s logStore) error {
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := s.LastIndex()
+	switch {
+	case err != nil:
+		return err
+	case last < g.last:
+		return fmt.Errorf("the log ends at %d, but %d was stored", last, g.last)
+	case last > g.last:
+		return s.DeleteRange(max(first, g.last+1), last)
+	}
+	return nil
+}
+
+// Set implements raft.StableStore.
+func (g *guard) Set(key, val []byte) error {
+	return g.insist(func(s logStore) error { return s.Set(key, val) })
+}
+
+// SetUint64 implements raft.StableStore.
+func (g *guard) SetUint64(key []byte, val uint64) error {
+	return g.insist(func(s logStore) error { return s.SetUint64(key, val) })
+}
+
+// insist waits until the disk takes a stable value. When the region stops first it claims
+// success, which harms nobody: the network is closed, so no vote leaves, and StoreLogs
+// refuses, so no leadership begins.
+func (g *guard) insist(do func(logStore) error) error {
+	failed := false
+	for {
+		err := do(g.store())
+		if err != nil {
+			failed = g.note(err) != nil
+			if sleep(g.stop, retryPause) == nil {
+				continue
+			}
+		} else if failed {
+			g.trouble.Store(nil)
+		}
+		return nil
+	}
+}
+
+// Get implements raft.StableStore.
+func (g *guard) Get(key []byte) ([]byte, error) { return g.store().Get(key) }
+
+// GetUint64 implements raft.StableStore.
+func (g *guard) GetUint64(key []byte) (uint64, error) { return g.store().GetUint64(key) }
+
+// Close closes the store.
+func (g *guard) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.store().Close()
+}

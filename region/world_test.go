@@ -1,0 +1,429 @@
+package region
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// chain is a machine in memory: it only chains digests and remembers what it applied.
+type chain struct {
+	mu       sync.Mutex // guards all below
+	pos      core.Position
+	at       time.Time
+	entries  []core.Entry // first application of each id
+	digests  map[core.Index]core.Digest
+	receipts map[core.ProposalID]core.Receipt
+	flushed  core.Position
+	light    bool // benchmarks: remember nothing but the position
+
+	failures int   // calls of Apply that still fail
+	fatal    error // what every Apply fails with
+	flushes  int
+}
+
+func newChain() *chain {
+	return &chain{digests: map[core.Index]core.Digest{}, receipts: map[core.ProposalID]core.Receipt{}}
+}
+
+func (c *chain) Position() core.Position { c.mu.Lock(); defer c.mu.Unlock(); return c.pos }
+func (c *chain) LastAt() time.Time       { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
+
+func (c *chain) Apply(_ context.Context, entries []core.Entry) ([]core.Receipt, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fatal != nil {
+		return nil, c.fatal
+	}
+	if c.failures > 0 {
+		c.failures--
+		return nil, errors.New("the database is down")
+	}
+	receipts := make([]core.Receipt, len(entries))
+	for i, e := range entries {
+		if e.Index > c.pos.Index {
+			receipts[i] = c.one(e)
+		}
+	}
+	return receipts, nil
+}
+
+func (c *chain) one(e core.Entry) core.Receipt {
+	r := core.Receipt{Index: e.Index, Outcome: []byte("ok")}
+	c.pos = core.Position{Epoch: 1, Index: e.Index, Digest: c.pos.Digest.Next(e, r.Outcome)}
+	if !e.At.After(c.at) {
+		panic(fmt.Sprintf("time ran backwards: %s after %s at %d", e.At, c.at, e.Index))
+	}
+	c.at = e.At
+	if c.light {
+		return r
+	}
+	c.digests[e.Index] = c.pos.Digest
+	if first, ok := c.receipts[e.ID]; ok {
+		return first
+	}
+	c.receipts[e.ID] = r
+	c.entries = append(c.entries, e)
+	return r
+}
+
+func (c *chain) Flush(context.Context) (core.Position, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flushes++
+	c.flushed = c.pos
+	return c.pos, nil
+}
+
+func (c *chain) DigestAt(_ context.Context, i core.Index) (core.Digest, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d, ok := c.digests[i]
+	return d, ok, nil
+}
+
+func (c *chain) Snapshot(context.Context, string) (core.Snapshot, error) {
+	return nil, core.E(core.KindNotBuilt, "no snapshot")
+}
+
+// copyFrom makes c what from is now, as a fetch over a link would.
+func (c *chain) copyFrom(from *chain) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pos, c.at = from.pos, from.at
+	c.entries = append([]core.Entry(nil), from.entries...)
+	for k, v := range from.digests {
+		c.digests[k] = v
+	}
+	for k, v := range from.receipts {
+		c.receipts[k] = v
+	}
+}
+
+func (c *chain) ids() []core.ProposalID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []core.ProposalID
+	for _, e := range c.entries {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// tcp is a Network over loopback. cut ends it without a word to anybody.
+type tcp struct {
+	net.Listener
+	mu    sync.Mutex // guards all below
+	conns []net.Conn
+	gone  bool
+}
+
+func (n *tcp) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	return n.keep(c, err)
+}
+
+func (n *tcp) Accept() (net.Conn, error) { return n.keep(n.Listener.Accept()) }
+
+func (n *tcp) keep(c net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	n.conns = append(n.conns, c)
+	return c, nil
+}
+
+func (n *tcp) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone = true
+	n.Listener.Close()
+	for _, c := range n.conns {
+		c.Close()
+	}
+}
+
+// world is a home region in one process.
+type world struct {
+	t     testing.TB
+	tune  func(*Config)
+	mu    sync.Mutex // guards byAddr
+	nodes []*node
+}
+
+type node struct {
+	world   *world
+	name    string
+	addr    string
+	dir     string
+	machine *chain
+	net     *tcp
+
+	*Region
+	cancel context.CancelFunc
+	done   chan error
+	fetch  int // how often this node fetched; guarded by world.mu
+}
+
+// newWorld makes n home nodes without starting them.
+func newWorld(t testing.TB, n int, tune func(*Config)) *world {
+	t.Helper()
+	leakcheck(t)
+	w := &world{t: t, tune: tune}
+	dir := t.TempDir()
+	for i := range n {
+		name := fmt.Sprintf("h%d", i+1)
+		nd := &node{world: w, name: name, dir: filepath.Join(dir, name), machine: newChain(), addr: "127.0.0.1:0"}
+		nd.listen()
+		w.nodes = append(w.nodes, nd)
+	}
+	t.Cleanup(func() {
+		for _, nd := range w.nodes {
+			nd.stop()
+		}
+	})
+	return w
+}
+
+// startWorld makes n home nodes, starts them and waits for a leader.
+func startWorld(t testing.TB, n int, tune func(*Config)) *world {
+	t.Helper()
+	w := newWorld(t, n, tune)
+	for _, nd := range w.nodes {
+		nd.start()
+	}
+	w.leader()
+	return w
+}
+
+func (n *node) listen() {
+	l, err := net.Listen("tcp", n.addr)
+	if err != nil {
+		n.world.t.Fatal(err)
+	}
+	n.addr = l.Addr().String()
+	n.net = &tcp{Listener: l}
+}
+
+func (n *node) config() Config {
+	var voters []Voter
+	for _, v := range n.world.nodes {
+		voters = append(voters, Voter{v.name, v.addr})
+	}
+	cfg := Config{
+		Node: n.name, Dir: n.dir, Voters: voters, Machine: n.machine, Network: n.net,
+		Handover: n.world.handover, Fetch: n.fetchFrom,
+	}
+	if os.Getenv("REGION_LOG") != "" {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)
+	}
+	if n.world.tune != nil {
+		n.world.tune(&cfg)
+	}
+	return cfg
+}
+
+// start starts a node, again if it was stopped, and gives it its directory and machine back.
+func (n *node) start() {
+	n.world.t.Helper()
+	if n.net == nil {
+		n.listen()
+	}
+	r, err := New(n.config())
+	if err != nil {
+		n.world.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	n.world.mu.Lock()
+	n.Region, n.cancel, n.done = r, cancel, done
+	n.world.mu.Unlock()
+	go func() { done <- r.Run(ctx) }()
+}
+
+// stop stops a node cleanly and gives what Run returned.
+func (n *node) stop() error {
+	if n.cancel == nil {
+		if n.net != nil {
+			n.net.cut()
+		}
+		return nil
+	}
+	n.cancel()
+	return n.ended()
+}
+
+func (n *node) ended() error {
+	select {
+	case err := <-n.done:
+		n.cancel()
+		n.cancel, n.net = nil, nil
+		return err
+	case <-time.After(15 * time.Second):
+		n.world.t.Error(n.name, "did not stop")
+		return nil
+	}
+}
+
+// kill stops a node without giving it a chance to say so.
+func (n *node) kill() {
+	n.net.cut()
+	if err := n.stop(); err != nil {
+		n.world.t.Log(n.name, "killed:", err)
+	}
+}
+
+func (w *world) at(addr string) *node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.nodes {
+		if n.addr == addr {
+			return n
+		}
+	}
+	return nil
+}
+
+func (w *world) handover(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error) {
+	n := w.at(addr)
+	w.mu.Lock()
+	r := n.Region
+	w.mu.Unlock()
+	return r.Order(ctx, p)
+}
+
+func (n *node) fetchFrom(_ context.Context, addr string, _ core.Position) error {
+	n.machine.copyFrom(n.world.at(addr).machine)
+	n.world.mu.Lock()
+	defer n.world.mu.Unlock()
+	n.fetch++
+	return nil
+}
+
+// leader waits until a running node leads.
+func (w *world) leader() *node {
+	w.t.Helper()
+	var found *node
+	until(w.t, func() error {
+		for _, n := range w.nodes {
+			if n.cancel != nil && len(n.done) == 1 {
+				w.t.Fatal(n.name, " ended: ", <-n.done)
+			}
+			if n.cancel != nil && n.IsLeader() {
+				found = n
+				return nil
+			}
+		}
+		return errors.New("no leader")
+	})
+	return found
+}
+
+func (w *world) followers() []*node {
+	lead := w.leader()
+	var out []*node
+	for _, n := range w.nodes {
+		if n != lead {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// agree waits until all running nodes are at one position with one digest.
+func (w *world) agree() {
+	w.t.Helper()
+	until(w.t, func() error {
+		var first core.Position
+		for _, n := range w.nodes {
+			if n.cancel == nil {
+				continue
+			}
+			if p := n.Position(); first == (core.Position{}) {
+				first = p
+			} else if p != first {
+				return fmt.Errorf("%s is at %s, another at %s", n.name, p, first)
+			}
+		}
+		return nil
+	})
+}
+
+func proposal(i int) core.Proposal {
+	var p core.Proposal
+	binary.BigEndian.PutUint64(p.ID[8:], uint64(i)+1)
+	p.Data = fmt.Appendf(nil, "proposal %d", i)
+	return p
+}
+
+// propose orders proposals [from, to) one by one and gives their receipts.
+func (n *node) propose(from, to int) []core.Receipt {
+	n.world.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var out []core.Receipt
+	for i := from; i < to; i++ {
+		r, err := n.Propose(ctx, proposal(i))
+		if err != nil {
+			n.world.t.Fatalf("proposal %d at %s: %v", i, n.name, err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// until repeats check until it gives no error, and fails with its last error.
+func until(t testing.TB, check func() error) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(15 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("still: ", err)
+		}
+	}
+}
+
+// leakcheck fails a test that leaves goroutines of the region or of Raft behind.
+func leakcheck(t testing.TB) {
+	t.Cleanup(func() {
+		until(t, func() error {
+			buf := make([]byte, 1<<20)
+			for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+				mine := strings.Contains(g, "region.(*") || strings.Contains(g, "hashicorp/raft")
+				if mine && !strings.Contains(g, "testing.tRunner") {
+					return errors.New("left behind: " + g)
+				}
+			}
+			return nil
+		})
+	})
+}
