@@ -15,6 +15,7 @@ import (
 const (
 	batchesAhead  = 4 // decoded batches that wait for the sink
 	answerTimeout = 10 * time.Second
+	restoreEvery  = 30 * time.Second // snapshots more often than this are slowed down
 )
 
 // sinkError is a failure of our own sink, as opposed to one that a hub reported.
@@ -27,6 +28,7 @@ func (e *sinkError) Unwrap() error { return e.err }
 // says core.KindUpgrade.
 func (f *Follower) apply(ctx context.Context) error {
 	failures := 0
+	var restored time.Time
 	for {
 		conn, err := f.live(ctx)
 		if err != nil {
@@ -36,7 +38,11 @@ func (f *Follower) apply(ctx context.Context) error {
 		err = f.follow(ctx, conn)
 		if errors.Is(err, core.ErrCompacted) || core.KindOf(err) == core.KindDiverged {
 			f.cfg.Logger.Error("taking a snapshot", "at", f.cfg.Sink.Position(), "hub", conn.Peer(), "reason", err)
+			if time.Since(restored) < restoreEvery { // the last one did not help
+				pause(ctx, f.cfg.Backoff.Max)
+			}
 			err = f.restore(ctx)
+			restored = time.Now()
 		}
 		var own *sinkError
 		switch {

@@ -48,6 +48,7 @@ func Fetch(ctx context.Context, cfg FetchConfig) error {
 	}
 	dialer := cfg.Endpoint.Dialer(link.ClassLog)
 	defer dialer.Close()
+	defer context.AfterFunc(ctx, func() { _ = dialer.Close() })() // unblocks the sink's reads
 	var last string
 	live := func(ctx context.Context) (*link.Conn, error) {
 		err := error(core.E(core.KindUnavailable, "no home node to fetch from"))

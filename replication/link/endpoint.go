@@ -27,7 +27,7 @@ const (
 	handshakeTimeout    = 5 * time.Second
 	keepAlive           = 2 * time.Second
 	idleTimeout         = 6 * time.Second
-	raftIdleTimeout     = 3 * time.Second // elections must not wait for a dead connection
+	shortIdleTimeout    = 3 * time.Second // elections and proposals must not wait for a dead connection
 	maxConns            = 4096            // accepted connections; more are refused
 )
 
@@ -182,8 +182,8 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, class Class) (*Conn, e
 		return nil, core.E(core.KindUnavailable, "cannot resolve %s", addr).WithCause(err)
 	}
 	idle := idleTimeout
-	if class == ClassRaft {
-		idle = raftIdleTimeout
+	if class == ClassRaft || class == ClassForward {
+		idle = shortIdleTimeout
 	}
 	q, err := e.tr.Dial(ctx, ua, e.clientTLS(class), quicConfig(idle))
 	if err != nil {

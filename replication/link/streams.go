@@ -27,8 +27,8 @@ type Streams struct {
 
 // peer is the shared connection to one address.
 type peer struct {
-	mu   sync.Mutex // held while dialing, so that a peer is dialed once
-	conn *Conn      // guarded by mu
+	lock chan struct{} // one slot; held while dialing, so that a peer is dialed once
+	conn *Conn         // guarded by lock
 }
 
 // Streams gives a class as plain streams and takes its handler. Call it before Run.
@@ -98,17 +98,18 @@ func (s *Streams) Conn(ctx context.Context, addr string) (*Conn, error) {
 	s.mu.Lock()
 	p := s.peers[addr]
 	if p == nil {
-		p = &peer{}
+		p = &peer{lock: make(chan struct{}, 1)}
 		s.peers[addr] = p
 	}
 	s.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case p.lock <- struct{}{}:
+		defer func() { <-p.lock }()
+	case <-ctx.Done(): // somebody else's dial took too long
+		return nil, core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
+	}
 	if p.conn != nil && p.conn.Context().Err() == nil {
 		return p.conn, nil
-	}
-	if ctx.Err() != nil { // it was spent waiting for somebody else's dial
-		return nil, core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
 	}
 	conn, err := s.e.Dial(ctx, addr, s.class)
 	if err != nil {
@@ -116,23 +117,6 @@ func (s *Streams) Conn(ctx context.Context, addr string) (*Conn, error) {
 	}
 	p.conn = conn
 	return conn, nil
-}
-
-// Forget closes the shared connection to a node if it is still conn, so that the next Open
-// dials anew. Users call it when a peer that should have answered did not.
-func (s *Streams) Forget(addr string, conn *Conn) {
-	s.mu.Lock()
-	p := s.peers[addr]
-	s.mu.Unlock()
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conn == conn {
-		p.conn = nil
-		conn.Close(CodeGone, "no answer")
-	}
 }
 
 // Accept gives the next stream that a peer opened, or net.ErrClosed after Close.
@@ -157,11 +141,11 @@ func (s *Streams) Close() error {
 	s.peers = map[string]*peer{}
 	s.mu.Unlock()
 	for _, p := range peers {
-		p.mu.Lock()
+		p.lock <- struct{}{} // waits for a dial under way, which has its own limit
 		if p.conn != nil {
 			p.conn.Close(CodeDone, "closed")
 		}
-		p.mu.Unlock()
+		<-p.lock
 	}
 	return nil
 }

@@ -1,0 +1,179 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+const (
+	retryPause = 50 * time.Millisecond // after the first round; doubled after each
+	maxPause   = 500 * time.Millisecond
+	suspectFor = 3 * time.Second // link notices a dead peer in that time
+)
+
+// attempt is one request at one home node.
+type attempt func(ctx context.Context, addr string) ([]byte, error)
+
+type result struct {
+	addr string
+	body []byte
+	err  error
+}
+
+// unreached is a failure of the way to a home node, not an answer of it.
+type unreached struct {
+	addr  string
+	cause error
+}
+
+func (u *unreached) Error() string { return "home node " + u.addr + ": " + u.cause.Error() }
+func (u *unreached) Unwrap() error {
+	return core.E(core.KindUnavailable, "home node %s did not answer", u.addr).WithCause(u.cause)
+}
+
+// everywhere makes rounds over the home nodes until one gives a final answer or ctx ends.
+// A round in which none was reached is the last: we are cut off, and the caller should know.
+func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, defaultWait)
+		defer cancel()
+	}
+	for pause := retryPause; ; pause = min(2*pause, maxPause) {
+		r, reached := c.round(ctx, do)
+		switch {
+		case final(r.err):
+			return r.body, r.err
+		case ctx.Err() != nil:
+			return nil, timedOut(ctx, r.err)
+		case !reached:
+			return nil, cutOff(r.err)
+		}
+		c.cfg.Logger.Debug("home is not ready", "err", r.err)
+		t := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, timedOut(ctx, r.err)
+		}
+	}
+}
+
+// final reports whether an answer, good or bad, would be the same at another node.
+func final(err error) bool {
+	return err == nil || !core.KindOf(err).Temporary() && core.KindOf(err) != core.KindMisdirected &&
+		core.KindOf(err) != core.KindCanceled
+}
+
+// round tries each home node once: the next when one fails, or beside it when one is silent.
+// It gives the final answer or the last failure, and whether any node answered at all.
+func (c *Client) round(ctx context.Context, do attempt) (last result, reached bool) {
+	if !c.cfg.Connected() {
+		return result{err: &unreached{"", core.E(core.KindUnavailable, "not connected")}}, false
+	}
+	addrs := c.order()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel() // before wg.Wait: it ends the attempts that lost
+	results := make(chan result, len(addrs))
+	next, silent := 0, map[string]bool{}
+	launch := func(done func()) {
+		addr := addrs[next]
+		next++
+		silent[addr] = true
+		wg.Go(func() {
+			defer done()
+			body, err := do(ctx, addr)
+			results <- result{addr, body, err}
+		})
+	}
+	if len(addrs) == 0 {
+		return result{err: &unreached{"", core.E(core.KindUnavailable, "no home node known")}}, false
+	}
+	launch(func() {})
+	tick := time.NewTicker(c.cfg.Hedge)
+	defer tick.Stop()
+	for len(silent) > 0 {
+		select {
+		case last = <-results:
+			delete(silent, last.addr)
+			if final(last.err) {
+				c.outran(last.addr, silent)
+				return last, true
+			}
+			var u *unreached
+			reached = reached || !errors.As(last.err, &u)
+			if next < len(addrs) {
+				launch(func() {})
+			}
+		case <-tick.C:
+			if !c.cfg.Connected() {
+				return result{err: &unreached{"", core.E(core.KindUnavailable, "connection lost")}}, false
+			}
+			if next < len(addrs) && c.mayHedge() {
+				launch(func() { <-c.hedges })
+			}
+		case <-ctx.Done():
+			return result{err: ctx.Err()}, reached
+		}
+	}
+	return last, reached
+}
+
+func (c *Client) mayHedge() bool {
+	select {
+	case c.hedges <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// order gives the candidates, the suspect ones last.
+func (c *Client) order() []string {
+	addrs := slices.Clone(c.cfg.Candidates())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.suspect) == 0 {
+		return addrs
+	}
+	now := time.Now()
+	for a, until := range c.suspect {
+		if now.After(until) {
+			delete(c.suspect, a)
+		}
+	}
+	good := slices.DeleteFunc(slices.Clone(addrs), func(a string) bool { return !c.suspect[a].IsZero() })
+	bad := slices.DeleteFunc(addrs, func(a string) bool { return c.suspect[a].IsZero() })
+	return append(good, bad...)
+}
+
+// outran marks the nodes that were silent while another answered: the next calls need not
+// wait for them again.
+func (c *Client) outran(winner string, silent map[string]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.suspect, winner)
+	for a := range silent {
+		c.suspect[a] = time.Now().Add(suspectFor)
+	}
+}
+
+func cutOff(cause error) error {
+	return core.E(core.KindUnavailable, "This server is cut off from its home region.").WithCause(cause)
+}
+
+func timedOut(ctx context.Context, cause error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return core.E(core.KindCanceled, "the caller went away").WithCause(cause)
+	}
+	return core.E(core.KindTimeout, "home did not answer in time").WithCause(cause)
+}
