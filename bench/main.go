@@ -1,0 +1,93 @@
+// Command bench measures every number that we promise, prints each beside its target, and
+// keeps the result with a description of the machine. It drives the built program from
+// outside, as processes, and runs the benchmarks of the parts that can be measured alone.
+//
+// The load shares the machine with what it measures. The exit code is 1 when a number misses
+// its target, a promise broke, or a measurement could not be made.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// bench is what the measurements share.
+type bench struct {
+	program string // path of the built nearside
+	short   bool   // shorter loads, for trying the bench itself
+	report  *report
+}
+
+// part is a group of measurements that needs one set-up.
+type part struct {
+	name, what string
+	run        func(*bench, context.Context) error
+	byDefault  bool
+}
+
+var parts = []part{
+	{"serve", "one node: posts, pages, sockets, start", (*bench).serve, true},
+	{"machine", "the state machine alone", (*bench).machine, true},
+	{"raft", "the log alone, three voters", (*bench).raft, true},
+	{"demo", "three regions at their real distances", (*bench).demo, true},
+	{"leader", "the leader killed ten times under load", (*bench).leader, true},
+	{"edge", "edges killed under load", (*bench).edge, false},
+	{"database", "PostgreSQL killed under load", (*bench).database, false},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	program := flag.String("nearside", ".build/nearside", "the built program")
+	results := flag.String("results", "", "folder to keep the result in; empty keeps none")
+	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names(func(part) bool { return true }), ", "))
+	short := flag.Bool("short", false, "shorter loads: to try the bench, not to measure")
+	flag.Parse()
+	path, err := filepath.Abs(*program)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	chosen := names(func(p part) bool { return p.byDefault })
+	if *only != "" {
+		chosen = strings.Split(*only, ",")
+	}
+	b := &bench{program: path, short: *short, report: &report{machine: describeMachine(ctx)}}
+	fmt.Println(b.report.machine)
+	for _, p := range parts {
+		if !slices.Contains(chosen, p.name) || ctx.Err() != nil {
+			continue
+		}
+		fmt.Printf("\n%s: %s\n", p.name, p.what)
+		if err := p.run(b, ctx); err != nil {
+			b.report.broken(p.name, err)
+		}
+	}
+	if *results != "" && ctx.Err() == nil {
+		if err := b.report.keep(*results); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return b.report.conclude()
+}
+
+func names(keep func(part) bool) (out []string) {
+	for _, p := range parts {
+		if keep(p) {
+			out = append(out, p.name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/bench/load"
+	"github.com/nearside/nearside/bench/world"
+)
+
+const (
+	clients     = 16
+	sockets     = 200
+	fanoutPosts = 50 // a second
+	pagePosts   = 60
+)
+
+// duration gives a load's length.
+func (b *bench) duration(d time.Duration) time.Duration {
+	if b.short {
+		return d / 5
+	}
+	return d
+}
+
+// serve measures one node alone.
+func (b *bench) serve(ctx context.Context) error {
+	w, err := b.starts(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { b.stop(w) }()
+	people, room, err := crowd(ctx, w.URL, sockets)
+	if err != nil {
+		return fmt.Errorf("make accounts: %w", err)
+	}
+	b.posts(ctx, people[:clients], room)
+	b.pages(ctx, people[:clients], room)
+	if err := b.pause(ctx); err != nil {
+		return err
+	}
+	return b.fanout(ctx, people, room)
+}
+
+// starts measures from an empty folder to ready, three times, and leaves the last one running.
+func (b *bench) starts(ctx context.Context) (*world.World, error) {
+	var took []time.Duration
+	for {
+		w, err := world.Serve(ctx, b.program)
+		if err != nil {
+			return nil, err
+		}
+		if took = append(took, w.Took); len(took) == 3 {
+			b.report.within("serve, empty folder to ready (slowest of 3)", slices.Max(took), 6*time.Second)
+			return w, nil
+		}
+		b.stop(w)
+	}
+}
+
+func (b *bench) stop(w *world.World) {
+	if err := w.Stop(); err != nil {
+		b.report.broken("stopping", err)
+	}
+}
+
+// pause lets what the last load left to do (checkpoints, vacuum) begin before the next one.
+func (b *bench) pause(ctx context.Context) error {
+	select {
+	case <-time.After(b.duration(5 * time.Second)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// crowd signs people up and brings them into one channel; the first of them is administrator.
+func crowd(ctx context.Context, url string, n int) ([]load.Person, load.Room, error) {
+	people := make([]load.Person, n)
+	var err error
+	if people[0], err = load.SignUp(ctx, url, "bench-0"); err != nil {
+		return nil, load.Room{}, err
+	}
+	room, err := people[0].NewRoom(ctx, "bench")
+	if err != nil {
+		return nil, room, err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for k := range errs {
+		wg.Go(func() {
+			for i := 1 + k; i < n && errs[k] == nil; i += len(errs) {
+				if people[i], errs[k] = load.SignUp(ctx, url, fmt.Sprintf("bench-%d", i)); errs[k] == nil {
+					errs[k] = people[0].Invite(ctx, room, people[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, room, err
+		}
+	}
+	return people, room, nil
+}
+
+// poster gives a job that posts a message of ordinary length.
+func poster(p load.Person, channel string) func(context.Context) error {
+	c, n := p.Conn(), 0
+	return func(ctx context.Context) error {
+		n++
+		return post(ctx, c, p, channel, fmt.Sprintf("message %d of %s: shall we meet at noon to look at the plan?", n, p.Name), fmt.Sprint(n))
+	}
+}
+
+func post(ctx context.Context, c *load.Conn, p load.Person, channel, message, pending string) error {
+	body, err := json.Marshal(map[string]string{"channel_id": channel, "message": message, "pending_post_id": p.ID + ":" + pending})
+	if err != nil {
+		return err
+	}
+	a, err := c.Do(ctx, "POST", "/api/v4/posts", body)
+	if err == nil && a.Status != 201 {
+		err = fmt.Errorf("post: %d %.200s", a.Status, a.Body)
+	}
+	return err
+}
+
+func (b *bench) posts(ctx context.Context, people []load.Person, room load.Room) {
+	var jobs []func(context.Context) error
+	for _, p := range people {
+		jobs = append(jobs, poster(p, room.Channel))
+	}
+	r := load.Closed(ctx, b.duration(3*time.Second), b.duration(15*time.Second), jobs)
+	b.errors("posts", r)
+	b.report.atLeast("serve, posts accepted a second, 16 clients", r.Rate(), 3000, "/s")
+	b.report.within("serve, posts accepted, p99", r.Quantile(.99), 20*time.Millisecond)
+}
+
+func (b *bench) pages(ctx context.Context, people []load.Person, room load.Room) {
+	var jobs []func(context.Context) error
+	for _, p := range people {
+		jobs = append(jobs, pager(p, room.Channel))
+	}
+	r := load.Closed(ctx, b.duration(2*time.Second), b.duration(10*time.Second), jobs)
+	b.errors("pages", r)
+	b.report.atLeast("serve, channels/{id}/posts (60 posts) a second, 16 clients", r.Rate(), 4000, "/s")
+	b.report.within("serve, channels/{id}/posts (60 posts), p99", r.Quantile(.99), 15*time.Millisecond)
+}
+
+// pager gives a job that reads the newest page of a channel.
+func pager(p load.Person, channel string) func(context.Context) error {
+	c, path := p.Conn(), fmt.Sprintf("/api/v4/channels/%s/posts?page=0&per_page=%d", channel, pagePosts)
+	return func(ctx context.Context) error {
+		a, err := c.Do(ctx, "GET", path, nil)
+		if err == nil && (a.Status != 200 || len(a.Body) < pagePosts*100) {
+			err = fmt.Errorf("page: %d, %d bytes", a.Status, len(a.Body))
+		}
+		return err
+	}
+}
+
+func (b *bench) errors(what string, r load.Result) {
+	if r.Errors > 0 {
+		b.report.none(what+", errors", r.Errors)
+		b.report.note("%s: last error: %v", what, r.LastError)
+	}
+}
+
+// fanout measures from the sending of a post to its event at every one of the sockets.
+func (b *bench) fanout(ctx context.Context, people []load.Person, room load.Room) error {
+	total := int(b.duration(20*time.Second).Seconds()) * fanoutPosts
+	t, err := openSockets(ctx, people, room.Channel, total)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	c := people[0].Conn()
+	tick := time.NewTicker(time.Second / fanoutPosts)
+	defer tick.Stop()
+	for n := range total {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := t.post(ctx, c, people[0], room.Channel, n); err != nil {
+			return err
+		}
+	}
+	all, missing := t.wait(ctx, 10*time.Second)
+	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p50", len(people), fanoutPosts), load.Quantile(all, .5), 3*time.Millisecond)
+	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p99", len(people), fanoutPosts), load.Quantile(all, .99), 12*time.Millisecond)
+	b.report.none("serve, posted events that a socket missed", missing)
+	return nil
+}

@@ -1,0 +1,182 @@
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Node is one line of demo.json.
+type Node struct {
+	Name     string   `json:"name"`
+	Region   string   `json:"region"`
+	Roles    []string `json:"roles"`
+	PID      int      `json:"pid"`
+	URL      string   `json:"url"`
+	AdminURL string   `json:"admin_url"`
+}
+
+// Position is how far a node says it is.
+type Position struct {
+	Epoch  uint64 `json:"epoch"`
+	Index  uint64 `json:"index"`
+	Digest string `json:"digest"`
+}
+
+// Status is what the measurements need of /v1/status.
+type Status struct {
+	Node     string   `json:"node"`
+	Leader   string   `json:"leader"`
+	Position Position `json:"position"`
+}
+
+// Nodes reads demo.json; a node that was started again has a new PID in it.
+func (w *World) Nodes() ([]Node, error) {
+	text, err := os.ReadFile(filepath.Join(w.Data(), "demo.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read demo.json: %w", err)
+	}
+	var d struct{ Nodes []Node }
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, fmt.Errorf("read demo.json: %w", err)
+	}
+	return d.Nodes, nil
+}
+
+// Edges gives the nodes that serve clients.
+func (w *World) Edges() ([]Node, error) {
+	nodes, err := w.Nodes()
+	return slices.DeleteFunc(nodes, func(n Node) bool { return n.URL == "" }), err
+}
+
+var admin = &http.Client{Timeout: 10 * time.Second}
+
+func get(ctx context.Context, url string, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := admin.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, answer.Status)
+	}
+	return json.NewDecoder(answer.Body).Decode(out)
+}
+
+// Status asks a node how it is.
+func (n Node) Status(ctx context.Context) (s Status, err error) {
+	err = get(ctx, n.AdminURL+"/v1/status", &s)
+	return s, err
+}
+
+// Tables asks a node for the digest of each of its replicated tables.
+func (n Node) Tables(ctx context.Context) (map[string]string, error) {
+	var t struct {
+		Tables map[string]string `json:"tables"`
+	}
+	err := get(ctx, n.AdminURL+"/v1/tables", &t)
+	return t.Tables, err
+}
+
+// Kill ends a node's process at once, as a power cut would.
+func (n Node) Kill() error { return syscall.Kill(n.PID, syscall.SIGKILL) }
+
+// Leader gives the node that orders writes now.
+func (w *World) Leader(ctx context.Context) (leader Node, err error) {
+	return leader, Until(ctx, 20*time.Second, func() error {
+		nodes, err := w.Nodes()
+		if err != nil {
+			return err
+		}
+		for _, n := range nodes {
+			if s, err := n.Status(ctx); err == nil && s.Leader == n.Name {
+				leader = n
+				return nil
+			}
+		}
+		return errors.New("no node says that it leads")
+	})
+}
+
+// Converged waits until every node is up, at one position with one digest, and then compares
+// their tables. It gives one line for each difference.
+func (w *World) Converged(ctx context.Context, limit time.Duration) ([]string, error) {
+	var nodes []Node
+	err := Until(ctx, limit, func() (err error) {
+		if nodes, err = w.Nodes(); err != nil {
+			return err
+		}
+		seen := map[Position][]string{}
+		for _, n := range nodes {
+			s, err := n.Status(ctx)
+			if err != nil {
+				return err
+			}
+			seen[s.Position] = append(seen[s.Position], n.Name)
+		}
+		if len(seen) != 1 {
+			return fmt.Errorf("%d different positions: %v", len(seen), seen)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return compareTables(ctx, nodes)
+}
+
+func compareTables(ctx context.Context, nodes []Node) (different []string, err error) {
+	var first map[string]string
+	for _, n := range nodes {
+		tables, err := n.Tables(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(tables) == 0 {
+			return nil, fmt.Errorf("%s names no tables", n.Name)
+		}
+		if first == nil {
+			first = tables
+		}
+		if !slices.Equal(slices.Sorted(maps.Keys(first)), slices.Sorted(maps.Keys(tables))) {
+			different = append(different, fmt.Sprintf("%s and %s have different tables", nodes[0].Name, n.Name))
+		}
+		for table, digest := range tables {
+			if digest != first[table] {
+				different = append(different, fmt.Sprintf("table %s of %s differs from that of %s", table, n.Name, nodes[0].Name))
+			}
+		}
+	}
+	return different, nil
+}
+
+// Until asks again and again until there is no error, and gives the last one at the limit.
+func Until(ctx context.Context, limit time.Duration, ask func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %s: %w", limit, err)
+		case <-tick.C:
+		}
+	}
+}

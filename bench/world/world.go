@@ -1,0 +1,163 @@
+package world
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	readyTimeout = 2 * time.Minute
+	stopTimeout  = 30 * time.Second
+	maxSaid      = 64 << 10 // of what the program said, for error messages
+)
+
+// World is a running program.
+type World struct {
+	URL   string        // of `serve`
+	Took  time.Duration // from start to ready
+	dir   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // valid once ended is closed
+
+	mu   sync.Mutex // guards said
+	said bytes.Buffer
+}
+
+// Serve starts `nearside serve` in an empty folder.
+func Serve(ctx context.Context, program string) (*World, error) {
+	listen, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, program, "serve", "--listen", listen)
+}
+
+// Demo starts `nearside demo` in an empty folder.
+func Demo(ctx context.Context, program string, flags ...string) (*World, error) {
+	listen, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, program, append([]string{"demo", "--listen", listen}, flags...)...)
+}
+
+func start(ctx context.Context, program string, args ...string) (*World, error) {
+	dir, err := os.MkdirTemp("", "nearside-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	w := &World{dir: dir, ended: make(chan struct{})}
+	w.cmd = exec.Command(program, append(args, "--data", filepath.Join(dir, "data"))...)
+	out, in := io.Pipe()
+	w.cmd.Stdout, w.cmd.Stderr = io.MultiWriter(in, w), w
+	began := time.Now()
+	if err := w.cmd.Start(); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	go func() {
+		w.err = w.cmd.Wait()
+		in.Close()
+		close(w.ended)
+	}()
+	ready := make(chan string, 1)
+	go readyLine(out, ready)
+	select {
+	case line := <-ready:
+		w.Took, w.URL = time.Since(began), strings.TrimSpace(strings.TrimPrefix(line, "ready"))
+		return w, nil
+	case <-w.ended:
+		err = fmt.Errorf("it ended (%w); it said:\n%s", w.err, w.Said())
+	case <-time.After(readyTimeout):
+		err = fmt.Errorf("not ready after %s; it said:\n%s", readyTimeout, w.Said())
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	w.Stop()
+	return nil, err
+}
+
+// readyLine finds the line that says ready, and then keeps reading so that the program never
+// waits for us.
+func readyLine(r io.Reader, ready chan<- string) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "ready") {
+			ready <- lines.Text()
+			break
+		}
+	}
+	io.Copy(io.Discard, r)
+}
+
+// Write keeps the beginning of what the program says.
+func (w *World) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if room := maxSaid - w.said.Len(); room > 0 {
+		w.said.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+// Said gives the beginning of what the program said.
+func (w *World) Said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.String()
+}
+
+// Data is the program's folder.
+func (w *World) Data() string { return filepath.Join(w.dir, "data") }
+
+// Stop ends the program as an operator would and removes its folder. A program that does not
+// end in time is killed, and that is an error.
+func (w *World) Stop() error {
+	defer os.RemoveAll(w.dir)
+	w.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-w.ended:
+		if w.err != nil {
+			return fmt.Errorf("it ended badly: %w", w.err)
+		}
+		return nil
+	case <-time.After(stopTimeout):
+		w.cmd.Process.Kill()
+		<-w.ended
+		return fmt.Errorf("it did not end within %s", stopTimeout)
+	}
+}
+
+// freePorts finds n free TCP ports in a row and gives the address of the first.
+func freePorts(n int) (string, error) {
+	for first := 21_000 + os.Getpid()%5000; first < 60_000; first += n {
+		if allFree(first, n) {
+			return fmt.Sprintf("127.0.0.1:%d", first), nil
+		}
+	}
+	return "", errors.New("no free ports on 127.0.0.1")
+}
+
+func allFree(first, n int) bool {
+	for port := first; port < first+n; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return false
+		}
+		defer l.Close()
+	}
+	return true
+}
