@@ -1,0 +1,246 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+)
+
+// member is a user with sockets here, and what they belong to. Guarded by Hub.mu.
+type member struct {
+	id       core.UserID
+	at       core.Index // effects up to here are already in the memberships
+	admin    bool
+	sockets  []*Socket
+	channels map[core.ChannelID]struct{}
+	teams    map[core.TeamID]struct{}
+}
+
+// joining collects the effects that concern a user whose memberships are being read: those
+// after the position of the reading are applied to it. Guarded by Hub.mu.
+type joining struct {
+	readers int // Registers that wait for memberships
+	effects []placed
+	void    bool // history was replaced, or too much happened: start again
+}
+
+type placed struct {
+	at core.Index
+	event.Effect
+	roles *string
+}
+
+// effect applies what an event changes before the event is delivered.
+func (h *Hub) effect(at core.Index, ev *event.Event) {
+	switch ev.Effect.Kind {
+	case event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft:
+		h.changed(placed{at, ev.Effect, nil})
+	case event.UserChanged:
+		if roles, ok := field(ev, "roles"); ok {
+			h.changed(placed{at, ev.Effect, &roles})
+		}
+	case event.SessionEnded:
+		h.sessionEnded(ev.Effect.User, ev.Effect.Session)
+	}
+}
+
+// field gives a string of an event's data. Roles are taken from user_role_updated, whose place
+// in the log is exactly where they change.
+func field(ev *event.Event, key string) (string, bool) {
+	for _, f := range ev.Data {
+		if s, ok := f.Value.(string); ok && f.Key == key {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+func (h *Hub) changed(p placed) {
+	if j := h.joining[p.User]; j != nil {
+		if j.effects = append(j.effects, p); len(j.effects) > h.lim.Effects {
+			j.void, j.effects = true, nil
+		}
+	}
+	if m := h.users[p.User]; m != nil && p.at > m.at {
+		h.apply(m, p)
+	}
+}
+
+// apply makes one change to what a member belongs to. Leaving a team changes only the team:
+// its channels are left one by one, by effects of their own.
+func (h *Hub) apply(m *member, p placed) {
+	switch p.Kind {
+	case event.ChannelJoined:
+		link(h.channels, m.channels, p.Channel, m)
+	case event.ChannelLeft:
+		unlink(h.channels, m.channels, p.Channel, m)
+	case event.TeamJoined:
+		link(h.teams, m.teams, p.Team, m)
+	case event.TeamLeft:
+		unlink(h.teams, m.teams, p.Team, m)
+	case event.UserChanged:
+		m.admin = slices.Contains(strings.Fields(*p.roles), "system_admin")
+	}
+}
+
+func link[K comparable](all map[K]map[*member]struct{}, own map[K]struct{}, k K, m *member) {
+	if all[k] == nil {
+		all[k] = map[*member]struct{}{}
+	}
+	all[k][m] = struct{}{}
+	own[k] = struct{}{}
+}
+
+func unlink[K comparable](all map[K]map[*member]struct{}, own map[K]struct{}, k K, m *member) {
+	delete(own, k)
+	delete(all[k], m)
+	if len(all[k]) == 0 {
+		delete(all, k)
+	}
+}
+
+// add makes a member of what was read, brought up to where the hub stands.
+func (h *Hub) add(u core.UserID, got Memberships, since []placed) *member {
+	m := &member{
+		id: u, at: got.At.Index, admin: got.Admin,
+		channels: make(map[core.ChannelID]struct{}, len(got.Channels)), teams: make(map[core.TeamID]struct{}, len(got.Teams)),
+	}
+	h.users[u] = m
+	for _, ch := range got.Channels {
+		link(h.channels, m.channels, ch, m)
+	}
+	for _, t := range got.Teams {
+		link(h.teams, m.teams, t, m)
+	}
+	for _, p := range since {
+		if p.at > m.at {
+			h.apply(m, p)
+		}
+	}
+	return m
+}
+
+// remove takes a socket out of the indexes, and its user with the last one.
+func (h *Hub) remove(s *Socket) {
+	m := s.member
+	m.sockets = slices.DeleteFunc(m.sockets, func(o *Socket) bool { return o == s })
+	if len(m.sockets) > 0 || h.users[m.id] != m {
+		return
+	}
+	delete(h.users, m.id)
+	for ch := range m.channels {
+		unlink(h.channels, m.channels, ch, m)
+	}
+	for t := range m.teams {
+		unlink(h.teams, m.teams, t, m)
+	}
+}
+
+// sessionEnded closes the session's sockets, and remembers it for a while: a socket that was
+// authenticated just before may be about to register.
+func (h *Hub) sessionEnded(u core.UserID, id core.SessionID) {
+	h.ended.add(id)
+	m := h.users[u]
+	if m == nil {
+		return
+	}
+	for _, s := range m.sockets {
+		if s.client.Session == id {
+			h.drop(s, EndSession)
+		}
+	}
+}
+
+// endedSessions are the last sessions that ended. 1,024 of them would have to end between a
+// socket's authentication and its registration for one to be missed.
+type endedSessions struct {
+	ids  [1024]core.SessionID
+	next int
+}
+
+func (e *endedSessions) add(id core.SessionID) {
+	e.ids[e.next%len(e.ids)] = id
+	e.next++
+}
+
+func (e *endedSessions) has(id core.SessionID) bool { return slices.Contains(e.ids[:], id) }
+
+// deliver queues an event for whom it concerns. The filters are those of the protocol, in its
+// order; at is 0 for an event outside the log.
+func (h *Hub) deliver(at core.Index, ev *event.Event, now time.Time) {
+	if ev.Name == "" {
+		return
+	}
+	d := delivery{hub: h, at: at, ev: ev, now: now}
+	a := &ev.Audience
+	switch {
+	case !a.User.IsZero():
+		if m := h.users[a.User]; m != nil {
+			d.to(m)
+		}
+	case !a.Channel.IsZero():
+		for m := range h.channels[a.Channel] {
+			d.to(m)
+		}
+	case !a.Team.IsZero():
+		for m := range h.teams[a.Team] {
+			d.to(m)
+		}
+	default:
+		for _, m := range h.users {
+			d.to(m)
+		}
+	}
+}
+
+// delivery is one event on its way; it is encoded when the first recipient is found.
+type delivery struct {
+	hub *Hub
+	at  core.Index
+	ev  *event.Event
+	now time.Time
+	enc *encoded
+	bad bool // it cannot be encoded
+}
+
+func (d *delivery) to(m *member) {
+	a := &d.ev.Audience
+	if a.AdminsOnly && !m.admin || a.OthersOnly && m.admin || slices.Contains(a.Omit, m.id) || d.bad {
+		return
+	}
+	var own extras
+	if slices.Contains(d.ev.Mentions, m.id) {
+		own |= withMentions
+	}
+	if slices.Contains(d.ev.Followers, m.id) {
+		own |= withFollowers
+	}
+	for _, s := range m.sockets {
+		d.socket(s, own)
+	}
+}
+
+func (d *delivery) socket(s *Socket, own extras) {
+	if d.at > 0 && d.at <= s.after {
+		return // the client reads state that is at least this new after its hello
+	}
+	if s.client.expired(d.now) {
+		d.hub.drop(s, EndSession)
+		return
+	}
+	if d.enc == nil {
+		enc, err := encode(d.ev)
+		if err != nil {
+			// Every replica would fail alike, so stopping here would stop them all for ever.
+			d.hub.log.Error("event cannot be encoded, dropped", "event", d.ev.Name, "index", d.at, "err", err)
+			d.bad = true
+			return
+		}
+		d.enc = enc
+		d.hub.stats.Encoded++
+	}
+	d.hub.push(s, frame{enc: d.enc, own: own})
+}

@@ -1,0 +1,107 @@
+package fanout
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+)
+
+// Resume is where a client that comes back wants to go on.
+type Resume struct {
+	ConnectionID string
+	Next         int64 // the number of the next event it expects
+}
+
+// Register makes a socket for an authenticated client, or gives it the one that it left. A new
+// socket's first event is hello; then come the events of every entry after the state that the
+// client can read once it has seen hello, none twice.
+//
+// It fails with KindUnavailable when the hub does not run or is full, and with KindUnauthorized
+// when the session has ended.
+func (h *Hub) Register(ctx context.Context, c Client, w Wire, r Resume) (*Socket, error) {
+	h.mu.Lock()
+	defer h.unlock()
+	if err := h.admit(&c); err != nil {
+		return nil, err
+	}
+	if s := h.resume(&c, w, r); s != nil {
+		return s, nil
+	}
+	m := h.users[c.User]
+	if m == nil {
+		got, since, err := h.read(ctx, c.User)
+		if err != nil {
+			return nil, err
+		}
+		if err := h.admit(&c); err != nil {
+			return nil, err
+		}
+		if m = h.users[c.User]; m == nil {
+			m = h.add(c.User, got, since)
+		}
+	}
+	return h.join(m, c, w), nil
+}
+
+func (h *Hub) admit(c *Client) error {
+	switch {
+	case !h.open:
+		return core.E(core.KindUnavailable, "This server is not ready.")
+	case len(h.byID)-h.parked.Len() >= h.lim.Sockets:
+		return core.E(core.KindUnavailable, "This server has its limit of connections.")
+	case c.User.IsZero() || c.Session.IsZero() || c.expired(h.now()) || h.ended.has(c.Session):
+		return core.E(core.KindUnauthorized, "The session is over.")
+	}
+	return nil
+}
+
+// read reads a user's memberships without the lock, and gives the changes that came since the
+// reading began. Any change is in one of the two or in both: what an event announces can be
+// read before the hub sees the event, so nothing the hub saw before is missing from the reading.
+func (h *Hub) read(ctx context.Context, u core.UserID) (Memberships, []placed, error) {
+	j := h.joining[u]
+	if j == nil {
+		j = &joining{}
+		h.joining[u] = j
+	}
+	j.readers++
+	h.unlock()
+	got, err := h.cfg.Memberships(ctx, u)
+	h.mu.Lock()
+	// A reset has put away the whole map, maybe with j in it.
+	if j.readers--; j.readers == 0 && h.joining[u] == j {
+		delete(h.joining, u)
+	}
+	if err == nil && j.void {
+		err = core.E(core.KindUnavailable, "The server's state was replaced. Try again.")
+	}
+	return got, j.effects, err
+}
+
+func (h *Hub) join(m *member, c Client, w Wire) *Socket {
+	s := &Socket{
+		hub: h, id: core.NewID[Socket](h.now()).String(), slot: h.nextSlot,
+		client: c, member: m, after: max(h.at, m.at), wire: w,
+	}
+	h.nextSlot = (h.nextSlot + 1) % pingSlots
+	m.sockets = append(m.sockets, s)
+	h.byID[s.id] = s
+	h.pings[s.slot][s] = struct{}{}
+	if enc, err := encode(h.hello(s)); err == nil { // three strings always encode
+		h.push(s, frame{enc: enc})
+	}
+	h.count(s)
+	return s
+}
+
+func (h *Hub) hello(s *Socket) *event.Event {
+	return &event.Event{
+		Name: "hello", Audience: event.Audience{User: s.client.User},
+		Data: []event.Field{
+			{Key: "connection_id", Value: s.id},
+			{Key: "server_hostname", Value: h.cfg.Hostname},
+			{Key: "server_version", Value: h.cfg.Version},
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package fanout
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge/presence"
+)
+
+// signalTyping is the first byte of a typing signal: kind, user, channel, parent post. The
+// numbers of signals are append-only; 2 is presence.SignalKind.
+const (
+	signalTyping = 1
+	typingBytes  = 1 + 3*16
+)
+
+// Typing says that a user is writing in a channel, to its members here and at other edges. More
+// than TypingPerSecond of one user's are dropped without an error.
+func (h *Hub) Typing(ctx context.Context, u core.UserID, ch core.ChannelID, parent core.PostID) error {
+	if u.IsZero() || ch.IsZero() {
+		return core.E(core.KindInvalid, "Typing needs a user and a channel.")
+	}
+	if h.cfg.MayPost == nil {
+		return core.E(core.KindForbidden, "Typing is not announced here.")
+	}
+	if !h.typing.allow(u, h.now()) {
+		return nil
+	}
+	if err := h.cfg.MayPost(ctx, u, ch); err != nil {
+		return err
+	}
+	h.Publish(typing(u, ch, parent))
+	if h.cfg.Signals != nil {
+		b := append(make([]byte, 0, typingBytes), signalTyping)
+		b = append(append(append(b, u[:]...), ch[:]...), parent[:]...)
+		h.cfg.Signals.Send(b)
+	}
+	return nil
+}
+
+func typing(u core.UserID, ch core.ChannelID, parent core.PostID) event.Event {
+	return event.Event{
+		Name: "typing", Audience: event.Audience{Channel: ch, Omit: []core.UserID{u}},
+		Data: []event.Field{{Key: "parent_id", Value: parent.String()}, {Key: "user_id", Value: u.String()}},
+	}
+}
+
+// receive takes in the other edges' signals. They may be anything: what is not exactly a
+// signal is ignored, and nobody types faster from afar than here.
+func (h *Hub) receive(ctx context.Context) {
+	for ctx.Err() == nil {
+		b, err := h.cfg.Signals.Receive(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.log.Warn("no more signals from other edges", "err", err)
+			}
+			return
+		}
+		h.signal(b)
+	}
+}
+
+func (h *Hub) signal(b []byte) {
+	switch {
+	case len(b) == typingBytes && b[0] == signalTyping:
+		u, ch, parent := core.UserID(b[1:17]), core.ChannelID(b[17:33]), core.PostID(b[33:49])
+		if !u.IsZero() && !ch.IsZero() && h.foreign.allow(u, h.now()) {
+			h.Publish(typing(u, ch, parent))
+		}
+	case len(b) > 0 && b[0] == presence.SignalKind && h.cfg.Presence != nil:
+		changes := h.cfg.Presence.Receive(b)
+		h.mu.Lock()
+		defer h.unlock()
+		h.statuses(changes)
+	}
+}
+
+// Active notes that a connected user did something, or did not for a while.
+func (h *Hub) Active(u core.UserID, active, byHand bool) {
+	if h.cfg.Presence == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.unlock()
+	if c, ok := h.cfg.Presence.Active(u, active, byHand); ok {
+		h.statuses([]presence.Change{c})
+	}
+}
+
+// count and uncount tell presence of a connection, once each. Under Hub.mu.
+func (h *Hub) count(s *Socket) {
+	if h.cfg.Presence == nil || s.counted {
+		return
+	}
+	s.counted = true
+	if c, ok := h.cfg.Presence.Opened(s.client.User); ok {
+		h.statuses([]presence.Change{c})
+	}
+}
+
+func (h *Hub) uncount(s *Socket) {
+	if h.cfg.Presence == nil || !s.counted {
+		return
+	}
+	s.counted = false
+	if c, ok := h.cfg.Presence.Closed(s.client.User); ok {
+		h.statuses([]presence.Change{c})
+	}
+}
+
+// statuses tells users of their own new status; others ask for it. Under Hub.mu.
+func (h *Hub) statuses(changes []presence.Change) {
+	for _, c := range changes {
+		h.deliver(0, &event.Event{
+			Name: "status_change", Audience: event.Audience{User: c.User},
+			Data: []event.Field{{Key: "status", Value: c.Status}, {Key: "user_id", Value: c.User.String()}},
+		}, h.now())
+	}
+}
+
+// TypingPerSecond is how often one user's typing is passed on.
+const TypingPerSecond = 4
+
+// limiter counts per user and second in a fixed table: users who share a place share its
+// allowance, and nobody can make it grow.
+type limiter struct {
+	mu    sync.Mutex // guards slots
+	seed  maphash.Seed
+	slots [1024]struct {
+		second int64
+		used   int
+	}
+}
+
+func (l *limiter) allow(u core.UserID, now time.Time) bool {
+	s := &l.slots[maphash.Bytes(l.seed, u[:])%uint64(len(l.slots))]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := now.Unix(); s.second != at {
+		s.second, s.used = at, 0
+	}
+	s.used++
+	return s.used <= TypingPerSecond
+}

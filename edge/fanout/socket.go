@@ -1,0 +1,265 @@
+package fanout
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Wire carries a socket's bytes. The hub calls Write, Ping and Close from one goroutine at a
+// time; Abort may come at any time, must not block, and makes the others return.
+type Wire interface {
+	Write(text []byte) error
+	Ping() error
+	Close(why End)
+	Abort()
+}
+
+// End says why a socket was closed.
+type End uint8
+
+// The ends.
+const (
+	EndLeft     End = iota + 1 // the client went away, or came back on another connection
+	EndSlow                    // it did not read what it was sent: reconnect and read state anew
+	EndSession                 // the session ended or expired
+	EndReset                   // history was replaced: read state anew
+	EndShutdown                // this edge stops: reconnect elsewhere
+)
+
+// Client is who a socket belongs to.
+type Client struct {
+	User      core.UserID
+	Session   core.SessionID
+	ExpiresAt int64 // Unix milliseconds; 0 = never
+	Resumable bool  // may be parked when the connection breaks
+}
+
+func (c *Client) expired(now time.Time) bool {
+	return c.ExpiresAt != 0 && now.UnixMilli() >= c.ExpiresAt
+}
+
+// Socket is one client's stream of events.
+type Socket struct {
+	// Immutable after Register.
+	hub  *Hub
+	id   string
+	slot int
+
+	// Guarded by Hub.mu.
+	client   Client // its ids never change
+	member   *member
+	after    core.Index    // events up to here are not for it
+	place    *list.Element // in Hub.parked while it waits for its client
+	parkedAt time.Time
+	counted  bool // in presence
+
+	mu        sync.Mutex // guards everything below
+	wire      Wire       // nil while parked
+	queue     []frame    // from head on
+	head      int
+	bytes     int
+	ring      []frame // the last events written
+	ringBytes int
+	seq       int64 // of the next event
+	writing   bool  // a writer runs
+	end       End
+}
+
+// ID is the connection id that hello told the client.
+func (s *Socket) ID() string { return s.id }
+
+type pushed uint8
+
+const (
+	queued pushed = iota
+	skipped
+	full
+	gone
+)
+
+// push queues a frame; a socket that has no room for it is closed. Under Hub.mu.
+func (h *Hub) push(s *Socket, f frame) {
+	switch s.enqueue(f) {
+	case queued:
+		h.stats.Delivered++
+	case skipped:
+		h.stats.Dropped++
+	case full:
+		if w := h.drop(s, EndSlow); w != nil {
+			h.stats.Slow++
+			w.Abort() // its writer is stuck in a Write
+		}
+	}
+}
+
+func (s *Socket) enqueue(f frame) pushed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != 0 {
+		return gone
+	}
+	lim, waiting := &s.hub.lim, len(s.queue)-s.head
+	maxBytes := lim.QueueBytes
+	if s.wire == nil {
+		maxBytes = lim.ParkedBytes
+	}
+	switch {
+	case f.enc.droppable && (waiting*2 >= lim.QueueEvents || s.bytes*2 >= maxBytes):
+		return skipped
+	case waiting >= lim.QueueEvents || waiting > 0 && s.bytes+f.size() > maxBytes:
+		return full
+	}
+	s.add(f)
+	return queued
+}
+
+func (s *Socket) add(f frame) {
+	if s.head > 0 && len(s.queue) == cap(s.queue) { // make room at the front before growing
+		n := copy(s.queue, s.queue[s.head:])
+		clear(s.queue[n:])
+		s.queue, s.head = s.queue[:n], 0
+	}
+	s.queue = append(s.queue, f)
+	s.bytes += f.size()
+	s.wake()
+}
+
+// wake starts a writer when there is something to write and none runs: an idle socket costs
+// no goroutine of the hub's.
+func (s *Socket) wake() {
+	if w := s.wire; w != nil && !s.writing {
+		s.writing = true
+		s.hub.writers.Go(func() { s.write(w) })
+	}
+}
+
+// ping asks the writer for a ping; its answer keeps the connection's read deadline off.
+func (s *Socket) ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end == 0 && s.wire != nil && len(s.queue)-s.head < s.hub.lim.QueueEvents {
+		s.add(frame{})
+	}
+}
+
+// Reply queues the answer to a request. It has no number and is not repeated by a resume.
+func (s *Socket) Reply(text []byte) {
+	if s.enqueue(frame{enc: &encoded{text: text, reply: true}}) != full {
+		return
+	}
+	h := s.hub
+	h.mu.Lock()
+	defer h.unlock()
+	if w := h.drop(s, EndSlow); w != nil {
+		h.stats.Slow++
+		w.Abort()
+	}
+}
+
+// write sends until the queue is empty, the connection fails, or the socket is closed.
+func (s *Socket) write(w Wire) {
+	buf, _ := s.hub.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	for {
+		f, seq, why, more := s.next()
+		if why != 0 {
+			w.Close(why)
+		}
+		if !more {
+			break
+		}
+		var err error
+		if f.enc == nil {
+			err = w.Ping()
+		} else {
+			*buf = f.append((*buf)[:0], s.client.User, seq)
+			err = w.Write(*buf)
+		}
+		if err != nil {
+			s.broken(w)
+			break
+		}
+	}
+	if cap(*buf) <= 64<<10 { // one huge event must not stay in the pool
+		s.hub.buffers.Put(buf)
+	}
+}
+
+// next takes a frame out of the queue. An event gets its number here: after all filters, and
+// in the order in which it goes out.
+func (s *Socket) next() (f frame, seq int64, why End, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != 0 || s.head == len(s.queue) {
+		s.rest()
+		return f, 0, s.end, false
+	}
+	f = s.queue[s.head]
+	s.queue[s.head] = frame{}
+	s.head++
+	s.bytes -= f.size()
+	if f.enc != nil && !f.enc.reply {
+		seq = s.seq
+		s.seq++
+		s.keep(f)
+	}
+	return f, seq, 0, true
+}
+
+// rest ends the writer, and gives back a queue that has grown.
+func (s *Socket) rest() {
+	s.writing = false
+	s.head = 0
+	if s.queue = s.queue[:0]; cap(s.queue) > 8 {
+		s.queue = nil
+	}
+}
+
+// broken notes that the connection failed. Its reader will notice too, and Leave.
+func (s *Socket) broken(w Wire) {
+	w.Abort()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	if s.wire == w {
+		s.wire = nil
+	}
+}
+
+// drop closes a socket and gives its wire, if it was open until now. The indexes follow when
+// the lock is released. Under Hub.mu.
+func (h *Hub) drop(s *Socket, why End) Wire {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != 0 {
+		return nil
+	}
+	w := s.wire
+	s.wake() // before the end is set: the writer closes the connection
+	s.end, s.wire = why, nil
+	s.queue, s.ring, s.head, s.bytes = nil, nil, 0, 0
+	h.dying = append(h.dying, s)
+	return w
+}
+
+// unlock takes closed sockets out of the indexes and releases the lock. It waits until here
+// because sockets are closed while the indexes are being walked.
+func (h *Hub) unlock() {
+	for len(h.dying) > 0 {
+		dying := h.dying
+		h.dying = nil
+		for _, s := range dying {
+			delete(h.byID, s.id)
+			delete(h.pings[s.slot], s)
+			h.unpark(s)
+			h.remove(s)
+			h.uncount(s)
+		}
+	}
+	h.mu.Unlock()
+}
