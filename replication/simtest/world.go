@@ -48,6 +48,9 @@ type Node struct {
 
 	w    *World
 	stop func()
+
+	mu  sync.Mutex
+	err error // guarded by mu
 }
 
 // NewWorld gives a world on real sockets, or on n when that is not nil. It ends with the test.
@@ -119,7 +122,9 @@ func (w *World) node(name string, roles ...link.Role) *Node {
 func (n *Node) endpoint() {
 	n.w.t.Helper()
 	pc := n.w.socket(n.Addr)
-	n.Addr = pc.LocalAddr().String()
+	if n.Addr == "" {
+		n.Addr = pc.LocalAddr().String()
+	}
 	n.Distance, n.Relay = link.NewDistance(n.w.seed), signal.New()
 	var err error
 	n.Link, err = link.New(link.Config{Conn: pc, Credentials: n.Creds, Distance: n.Distance, Logger: n.w.log.With("node", n.Name)})
@@ -134,13 +139,22 @@ func (n *Node) run(fs ...func(context.Context) error) {
 	var wg sync.WaitGroup
 	for _, f := range fs {
 		wg.Go(func() {
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				n.w.log.Error("node stopped by itself", "node", n.Name, "err", err)
+			if err := f(ctx); err != nil {
+				n.mu.Lock()
+				n.err = err
+				n.mu.Unlock()
 			}
 		})
 	}
 	n.stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	n.w.t.Cleanup(n.stop)
+}
+
+// Err is the failure with which the node stopped by itself, if it did.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
 }
 
 // Stop ends the node and waits for its last goroutine.

@@ -1,0 +1,412 @@
+package link_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
+)
+
+func newCA(t *testing.T, deployment string) *link.CA {
+	t.Helper()
+	ca, err := link.NewCA(deployment, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func issue(t *testing.T, ca *link.CA, node string, roles ...link.Role) *link.Credentials {
+	t.Helper()
+	c, err := ca.Issue(link.Identity{Region: "here", Node: node, Roles: roles}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func bind(t *testing.T, addr string) net.PacketConn {
+	t.Helper()
+	pc, err := link.Bind(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pc
+}
+
+// start runs an endpoint until the test or the stop it gives ends it.
+func start(t *testing.T, cfg link.Config, prepare ...func(*link.Endpoint)) (*link.Endpoint, func()) {
+	t.Helper()
+	if cfg.Conn == nil {
+		cfg.Conn = bind(t, "127.0.0.1:0")
+	}
+	e, err := link.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range prepare {
+		p(e)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return e, stop
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// echo answers each stream with its own bytes and each datagram with itself.
+func echo(ctx context.Context, conn *link.Conn) {
+	go func() {
+		for {
+			b, err := conn.ReceiveDatagram(ctx)
+			if err != nil {
+				return
+			}
+			_ = conn.SendDatagram(b)
+		}
+	}()
+	for {
+		st, err := conn.AcceptStream(ctx)
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(st, st)
+			_ = st.CloseWrite()
+		}()
+	}
+}
+
+func ask(ctx context.Context, conn *link.Conn, what string) (string, error) {
+	st, err := conn.OpenStream(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer context.AfterFunc(ctx, st.Abort)()
+	if _, err := st.Write([]byte(what)); err != nil {
+		return "", err
+	}
+	_ = st.CloseWrite()
+	got, err := io.ReadAll(st)
+	return string(got), err
+}
+
+func TestEndpoint_Echo(t *testing.T) {
+	// Two nodes of a deployment reach each other in both directions, know each other's names,
+	// and carry streams and datagrams.
+	ca := newCA(t, "dep")
+	handlers := map[link.Class]link.Handler{link.ClassForward: echo, link.ClassBlob: echo}
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: handlers})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Handlers: map[link.Class]link.Handler{link.ClassBlob: echo}})
+	ctx := within(t, 10*time.Second)
+	for _, way := range []struct {
+		from, to *link.Endpoint
+		class    link.Class
+	}{{e, h, link.ClassForward}, {e, h, link.ClassBlob}, {h, e, link.ClassBlob}} {
+		conn, err := way.from.Dial(ctx, way.to.Addr(), way.class)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(way.to.Self(), conn.Peer()); diff != "" {
+			t.Fatal(diff)
+		}
+		if got, err := ask(ctx, conn, "hello"); got != "hello" || err != nil {
+			t.Fatal(got, err)
+		}
+		if err := conn.SendDatagram(make([]byte, 1100)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := conn.ReceiveDatagram(ctx); len(b) != 1100 || err != nil {
+			t.Fatal(len(b), err)
+		}
+		conn.Close(link.CodeDone, "done")
+	}
+}
+
+// lockedBuffer is a log that may be written from any goroutine.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestEndpoint_Refuses(t *testing.T) {
+	// Whoever is not of the deployment, or has not the role, gets nowhere, and the log says why.
+	ca, other := newCA(t, "dep"), newCA(t, "dep") // same name, another key
+	stranger := newCA(t, "elsewhere")
+	expired, err := ca.Issue(link.Identity{Region: "here", Node: "old", Roles: []link.Role{link.RoleEdge}}, time.Now().Add(-2*time.Hour), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		creds *link.Credentials
+		class link.Class
+		says  string
+	}{
+		{"forged authority", issue(t, other, "x", link.RoleEdge), link.ClassForward, "not of this deployment"},
+		{"other deployment", issue(t, stranger, "x", link.RoleEdge), link.ClassForward, "not of this deployment"},
+		{"expired", expired, link.ClassForward, "not of this deployment"},
+		{"wrong role", issue(t, ca, "x", link.RoleEdge), link.ClassRaft, "has not the role home"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var logged lockedBuffer
+			h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+				Handlers: map[link.Class]link.Handler{link.ClassForward: echo, link.ClassRaft: echo}})
+			// The intruder trusts everybody: only the server's own check is between them.
+			conn, err := link.DialBlindly(within(t, 5*time.Second), c.creds, h.Addr(), c.class)
+			if err == nil {
+				_, err = ask(within(t, 5*time.Second), conn, "hello")
+			}
+			if err == nil {
+				t.Fatal("let in")
+			}
+			if !strings.Contains(logged.String(), "peer refused") || !strings.Contains(logged.String(), c.says) {
+				t.Fatalf("log says %q", logged.String())
+			}
+		})
+	}
+}
+
+func TestEndpoint_RefusesNoCertificate(t *testing.T) {
+	// A client without any certificate is refused, and the log says so.
+	var logged lockedBuffer
+	h, _ := start(t, link.Config{Credentials: issue(t, newCA(t, "dep"), "h", link.RoleHome), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+		Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
+	conn, err := link.DialBlindly(within(t, 5*time.Second), nil, h.Addr(), link.ClassForward)
+	if err == nil {
+		_, err = ask(within(t, 5*time.Second), conn, "hello")
+	}
+	if err == nil || !strings.Contains(logged.String(), "no certificate") {
+		t.Fatalf("%v, log says %q", err, logged.String())
+	}
+}
+
+func TestEndpoint_DialChecksServer(t *testing.T) {
+	// A node does not talk to a server of another deployment, nor to one without the class's role.
+	ca := newCA(t, "dep")
+	me, _ := start(t, link.Config{Credentials: issue(t, ca, "me", link.RoleEdge)})
+	forged, _ := start(t, link.Config{Credentials: issue(t, newCA(t, "dep"), "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassLog: echo}})
+	edge, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Handlers: map[link.Class]link.Handler{link.ClassLog: echo}})
+	for _, to := range []*link.Endpoint{forged, edge} {
+		if _, err := me.Dial(within(t, 5*time.Second), to.Addr(), link.ClassLog); core.KindOf(err) != core.KindUnavailable {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestEndpoint_PeerStops(t *testing.T) {
+	// When a node stops, its peers know at once, not after a time-out; when it is back at its
+	// address it can be dialed again.
+	ca := newCA(t, "dep")
+	cfg := link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}}
+	h, stop := start(t, cfg)
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge)})
+	ctx := within(t, 10*time.Second)
+	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	stop()
+	<-conn.Context().Done()
+	if took := time.Since(at); took > time.Second {
+		t.Fatalf("noticed after %s", took)
+	}
+	cfg.Conn = bind(t, h.Addr())
+	start(t, cfg)
+	conn, err = e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ask(ctx, conn, "again"); got != "again" || err != nil {
+		t.Fatal(got, err)
+	}
+}
+
+func TestStreams(t *testing.T) {
+	// A class as plain streams: many Dials share a connection, Accept gives each stream,
+	// deadlines work, Close ends Accept.
+	ca := newCA(t, "dep")
+	var a, b *link.Streams
+	start(t, link.Config{Credentials: issue(t, ca, "a", link.RoleHome)}, func(e *link.Endpoint) { a = e.Streams(link.ClassRaft) })
+	start(t, link.Config{Credentials: issue(t, ca, "b", link.RoleHome)}, func(e *link.Endpoint) { b = e.Streams(link.ClassRaft) })
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer b.Close()
+	wg.Go(func() {
+		for {
+			c, err := b.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	for range 20 {
+		c, err := a.Dial(within(t, 5*time.Second), b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("ping")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(c, got); string(got) != "ping" || err != nil {
+			t.Fatal(string(got), err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := c.Read(got); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = b.Close()
+	if _, err := b.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Fatal(err)
+	}
+}
+
+func TestDistance_RTT(t *testing.T) {
+	// A delay on both sides shows as twice that in the round trip; a blackout stops everything
+	// and the same connection goes on after a short one.
+	ca := newCA(t, "dep")
+	dh, de := link.NewDistance(1), link.NewDistance(2)
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Distance: dh, Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
+	ctx := within(t, 20*time.Second)
+	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(p link.Path) {
+		dh.Set(netip.MustParseAddrPort(e.Addr()), p)
+		de.Set(netip.MustParseAddrPort(h.Addr()), p)
+	}
+	trip := func(ctx context.Context) (time.Duration, error) {
+		at := time.Now()
+		_, err := ask(ctx, conn, "ping")
+		return time.Since(at), err
+	}
+	near, err := trip(ctx)
+	if err != nil || near > 50*time.Millisecond {
+		t.Fatal(near, err)
+	}
+	set(link.Path{Delay: 60 * time.Millisecond})
+	far, err := trip(ctx)
+	if err != nil || far < 120*time.Millisecond || far > 220*time.Millisecond {
+		t.Fatal(far, err)
+	}
+	set(link.Path{Blackout: true})
+	if took, err := trip(within(t, 300*time.Millisecond)); err == nil {
+		t.Fatalf("answer after %s in the dark", took)
+	}
+	set(link.Path{})
+	if _, err := trip(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDistance_LossAndBandwidth(t *testing.T) {
+	// Over a lossy, reordering, narrow path everything still arrives whole, at the path's pace.
+	ca := newCA(t, "dep")
+	de := link.NewDistance(3)
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
+	de.SetDefault(link.Path{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Loss: 0.02, Reorder: 0.02, Bandwidth: 1 << 20})
+	ctx := within(t, 20*time.Second)
+	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	what := strings.Repeat("0123456789abcdef", 16<<10) // 256 KB: a quarter of a second
+	at := time.Now()
+	got, err := ask(ctx, conn, what)
+	if got != what || err != nil {
+		t.Fatal(len(got), err)
+	}
+	if took := time.Since(at); took < 200*time.Millisecond {
+		t.Fatalf("took %s", took)
+	}
+}
+
+func TestPKI_Files(t *testing.T) {
+	// An authority and credentials survive their files; keys are for the owner's eyes only.
+	dir := t.TempDir()
+	if _, err := link.LoadCA(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	ca := newCA(t, "dep")
+	if err := ca.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := link.LoadCA(dir)
+	if err != nil || loaded.Deployment != "dep" {
+		t.Fatal(err)
+	}
+	creds := issue(t, loaded, "n", link.RoleHome, link.RoleEdge)
+	node := t.TempDir()
+	if err := creds.Save(node); err != nil {
+		t.Fatal(err)
+	}
+	got, err := link.LoadCredentials(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := link.Identity{Deployment: "dep", Region: "here", Node: "n", Roles: []link.Role{link.RoleHome, link.RoleEdge}}
+	if diff := cmp.Diff(want, got.Identity); diff != "" {
+		t.Fatal(diff)
+	}
+	for _, f := range []string{filepath.Join(dir, "ca.key"), filepath.Join(node, "node.key")} {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatal(f, info, err)
+		}
+	}
+	if _, err := loaded.Issue(link.Identity{Region: "a/b", Node: "n", Roles: want.Roles}, time.Now(), time.Hour); core.KindOf(err) != core.KindInvalid {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,312 @@
+package simtest_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/simtest"
+)
+
+var (
+	seedFlag = flag.Uint64("seed", 0, "run the simulation with this seed only")
+	runsFlag = flag.Int("runs", 2, "how many random seeds the simulation runs")
+)
+
+func TestSim_Faults(t *testing.T) {
+	// Whatever happens to the links, the nodes and the log, every edge ends where the source is.
+	seeds := []uint64{*seedFlag}
+	if *seedFlag == 0 {
+		seeds = []uint64{1, 2, 3}
+		for range *runsFlag {
+			seeds = append(seeds, rand.Uint64())
+		}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { storm(t, seed) })
+		})
+	}
+}
+
+func storm(t *testing.T, seed uint64) {
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	w := simtest.NewWorld(t, simtest.NewNet(), seed)
+	homes := []*simtest.Node{w.Home("h1"), w.Home("h2"), w.Home("h3")}
+	edges := []*simtest.Node{w.Edge("e1"), w.Edge("e2"), w.Edge("e3")}
+	epoch := core.Epoch(1)
+	for range 40 {
+		h, e := homes[rng.IntN(len(homes))], edges[rng.IntN(len(edges))]
+		switch rng.IntN(8) {
+		case 0, 1:
+			fill(w.Source(), rng.IntN(300), rng.IntN(2000))
+		case 2:
+			w.Path(h, e, link.Path{Blackout: true})
+		case 3:
+			w.Path(h, e, link.Path{Delay: time.Duration(rng.IntN(150)) * time.Millisecond, Jitter: 5 * time.Millisecond,
+				Loss: rng.Float64() / 10, Reorder: rng.Float64() / 20})
+		case 4:
+			w.Lead(h)
+		case 5:
+			w.Source().Compact(rng.IntN(100))
+			w.Source().DropSnapshots()
+		case 6:
+			n := h
+			if rng.IntN(2) == 0 {
+				n = e
+			}
+			n.Stop()
+			n.Restart()
+		case 7:
+			if rng.IntN(4) == 0 {
+				epoch++
+				w.Fork(epoch, rng.IntN(50))
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond) // of the bubble's time
+	}
+	for _, h := range homes {
+		for _, e := range edges {
+			w.Path(h, e, link.Path{})
+		}
+	}
+	fill(w.Source(), 5, 5)
+	w.Synced(edges...)
+}
+
+func TestSim_SameEpochFork(t *testing.T) {
+	// A home restored from an old backup without a new epoch meets an edge that is ahead: once
+	// their histories part, the edge takes a snapshot.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		fill(w.Source(), 20, 5)
+		e := w.Edge("e")
+		w.Synced(e)
+		w.Fork(1, 10)
+		w.Until("reconnected", func() bool { return e.Follower.Status().Connected })
+		fill(w.Source(), 20, 5)
+		w.Synced(e)
+		if e.Chain.Restores() != 1 {
+			t.Fatalf("%d snapshots", e.Chain.Restores())
+		}
+	})
+}
+
+func TestFollower_Compacted(t *testing.T) {
+	// An empty edge whose log is compacted away boots from a snapshot and then follows.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		fill(w.Source(), 100, 50)
+		w.Source().Compact(10)
+		e := w.Edge("e")
+		w.Synced(e)
+		fill(w.Source(), 10, 50)
+		w.Synced(e)
+		if e.Chain.Restores() != 1 {
+			t.Fatalf("%d snapshots", e.Chain.Restores())
+		}
+	})
+}
+
+func TestFollower_SnapshotCut(t *testing.T) {
+	// A snapshot that is cut off goes on at its offset over the next connection.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h := w.Home("h1")
+		noise(w.Source(), 4<<20)
+		w.Source().Compact(200)
+		s, err := w.Source().Snapshot(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := make(chan struct{}, 1)
+		var offsets []int64 // read by one snapshot stream at a time, and after Synced
+		s.(*simtest.Snapshot).OnRead(func(off int64) {
+			offsets = append(offsets, off)
+			if off > 2<<20 && len(half) == 0 {
+				half <- struct{}{}
+			}
+		})
+		e := w.Edge("e")
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 4 << 20})
+		w.Until("half of it", func() bool { return len(half) > 0 })
+		w.Path(h, e, link.Path{Blackout: true})
+		w.Until("disconnected", func() bool { return !e.Follower.Status().Connected })
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond})
+		w.Synced(e)
+		if e.Chain.Restores() != 1 || !resumed(offsets) {
+			t.Fatalf("%d snapshots, read at %v", e.Chain.Restores(), offsets)
+		}
+	})
+}
+
+// resumed reports whether reading began at 0 once, and somewhere else later.
+func resumed(offsets []int64) bool {
+	zeroes, jumps := 0, 0
+	for i, off := range offsets {
+		if off == 0 {
+			zeroes++
+		}
+		if i > 0 && off <= offsets[i-1] && off > 0 {
+			jumps++
+		}
+	}
+	return zeroes == 1 && jumps >= 1
+}
+
+func noise(c *simtest.Chain, bytes int) {
+	rng := rand.NewChaCha8([32]byte{1})
+	for range bytes >> 14 {
+		b := make([]byte, 1<<14)
+		_, _ = rng.Read(b)
+		c.Append(b)
+	}
+}
+
+func TestFollower_SnapshotGone(t *testing.T) {
+	// A snapshot that is gone when its reader comes back is begun anew.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h := w.Home("h1")
+		noise(w.Source(), 4<<20)
+		w.Source().Compact(200)
+		e := w.Edge("e")
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
+		w.Until("restoring", func() bool { return e.Follower.Status().Restoring })
+		time.Sleep(time.Second)
+		w.Path(h, e, link.Path{Blackout: true})
+		w.Until("disconnected", func() bool { return !e.Follower.Status().Connected })
+		w.Source().DropSnapshots()
+		fill(w.Source(), 1, 1)
+		if e.Chain.Position() != (core.Position{}) {
+			t.Fatal("the snapshot came whole before the cut")
+		}
+		w.Path(h, e, link.Path{})
+		w.Synced(e)
+	})
+}
+
+func TestFollower_SinkFails(t *testing.T) {
+	// A sink that fails for a while (its database restarts) is tried again; home counts as
+	// connected all the time.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		e := w.Edge("e")
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		e.Chain.Fail(core.E(core.KindUnavailable, "the database is starting"))
+		noise(w.Source(), 64<<20)
+		for range 20 {
+			time.Sleep(time.Second)
+			if !e.Follower.Status().Connected {
+				t.Fatal("a busy sink is no dead link")
+			}
+		}
+		e.Chain.Fail(nil)
+		w.Synced(e)
+	})
+}
+
+func TestFollower_Moves(t *testing.T) {
+	// When another home node leads, the edge moves there, and loses nothing.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h1, h2 := w.Home("h1"), w.Home("h2")
+		e := w.Edge("e")
+		w.Until("at h1", func() bool { return e.Follower.Status().Hub.Node == h1.Name })
+		w.Lead(h2)
+		fill(w.Source(), 10, 10)
+		w.Until("at h2", func() bool { return e.Follower.Status().Hub.Node == h2.Name })
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+	})
+}
+
+func TestFollower_Status(t *testing.T) {
+	// The status tells the path's round trip, home's position and how fresh the replica is; the
+	// hub knows the follower's position.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h := w.Home("h1")
+		e := w.Edge("e")
+		w.Path(h, e, link.Path{Delay: 40 * time.Millisecond})
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		time.Sleep(3 * time.Second)
+		s := e.Follower.Status()
+		if !s.Connected || s.RTT < 75*time.Millisecond || s.RTT > 120*time.Millisecond || s.Source != w.Source().Position() ||
+			time.Since(s.FreshAt) > 500*time.Millisecond || s.Leader != h.Addr {
+			t.Fatalf("%+v", s)
+		}
+		p := h.Hub.Peers()
+		if len(p) != 1 || p[0].Node.Node != "e" || p[0].At != w.Source().Position() {
+			t.Fatalf("%+v", p)
+		}
+		e.Chain.Fail(core.E(core.KindUnavailable, "busy"))
+		fill(w.Source(), 1, 1)
+		time.Sleep(3 * time.Second)
+		if s := e.Follower.Status(); time.Since(s.FreshAt) < 2*time.Second {
+			t.Fatalf("stale, yet fresh %s ago", time.Since(s.FreshAt))
+		}
+		e.Chain.Fail(nil)
+		w.Synced(e)
+	})
+}
+
+func TestFollower_Upgrade(t *testing.T) {
+	// A sink that says "upgrade this node" stops the follower; nothing is skipped.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		e := w.Edge("e")
+		e.Chain.Fail(core.E(core.KindUpgrade, "unknown command"))
+		fill(w.Source(), 1, 1)
+		w.Until("stopped", func() bool { return core.KindOf(e.Err()) == core.KindUpgrade })
+	})
+}
+
+func TestSignals_ReachEverybodyOnce(t *testing.T) {
+	// A signal of any node comes to every other node exactly once.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h1, h2 := w.Home("h1"), w.Home("h2")
+		a, b := w.Edge("a"), w.Edge("b") // at h1
+		w.Lead(h2)
+		c := w.Edge("c") // at h2
+		time.Sleep(3 * time.Second)
+		w.Lead(h2)
+		nodes := []*simtest.Node{h1, h2, a, b, c}
+		for _, from := range nodes {
+			from.Relay.Send([]byte(from.Name))
+			time.Sleep(time.Second)
+			for _, to := range nodes {
+				if got := drain(t, to); (to == from) != (len(got) == 0) || len(got) > 1 || len(got) == 1 && got[0] != from.Name {
+					t.Errorf("from %s at %s: %q", from.Name, to.Name, got)
+				}
+			}
+		}
+	})
+}
+
+func drain(t *testing.T, n *simtest.Node) (out []string) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		s, err := n.Relay.Receive(ctx)
+		cancel()
+		if err != nil {
+			return out
+		}
+		out = append(out, string(s))
+	}
+}
