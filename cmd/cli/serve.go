@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nearside/nearside/cmd/node"
+)
+
+const defaultData = "./nearside-data"
+
+func (a *app) serve() *cobra.Command {
+	var data, listen, admin, dsn, siteURL string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one server that is home and edge",
+		Long: `Runs one server that orders writes and serves clients. It needs no set-up: without
+--postgres it runs a PostgreSQL of its own under the data directory.
+
+When it serves it prints one line, "ready http://HOST:PORT". Open that address, or point any
+Mattermost client at it. The first account that is created becomes system administrator.
+SIGTERM or Ctrl-C stops it cleanly.`,
+		Example: `  nearside serve
+  nearside serve --data /var/lib/nearside --listen 0.0.0.0:8065`,
+		Args: noArgs,
+	}
+	f := cmd.Flags()
+	f.StringVar(&data, "data", defaultData, "`directory` of everything this server keeps")
+	f.StringVar(&listen, "listen", "127.0.0.1:8065", "`address` to serve clients at")
+	f.StringVar(&admin, "admin", "127.0.0.1:0", "loopback `address` of metrics, health and status; port 0 picks a free one")
+	f.StringVar(&dsn, "postgres", "", "`DSN` of a PostgreSQL database to use instead of one of its own")
+	f.StringVar(&siteURL, "site-url", "", "`URL` at which clients reach this server (default http://<listen>)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.runNode(cmd, node.Config{
+			Name: "home", Region: "local", Roles: []string{node.RoleHome, node.RoleEdge}, Data: data,
+			Client:   node.Client{Listen: listen, URL: siteURL},
+			Admin:    node.Admin{Listen: admin},
+			Link:     node.Link{Listen: "127.0.0.1:0"}, // nobody else can join yet
+			Postgres: node.Postgres{DSN: dsn},
+		})
+	}
+	return cmd
+}
+
+// runNode runs a node until the command's context ends and says when it serves.
+func (a *app) runNode(cmd *cobra.Command, cfg node.Config) error {
+	cfg.Version = a.version
+	if cfg.Logger == nil {
+		cfg.Logger = a.logger(a.errOut)
+	}
+	cfg.OnReady = func(n *node.Node) {
+		line := "ready"
+		if url := n.URL(); url != "" {
+			line += " " + url
+		}
+		fmt.Fprintln(a.out, line)
+	}
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	return n.Run(cmd.Context())
+}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nearside/nearside/cmd/demo"
+	"github.com/nearside/nearside/cmd/node"
+)
+
+const (
+	askLimit       = 5 * time.Second
+	maxAnswerBytes = 4 << 20
+	adminEnv       = "NEARSIDE_ADMIN"
+)
+
+// report is one node's answer, or why there is none.
+type report struct {
+	AdminURL string `json:"admin_url"`
+	*node.Status
+	Behind uint64 `json:"behind"` // entries
+	Error  string `json:"error,omitempty"`
+
+	name string // as the files call it, for nodes that do not answer
+}
+
+func (a *app) status() *cobra.Command {
+	return a.watch("status", "Show who is where and who leads", `Asks every node of a deployment for its status.`,
+		"NODE\tREGION\tROLES\tSTATE\tLEADER\tINDEX\tBEHIND\tLAG\tCLIENTS AT", func(w io.Writer, r report) {
+			url := r.URL
+			if url == "" {
+				url = "-"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Node, r.Region, strings.Join(r.Roles, ","), r.State,
+				orDash(r.Leader), r.Position.Index, r.Behind, lagText(r.AppliedLagMS), url)
+		})
+}
+
+func (a *app) lag() *cobra.Command {
+	return a.watch("lag", "Show how far behind each node is", `Asks every node of a deployment how far it has come.`,
+		"NODE\tREGION\tPOSITION\tBEHIND\tLAG\tSTATE", func(w io.Writer, r report) {
+			fmt.Fprintf(w, "%s\t%s\t%d.%d.%.8s\t%d\t%s\t%s\n", r.Node, r.Region, r.Position.Epoch, r.Position.Index, r.Position.Digest,
+				r.Behind, lagText(r.AppliedLagMS), r.State)
+		})
+}
+
+func (a *app) watch(use, short, long, head string, row func(io.Writer, report)) *cobra.Command {
+	var data string
+	var admin []string
+	var o format
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: noArgs,
+		Long: long + `
+
+The nodes are those of the data directory of "serve" or "demo", or those named with --admin
+or, as a list with commas, in ` + adminEnv + `.`,
+		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin http://127.0.0.1:8067 -o json",
+	}
+	cmd.Flags().StringVar(&data, "data", defaultData, "`directory` of the deployment")
+	cmd.Flags().StringSliceVar(&admin, "admin", nil, "administration `URLs` of the nodes")
+	o.flag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if env := os.Getenv(adminEnv); env != "" && len(admin) == 0 && !cmd.Flags().Changed("data") {
+			admin = strings.Split(env, ",")
+		}
+		nodes, err := findNodes(data, admin)
+		if err != nil {
+			return err
+		}
+		reports := ask(cmd.Context(), nodes)
+		if o == "json" {
+			err = writeJSON(a.out, map[string]any{"nodes": reports})
+		} else {
+			err = printReports(a.out, head, reports, row)
+		}
+		return errors.Join(err, nobody(reports))
+	}
+	return cmd
+}
+
+// findNodes gives the nodes that the flags name, or that a data directory tells of.
+func findNodes(data string, admin []string) ([]report, error) {
+	var found []report
+	for _, url := range admin {
+		found = append(found, report{AdminURL: strings.TrimRight(strings.TrimSpace(url), "/"), name: url})
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	for _, file := range []string{demo.File, node.File} {
+		raw, err := os.ReadFile(filepath.Join(data, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var list struct {
+			Nodes []node.Summary `json:"nodes"`
+		}
+		if err == nil {
+			err = json.Unmarshal(raw, &list)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", filepath.Join(data, file), err)
+		}
+		for _, n := range list.Nodes {
+			found = append(found, report{AdminURL: n.AdminURL, name: n.Name})
+		}
+		return found, nil
+	}
+	return nil, fmt.Errorf("no deployment in %s: start one with `nearside serve --data %s`, or name a node with --admin URL", data, data)
+}
+
+// ask asks all nodes at once and works out how far each is behind the first.
+func ask(ctx context.Context, nodes []report) []report {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range nodes {
+		r := &nodes[i]
+		wg.Go(func() {
+			st, err := askOne(ctx, r.AdminURL)
+			if err != nil {
+				r.Error = err.Error()
+				return
+			}
+			r.Status = &st
+		})
+	}
+	wg.Wait()
+	var first node.Position
+	for _, r := range nodes {
+		if r.Status != nil && first.Before(r.Position) {
+			first = r.Position
+		}
+	}
+	for i, r := range nodes {
+		if r.Status != nil && r.Position.Epoch == first.Epoch {
+			nodes[i].Behind = first.Index - r.Position.Index
+		}
+	}
+	return nodes
+}
+
+func askOne(ctx context.Context, url string) (st node.Status, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/status", nil)
+	if err != nil {
+		return st, usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return st, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return st, fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	err = json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(&st)
+	return st, err
+}
+
+func printReports(out io.Writer, head string, reports []report, row func(io.Writer, report)) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	for _, r := range reports {
+		if r.Status == nil {
+			fmt.Fprintf(w, "%s\tdoes not answer at %s\n", r.name, r.AdminURL)
+			continue
+		}
+		row(w, r)
+	}
+	return w.Flush()
+}
+
+func nobody(reports []report) error {
+	for _, r := range reports {
+		if r.Status != nil {
+			return nil
+		}
+	}
+	return errors.New("no node answers; is the deployment running? Start it with `nearside serve` or `nearside demo`")
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func lagText(ms int64) string {
+	if ms < 0 {
+		return "unknown"
+	}
+	return (time.Duration(ms) * time.Millisecond).String()
+}

@@ -1,0 +1,120 @@
+package demo
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// How a child is started again, and how long it may take to stop.
+const (
+	minPause     = 100 * time.Millisecond
+	maxPause     = 5 * time.Second
+	steadyUptime = 30 * time.Second // a child that lived this long starts a new back-off
+	maxFalse     = 5                // deaths before the first "ready" that make the demo give up
+	stopLimit    = 30 * time.Second
+	exitUsage    = 2
+)
+
+// child is one node's process, started again whenever it dies.
+type child struct {
+	// Immutable.
+	name, config, dir, binary string
+	log                       *slog.Logger
+	started                   func(pid int) // told after each start
+
+	readyOnce sync.Once
+	ready     chan struct{} // closed when the child first said "ready"
+}
+
+// run keeps the child running until ctx ends, then stops it. It fails when the child cannot
+// become ready.
+func (c *child) run(ctx context.Context) error {
+	pause, deaths := minPause, 0
+	for {
+		began := time.Now()
+		err := c.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		deaths++
+		var exit *exec.ExitError
+		if !c.wasReady() && (deaths >= maxFalse || errors.As(err, &exit) && exit.ExitCode() == exitUsage) {
+			return fmt.Errorf("node %s does not start: %w; see %s", c.name, err, filepath.Join(c.dir, "log"))
+		}
+		if time.Since(began) > steadyUptime {
+			pause = minPause
+		}
+		c.log.Warn("node died, starting it again", "node", c.name, "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (c *child) wasReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// once starts the process and returns when it has ended.
+func (c *child) once(ctx context.Context) error {
+	alive, ours, err := os.Pipe() // the child reads; our death ends its input
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	defer alive.Close()
+	crash, err := os.Create(filepath.Join(c.dir, "crash.log"))
+	if err != nil {
+		return err
+	}
+	defer crash.Close()
+	cmd := exec.CommandContext(ctx, c.binary, "node", "--config", c.config, "--log-file", filepath.Join(c.dir, "log"), "--parent-fd", "3")
+	cmd.ExtraFiles = []*os.File{alive}
+	cmd.Stderr = crash
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopLimit // then it is killed
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", c.name, err)
+	}
+	c.started(cmd.Process.Pid)
+	c.watch(out)
+	err = cmd.Wait()
+	if err == nil {
+		err = errors.New("it stopped by itself")
+	}
+	return err
+}
+
+// watch reads what the child prints until it closes its output.
+func (c *child) watch(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if line := lines.Text(); line == "ready" || len(line) > 6 && line[:6] == "ready " {
+			c.log.Debug("node is ready", "node", c.name)
+			c.readyOnce.Do(func() { close(c.ready) })
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nearside/nearside/cmd/node"
+	"github.com/nearside/nearside/core"
+)
+
+// startLimit bounds the time from the first process to the last "ready".
+const startLimit = 3 * time.Minute
+
+// leftoverLimit bounds the wait for the nodes of a demo that was killed.
+const leftoverLimit = 40 * time.Second
+
+// Options say what to run.
+type Options struct {
+	Dir     string       // required
+	Listen  string       // first client address; default 127.0.0.1:8065
+	Regions []string     // required: names of Regions, home first
+	Factor  float64      // of the imitated distances; 0 for none
+	Binary  string       // required: the program to run nodes with
+	Out     io.Writer    // required: the table and "ready"
+	Logger  *slog.Logger // default: discard
+}
+
+// ParseLatency reads real, none or a factor.
+func ParseLatency(s string) (factor float64, err error) {
+	switch s {
+	case "real":
+		return 1, nil
+	case "none":
+		return 0, nil
+	}
+	factor, err = strconv.ParseFloat(s, 64)
+	if err != nil || !(factor >= 0 && factor <= 10) {
+		return 0, core.E(core.KindInvalid, "--latency: %q is none of real, none, or a factor from 0 to 10", s)
+	}
+	return factor, nil
+}
+
+// Demo is a deployment on this machine.
+type Demo struct {
+	o   Options
+	log *slog.Logger
+
+	mu    sync.Mutex
+	nodes []node.Summary // guarded by mu: what demo.json says
+}
+
+// New checks the options.
+func New(o Options) (*Demo, error) {
+	if o.Dir == "" || o.Binary == "" || o.Out == nil {
+		return nil, core.E(core.KindInvalid, "a demo needs a directory, a program and somewhere to print")
+	}
+	if err := checkRegions(o.Regions); err != nil {
+		return nil, err
+	}
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:8065"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	o.Dir = dir
+	return &Demo{o: o, log: o.Logger}, nil
+}
+
+// Run runs the deployment until ctx ends, and stops it.
+func (d *Demo) Run(ctx context.Context) error {
+	unlock, err := node.Lock(d.o.Dir, "lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	nodes, err := d.prepare(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	home := newGroup(context.WithoutCancel(ctx))
+	defer home.stop() // last, so that what the edges still have to say is heard
+	edges := newGroup(context.WithoutCancel(ctx))
+	defer edges.stop()
+	var children []*child
+	for i, n := range nodes {
+		c := d.child(i, n)
+		children = append(children, c)
+		if n.Roles[0] == node.RoleHome {
+			home.start(c)
+		} else {
+			edges.start(c)
+		}
+	}
+	failed := func() error { // not an error when we were asked to stop
+		select {
+		case err := <-home.failed:
+			return err
+		case err := <-edges.failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	if err := d.announce(ctx, children, home, edges); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return failed()
+}
+
+// prepare writes what the nodes need and fills d.nodes.
+func (d *Demo) prepare(ctx context.Context) ([]node.Config, error) {
+	if err := d.awaitLeftovers(ctx); err != nil {
+		return nil, err
+	}
+	nodes, err := plan(d.o)
+	if err != nil {
+		return nil, err
+	}
+	if err := issue(d.o.Dir, nodes, time.Now()); err != nil {
+		return nil, err
+	}
+	if err := writeConfigs(d.o.Dir, nodes); err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		d.nodes = append(d.nodes, n.Summary())
+	}
+	return nodes, copyClusters(ctx, d.o.Dir, nodes)
+}
+
+// awaitLeftovers waits until the nodes of an earlier demo, which was killed, have noticed and
+// ended: they hold ports and directories.
+func (d *Demo) awaitLeftovers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leftoverLimit)
+	defer cancel()
+	dirs, err := filepath.Glob(filepath.Join(d.o.Dir, "nodes", "*", "data"))
+	if err != nil {
+		return fmt.Errorf("look for nodes: %w", err)
+	}
+	for _, dir := range dirs {
+		for {
+			unlock, err := node.Lock(dir, node.LockFile)
+			if err == nil {
+				unlock()
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Demo) child(i int, n node.Config) *child {
+	return &child{
+		name: n.Name, config: configFile(d.o.Dir, n.Name), dir: nodeDir(d.o.Dir, n.Name), binary: d.o.Binary, log: d.log,
+		ready:   make(chan struct{}),
+		started: func(pid int) { d.record(i, pid) },
+	}
+}
+
+// record writes demo.json with the new pid, once every node has one.
+func (d *Demo) record(i, pid int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.nodes[i].PID = pid
+	for _, n := range d.nodes {
+		if n.PID == 0 {
+			return
+		}
+	}
+	if err := writeSummary(filepath.Join(d.o.Dir, File), d.nodes); err != nil {
+		d.log.Error("cannot tell scripts of the nodes", "error", err)
+	}
+}
+
+// File is the name of the file that names the nodes.
+const File = "demo.json"
+
+func writeSummary(path string, nodes []node.Summary) error {
+	raw, err := json.MarshalIndent(map[string]any{"nodes": nodes}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return node.WriteFile(path, append(raw, '\n'), 0o644)
+}
+
+// announce prints the table and, when every node is, "ready".
+func (d *Demo) announce(ctx context.Context, children []*child, groups ...*group) error {
+	d.printTable()
+	limit := time.NewTimer(startLimit)
+	defer limit.Stop()
+	for _, c := range children {
+		select {
+		case <-c.ready:
+		case err := <-groups[0].failed:
+			return err
+		case err := <-groups[1].failed:
+			return err
+		case <-limit.C:
+			return fmt.Errorf("node %s is not ready after %v; see %s", c.name, startLimit, filepath.Join(c.dir, "log"))
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	_, err := fmt.Fprintln(d.o.Out, "ready")
+	return err
+}
+
+func (d *Demo) printTable() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := tabwriter.NewWriter(d.o.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tREGION\tROLES\tURL\tADMIN")
+	for _, n := range d.nodes {
+		url := n.URL
+		if url == "" {
+			url = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", n.Name, n.Region, strings.Join(n.Roles, ","), url, n.AdminURL)
+	}
+	_ = w.Flush()
+}
+
+// group is children that are stopped together.
+type group struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	failed chan error // one slot: the first child that gave up
+}
+
+func newGroup(ctx context.Context) *group {
+	ctx, cancel := context.WithCancel(ctx)
+	return &group{ctx: ctx, cancel: cancel, failed: make(chan error, 1)}
+}
+
+func (g *group) start(c *child) {
+	g.wg.Go(func() {
+		if err := c.run(g.ctx); err != nil {
+			select {
+			case g.failed <- err:
+			default:
+			}
+		}
+	})
+}
+
+// stop ends every child and waits; each has its own limit.
+func (g *group) stop() {
+	g.cancel()
+	g.wg.Wait()
+}
+
+// exists reports whether there is something at path.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

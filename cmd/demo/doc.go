@@ -1,0 +1,24 @@
+// Package demo runs a whole deployment on one machine: three home nodes in the first region,
+// an edge in every region, each a process of its own, with the distances between the regions
+// imitated on the links.
+//
+// What it is not: a way to run a real deployment. It knows nodes only as processes and as
+// administration addresses, like any operator.
+//
+// # Lifecycle
+//
+// New checks the options. Run locks the directory, writes what is missing in it (authority,
+// certificates, one configuration file per node), starts the nodes, starts again whatever
+// dies, and stops everything when its context ends. Each child holds the reading end of a pipe
+// from this process: when we are killed, the pipe breaks and the child stops by itself.
+//
+// # Directory
+//
+//	demo.json            the nodes: what scripts read
+//	lock                 the pid of the demo that runs here
+//	pki/                 the deployment's authority
+//	postgres-template/   a fresh cluster; nodes copy it, which is quicker than initdb
+//	nodes/NAME/          config.yaml, certificate, key, data and log of one node
+//
+// The configuration files are the memory: ports and home stay as they were at the first start.
+package demo

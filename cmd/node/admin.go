@@ -1,0 +1,88 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/nearside/nearside/core"
+)
+
+const maxAdminBody = 1 << 20
+
+// admin serves operators and scripts on a loopback address.
+func (n *Node) admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", n.metrics.handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, n.Status()) })
+	mux.HandleFunc("GET /v1/tables", n.tables)
+	mux.HandleFunc("GET /v1/distance", n.getDistance)
+	mux.HandleFunc("PUT /v1/distance", n.putDistance)
+	return mux
+}
+
+func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
+	state := n.state(n.parts.Load())
+	status := http.StatusOK
+	if state != "ready" {
+		status = http.StatusServiceUnavailable
+	}
+	w.WriteHeader(status)
+	fmt.Fprintln(w, state)
+}
+
+// getDistance lists the imitated paths as they are now.
+func (n *Node) getDistance(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"paths": n.far.list()})
+}
+
+// putDistance changes the path to one peer, or to every peer with "*".
+func (n *Node) putDistance(w http.ResponseWriter, r *http.Request) {
+	var change Imitate
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&change)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	if err != nil {
+		fail(w, core.E(core.KindInvalid, `the body looks like {"peer":"NODE","delay_ms":40,"jitter_ms":0,"loss":0,"blackout":false}: %v`, err))
+		return
+	}
+	if err := n.far.set(change); err != nil {
+		fail(w, err)
+		return
+	}
+	n.getDistance(w, r)
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		status, raw = http.StatusInternalServerError, []byte(`{"kind":0,"message":"cannot encode"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(raw, '\n')) // the asker may have gone
+}
+
+func fail(w http.ResponseWriter, err error) {
+	e := core.AsError(err)
+	status := http.StatusInternalServerError
+	switch e.Kind {
+	case core.KindInvalid:
+		status = http.StatusBadRequest
+	case core.KindNotFound:
+		status = http.StatusNotFound
+	case core.KindUnavailable:
+		status = http.StatusServiceUnavailable
+	default:
+	}
+	answer(w, status, map[string]string{"error": e.Error()})
+}

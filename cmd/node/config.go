@@ -1,0 +1,256 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/replication/link"
+)
+
+// Config is a node's own settings. Its file is YAML or JSON. The zero value of each optional
+// field means its documented default.
+type Config struct {
+	Name    string   `yaml:"name"`                  // required: unique in the deployment
+	Region  string   `yaml:"region"`                // required
+	Roles   []string `yaml:"roles"`                 // required: home, edge
+	Data    string   `yaml:"data"`                  // required: directory; relative to the file
+	PKI     string   `yaml:"pki,omitempty"`         // directory of ca.crt, node.crt, node.key; default <data>/pki
+	Version string   `yaml:"-"`                     // of the program, for clients
+	Open    *bool    `yaml:"open_server,omitempty"` // anybody may sign up; default true
+
+	Client   Client    `yaml:"client,omitempty"` // required with the role edge
+	Admin    Admin     `yaml:"admin,omitempty"`
+	Link     Link      `yaml:"link,omitempty"`
+	Home     []Peer    `yaml:"home,omitempty"` // required but on a home node alone: the voters
+	Join     []string  `yaml:"join,omitempty"` // link addresses to meet for gossip; default those of Home
+	Postgres Postgres  `yaml:"postgres,omitempty"`
+	Imitate  []Imitate `yaml:"imitate,omitempty"` // distances to imitate
+	Tuning   Tuning    `yaml:"tuning,omitempty"`
+
+	Database *pg.Config        `yaml:"-"` // a database to use instead of Postgres, for tests
+	Socket   net.PacketConn    `yaml:"-"` // the bound link socket instead of Link.Listen, for tests
+	Identity *link.Credentials `yaml:"-"` // instead of PKI, for tests
+	OnReady  func(*Node)       `yaml:"-"` // told once, when the node first serves
+	Logger   *slog.Logger      `yaml:"-"` // default: discard
+}
+
+// Client is where an edge serves clients.
+type Client struct {
+	Listen string `yaml:"listen,omitempty"` // HOST:PORT; port 0 picks a free one
+	URL    string `yaml:"url,omitempty"`    // as clients write it; default http://<listen>
+}
+
+// Admin is where the node tells about itself. It has no authentication: only loopback
+// addresses are accepted.
+type Admin struct {
+	Listen string `yaml:"listen,omitempty"` // default 127.0.0.1:0
+}
+
+// Link is where other nodes reach this one.
+type Link struct {
+	Listen    string `yaml:"listen,omitempty"`    // UDP HOST:PORT; default :8074
+	Advertise string `yaml:"advertise,omitempty"` // as others dial it; default the listen address
+}
+
+// Peer is a node and its link address.
+type Peer struct {
+	Node string `yaml:"node"`
+	Addr string `yaml:"addr"`
+}
+
+// Postgres says which database the replica lives in.
+type Postgres struct {
+	DSN             string `yaml:"dsn,omitempty"`               // default: a managed server under Data
+	SharedBuffersMB int    `yaml:"shared_buffers_mb,omitempty"` // of the managed server; default 64
+	MaxConns        int    `yaml:"max_conns,omitempty"`         // for clients' reads; default 16
+}
+
+// Imitate makes a peer seem far: what is sent to it is held back, dropped or cut.
+type Imitate struct {
+	Peer     string  `yaml:"peer" json:"peer"`
+	Addr     string  `yaml:"addr" json:"addr"`
+	DelayMS  float64 `yaml:"delay_ms,omitempty" json:"delay_ms"` // one way
+	JitterMS float64 `yaml:"jitter_ms,omitempty" json:"jitter_ms"`
+	Loss     float64 `yaml:"loss,omitempty" json:"loss"` // 0 to 1
+	Blackout bool    `yaml:"blackout,omitempty" json:"blackout"`
+}
+
+// Tuning is for deployments that are not like others, and for tests.
+type Tuning struct {
+	ElectionTimeout   time.Duration `yaml:"election_timeout,omitempty"`   // default 300ms
+	SnapshotEvery     time.Duration `yaml:"snapshot_every,omitempty"`     // default 10s
+	SnapshotThreshold uint64        `yaml:"snapshot_threshold,omitempty"` // entries; default 4096
+	TrailingLogs      uint64        `yaml:"trailing_logs,omitempty"`      // entries; default 100,000
+	CacheMB           int64         `yaml:"cache_mb,omitempty"`           // of applying; default 64
+}
+
+// The roles.
+const (
+	RoleHome = string(link.RoleHome)
+	RoleEdge = string(link.RoleEdge)
+)
+
+// Load reads a configuration file. A key that it does not know is an error.
+func Load(path string) (Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, core.E(core.KindNotFound, "cannot read the configuration").WithCause(err)
+	}
+	cfg, err := parse(raw)
+	if err != nil {
+		return Config{}, core.E(core.KindInvalid, "%s: %v", path, err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration directory: %w", err)
+	}
+	for _, p := range []*string{&cfg.Data, &cfg.PKI} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return cfg, cfg.Check()
+}
+
+// Encode gives cfg in the form that Load reads.
+func (cfg Config) Encode() ([]byte, error) { return yaml.Marshal(cfg) }
+
+var unknownKey = regexp.MustCompile(`line (\d+): field (\S+) not found in type \S+`)
+
+func parse(raw []byte) (Config, error) {
+	var cfg Config
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	err := dec.Decode(&cfg)
+	switch {
+	case errors.Is(err, io.EOF):
+		return cfg, errors.New("the file is empty")
+	case err != nil:
+		msg := unknownKey.ReplaceAllString(err.Error(), `line $1: unknown key "$2"`)
+		return cfg, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(msg, "yaml: unmarshal errors:")), " "))
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return cfg, errors.New("more than one document")
+	}
+	return cfg, nil
+}
+
+// is reports whether the node has a role.
+func (cfg Config) is(role string) bool { return slices.Contains(cfg.Roles, role) }
+
+// Check validates cfg. Every message names the key and what it should be.
+func (cfg Config) Check() error {
+	bad := func(format string, args ...any) error { return core.E(core.KindInvalid, format, args...) }
+	switch {
+	case cfg.Name == "":
+		return bad("name: missing; every node has a name of its own")
+	case cfg.Region == "":
+		return bad("region: missing; it says where the node stands")
+	case len(cfg.Roles) == 0:
+		return bad("roles: missing; use home, edge or both")
+	case cfg.Data == "":
+		return bad("data: missing; it names the node's directory")
+	case cfg.is(RoleEdge) && cfg.Client.Listen == "":
+		return bad("client.listen: missing; an edge serves clients at HOST:PORT")
+	case !cfg.is(RoleEdge) && cfg.Client.Listen != "":
+		return bad("client.listen: only a node with the role edge serves clients")
+	case !cfg.is(RoleHome) && len(cfg.Home) == 0:
+		return bad("home: missing; an edge needs the home nodes and their link addresses")
+	}
+	for _, r := range cfg.Roles {
+		if r != RoleHome && r != RoleEdge {
+			return bad("roles: %q is none; use home, edge or both", r)
+		}
+	}
+	if cfg.is(RoleHome) && len(cfg.Home) > 0 && !slices.ContainsFunc(cfg.Home, func(p Peer) bool { return p.Node == cfg.Name }) {
+		return bad("home: %s has the role home but is not listed", cfg.Name)
+	}
+	return cfg.checkAddresses()
+}
+
+func (cfg Config) checkAddresses() error {
+	check := func(key, addr string) error {
+		if addr == "" {
+			return nil
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return core.E(core.KindInvalid, "%s: %q is not HOST:PORT", key, addr)
+		}
+		return nil
+	}
+	errs := []error{
+		check("client.listen", cfg.Client.Listen),
+		check("admin.listen", cfg.Admin.Listen), checkLoopback(cfg.Admin.Listen),
+		check("link.listen", cfg.Link.Listen), check("link.advertise", cfg.Link.Advertise),
+	}
+	for _, p := range cfg.Home {
+		if p.Node == "" || p.Addr == "" {
+			errs = append(errs, core.E(core.KindInvalid, "home: every entry has a node and an addr"))
+		}
+		errs = append(errs, check("home: "+p.Node, p.Addr))
+	}
+	for _, i := range cfg.Imitate {
+		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The bounds of an imitated distance: the far side of the moon is 1.3 s away.
+const maxDelayMS = 10_000
+
+func (i Imitate) check() error {
+	if i.DelayMS < 0 || i.DelayMS > maxDelayMS || i.JitterMS < 0 || i.JitterMS > maxDelayMS || i.Loss < 0 || i.Loss > 1 {
+		return core.E(core.KindInvalid, "imitate: %s: delay_ms and jitter_ms go from 0 to %d, loss from 0 to 1", i.Peer, maxDelayMS)
+	}
+	return nil
+}
+
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return nil // said elsewhere, or fine
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return core.E(core.KindInvalid, "admin.listen: %q is not a loopback address; it has no authentication", addr)
+	}
+	return nil
+}
+
+func (cfg Config) withDefaults() Config {
+	set := func(p *string, v string) {
+		if *p == "" {
+			*p = v
+		}
+	}
+	set(&cfg.PKI, filepath.Join(cfg.Data, "pki"))
+	set(&cfg.Admin.Listen, "127.0.0.1:0")
+	set(&cfg.Link.Listen, ":8074")
+	set(&cfg.Version, "dev")
+	if cfg.Postgres.MaxConns <= 0 {
+		cfg.Postgres.MaxConns = 16
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Roles, cfg.Home, cfg.Imitate = slices.Clone(cfg.Roles), slices.Clone(cfg.Home), slices.Clone(cfg.Imitate)
+	return cfg
+}

@@ -1,0 +1,297 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/region"
+	"github.com/nearside/nearside/replication"
+	"github.com/nearside/nearside/replication/follower"
+	"github.com/nearside/nearside/replication/forward"
+	"github.com/nearside/nearside/replication/hub"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/signal"
+)
+
+// What fits where: the sides never name each other, so it is proved here.
+var (
+	_ replication.Source  = (*region.Region)(nil)
+	_ replication.Sink    = (*replica.Sink)(nil)
+	_ replication.Orderer = (*region.Region)(nil)
+	_ region.Machine      = (*replica.Replica)(nil)
+	_ region.Network      = (*link.Streams)(nil)
+	_ edge.Proposer       = (*region.Region)(nil)
+	_ edge.Proposer       = (*forward.Client)(nil)
+	_ edge.Signals        = (*signal.Relay)(nil)
+	_ edge.View           = (*homeView)(nil)
+	_ edge.View           = (*awayView)(nil)
+)
+
+// askEdge is the kind of the questions that edges ask home; edge/api says what they are. Kinds
+// are append-only.
+const askEdge byte = 1
+
+const pollEvery = 5 * time.Millisecond // while waiting for a leader or the first entries, at start only
+
+// outside is what an edge needs from the rest of the deployment. Whether that is the region in
+// this process or a link to it is not the edge's business.
+type outside struct {
+	proposer edge.Proposer
+	view     edge.View
+	signals  edge.Signals
+	asker    edge.Asker // nil: nobody knows more than this node
+}
+
+// startLink starts the link and what hangs on it: the region at home, a follower elsewhere.
+func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials) (*outside, error) {
+	socket := n.cfg.Socket
+	if socket == nil {
+		var err error
+		if socket, err = link.Bind(n.cfg.Link.Listen); err != nil {
+			return nil, core.E(core.KindUnavailable, "link.listen: cannot listen on %s", n.cfg.Link.Listen).WithCause(err)
+		}
+	}
+	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Distance: n.far.link, Logger: n.log})
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	relay := signal.New()
+	if n.cfg.is(RoleHome) {
+		return n.startHome(ctx, s, ep, relay)
+	}
+	return n.startAway(ctx, s, ep, relay)
+}
+
+// runLink starts the endpoint once every class has its handler.
+func (n *Node) runLink(s *stages, ep *link.Endpoint) error {
+	s.start("link", stopInner, ep.Run)
+	return nil
+}
+
+// linkAddr is where others reach us.
+func (n *Node) linkAddr(ep *link.Endpoint) string {
+	if n.cfg.Link.Advertise != "" {
+		return n.cfg.Link.Advertise
+	}
+	for _, h := range n.cfg.Home {
+		if h.Node == n.cfg.Name {
+			return h.Addr
+		}
+	}
+	return ep.Addr()
+}
+
+// meet gives the addresses at which gossip begins.
+func (n *Node) meet() []string {
+	if len(n.cfg.Join) > 0 {
+		return n.cfg.Join
+	}
+	return n.otherHomes()
+}
+
+func (n *Node) otherHomes() []string {
+	var addrs []string
+	for _, h := range n.cfg.Home {
+		if h.Node != n.cfg.Name {
+			addrs = append(addrs, h.Addr)
+		}
+	}
+	return addrs
+}
+
+// startHome makes this node one of those that order.
+func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, relay *signal.Relay) (*outside, error) {
+	rep := n.parts.Load().replica
+	var reg *region.Region
+	fwd, err := forward.New(forward.Config{Endpoint: ep, Logger: n.log, Candidates: func() []string {
+		_, leader, _ := reg.Leader()
+		return n.homesFrom(leader)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	reg, err = region.New(region.Config{
+		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "region"), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
+		Handover: fwd.ProposeTo,
+		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
+			return follower.Fetch(ctx, follower.FetchConfig{
+				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
+			})
+		},
+		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
+		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	view := &homeView{rep, reg}
+	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
+		_, addr, _ := reg.Leader()
+		return addr, reg.IsLeader()
+	}})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := forward.NewServer(forward.ServerConfig{
+		Orderer: reg, Direct: direct{reg}, Logger: n.log,
+		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ep.Handle(link.ClassLog, h.Serve)
+	ep.Handle(link.ClassForward, srv.Serve)
+	if err := n.runLink(s, ep); err != nil {
+		return nil, err
+	}
+	s.onStop("forwarding", func() { _ = fwd.Close() })
+	if others := n.otherHomes(); len(others) > 0 {
+		mesh, err := signal.NewMesh(signal.MeshConfig{Endpoint: ep, Relay: relay, Homes: n.otherHomes, Logger: n.log})
+		if err != nil {
+			return nil, err
+		}
+		s.start("signals", stopInner, mesh.Run)
+	}
+	s.start("region", stopRegion, reg.Run)
+	n.update(func(p *parts) { p.region, p.hub = reg, h })
+	out := &outside{proposer: reg, view: view, signals: relay}
+	if len(n.cfg.Home) > 1 {
+		out.asker = asker{fwd} // the leader may be ahead of us
+	}
+	return out, n.awaitLeader(ctx, s, reg)
+}
+
+func (n *Node) voters(ep *link.Endpoint) []region.Voter {
+	if len(n.cfg.Home) == 0 {
+		return []region.Voter{{Node: n.cfg.Name, Addr: ep.Addr()}}
+	}
+	var v []region.Voter
+	for _, h := range n.cfg.Home {
+		v = append(v, region.Voter{Node: h.Node, Addr: h.Addr})
+	}
+	return v
+}
+
+// answerEdges answers what edges ask.
+func answerEdges(view edge.View) forward.AskHandler {
+	answer := api.AnswerPosition(view)
+	return func(ctx context.Context, _ link.Identity, question []byte) ([]byte, error) {
+		return answer(ctx, question)
+	}
+}
+
+// asker puts an edge's questions to home.
+type asker struct{ fwd *forward.Client }
+
+// Ask implements edge.Asker.
+func (a asker) Ask(ctx context.Context, question []byte) ([]byte, error) {
+	return a.fwd.Ask(ctx, askEdge, question)
+}
+
+// awaitLeader waits until proposals can be ordered, so that "ready" means it.
+func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) error {
+	return n.poll(ctx, s, "a leader", func() bool {
+		node, _, ok := reg.Leader()
+		return ok && (node != n.cfg.Name || reg.IsLeader())
+	})
+}
+
+// poll waits for a condition that nothing announces.
+func (n *Node) poll(ctx context.Context, s *stages, what string, done func() bool) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case err := <-s.failed:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// direct orders what another home node handed over, and never hands it on again.
+type direct struct{ reg *region.Region }
+
+// Propose implements replication.Orderer.
+func (d direct) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return d.reg.Order(ctx, p)
+}
+
+// homeView is the view of an edge at home.
+type homeView struct {
+	*replica.Replica
+	reg *region.Region
+}
+
+// Link implements edge.View: at home one is connected while somebody leads.
+func (v *homeView) Link() edge.Link {
+	_, _, ok := v.reg.Leader()
+	return edge.Link{Connected: ok}
+}
+
+// awayView is the view of an edge elsewhere.
+type awayView struct {
+	*replica.Replica
+	f *follower.Follower
+}
+
+// Link implements edge.View.
+func (v *awayView) Link() edge.Link {
+	st := v.f.Status()
+	return edge.Link{Connected: st.Connected, Lag: time.Since(st.HeardAt)}
+}
+
+// staleStart is how long an edge with some state waits for home before it serves what it has.
+const staleStart = 5 * time.Second
+
+// startAway makes this node follow home.
+func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, relay *signal.Relay) (*outside, error) {
+	rep := n.parts.Load().replica
+	var f *follower.Follower
+	candidates := func() []string { return n.homesFrom(f.Status().Leader) }
+	f, err := follower.New(follower.Config{Endpoint: ep, Candidates: candidates, Sink: rep.Sink(), Relay: relay, Logger: n.log})
+	if err != nil {
+		return nil, err
+	}
+	fwd, err := forward.New(forward.Config{
+		Endpoint: ep, Candidates: candidates, Connected: func() bool { return f.Status().Connected }, Logger: n.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.runLink(s, ep); err != nil {
+		return nil, err
+	}
+	s.onStop("forwarding", func() { _ = fwd.Close() })
+	s.start("follower", stopInner, f.Run)
+	n.update(func(p *parts) { p.follower = f })
+	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}}
+	began := time.Now()
+	return out, n.poll(ctx, s, "home", func() bool {
+		return !f.Status().FreshAt.IsZero() || rep.Position().Index > 0 && time.Since(began) > staleStart
+	})
+}
+
+// homesFrom lists the other home nodes, one of them first.
+func (n *Node) homesFrom(first string) []string {
+	var addrs []string
+	if first != "" {
+		addrs = append(addrs, first)
+	}
+	for _, h := range n.cfg.Home {
+		if h.Addr != first && h.Node != n.cfg.Name {
+			addrs = append(addrs, h.Addr)
+		}
+	}
+	return addrs
+}

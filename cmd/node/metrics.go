@@ -1,0 +1,51 @@
+package node
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are read from Status when they are asked for, so that nothing is counted twice.
+type metrics struct{ registry *prometheus.Registry }
+
+func newMetrics(n *Node) *metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "nearside", Name: name, Help: help}, value))
+	}
+	gauge("applied_index", "Index of the last applied entry.", func() float64 { return float64(n.Status().Position.Index) })
+	gauge("applied_lag_seconds", "Time since the replica had everything that home had; -1 before it first had.", func() float64 {
+		if ms := n.Status().AppliedLagMS; ms >= 0 {
+			return float64(ms) / 1000
+		}
+		return -1
+	})
+	gauge("home_connected", "1 while home can be reached.", func() float64 { return flag(n.Status().Connected) })
+	gauge("leader", "1 on the node that orders.", func() float64 { return flag(n.Status().Leader == n.cfg.Name) })
+	gauge("ready", "1 while the node serves.", func() float64 { return flag(n.Status().State == "ready") })
+	gauge("peers_alive", "Other nodes that answer.", func() float64 {
+		alive := 0
+		for _, p := range n.Status().Peers {
+			if p.Alive {
+				alive++
+			}
+		}
+		return float64(alive)
+	})
+	return &metrics{registry: r}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}

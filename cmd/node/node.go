@@ -1,0 +1,233 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/edge/fanout"
+	"github.com/nearside/nearside/region"
+	"github.com/nearside/nearside/replication/follower"
+	"github.com/nearside/nearside/replication/hub"
+)
+
+// The files of a node's data directory.
+const (
+	LockFile = "lock"      // the pid of the process that uses the directory
+	File     = "node.json" // where the node is reached, in the form of demo.json
+)
+
+// How long each stage may take to stop. Together they stay under the half minute after which
+// whoever stops us loses patience.
+const (
+	stopEdge     = 10 * time.Second
+	stopInner    = 5 * time.Second
+	stopRegion   = 8 * time.Second
+	stopPostgres = 25 * time.Second
+)
+
+// Node is one process of a deployment.
+type Node struct {
+	// Immutable after New.
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	far     *distances
+	ready   chan struct{} // closed by Run when the node first serves
+
+	parts atomic.Pointer[parts] // replaced whole by Run's goroutine only
+}
+
+// parts are what runs so far; nil fields have not been started, or this node has none.
+type parts struct {
+	url, adminURL string
+	database      pg.Config
+	db            *pg.DB
+	replica       *replica.Replica
+	region        *region.Region
+	hub           *hub.Hub
+	follower      *follower.Follower
+	fanout        *fanout.Hub
+	serving       bool
+}
+
+// rebuilding reports whether the replica is being replaced: it has left its history, or lags
+// too far to catch up by entries.
+func (p *parts) rebuilding() bool { return p.follower != nil && p.follower.Status().Restoring }
+
+// New validates cfg and starts nothing.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	dir, err := filepath.Abs(cfg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	cfg.Data = dir
+	far, err := newDistances(cfg.Imitate, 1)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.Name), far: far, ready: make(chan struct{})}
+	n.parts.Store(&parts{})
+	n.metrics = newMetrics(n)
+	return n, nil
+}
+
+// Ready is closed when the node first serves.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// URL is where clients go; empty before the node is ready, and on a node without the role edge.
+func (n *Node) URL() string { return n.parts.Load().url }
+
+// AdminURL is where the node tells about itself; empty before it listens.
+func (n *Node) AdminURL() string { return n.parts.Load().adminURL }
+
+func (n *Node) update(change func(*parts)) {
+	p := *n.parts.Load()
+	change(&p)
+	n.parts.Store(&p)
+}
+
+// Run starts the node and runs it until ctx ends, and then returns nil once everything has
+// stopped. It returns the error of the first stage that fails.
+func (n *Node) Run(ctx context.Context) (err error) {
+	unlock, err := Lock(n.cfg.Data, LockFile)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s := newStages(ctx, n.log)
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := n.start(ctx, s); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			return nil
+		}
+		return err
+	}
+	close(n.ready)
+	n.log.Info("ready", "region", n.cfg.Region, "roles", n.cfg.Roles, "url", n.URL(), "admin", n.AdminURL())
+	if n.cfg.OnReady != nil {
+		n.cfg.OnReady(n)
+	}
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping")
+		return nil
+	case err := <-s.failed:
+		n.log.Error("stopping because a part failed", "error", err)
+		return err
+	}
+}
+
+// start starts the stages from the inside out.
+func (n *Node) start(ctx context.Context, s *stages) error {
+	var client net.Listener
+	if n.cfg.is(RoleEdge) { // taken first: an address in use is the commonest mistake
+		l, err := listen("client.listen", n.cfg.Client.Listen)
+		if err != nil {
+			return err
+		}
+		client = l
+		s.onStop("client listener", func() { l.Close() })
+	}
+	if err := n.startAdmin(s); err != nil {
+		return err
+	}
+	cred, err := n.cfg.credentials(time.Now())
+	if err != nil {
+		return err
+	}
+	if err := n.startReplica(ctx, s); err != nil {
+		return err
+	}
+	w, err := n.startLink(ctx, s, cred)
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		if err := n.startEdge(ctx, s, w, client); err != nil {
+			return err
+		}
+	}
+	n.update(func(p *parts) { p.serving = true })
+	return n.writeFile()
+}
+
+func (n *Node) startAdmin(s *stages) error {
+	l, err := listen("admin.listen", n.cfg.Admin.Listen)
+	if err != nil {
+		return err
+	}
+	n.update(func(p *parts) { p.adminURL = "http://" + l.Addr().String() })
+	s.start("administration", stopInner, func(ctx context.Context) error {
+		return serveHTTP(ctx, l, n.admin(), adminDrain, n.log)
+	})
+	return nil
+}
+
+// startReplica starts the database and opens the replica in it.
+func (n *Node) startReplica(ctx context.Context, s *stages) error {
+	dbc, err := n.startPostgres(ctx, s)
+	if err != nil {
+		return err
+	}
+	db, err := pg.Open(ctx, dbc)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	s.onStop("database", db.Close)
+	if err := pg.Migrate(ctx, db, pg.Schema); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	r, err := replica.New(replica.Config{
+		DB: db, Dir: filepath.Join(n.cfg.Data, "snapshots"), CacheBytes: int(n.cfg.Tuning.CacheMB) << 20, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.Open(ctx); err != nil {
+		return fmt.Errorf("open replica: %w", err)
+	}
+	s.start("replica", stopInner, r.Run)
+	n.update(func(p *parts) { p.database, p.db, p.replica = dbc, db, r })
+	return nil
+}
+
+func (n *Node) startPostgres(ctx context.Context, s *stages) (pg.Config, error) {
+	switch {
+	case n.cfg.Database != nil:
+		return *n.cfg.Database, nil
+	case n.cfg.Postgres.DSN != "":
+		return pg.Config{ConnString: n.cfg.Postgres.DSN, Logger: n.log}, nil
+	}
+	srv, err := pg.NewServer(pg.ServerConfig{Dir: n.cfg.Data, SharedBuffersMB: n.cfg.Postgres.SharedBuffersMB, Logger: n.log})
+	if err != nil {
+		return pg.Config{}, err
+	}
+	s.start("PostgreSQL", stopPostgres, srv.Run)
+	return srv.Config(), s.await(ctx, "PostgreSQL", srv.Ready())
+}
+
+// writeFile tells scripts where the node is.
+func (n *Node) writeFile() error {
+	p := n.parts.Load()
+	raw, err := json.MarshalIndent(map[string]any{"nodes": []Summary{{
+		Name: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, PID: os.Getpid(), URL: p.url, AdminURL: p.adminURL,
+	}}}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", File, err)
+	}
+	return WriteFile(filepath.Join(n.cfg.Data, File), append(raw, '\n'), 0o644)
+}
