@@ -78,3 +78,24 @@ func bigint(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 func RecordOf(ctx context.Context, q Queryer, i core.Index) (Record, bool, error) {
 	return QueryOne(ctx, q, "SELECT "+entries.Columns("")+" FROM entries WHERE index = $1", entries.Scan, int64(i))
 }
+
+// ReceiptsOf gives the receipts of the remembered entries from one index to another. A
+// repeated proposal's is that of the first.
+func ReceiptsOf(ctx context.Context, q Queryer, from, to core.Index) (map[core.Index]core.Receipt, error) {
+	type row struct {
+		index core.Index
+		core.Receipt
+	}
+	list, err := Query(ctx, q, `SELECT e.index, f.index, f.outcome FROM entries e
+		JOIN entries f ON f.proposal = e.proposal AND f.outcome IS NOT NULL WHERE e.index BETWEEN $1 AND $2`,
+		func(r Row) (row, error) {
+			var v row
+			err := r.Scan(&v.index, &v.Index, &v.Outcome)
+			return v, err
+		}, int64(from), int64(to))
+	out := make(map[core.Index]core.Receipt, len(list))
+	for _, v := range list {
+		out[v.index] = v.Receipt
+	}
+	return out, err
+}

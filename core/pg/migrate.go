@@ -25,11 +25,15 @@ const migrateLock = 0x6e656172
 //
 // Restoring builds another schema beside the one that serves, and takes it by SwapSchema.
 func Migrate(ctx context.Context, db *DB, schema string) error {
+	return migrate(ctx, db, migrationFolder(), schema)
+}
+
+func migrationFolder() fs.FS {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
+		panic(err) // only an invalid constant fails
 	}
-	return migrate(ctx, db, files, schema)
+	return files
 }
 
 func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {

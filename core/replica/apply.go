@@ -1,0 +1,175 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// committed is a batch on its way through a commit.
+type committed struct {
+	place
+	entries  []core.Entry
+	receipts []core.Receipt
+	events   []event.Batch
+}
+
+// Apply applies entries of the replica's own epoch, in order. Those at or below the position
+// are skipped; their receipts are zero when they are no longer remembered. Receipts come with
+// an error too: of the entries that were applied before it. An error of KindUpgrade means that an
+// entry cannot be understood; after any other the same call may be made again.
+func (r *Replica) Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
+	if err := r.take(ctx); err != nil {
+		return nil, err
+	}
+	defer r.release()
+	if err := r.settle(ctx); err != nil {
+		return nil, err
+	}
+	epoch := max(r.Position().Epoch, r.cfg.Epoch)
+	return r.applyAll(ctx, entries, epoch, nil)
+}
+
+// applyAll applies what of entries is new, in parts, and checks the last part's digest against
+// want unless it is nil.
+func (r *Replica) applyAll(ctx context.Context, entries []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
+	receipts, err := r.known(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	for rest := entries[len(receipts):]; len(rest) > 0; {
+		part := firstPart(rest)
+		check := want
+		if len(part) < len(rest) {
+			check = nil
+		}
+		got, err := r.applyPart(ctx, part, epoch, check)
+		receipts = append(receipts, got...)
+		if err != nil {
+			return receipts, err
+		}
+		rest = rest[len(part):]
+	}
+	return receipts, nil
+}
+
+// known gives receipts for the entries that have been applied already.
+func (r *Replica) known(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
+	pos, n := r.Position(), 0
+	for n < len(entries) && entries[n].Index <= pos.Index {
+		n++
+	}
+	receipts := make([]core.Receipt, n, len(entries))
+	if n == 0 {
+		return receipts, nil
+	}
+	got, err := pg.ReceiptsOf(ctx, r.cfg.DB, entries[0].Index, entries[n-1].Index)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
+	for i := range receipts {
+		receipts[i] = got[entries[i].Index]
+	}
+	return receipts, nil
+}
+
+// firstPart is as much of entries as fits one transaction, at least one.
+func firstPart(entries []core.Entry) []core.Entry {
+	size := 0
+	for i := range entries {
+		size += len(entries[i].Data)
+		if i > 0 && (i == maxBatchEntries || size > maxBatchBytes) {
+			return entries[:i]
+		}
+	}
+	return entries
+}
+
+// applyPart applies entries in one transaction.
+func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchLimit)
+	defer cancel()
+	if r.kept.full() {
+		if _, err := r.flush(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c, stop, err := r.decide(ctx, r.goal, part, epoch)
+	if err != nil {
+		return nil, err
+	}
+	if want != nil && stop == nil && c.pos.Digest != *want {
+		r.store.Drop()
+		return nil, fmt.Errorf("entry %d: digest %v, not %v: %w", c.pos.Index, c.pos.Digest, *want, core.ErrDiverged)
+	}
+	if len(c.entries) == 0 {
+		r.store.Drop()
+		return nil, stop
+	}
+	if err := r.store.Commit(ctx, c.pos, c.at); err != nil {
+		r.stale, r.doubt = true, c
+		return nil, fmt.Errorf("apply entries %d to %d: %w", c.entries[0].Index, c.pos.Index, err)
+	}
+	r.publish(c)
+	return c.receipts, stop
+}
+
+// decide runs the state machine over entries that follow on a place, in a transaction that
+// stays open. It ends early at an entry that cannot be understood: stop says why.
+func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epoch core.Epoch) (c *committed, stop, err error) {
+	if err := r.store.Begin(ctx, from.pos, part); err != nil {
+		r.stale = true
+		return nil, nil, fmt.Errorf("begin batch: %w", err)
+	}
+	c = &committed{place: from}
+	c.pos.Epoch = epoch
+	for _, e := range part {
+		if e.Index <= c.pos.Index {
+			err = core.E(core.KindInvalid, "entry %d does not follow entry %d", e.Index, c.pos.Index)
+		} else if stop = r.decideOne(c, e); stop != nil {
+			break
+		} else {
+			err = r.store.Err()
+		}
+		if err != nil {
+			r.store.Drop()
+			r.stale = true
+			return nil, nil, fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+	}
+	return c, stop, nil
+}
+
+func (r *Replica) decideOne(c *committed, e core.Entry) error {
+	receipt := core.Receipt{Index: e.Index}
+	var own []byte // this entry's outcome; none of a repeated proposal
+	if first, ok := r.store.Enter(e); ok {
+		receipt = core.Receipt{Index: first.Index, Outcome: first.Outcome}
+	} else {
+		fx, err := apply.Apply(r.store, e)
+		if err != nil {
+			return err
+		}
+		own, receipt.Outcome = fx.Outcome, fx.Outcome
+		if len(fx.Events) > 0 {
+			c.events = append(c.events, event.Batch{Index: e.Index, At: e.At, Events: fx.Events})
+		}
+	}
+	c.pos.Index, c.pos.Digest, c.at = e.Index, c.pos.Digest.Next(e, own), e.At
+	r.store.Leave(e, c.pos.Digest, own)
+	c.entries = append(c.entries, e)
+	c.receipts = append(c.receipts, receipt)
+	return nil
+}
+
+// publish lets readers see a committed batch.
+func (r *Replica) publish(c *committed) {
+	r.goal, r.doubt = c.place, nil
+	r.kept.add(c.entries)
+	r.move(c.place)
+	r.tail.Publish(c.events)
+}

@@ -1,0 +1,158 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// settle finds out where the database is after something failed, and brings it back to where
+// readers have been told it is.
+func (r *Replica) settle(ctx context.Context) error {
+	if !r.stale {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, batchLimit)
+	defer cancel()
+	r.store.Drop()
+	pos, at, err := r.store.Position(ctx)
+	if err != nil {
+		return fmt.Errorf("read position: %w", err)
+	}
+	switch d := r.doubt; {
+	case d != nil && d.pos == pos: // it was committed, only the answer was lost
+		r.publish(d)
+	case pos != r.goal.pos:
+		if err := r.replay(ctx, place{pos, at}); err != nil {
+			return err
+		}
+	}
+	r.stale, r.doubt = false, nil
+	return nil
+}
+
+// replay applies again what the database has lost: it acknowledges commits before they are
+// durable, and a crash takes the last ones back. Their events were published already.
+func (r *Replica) replay(ctx context.Context, have place) error {
+	lost := r.kept.after(have.pos.Index)
+	if have.pos.Epoch > r.goal.pos.Epoch || have.pos.Index > r.goal.pos.Index || have.pos.Index < r.kept.flushed || len(lost) == 0 {
+		return core.E(core.KindDiverged, "The database is at %v, but this node left it at %v.", have.pos, r.goal.pos)
+	}
+	r.log.Warn("the database lost its last commits; applying them again", "from", have.pos.String(), "to", r.goal.pos.String())
+	r.move(have)
+	for len(lost) > 0 {
+		part := firstPart(lost)
+		c, stop, err := r.decide(ctx, have, part, r.goal.pos.Epoch)
+		if err == nil {
+			err = stop
+		}
+		if err == nil {
+			err = r.store.Commit(ctx, c.pos, c.at)
+		}
+		if err != nil {
+			return fmt.Errorf("apply again: %w", err)
+		}
+		have = c.place
+		r.move(have)
+		lost = lost[len(part):]
+	}
+	if have.pos != r.goal.pos {
+		return core.E(core.KindDiverged, "Applying again came to %v, not to %v.", have.pos, r.goal.pos)
+	}
+	return nil
+}
+
+// kept is the entries applied since the last flush: the database may still lose them.
+type kept struct {
+	entries []core.Entry
+	bytes   int
+	flushed core.Index
+}
+
+func (k *kept) full() bool { return k.bytes >= maxKeptBytes }
+
+func (k *kept) add(entries []core.Entry) {
+	const overhead = 96
+	for i := range entries {
+		k.bytes += len(entries[i].Data) + overhead
+	}
+	k.entries = append(k.entries, entries...)
+}
+
+// after gives the entries after an index.
+func (k *kept) after(i core.Index) []core.Entry {
+	for n := range k.entries {
+		if k.entries[n].Index > i {
+			return k.entries[n:]
+		}
+	}
+	return nil
+}
+
+// trim forgets the entries up to an index, which are durable.
+func (k *kept) trim(i core.Index) {
+	rest := k.after(i)
+	*k = kept{flushed: i}
+	k.add(rest)
+}
+
+// Flush makes everything applied so far durable and gives its position.
+func (r *Replica) Flush(ctx context.Context) (core.Position, error) {
+	if err := r.take(ctx); err != nil {
+		return core.Position{}, err
+	}
+	defer r.release()
+	if err := r.settle(ctx); err != nil {
+		return core.Position{}, err
+	}
+	return r.flush(ctx)
+}
+
+func (r *Replica) flush(ctx context.Context) (core.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchLimit)
+	defer cancel()
+	pos, err := r.store.Flush(ctx)
+	if err == nil && pos != r.goal.pos {
+		err = fmt.Errorf("the database is at %v, not at %v", pos, r.goal.pos)
+	}
+	if err != nil {
+		r.stale = true
+		return core.Position{}, fmt.Errorf("flush: %w", err)
+	}
+	r.kept.trim(pos.Index)
+	return pos, nil
+}
+
+// flushLoop flushes what was applied, until ctx ends. So it also finds out, when nothing new
+// comes, that the database is back with less than it had.
+func (r *Replica) flushLoop(ctx context.Context) {
+	tick := time.NewTicker(r.cfg.FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := r.flushKept(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("flush", "error", err)
+		}
+	}
+}
+
+func (r *Replica) flushKept(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	if len(r.kept.entries) == 0 && !r.stale {
+		return nil
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	_, err := r.flush(ctx)
+	return err
+}

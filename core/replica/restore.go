@@ -1,0 +1,47 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// nextSchema is where a restored state is built before it is switched in.
+const nextSchema = "nearside_next"
+
+// Restore replaces everything with a snapshot made at a position. The old state serves, and
+// may even be applied to, until the new one is whole; then readers see the new one, and
+// subscribers that history was replaced. A snapshot that is cut short, damaged, of another
+// position or of another version changes nothing.
+func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader) error {
+	select {
+	case r.restoring <- struct{}{}:
+		defer func() { <-r.restoring }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	h, err := pg.Import(ctx, r.cfg.DB, nextSchema, from)
+	if err != nil {
+		return err
+	}
+	if h.Position != at {
+		return core.E(core.KindInvalid, "The snapshot holds %v, not %v.", h.Position, at)
+	}
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	r.spool.drop() // whose readers hold the old tables, and whose history ends here
+	r.store.Drop()
+	r.stale = true
+	if err := pg.Switch(ctx, r.cfg.DB, nextSchema); err != nil {
+		return fmt.Errorf("switch to snapshot: %w", err)
+	}
+	r.begin(place{h.Position, h.LastAt()})
+	r.tail.Reset()
+	r.log.Info("restored from a snapshot", "position", h.Position.String())
+	return nil
+}

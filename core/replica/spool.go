@@ -1,0 +1,283 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// spool keeps the last snapshots in files, so that a reader that was cut off can go on and
+// several can read one. A file has no name once it is open: it goes when its last reader does,
+// or with the process.
+type spool struct {
+	cfg  Config
+	asks chan *spooled // to run
+
+	mu   sync.Mutex // guards kept
+	kept []*spooled // oldest first
+}
+
+// spooled is one snapshot, being made or whole.
+type spooled struct {
+	id     string
+	file   *os.File
+	made   time.Time
+	cancel context.CancelCauseFunc // ends the export
+	ctx    context.Context
+
+	mu      sync.Mutex    // guards the fields below
+	pos     core.Position // once begun
+	begun   bool
+	size    int64
+	ended   bool
+	err     error
+	readers int           // and one for being kept
+	moved   chan struct{} // closed and replaced at each change
+}
+
+var errDropped = errors.New("the snapshot was dropped")
+
+const spoolPattern = "snapshot-*"
+
+func newSpool(cfg Config) *spool { return &spool{cfg: cfg, asks: make(chan *spooled)} }
+
+// open empties the directory of what an earlier process may have left.
+func (s *spool) open() error {
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	old, err := filepath.Glob(filepath.Join(s.cfg.Dir, spoolPattern))
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// run makes snapshots, one at a time, and drops the old ones.
+func (s *spool) run(ctx context.Context) {
+	defer s.drop()
+	tick := time.NewTicker(max(s.cfg.SnapshotKeep/10, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.mu.Lock()
+			s.expire()
+			s.mu.Unlock()
+		case n := <-s.asks:
+			stop := context.AfterFunc(ctx, func() { n.cancel(context.Cause(ctx)) })
+			n.finish(pg.Export(n.ctx, s.cfg.DB, n, n.begin))
+			stop()
+		}
+	}
+}
+
+// drop forgets every snapshot; those being made fail.
+func (s *spool) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.kept {
+		n.cancel(errDropped)
+		n.close()
+	}
+	s.kept = nil
+}
+
+// Snapshot gives the snapshot with an id while it is kept; otherwise, or for "", the last one
+// if it is still of use, or a new one. It can be read at once, while it is being made.
+func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
+	n, fresh, err := r.spool.pick(id, r.Position())
+	if err != nil {
+		return nil, fmt.Errorf("make snapshot: %w", err)
+	}
+	if fresh {
+		select {
+		case r.spool.asks <- n:
+		case <-ctx.Done():
+			n.finish(context.Cause(ctx))
+		}
+	}
+	if err := n.awaitBegun(ctx); err != nil {
+		n.close()
+		return nil, fmt.Errorf("make snapshot: %w", err)
+	}
+	return &reader{spooled: n}, nil
+}
+
+// maxSnapshotLag is how many entries a snapshot may be behind to be given to somebody new:
+// they follow by the log, which must still hold them.
+const maxSnapshotLag = 20_000
+
+func (s *spool) pick(id string, now core.Position) (n *spooled, fresh bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	for i := len(s.kept) - 1; i >= 0; i-- {
+		n := s.kept[i]
+		if (id == n.id || n.useful(now)) && n.open() {
+			return n, false, nil
+		}
+	}
+	if n, err = s.create(); err != nil {
+		return nil, false, err
+	}
+	s.kept = append(s.kept, n)
+	s.expire()
+	return n, true, nil
+}
+
+// expire drops failed, old and surplus snapshots.
+func (s *spool) expire() {
+	var keep []*spooled
+	for i, n := range s.kept {
+		if n.failed() || time.Since(n.made) > s.cfg.SnapshotKeep || len(s.kept)-i > s.cfg.SnapshotsKept {
+			n.close()
+			continue
+		}
+		keep = append(keep, n)
+	}
+	s.kept = keep
+}
+
+func (s *spool) create() (*spooled, error) {
+	f, err := os.CreateTemp(s.cfg.Dir, spoolPattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	n := &spooled{
+		id: core.NewID[spooled](time.Now()).String(), file: f, made: time.Now(),
+		readers: 2, moved: make(chan struct{}), // kept, and asked for
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	return n, nil
+}
+
+// change applies f and wakes everybody who waits for the snapshot.
+func (n *spooled) change(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+	close(n.moved)
+	n.moved = make(chan struct{})
+}
+
+func (n *spooled) begin(h pg.SnapshotHeader) {
+	n.change(func() { n.begun, n.pos = true, h.Position })
+}
+
+// Write appends to the file.
+func (n *spooled) Write(p []byte) (int, error) {
+	if err := context.Cause(n.ctx); err != nil {
+		return 0, err
+	}
+	k, err := n.file.Write(p)
+	n.change(func() { n.size += int64(k) })
+	return k, err
+}
+
+func (n *spooled) finish(err error) {
+	n.change(func() {
+		if !n.ended {
+			n.ended, n.err = true, err
+		}
+	})
+}
+
+func (n *spooled) failed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ended && n.err != nil
+}
+
+// useful: somebody new can follow from there.
+func (n *spooled) useful(now core.Position) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err == nil && (!n.begun || n.pos.Epoch == now.Epoch && n.pos.Index+maxSnapshotLag >= now.Index)
+}
+
+// open adds a reader.
+func (n *spooled) open() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.readers == 0 || n.err != nil {
+		return false
+	}
+	n.readers++
+	return true
+}
+
+// close takes a reader away; with the last one the file goes.
+func (n *spooled) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.readers--; n.readers == 0 {
+		n.cancel(errDropped)
+		_ = n.file.Close() // it has no name and no reader
+	}
+}
+
+func (n *spooled) awaitBegun(ctx context.Context) error {
+	for {
+		n.mu.Lock()
+		begun, err, moved := n.begun, n.err, n.moved
+		n.mu.Unlock()
+		if begun || err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// reader is a core.Snapshot.
+type reader struct {
+	*spooled
+	once sync.Once
+}
+
+// ID implements core.Snapshot.
+func (r *reader) ID() string { return r.id }
+
+// Position implements core.Snapshot.
+func (r *reader) Position() core.Position { return r.pos }
+
+// ReadAt implements core.Snapshot.
+func (r *reader) ReadAt(p []byte, off int64) (int, error) {
+	for {
+		r.mu.Lock()
+		size, ended, err, moved := r.size, r.ended, r.err, r.moved
+		r.mu.Unlock()
+		switch {
+		case off < size:
+			return r.file.ReadAt(p[:min(int64(len(p)), size-off)], off)
+		case err != nil:
+			return 0, fmt.Errorf("make snapshot: %w", err)
+		case ended:
+			return 0, io.EOF
+		}
+		<-moved // ends with the export, which Run ends
+	}
+}
+
+// Close implements core.Snapshot.
+func (r *reader) Close() error {
+	r.once.Do(r.close)
+	return nil
+}
