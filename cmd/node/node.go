@@ -79,7 +79,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.Name), far: far, ready: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, far: far, ready: make(chan struct{})}
 	n.parts.Store(&parts{})
 	n.metrics = newMetrics(n)
 	return n, nil
