@@ -278,8 +278,14 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
-		return !f.Status().FreshAt.IsZero() || rep.Position().Index > 0 && time.Since(began) > staleStart
+		return hasAll(f.Status()) || rep.Position().Index > 0 && time.Since(began) > staleStart
 	})
+}
+
+// hasAll reports whether the replica once had everything that home had. While nothing has been
+// written anywhere there is nothing to have.
+func hasAll(f follower.Status) bool {
+	return !f.FreshAt.IsZero() || f.Source.Epoch > 0 && f.Source.Index == 0
 }
 
 // homesFrom lists the other home nodes, one of them first.

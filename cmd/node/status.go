@@ -7,6 +7,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/region"
+	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -96,21 +97,21 @@ func (n *Node) Status() Status {
 	case p.follower != nil:
 		f := p.follower.Status()
 		st.Leader, st.Connected = n.nameOf(f.Leader), f.Connected
-		st.AppliedLagMS = lagOf(p.replica.Position(), f.Source, f.FreshAt, f.Connected, time.Now())
+		st.AppliedLagMS = lagOf(p.replica.Position(), f, time.Now())
 	}
 	st.Peers = n.peers(p)
 	return st
 }
 
-// lagOf gives the age of the last moment at which a replica had everything.
-func lagOf(at, home core.Position, fresh time.Time, connected bool, now time.Time) int64 {
+// lagOf gives the age of the last moment at which a replica had everything, in milliseconds.
+func lagOf(at core.Position, f follower.Status, now time.Time) int64 {
 	switch {
-	case fresh.IsZero():
+	case !hasAll(f):
 		return -1
-	case connected && !at.Before(home):
+	case f.Connected && at.Index >= f.Source.Index:
 		return 0
 	}
-	return max(1, now.Sub(fresh).Milliseconds())
+	return max(1, now.Sub(f.FreshAt).Milliseconds())
 }
 
 func (n *Node) state(p *parts) string {
