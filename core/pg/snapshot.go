@@ -164,13 +164,17 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 
 func (f *frameWriter) end() error { return f.frame(frameEnd, f.sum.Sum(nil)) }
 
-// Import builds the replicated tables in the schema next from a snapshot. Nothing that serves
-// is touched, and after an error nothing is left of next. Switch puts it in place.
-func Import(ctx context.Context, db *DB, next string, r io.Reader) (SnapshotHeader, error) {
+// Import builds the replicated tables in the schema next from a snapshot made at a position.
+// Nothing that serves is touched, and after an error nothing is left of next. Switch puts it
+// in place.
+func Import(ctx context.Context, db *DB, next string, at core.Position, r io.Reader) (SnapshotHeader, error) {
 	in := newFrameReader(r)
 	h, err := in.header()
 	if err != nil {
 		return h, fmt.Errorf("read snapshot: %w", err)
+	}
+	if h.Position != at {
+		return h, core.E(core.KindInvalid, "The snapshot holds %v, not %v.", h.Position, at)
 	}
 	if err := importAll(ctx, db, next, h, in); err != nil {
 		return h, errors.Join(fmt.Errorf("restore snapshot: %w", err), dropNext(ctx, db, next))

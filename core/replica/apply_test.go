@@ -1,12 +1,16 @@
 package replica_test
 
 import (
+	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
@@ -34,4 +38,241 @@ func TestReplica_Apply(t *testing.T) {
 	if d := cmp.Diff(made, got); d != "" {
 		t.Fatalf("outcome and row differ:\n%s", d)
 	}
+}
+
+// Applying entries again changes nothing and gives their receipts again.
+func TestReplica_Apply_Replay(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(3)...)
+	first := n.apply(t, entries...)
+	at, sums := n.Position(), digests(t, n)
+	again := n.apply(t, entries...)
+	if d := cmp.Diff(first, again); d != "" {
+		t.Errorf("receipts differ:\n%s", d)
+	}
+	if n.Position() != at {
+		t.Errorf("moved from %v to %v", at, n.Position())
+	}
+	if d := cmp.Diff(sums, digests(t, n)); d != "" {
+		t.Errorf("tables changed:\n%s", d)
+	}
+}
+
+// A proposal that is ordered twice is applied once, in one batch or two, and both entries get
+// the first receipt.
+func TestReplica_Apply_RepeatedProposal(t *testing.T) {
+	for _, batches := range []int{1, 2} {
+		t.Run(fmt.Sprint(batches), func(t *testing.T) {
+			n := newNode(t, pgtest.Database(t))
+			l := newLog(t)
+			n.apply(t, l.begin()...)
+			posts := count(t, n.db, "SELECT count(*) FROM posts")
+			first, second := l.post("once"), l.post("")
+			second.ID, second.Data = first.ID, first.Data
+			var got []core.Receipt
+			if batches == 1 {
+				got = n.apply(t, first, second)
+			} else {
+				got = append(n.apply(t, first), n.apply(t, second)...)
+			}
+			accepted(t, got)
+			if d := cmp.Diff(got[0], got[1]); d != "" || got[0].Index != first.Index {
+				t.Errorf("receipts differ:\n%s", d)
+			}
+			if got := count(t, n.db, "SELECT count(*) FROM posts"); got != posts+1 {
+				t.Errorf("%d posts became %d", posts, got)
+			}
+			if n.Position().Index != second.Index {
+				t.Errorf("at %v, not at entry %d", n.Position(), second.Index)
+			}
+		})
+	}
+}
+
+// Whether a proposal is a repetition depends on the log's times alone, not on how entries
+// fall into batches nor on when old rows are removed.
+func TestReplica_Apply_ForgetsByLogTime(t *testing.T) {
+	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(2)...)
+	old := entries[len(entries)-1]
+	l.at = l.at.Add(core.DedupeWindow / 2)
+	middle := l.post("later")
+	l.at = l.at.Add(core.DedupeWindow/2 + 2*3600e9)
+	again := l.post("")
+	again.ID, again.Data = old.ID, old.Data // forgotten, so decided anew: the post id is taken
+	late := l.post("")
+	late.ID, late.Data = middle.ID, middle.Data // remembered
+	entries = append(entries, middle, again, late)
+	ra := a.apply(t, entries...)
+	var rb []core.Receipt
+	for _, e := range entries {
+		rb = append(rb, b.apply(t, e)...)
+	}
+	if d := cmp.Diff(ra, rb); d != "" {
+		t.Errorf("receipts differ:\n%s", d)
+	}
+	if ra[len(ra)-2].Index != again.Index || ra[len(ra)-1].Index != middle.Index {
+		t.Errorf("receipts %d and %d, want %d and %d", ra[len(ra)-2].Index, ra[len(ra)-1].Index, again.Index, middle.Index)
+	}
+	if n := count(t, a.db, "SELECT count(*) FROM entries"); n != 3 {
+		t.Errorf("%d entries are remembered, not 3", n)
+	}
+	same(t, a, b)
+}
+
+// A refused command leaves no row behind, whatever it had written before it was refused.
+func TestReplica_Apply_Refusal(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	n.apply(t, l.begin()...)
+	before := digests(t, n)
+	p := l.post("no")
+	var missing command.Command = &command.CreatePost{Post: core.Post{ID: id[core.Post](l), ChannelID: id[core.Channel](l), Message: "x"}}
+	bad := l.entry(l.by, missing)
+	stranger := l.entry(command.Caller{Session: id[core.Session](l)}, &command.DeleteTeam{TeamID: l.team})
+	got := n.apply(t, bad, stranger)
+	for _, r := range got {
+		if err := command.DecodeOutcome(r.Outcome, nil); err == nil {
+			t.Errorf("entry %d was accepted", r.Index)
+		}
+	}
+	for i, d := range digests(t, n) {
+		if d != before[i] && d.Name != "entries" && d.Name != "applied" {
+			t.Errorf("%s changed from %v to %v", d.Name, before[i], d)
+		}
+	}
+	_ = p
+}
+
+// An entry that cannot be understood stops the replica right before it.
+func TestReplica_Apply_UnknownCommand(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	n.apply(t, l.begin()...)
+	good, bad := l.post("good"), l.raw([]byte{0xa3, 1, 0x19, 0xff, 0xff, 2, 0xa1, 1, 0x40, 3, 0xa0})
+	got, err := n.Apply(t.Context(), []core.Entry{good, bad, l.post("never")})
+	if core.KindOf(err) != core.KindUpgrade {
+		t.Fatalf("got %v", err)
+	}
+	if len(got) != 1 || n.Position().Index != good.Index {
+		t.Fatalf("%d receipts, at %v; want the one entry %d", len(got), n.Position(), good.Index)
+	}
+	if _, err := n.Apply(t.Context(), []core.Entry{bad}); core.KindOf(err) != core.KindUpgrade || n.Position().Index != good.Index {
+		t.Fatalf("again: %v at %v", err, n.Position())
+	}
+}
+
+// A follower comes to its source's digest, skips what it has, and refuses, without a trace, a
+// batch that comes to another digest or belongs to another epoch.
+func TestSink_Apply(t *testing.T) {
+	home, edge := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(5)...)
+	home.apply(t, entries...)
+	good := core.Batch{Entries: entries, After: home.Position()}
+	bad := good
+	bad.After.Digest[3]++
+	sink := edge.Sink()
+	wantErr(t, sink.Apply(t.Context(), bad), core.ErrDiverged)
+	if !edge.Position().Same(core.Position{}) || count(t, edge.db, "SELECT count(*) FROM users") != 0 {
+		t.Fatalf("a diverged batch left traces; at %v", edge.Position())
+	}
+	for range 2 {
+		if err := sink.Apply(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+		same(t, home, edge)
+	}
+	wantErr(t, sink.Apply(t.Context(), bad), core.ErrDiverged)
+	other := core.Batch{Entries: []core.Entry{l.post("elsewhere")}}
+	other.After = core.Position{Epoch: 2, Index: other.Entries[0].Index}
+	wantErr(t, sink.Apply(t.Context(), other), core.ErrDiverged)
+	same(t, home, edge)
+}
+
+// Waiters and subscribers by the hundred see every entry exactly when and as often as they
+// should, while batches are applied.
+func TestReplica_ConcurrentReaders(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(60)...)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range 200 {
+		want := entries[i%len(entries)].Index
+		wg.Go(func() {
+			if err := n.WaitApplied(ctx, want); err != nil {
+				t.Errorf("wait for %d: %v", want, err)
+			}
+			if got := n.Position().Index; got < want {
+				t.Errorf("woken at %d, not %d", got, want)
+			}
+		})
+		gone, leave := context.WithCancel(ctx)
+		wg.Go(func() { _ = n.WaitApplied(gone, 1<<40) })
+		wg.Go(leave)
+	}
+	last := entries[len(entries)-1].Index
+	for range 20 {
+		cursor := n.Subscribe()
+		wg.Go(func() {
+			var seen core.Index
+			for seen < last {
+				batches, err := cursor.Next(ctx)
+				if err != nil {
+					t.Errorf("after %d: %v", seen, err)
+					return
+				}
+				seen = inOrder(t, batches, seen)
+			}
+		})
+	}
+	for len(entries) > 0 {
+		k := min(7, len(entries))
+		n.apply(t, entries[:k]...)
+		entries = entries[k:]
+	}
+	wg.Wait()
+}
+
+func inOrder(t *testing.T, batches []event.Batch, seen core.Index) core.Index {
+	for _, b := range batches {
+		if b.Index <= seen {
+			t.Errorf("entry %d announced after %d", b.Index, seen)
+		}
+		seen = b.Index
+	}
+	return seen
+}
+
+// The digest of any remembered entry can be asked for.
+func TestReplica_DigestAt(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	var want []core.Position
+	for _, e := range append(l.begin(), l.posts(3)...) {
+		n.apply(t, e)
+		want = append(want, n.Position())
+	}
+	for _, p := range append(want, core.Position{}) {
+		got, ok, err := n.DigestAt(t.Context(), p.Index)
+		if err != nil || !ok || got != p.Digest {
+			t.Errorf("at %d: %v, %v, %v; want %v", p.Index, got, ok, err, p.Digest)
+		}
+	}
+	if _, ok, err := n.DigestAt(t.Context(), 1000); ok || err != nil {
+		t.Errorf("of an entry to come: %v, %v", ok, err)
+	}
+}
+
+func digests(t testing.TB, n *node) []pg.TableDigest {
+	t.Helper()
+	d, err := n.Digests(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

@@ -34,11 +34,12 @@ func (r *Replica) settle(ctx context.Context) error {
 }
 
 // replay applies again what the database has lost: it acknowledges commits before they are
-// durable, and a crash takes the last ones back. Their events were published already.
+// durable, and a crash takes the last ones back. Their events were published already. When
+// more is gone than was kept, only a snapshot helps: the error wraps core.ErrDiverged.
 func (r *Replica) replay(ctx context.Context, have place) error {
 	lost := r.kept.after(have.pos.Index)
 	if have.pos.Epoch > r.goal.pos.Epoch || have.pos.Index > r.goal.pos.Index || have.pos.Index < r.kept.flushed || len(lost) == 0 {
-		return core.E(core.KindDiverged, "The database is at %v, but this node left it at %v.", have.pos, r.goal.pos)
+		return core.E(core.KindDiverged, "The database is at %v, but this node left it at %v.", have.pos, r.goal.pos).WithCause(core.ErrDiverged)
 	}
 	r.log.Warn("the database lost its last commits; applying them again", "from", have.pos.String(), "to", r.goal.pos.String())
 	r.move(have)
@@ -59,7 +60,7 @@ func (r *Replica) replay(ctx context.Context, have place) error {
 		lost = lost[len(part):]
 	}
 	if have.pos != r.goal.pos {
-		return core.E(core.KindDiverged, "Applying again came to %v, not to %v.", have.pos, r.goal.pos)
+		return core.E(core.KindDiverged, "Applying again came to %v, not to %v.", have.pos, r.goal.pos).WithCause(core.ErrDiverged)
 	}
 	return nil
 }

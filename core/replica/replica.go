@@ -98,6 +98,10 @@ func (r *Replica) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read position: %w", err)
 	}
+	// What an earlier process left may not be durable yet; recovery counts on it.
+	if pos, err = r.store.Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
 	r.begin(place{pos, at})
 	return nil
 }

@@ -23,12 +23,9 @@ func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	h, err := pg.Import(ctx, r.cfg.DB, nextSchema, from)
+	h, err := pg.Import(ctx, r.cfg.DB, nextSchema, at, from)
 	if err != nil {
 		return err
-	}
-	if h.Position != at {
-		return core.E(core.KindInvalid, "The snapshot holds %v, not %v.", h.Position, at)
 	}
 	if err := r.take(ctx); err != nil {
 		return err

@@ -191,3 +191,6 @@ func wantErr(t testing.TB, err, want error) {
 		t.Fatalf("got %v, want %v", err, want)
 	}
 }
+
+// tinyCache makes a replica read nearly everything from its tables.
+func tinyCache(c *replica.Config) { c.CacheBytes = 20_000 }

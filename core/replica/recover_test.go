@@ -1,0 +1,97 @@
+package replica_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
+)
+
+// PostgreSQL is killed again and again in the middle of a stream. Whoever retries goes on, no
+// entry is lost or applied twice, and the digest is that of a replica that was left alone, even
+// though the database acknowledged commits that it then lost.
+func TestReplica_PostgresKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills a server")
+	}
+	dir := t.TempDir()
+	server := pgtest.Server(t, pg.ServerConfig{Dir: dir})
+	calm, hit := newNode(t, pgtest.Database(t)), newNode(t, server.Config(), func(c *replica.Config) { c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) })
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(1200)...)
+	calm.apply(t, entries...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for at := 0; at < len(entries); at += 20 {
+		batch := entries[at:min(at+20, len(entries))]
+		if at%400 == 200 {
+			kill(t, dir)
+		}
+		accepted(t, retry(ctx, t, hit, batch))
+	}
+	until(t, func() error { _, err := hit.Flush(ctx); return err })
+	same(t, calm, hit)
+}
+
+// After a kill with nothing new to apply, what was acknowledged comes back by itself.
+func TestReplica_PostgresKilled_Idle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills a server")
+	}
+	dir := t.TempDir()
+	server := pgtest.Server(t, pg.ServerConfig{Dir: dir})
+	n := newNode(t, server.Config())
+	l := newLog(t)
+	n.apply(t, l.begin()...)
+	n.apply(t, l.posts(300)...)
+	want := n.Position()
+	kill(t, dir)
+	until(t, func() error {
+		index, _, err := pg.QueryOne(t.Context(), n.db, "SELECT index FROM applied", pg.Scalar[int64])
+		if err == nil && core.Index(index) != want.Index {
+			err = errors.New("the database is at " + strconv.FormatInt(index, 10))
+		}
+		return err
+	})
+	if n.Position() != want {
+		t.Fatalf("at %v, not %v", n.Position(), want)
+	}
+}
+
+// retry applies a batch as region and follower do: until it succeeds.
+func retry(ctx context.Context, t *testing.T, n *node, batch []core.Entry) []core.Receipt {
+	t.Helper()
+	var got []core.Receipt
+	until(t, func() (err error) {
+		got, err = n.Apply(ctx, batch)
+		return err
+	})
+	return got
+}
+
+// kill ends PostgreSQL as a crash would.
+func kill(t *testing.T, dir string) {
+	t.Helper()
+	raw, err := os.ReadFile(dir + "/postgres/data/postmaster.pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(raw), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}

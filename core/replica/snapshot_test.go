@@ -1,0 +1,234 @@
+package replica_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
+)
+
+// copyOf reads a whole snapshot.
+func copyOf(t testing.TB, n *node) (core.Position, []byte) {
+	t.Helper()
+	s, err := n.Snapshot(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	raw, err := io.ReadAll(io.NewSectionReader(s, 0, math.MaxInt64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Position(), raw
+}
+
+// A replica restored from another's snapshot is equal to it and goes on from there, for its
+// readers, waiters and subscribers too.
+func TestReplica_Restore(t *testing.T) {
+	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	a.apply(t, append(l.begin(), l.posts(50)...)...)
+	other := newLog(t)
+	other.at = other.at.Add(core.DedupeWindow)
+	b.apply(t, other.begin()...) // another history
+	cursor := b.Subscribe()
+	at, raw := copyOf(t, a)
+	if err := b.Restore(t.Context(), at, bytes.NewReader(raw)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, a, b)
+	if !a.LastAt().Equal(b.LastAt()) {
+		t.Errorf("last at %v and %v", a.LastAt(), b.LastAt())
+	}
+	if _, err := cursor.Next(t.Context()); !errors.Is(err, core.ErrDiverged) {
+		t.Errorf("a subscriber was told %v", err)
+	}
+	if err := b.WaitApplied(t.Context(), at.Index); err != nil {
+		t.Error(err)
+	}
+	more := l.posts(10)
+	a.apply(t, more...)
+	if err := b.Sink().Apply(t.Context(), core.Batch{Entries: more, After: a.Position()}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, a, b)
+	if d := cmp.Diff(shape(t, a), shape(t, b)); d != "" {
+		t.Errorf("indexes and columns differ:\n%s", d)
+	}
+}
+
+// shape is what the catalogue says of the replicated schema.
+func shape(t testing.TB, n *node) []string {
+	t.Helper()
+	got, err := pg.Query(t.Context(), n.db, `SELECT indexdef FROM pg_indexes WHERE schemaname = 'nearside'
+		UNION ALL SELECT table_name || '.' || column_name || ' ' || data_type FROM information_schema.columns WHERE table_schema = 'nearside' ORDER BY 1`, pg.Scalar[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// A snapshot that is cut short or has a flipped bit anywhere is refused, and the replica is as
+// it was.
+func TestReplica_Restore_Damaged(t *testing.T) {
+	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	a.apply(t, append(l.begin(), l.posts(20)...)...)
+	at, raw := copyOf(t, a)
+	b.apply(t, newLog(t).begin()...)
+	before, sums := b.Position(), digests(t, b)
+	try := func(what string, at core.Position, raw []byte) {
+		t.Helper()
+		if err := b.Restore(t.Context(), at, bytes.NewReader(raw)); err == nil {
+			t.Fatalf("%s: restored", what)
+		}
+		if b.Position() != before || !cmp.Equal(sums, digests(t, b)) {
+			t.Fatalf("%s: changed from %v to %v", what, before, b.Position())
+		}
+		if n := count(t, b.db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'nearside_next'"); n != 0 {
+			t.Fatalf("%s: left a schema behind", what)
+		}
+	}
+	for _, n := range []int{0, 10, 30, len(raw) / 2, len(raw) - 40, len(raw) - 1} {
+		try("cut", at, raw[:n])
+	}
+	for _, n := range []int{5, 25, 200, len(raw) / 3, len(raw) / 2, len(raw) - 60, len(raw) - 3} {
+		bad := bytes.Clone(raw)
+		bad[n] ^= 0x10
+		try("flipped", at, bad)
+	}
+	wrong := at
+	wrong.Index++
+	try("of another position", wrong, raw)
+	if err := b.Restore(t.Context(), at, bytes.NewReader(raw)); err != nil {
+		t.Fatalf("whole: %v", err)
+	}
+	same(t, a, b)
+}
+
+// Readers with prepared statements, alone and in transactions, see all of the old state or all
+// of the new while restores are switched in, and never an error.
+func TestReplica_Restore_UnderReaders(t *testing.T) {
+	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	a.apply(t, append(l.begin(), l.posts(30)...)...)
+	at, raw := copyOf(t, a)
+	b.apply(t, newLog(t).begin()...)
+	cfg := b.cfg
+	cfg.Role = pg.ReaderRole
+	reader := pgtest.Connect(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	var reads int
+	for i := range 4 {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				if err := readPair(context.WithoutCancel(ctx), reader); err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				if i == 0 {
+					reads = n
+				}
+			}
+		})
+	}
+	for range 5 {
+		if err := b.Restore(t.Context(), at, bytes.NewReader(raw)); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	wg.Wait()
+	if reads < 5 {
+		t.Errorf("only %d reads during 5 restores", reads)
+	}
+	same(t, a, b)
+}
+
+// readPair reads in one transaction what must agree: the position and what its entries made.
+func readPair(ctx context.Context, db *pg.DB) error {
+	if _, err := pg.Query(ctx, db, "SELECT "+pg.Posts.Columns("")+" FROM posts", pg.Posts.Scan); err != nil {
+		return err
+	}
+	return db.ReadTx(ctx, func(ctx context.Context, tx pg.Tx) error {
+		index, _, err := pg.QueryOne(ctx, tx, "SELECT index FROM applied", pg.Scalar[int])
+		if err != nil {
+			return err
+		}
+		entries, _, err := pg.QueryOne(ctx, tx, "SELECT count(*) FROM entries", pg.Scalar[int])
+		if err == nil && index != entries {
+			err = errors.New("position and entries of different states")
+		}
+		return err
+	})
+}
+
+// A snapshot can be asked for again by its id and read from any offset by several readers; one
+// that is still of use is given instead of a new one.
+func TestReplica_Snapshot_Resumes(t *testing.T) {
+	n := newNode(t, pgtest.Database(t))
+	l := newLog(t)
+	n.apply(t, append(l.begin(), l.posts(20)...)...)
+	first, err := n.Snapshot(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(io.NewSectionReader(first, 0, math.MaxInt64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.apply(t, l.posts(1)...)
+	for _, id := range []string{first.ID(), "", "unknown"} {
+		again, err := n.Snapshot(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.ID() != first.ID() || again.Position() != first.Position() {
+			t.Fatalf("asked for %q: got %s", id, again.ID())
+		}
+		rest, err := io.ReadAll(io.NewSectionReader(again, 1000, math.MaxInt64))
+		if err != nil || !bytes.Equal(rest, all[1000:]) {
+			t.Fatalf("the rest differs: %v", err)
+		}
+		if err := errors.Join(again.Close(), again.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Snapshots are bounded in number, and one that is being read outlives its turn.
+func TestReplica_Snapshot_Bounded(t *testing.T) {
+	n := newNode(t, pgtest.Database(t), func(c *replica.Config) { c.SnapshotsKept, c.SnapshotKeep = 1, 1 })
+	l := newLog(t)
+	n.apply(t, l.begin()...)
+	first, err := n.Snapshot(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := n.Snapshot(t.Context(), first.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if first.ID() == second.ID() {
+		t.Fatal("an expired snapshot was given")
+	}
+	if _, err := io.ReadAll(io.NewSectionReader(first, 0, math.MaxInt64)); err != nil {
+		t.Fatalf("the first cannot be read any more: %v", err)
+	}
+}
