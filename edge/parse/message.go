@@ -9,8 +9,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// minHashtag is how many characters a hashtag has after its sign, at least.
-const minHashtag = 3
+// MinHashtag is how many characters a hashtag has after its sign, at least.
+const MinHashtag = 3
 
 // maxWord bounds what is looked at as one name or tag, in bytes.
 const maxWord = 256
@@ -57,7 +57,7 @@ func (m *Message) mention(word string) {
 func (m *Message) hashtag(word string) {
 	word = strings.TrimRightFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	first, _ := utf8.DecodeRuneInString(word)
-	if !unicode.IsLetter(first) || utf8.RuneCountInString(word) < minHashtag {
+	if !unicode.IsLetter(first) || utf8.RuneCountInString(word) < MinHashtag {
 		return
 	}
 	next := "#" + word

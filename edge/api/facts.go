@@ -1,0 +1,191 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/edge/hot"
+	"github.com/nearside/nearside/edge/session"
+)
+
+// Bounds of the caches.
+const (
+	usersKept       = 20_000
+	channelsKept    = 50_000
+	teamsKept       = 10_000
+	membershipsKept = 2_000_000 // memberships, not people
+	pageBytes       = 64 << 20
+)
+
+// facts is what requests ask again and again: who somebody is, where they belong, what a
+// channel is, and the pages that everybody looks at. Ordered events say what to forget.
+type facts struct {
+	read     *read.Store
+	sessions *session.Store
+	users    *hot.Cache[core.UserID, struct{}, core.User]
+	belongs  *hot.Cache[core.UserID, struct{}, *belongings]
+	channels *hot.Cache[core.ChannelID, struct{}, core.Channel]
+	teams    *hot.Cache[core.TeamID, struct{}, core.Team]
+	pages    *hot.Cache[core.ChannelID, pageKey, *page]
+	peopled  atomic.Bool // there is an account
+
+	wake *event.Cursor // owned by run
+
+	mu     sync.Mutex // guards cursor, and that events are taken in one after another
+	cursor *event.Cursor
+}
+
+func newFacts(cfg Config, s *session.Store) *facts {
+	if cfg.PageBytes <= 0 {
+		cfg.PageBytes = pageBytes
+	}
+	cursor := cfg.View.Subscribe()
+	return &facts{
+		read: cfg.Read, sessions: s, cursor: cursor, wake: cursor.Clone(),
+		users:    hot.New[core.UserID, struct{}, core.User](usersKept, nil),
+		belongs:  hot.New[core.UserID, struct{}](membershipsKept, (*belongings).size),
+		channels: hot.New[core.ChannelID, struct{}, core.Channel](channelsKept, nil),
+		teams:    hot.New[core.TeamID, struct{}, core.Team](teamsKept, nil),
+		pages:    hot.New[core.ChannelID, pageKey](cfg.PageBytes, (*page).size),
+	}
+}
+
+// run takes events in while no request does, so that they do not pile up.
+func (f *facts) run(ctx context.Context) error {
+	for {
+		_, err := f.wake.Next(ctx)
+		if err != nil && !errors.Is(err, core.ErrDiverged) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		f.catchUp()
+	}
+}
+
+// catchUp takes in every event that has been published. What a replica has applied has been
+// published, so who waited for an index and then calls this finds nothing older.
+func (f *facts) catchUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		batches, err, ok := f.cursor.Poll()
+		if !ok {
+			return
+		}
+		if err != nil {
+			f.reset()
+			continue
+		}
+		for i := range batches {
+			for j := range batches[i].Events {
+				f.learn(&batches[i].Events[j])
+			}
+		}
+	}
+}
+
+func (f *facts) learn(e *event.Event) {
+	if !e.Audience.Channel.IsZero() {
+		f.pages.Forget(e.Audience.Channel)
+	}
+	switch e.Effect.Kind {
+	case event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft:
+		f.belongs.Forget(e.Effect.User)
+	case event.SessionEnded:
+		f.sessions.Learn(e.Effect)
+	case event.UserChanged:
+		f.users.Forget(e.Effect.User)
+	case event.ChannelChanged:
+		f.channels.Forget(e.Effect.Channel)
+		f.pages.Forget(e.Effect.Channel)
+	case event.TeamChanged:
+		f.teams.Forget(e.Effect.Team)
+	case event.PostsChanged:
+		f.pages.Forget(e.Effect.Channel)
+	}
+}
+
+// reset forgets everything: history was replaced.
+func (f *facts) reset() {
+	f.sessions.Reset()
+	f.users.Clear()
+	f.belongs.Clear()
+	f.channels.Clear()
+	f.teams.Clear()
+	f.pages.Clear()
+	f.peopled.Store(false)
+}
+
+// user gives a user; its id is zero when there is none.
+func (f *facts) user(ctx context.Context, id core.UserID) (core.User, error) {
+	return f.users.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.User, bool, error) {
+		return f.read.User(ctx, id)
+	})
+}
+
+// channel gives a channel; its id is zero when there is none. Its counters and times may be
+// old: they change with every post, and nothing here is for showing.
+func (f *facts) channel(ctx context.Context, id core.ChannelID) (core.Channel, error) {
+	return f.channels.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.Channel, bool, error) {
+		return f.read.Channel(ctx, id)
+	})
+}
+
+// team gives a team; its id is zero when there is none.
+func (f *facts) team(ctx context.Context, id core.TeamID) (core.Team, error) {
+	return f.teams.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.Team, bool, error) {
+		return f.read.Team(ctx, id)
+	})
+}
+
+// belongings is the roles that a user has by belonging somewhere.
+type belongings struct {
+	teams    map[core.TeamID]string
+	channels map[core.ChannelID]string
+}
+
+func (b *belongings) size() int64 { return int64(1 + len(b.teams) + len(b.channels)) }
+
+// of gives where a user belongs.
+func (f *facts) of(ctx context.Context, user core.UserID) (*belongings, error) {
+	return f.belongs.Get(ctx, user, struct{}{}, func(ctx context.Context) (*belongings, bool, error) {
+		m, err := f.read.Memberships(ctx, user)
+		if err != nil {
+			return nil, false, err
+		}
+		b := &belongings{make(map[core.TeamID]string, len(m.Teams)), make(map[core.ChannelID]string, len(m.Channels))}
+		same := map[string]string{} // nearly all roles are alike: keep one string of each
+		one := func(s string) string {
+			if _, ok := same[s]; !ok {
+				same[s] = s
+			}
+			return same[s]
+		}
+		for i := range m.Teams {
+			b.teams[m.Teams[i].TeamID] = one(m.Teams[i].Roles())
+		}
+		for i := range m.Channels {
+			b.channels[m.Channels[i].ChannelID] = one(m.Channels[i].Roles())
+		}
+		return b, true, nil
+	})
+}
+
+// hasPeople reports whether there is any account; once there is, there always will be.
+func (f *facts) hasPeople(ctx context.Context) (bool, error) {
+	if f.peopled.Load() {
+		return true, nil
+	}
+	users, err := f.read.Users(ctx, read.UserFilter{}, read.Page{Size: 1})
+	if err == nil && len(users) > 0 {
+		f.peopled.Store(true)
+	}
+	return len(users) > 0, err
+}

@@ -1,0 +1,31 @@
+package api
+
+import (
+	_ "embed"
+	"net/http"
+	"strconv"
+)
+
+// landing is what a browser finds until the web client is built.
+//
+//go:embed landing.html
+var landing []byte
+
+// serveLanding answers a browser that looks for a page.
+func serveLanding(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	h.Set("X-Frame-Options", "SAMEORIGIN")
+	h["Permissions-Policy"], h["X-Content-Type-Options"], h["Referrer-Policy"] = policyNone, policyNosniff, policyNoReferrer
+	h.Set("Content-Length", strconv.Itoa(len(landing)))
+	status := http.StatusOK
+	if r.URL.Path != "/" {
+		status = http.StatusNotFound
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(landing) // a client that went away cannot be told
+	}
+}

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+)
+
+// Limits of writing.
+const (
+	proposeLimit = 10 * time.Second // for home to order and apply
+	applyLimit   = 5 * time.Second  // for this edge to follow
+)
+
+// propose has a command ordered on behalf of who asks, waits until this edge has applied it,
+// and reads its result into out, which may be nil. A refusal is the error.
+func (c *call) propose(team core.TeamID, cmd command.Command, out any) error {
+	a := c.api
+	if !a.cfg.View.Link().Connected {
+		return core.E(core.KindUnavailable, "")
+	}
+	data, err := command.Encode(command.Caller{Session: c.session.ID}, cmd)
+	if err != nil {
+		return err
+	}
+	if _, _, err := command.Decode(data); err != nil { // in the log it would stop every replica
+		return core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
+	}
+	receipt, err := c.order(core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: core.Scope{Team: team}, Data: data})
+	if err != nil {
+		return err
+	}
+	c.follow(receipt.Index)
+	return command.DecodeOutcome(receipt.Outcome, out)
+}
+
+func (c *call) order(p core.Proposal) (core.Receipt, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, proposeLimit)
+	defer cancel()
+	receipt, err := c.api.cfg.Proposer.Propose(ctx, p)
+	if err != nil && core.KindOf(err) == core.KindInternal && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return receipt, core.E(core.KindTimeout, "").WithCause(err)
+	}
+	return receipt, err
+}
+
+// follow waits until this edge has applied an index, so that the client reads what it wrote.
+// When this edge is too slow the write stands all the same: the answer says by its position
+// that other answers have to wait for it.
+func (c *call) follow(i core.Index) {
+	view := c.api.cfg.View
+	ctx, cancel := context.WithTimeout(c.ctx, applyLimit)
+	defer cancel()
+	if err := view.WaitApplied(ctx, i); err != nil {
+		c.api.log.Warn("slow to follow", "index", i, "error", err)
+	}
+	c.seen = core.Position{Epoch: view.Position().Epoch, Index: max(i, c.seen.Index)}
+	c.api.facts.catchUp()
+}
