@@ -113,7 +113,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.free = freeBytes
 	}
 	if c.openLog == nil {
-		c.openLog = openWAL
+		c.openLog = func(dir string) (logStore, error) { return openWAL(dir, segmentBytes) }
 	}
 	c.Voters = append([]Voter(nil), c.Voters...)
 	return c, nil

@@ -236,6 +236,55 @@ func TestStamp_GrowsOverLeaderChanges(t *testing.T) {
 	w.agree()
 }
 
+func TestStamp_OtherTermIsVoid(t *testing.T) {
+	// What was stamped for one term and ordered in another is applied nowhere and fed to nobody.
+	w := startWorld(t, 1, nil)
+	n := w.nodes[0]
+	b := encodeEntry(proposal(0))
+	stampEntry(b, n.raft.CurrentTerm()-1, time.Now().UnixNano())
+	if err := n.raft.Apply(b, time.Second).Error(); err != nil {
+		t.Fatal(err)
+	}
+	n.propose(1, 2)
+	if d := cmp.Diff(wantIDs(1, 2), n.machine.ids()); d != "" {
+		t.Error(d)
+	}
+	n.feed.reset(n.Position().Index) // so that the log on disk is read
+	if ids, _ := n.follow(core.Position{}, 1, 1<<20); len(ids) != 1 {
+		t.Errorf("fed %d entries, want 1", len(ids))
+	}
+}
+
+func TestRegion_ConcurrentUse(t *testing.T) {
+	// Every method may be called by many goroutines while leadership moves.
+	const callers, each = 8, 40
+	w := startWorld(t, 3, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for c := range callers {
+		n := w.nodes[c%3]
+		wg.Go(func() {
+			for i := range each {
+				if _, err := n.Propose(ctx, proposal(c*each+i)); err != nil {
+					t.Errorf("proposal at %s: %v", n.name, err)
+				}
+				n.Status()
+				n.Leader()
+			}
+		})
+	}
+	for _, n := range w.nodes {
+		wg.Go(func() { n.follow(core.Position{}, callers*each, 4096) })
+	}
+	w.leader().transfer(ctx)
+	wg.Wait()
+	w.agree()
+	if ids := w.nodes[0].machine.ids(); len(ids) != callers*each {
+		t.Errorf("%d applied, want %d", len(ids), callers*each)
+	}
+}
+
 func TestApply_MachineErrorIsRetried(t *testing.T) {
 	// A database that is down delays entries and loses none.
 	w := startWorld(t, 1, nil)

@@ -30,34 +30,44 @@ type logStore interface {
 	Close() error
 }
 
-// walStore is a raft-wal. The library does not close its meta database, and after a failed
-// write it refuses all further ones; both are mended here.
+// walStore is a raft-wal. After a failed write the library refuses all further ones until the
+// log is opened anew; its meta database stays open meanwhile, because its file is locked.
 type walStore struct {
 	*wal.WAL
-	dir  string
-	meta *metadb.BoltMetaDB
+	dir     string
+	segment int
+	meta    meta
 }
 
-func openWAL(dir string) (logStore, error) {
+// meta is a meta database that outlives the WAL over it.
+type meta struct{ *metadb.BoltMetaDB }
+
+// Close does nothing: the WAL calls it whenever it is closed, walStore.Close for good.
+func (meta) Close() error { return nil }
+
+func openWAL(dir string, segment int) (logStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the log directory: %w", err)
 	}
-	return openWALWith(dir, &metadb.BoltMetaDB{})
+	s := &walStore{dir: dir, segment: segment, meta: meta{&metadb.BoltMetaDB{}}}
+	opened, err := s.Reopen()
+	if err != nil {
+		return nil, errors.Join(err, s.meta.BoltMetaDB.Close())
+	}
+	return opened, nil
 }
 
-func openWALWith(dir string, meta *metadb.BoltMetaDB) (logStore, error) {
-	w, err := wal.Open(dir, wal.WithMetaStore(meta), wal.WithSegmentSize(segmentBytes), wal.WithLogger(silent()))
+func (s *walStore) Reopen() (logStore, error) {
+	w, err := wal.Open(s.dir, wal.WithMetaStore(s.meta), wal.WithSegmentSize(s.segment), wal.WithLogger(silent()))
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	return &walStore{WAL: w, dir: dir, meta: meta}, nil
+	return &walStore{WAL: w, dir: s.dir, segment: s.segment, meta: s.meta}, nil
 }
-
-func (s *walStore) Reopen() (logStore, error) { return openWALWith(s.dir, s.meta) }
 
 func (s *walStore) CloseLog() error { return s.WAL.Close() }
 
-func (s *walStore) Close() error { return errors.Join(s.WAL.Close(), s.meta.Close()) }
+func (s *walStore) Close() error { return errors.Join(s.WAL.Close(), s.meta.BoltMetaDB.Close()) }
 
 // guard stands between Raft and its log. A disk that is full or failing makes appends fail,
 // which Raft survives by stepping down; it must never see a stable value fail, because then it

@@ -31,7 +31,7 @@ type chain struct {
 
 	failures int   // calls of Apply that still fail
 	fatal    error // what every Apply fails with
-	flushes  int
+	flushErr error
 }
 
 func newChain() *chain {
@@ -82,9 +82,10 @@ func (c *chain) one(e core.Entry) core.Receipt {
 func (c *chain) Flush(context.Context) (core.Position, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flushes++
-	c.flushed = c.pos
-	return c.pos, nil
+	if c.flushErr == nil {
+		c.flushed = c.pos
+	}
+	return c.pos, c.flushErr
 }
 
 func (c *chain) DigestAt(_ context.Context, i core.Index) (core.Digest, bool, error) {
@@ -183,7 +184,9 @@ type node struct {
 	*Region
 	cancel context.CancelFunc
 	done   chan error
-	fetch  int // how often this node fetched; guarded by world.mu
+
+	fetches  int   // how often this node fetched; guarded by world.mu
+	fetchErr error // what fetching gives; guarded by world.mu
 }
 
 // newWorld makes n home nodes without starting them.
@@ -314,11 +317,26 @@ func (w *world) handover(ctx context.Context, addr string, p core.Proposal) (cor
 }
 
 func (n *node) fetchFrom(_ context.Context, addr string, _ core.Position) error {
-	n.machine.copyFrom(n.world.at(addr).machine)
+	from := n.world.at(addr)
 	n.world.mu.Lock()
 	defer n.world.mu.Unlock()
-	n.fetch++
-	return nil
+	n.fetches++
+	if n.fetchErr == nil {
+		n.machine.copyFrom(from.machine)
+	}
+	return n.fetchErr
+}
+
+func (n *node) fetched() int {
+	n.world.mu.Lock()
+	defer n.world.mu.Unlock()
+	return n.fetches
+}
+
+func (n *node) failFetch(err error) {
+	n.world.mu.Lock()
+	defer n.world.mu.Unlock()
+	n.fetchErr = err
 }
 
 // leader waits until a running node leads.
