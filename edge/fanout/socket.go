@@ -159,6 +159,13 @@ func (s *Socket) Reply(text []byte) {
 	}
 }
 
+// Close closes the socket and its connection for good.
+func (s *Socket) Close(why End) {
+	s.hub.mu.Lock()
+	defer s.hub.unlock()
+	s.hub.drop(s, why)
+}
+
 // write sends until the queue is empty, the connection fails, or the socket is closed.
 func (s *Socket) write(w Wire) {
 	buf, _ := s.hub.buffers.Get().(*[]byte)

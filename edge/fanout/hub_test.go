@@ -1,0 +1,502 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+)
+
+// A socket's first event is hello with number 0; events follow in log order, numbered without gaps.
+func TestHub_Events(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
+	h := start(t, w, nil)
+	s, a := register(t, h, client(user(1)), Resume{})
+	_, b := register(t, h, client(user(2)), Resume{})
+	const n = 200
+	go func() {
+		for i := range n {
+			w.publish(posted(channel(1), strconv.Itoa(i)))
+			w.publish(posted(channel(2), "elsewhere"))
+		}
+	}()
+	for _, wire := range []*wired{a, b} {
+		for i, g := range wire.count(t, n+1) {
+			if g.Seq != int64(i) {
+				t.Fatalf("event %d has number %d", i, g.Seq)
+			}
+			if i == 0 {
+				if g.Event != "hello" || wire == a && g.Data["connection_id"] != s.ID() || g.Data["server_version"] != "11.6.0.test" {
+					t.Fatalf("first is %v", g)
+				}
+			} else if got := g.post(t).Message; got != strconv.Itoa(i-1) {
+				t.Fatalf("event %d is post %s", i, got)
+			}
+		}
+	}
+	if st := h.Stats(); st.Sockets != 2 || st.Encoded != n || st.Delivered != 2*n+2 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// A membership change takes effect exactly at its place in the log, between two posts of one
+// published run and even within one entry.
+func TestHub_MembershipChange(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	_, wire := register(t, h, client(user(1)), Resume{})
+	run := []event.Batch{
+		w.apply(posted(channel(1), "before")),
+		w.apply(joined(user(1), channel(1)), posted(channel(1), "with joining")),
+		w.apply(posted(channel(1), "member")),
+		w.apply(posted(channel(1), "last"), left(user(1), channel(1)), posted(channel(1), "after leaving")),
+		w.apply(posted(channel(1), "gone")),
+		w.apply(event.Event{Name: "fence", Audience: event.Audience{User: user(1)}}),
+	}
+	w.tail.Publish(run)
+	var texts []string
+	for _, g := range wire.count(t, 5)[1:4] {
+		texts = append(texts, g.post(t).Message)
+	}
+	if diff := cmp.Diff([]string{"with joining", "member", "last"}, texts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Each audience reaches whom the protocol says, and nobody else.
+func TestHub_Audience(t *testing.T) {
+	w := newWorld()
+	w.admins[user(1)] = true
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)),
+		event.Event{Effect: event.Effect{Kind: event.TeamJoined, User: user(2), Team: team(1)}},
+		event.Event{Effect: event.Effect{Kind: event.TeamJoined, User: user(3), Team: team(1)}})
+	h := start(t, w, nil)
+	var wires [4]*wired
+	for i := 1; i < 4; i++ {
+		_, wires[i] = register(t, h, client(user(i)), Resume{})
+	}
+	for _, tc := range []struct {
+		name string
+		to   event.Audience
+		want string
+	}{
+		{"user", event.Audience{User: user(2), Channel: channel(1), Team: team(1)}, "2"},
+		{"channel", event.Audience{Channel: channel(1), Team: team(1)}, "12"},
+		{"team", event.Audience{Team: team(1)}, "23"},
+		{"all", event.Audience{}, "123"},
+		{"omit", event.Audience{Omit: []core.UserID{user(1), user(3)}}, "2"},
+		{"omit the user", event.Audience{User: user(1), Omit: []core.UserID{user(1)}}, ""},
+		{"admins", event.Audience{AdminsOnly: true}, "1"},
+		{"others", event.Audience{OthersOnly: true}, "23"},
+		{"unknown channel", event.Audience{Channel: channel(9)}, ""},
+	} {
+		w.publish(event.Event{Name: tc.name, Audience: tc.to}, event.Event{Name: "fence"})
+		got := ""
+		for i := 1; i < 4; i++ {
+			wires[i].await(t, "fence", func() bool { return fenced(wires[i]) })
+			wires[i].mu.Lock()
+			for _, s := range wires[i].texts {
+				if parse(t, s).Event == tc.name {
+					got += strconv.Itoa(i)
+				}
+			}
+			wires[i].texts = nil
+			wires[i].mu.Unlock()
+		}
+		if got != tc.want {
+			t.Errorf("%s went to %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func fenced(w *wired) bool {
+	n := len(w.texts)
+	return n > 0 && len(w.texts[n-1]) > 16 && w.texts[n-1][:16] == `{"event":"fence"`
+}
+
+// A role change counts from its place in the log on.
+func TestHub_RoleChange(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	_, wire := register(t, h, client(user(1)), Resume{})
+	secret := event.Event{Name: "secret", Audience: event.Audience{AdminsOnly: true}}
+	role := func(r string) event.Event {
+		return event.Event{
+			Name: "user_role_updated", Audience: event.Audience{User: user(1)}, Effect: event.Effect{Kind: event.UserChanged, User: user(1)},
+			Data: []event.Field{{Key: "user_id", Value: user(1).String()}, {Key: "roles", Value: r}},
+		}
+	}
+	w.publish(secret, role("system_user system_admin"), secret, role("system_user"), secret)
+	var names []string
+	for _, g := range wire.count(t, 4) {
+		names = append(names, g.Event)
+	}
+	if diff := cmp.Diff([]string{"hello", "user_role_updated", "secret", "user_role_updated"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Only those who are mentioned, or follow, are told so, each with their own id alone.
+func TestHub_Mentions(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
+	h := start(t, w, nil)
+	_, a := register(t, h, client(user(1)), Resume{})
+	_, b := register(t, h, client(user(2)), Resume{})
+	ev := posted(channel(1), "hi")
+	ev.Mentions, ev.Followers = []core.UserID{user(2), user(7)}, []core.UserID{user(2), user(1)}
+	w.publish(ev)
+	one, two := a.count(t, 2)[1].Data, b.count(t, 2)[1].Data
+	me := func(n int) string { return `["` + user(n).String() + `"]` }
+	if one["mentions"] != nil || one["followers"] != me(1) || two["mentions"] != me(2) || two["followers"] != me(2) {
+		t.Errorf("user 1 got %v, user 2 got %v", one, two)
+	}
+}
+
+// A client that does not read is closed; the others go on, and the log does not wait for it.
+func TestHub_SlowSocket(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
+	h := start(t, w, func(c *Config) { c.Limits.QueueEvents = 8 })
+	stuck := newWire()
+	stuck.gate = make(chan struct{})
+	registerWire(t, h, client(user(1)), stuck, Resume{})
+	_, b := register(t, h, client(user(2)), Resume{})
+	for i := range 20 {
+		w.publish(posted(channel(1), fmt.Sprint(i)))
+		b.await(t, "the post", func() bool { return len(b.texts) == i+2 })
+	}
+	stuck.await(t, "the cut", func() bool { return stuck.aborted })
+	until(t, func() error {
+		if st := h.Stats(); st.Slow != 1 || st.Sockets != 1 {
+			return fmt.Errorf("stats %+v", st)
+		}
+		return nil
+	})
+}
+
+// Typing is left out for a socket whose queue is half full, and the socket lives.
+func TestHub_DropsTypingFirst(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)))
+	h := start(t, w, func(c *Config) { c.Limits.QueueEvents = 8 })
+	wire := newWire()
+	wire.gate = make(chan struct{})
+	registerWire(t, h, client(user(1)), wire, Resume{})
+	for i := range 6 {
+		h.Publish(posted(channel(1), fmt.Sprint(i)))
+	}
+	for range 100 {
+		h.Publish(typing(user(2), channel(1), core.PostID{}))
+	}
+	close(wire.gate)
+	wire.count(t, 7)
+	if st := h.Stats(); st.Dropped != 100 || st.Sockets != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// The byte limit closes a socket too; but one event over the limit passes when it is alone.
+func TestHub_ByteLimit(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)))
+	h := start(t, w, func(c *Config) { c.Limits.QueueBytes = 4 << 10 })
+	wire := newWire()
+	registerWire(t, h, client(user(1)), wire, Resume{})
+	wire.count(t, 1)
+	big := posted(channel(1), string(make([]byte, 8<<10)))
+	h.Publish(big)
+	wire.count(t, 2)
+	wire.gate = make(chan struct{})
+	for range 3 {
+		h.Publish(big)
+	}
+	wire.await(t, "the cut", func() bool { return wire.aborted })
+}
+
+// The end of a session closes its sockets and no others, also one that registers just then.
+func TestHub_SessionEnded(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	c, other := client(user(1)), client(user(1))
+	other.Session = core.DeriveID[core.Session]("other")
+	_, a := register(t, h, c, Resume{})
+	_, b := register(t, h, other, Resume{})
+	w.publish(event.Event{Effect: event.Effect{Kind: event.SessionEnded, User: user(1), Session: c.Session}}, event.Event{Name: "fence"})
+	a.ended(t, EndSession)
+	b.count(t, 2)
+	_, err := h.Register(context.Background(), c, newWire(), Resume{})
+	if core.KindOf(err) != core.KindUnauthorized {
+		t.Errorf("registering with the ended session: %v", err)
+	}
+}
+
+// A session that expires gets nothing more.
+func TestHub_SessionExpires(t *testing.T) {
+	w := newWorld()
+	var mu sync.Mutex
+	now := time.Now()
+	h := start(t, w, func(c *Config) {
+		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	})
+	c := client(user(1))
+	c.ExpiresAt = now.Add(time.Hour).UnixMilli()
+	_, wire := register(t, h, c, Resume{})
+	w.publish(event.Event{Name: "fence"})
+	wire.count(t, 2)
+	mu.Lock()
+	now = now.Add(2 * time.Hour)
+	mu.Unlock()
+	w.publish(event.Event{Name: "fence"})
+	wire.ended(t, EndSession)
+	wire.count(t, 2)
+}
+
+// When history is replaced, every socket is closed, and new ones follow the new history.
+func TestHub_Reset(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)))
+	h := start(t, w, nil)
+	_, a := register(t, h, client(user(1)), Resume{})
+	a.count(t, 1)
+	w.mu.Lock()
+	w.at, w.channels = core.Position{Epoch: 2, Index: 1}, map[core.UserID]map[core.ChannelID]bool{}
+	w.mu.Unlock()
+	w.tail.Reset()
+	a.ended(t, EndReset)
+	until(t, func() error {
+		if n := h.Stats().Sockets; n != 0 {
+			return fmt.Errorf("%d sockets", n)
+		}
+		return nil
+	})
+	_, b := register(t, h, client(user(1)), Resume{})
+	w.publish(posted(channel(1), "not a member any more"), event.Event{Name: "fence"})
+	if g := b.count(t, 2); g[1].Event != "fence" {
+		t.Errorf("got %v", g)
+	}
+}
+
+// A socket that registers over a replaced history is refused.
+func TestHub_ResetWhileRegistering(t *testing.T) {
+	w := newWorld()
+	w.delay, w.reading = make(chan struct{}), make(chan struct{})
+	h := start(t, w, nil)
+	failed := make(chan error)
+	go func() {
+		_, err := h.Register(context.Background(), client(user(1)), newWire(), Resume{})
+		failed <- err
+	}()
+	<-w.reading
+	w.tail.Reset()
+	until(t, func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.joining) > 0 {
+			return errors.New("no reset yet")
+		}
+		return nil
+	})
+	close(w.delay)
+	if err := <-failed; core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("Register: %v", err)
+	}
+}
+
+// Pings go to every socket in each round.
+func TestHub_Pings(t *testing.T) {
+	h := start(t, newWorld(), func(c *Config) { c.Limits.PingEvery = 60 * time.Millisecond })
+	_, a := register(t, h, client(user(1)), Resume{})
+	_, b := register(t, h, client(user(2)), Resume{})
+	for _, wire := range []*wired{a, b} {
+		wire.await(t, "two pings", func() bool { return wire.pings >= 2 })
+		wire.count(t, 1)
+	}
+}
+
+// Run's end closes every socket, even one whose client does not read.
+func TestHub_Shutdown(t *testing.T) {
+	h, err := New(Config{View: newWorld(), Memberships: newWorld().Memberships, Limits: Limits{StopWithin: 20 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- h.Run(ctx) }()
+	stuck, calm := newWire(), newWire()
+	stuck.gate = make(chan struct{})
+	until(t, func() error { _, err := h.Register(ctx, client(user(1)), calm, Resume{}); return err })
+	registerWire(t, h, client(user(2)), stuck, Resume{})
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Run did not end")
+	}
+	calm.ended(t, EndShutdown)
+	stuck.await(t, "the cut", func() bool { return stuck.aborted })
+	if _, err := h.Register(context.Background(), client(user(3)), newWire(), Resume{}); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("Register after the end: %v", err)
+	}
+}
+
+// Whatever happens while a socket registers, it gets exactly the events of its channels after
+// the state that its client can read at hello: none is lost, none doubled, none out of order.
+func TestHub_RegisteringRace(t *testing.T) {
+	const users, chans, entries, sockets = 4, 3, 3000, 120
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	w := newWorld()
+	h := start(t, w, func(c *Config) { c.Limits.QueueEvents, c.Limits.QueueBytes = 2*entries, 64<<20 })
+
+	// The log is decided before: what each user must get, and when.
+	type want struct {
+		at   core.Index
+		text string
+	}
+	expect := map[core.UserID][]want{}
+	members := map[core.UserID]map[core.ChannelID]bool{}
+	for u := range users {
+		members[user(u)] = map[core.ChannelID]bool{}
+	}
+	log := make([][]event.Event, entries)
+	for i := range log {
+		u, ch, at := user(rnd.IntN(users)), channel(rnd.IntN(chans)), core.Index(2*(i+1))
+		switch rnd.IntN(4) {
+		case 0:
+			log[i] = append(log[i], joined(u, ch))
+			members[u][ch] = true
+		case 1:
+			log[i] = append(log[i], left(u, ch))
+			delete(members[u], ch)
+		}
+		text := fmt.Sprint(at)
+		log[i] = append(log[i], posted(ch, text))
+		for u, in := range members {
+			if in[ch] {
+				expect[u] = append(expect[u], want{at, text})
+			}
+		}
+	}
+
+	// One goroutine moves the state, another lets events follow as late as it likes.
+	applied := make(chan event.Batch, 64)
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer close(applied)
+		for _, evs := range log {
+			applied <- w.apply(evs...)
+		}
+	})
+	all.Go(func() {
+		var run []event.Batch
+		n := 1
+		for b := range applied {
+			if run = append(run, b); len(run) >= n {
+				w.tail.Publish(run)
+				run, n = nil, 1+int(b.Index/2)%7
+			}
+		}
+		w.tail.Publish(run)
+	})
+	type seen struct {
+		user  core.UserID
+		wire  *wired
+		hello core.Index // the state was at least here when hello came
+	}
+	results := make(chan seen, sockets)
+	for i := range 8 {
+		all.Go(func() {
+			for n := range sockets / 8 {
+				s := seen{user: user((i + n) % users), wire: newWire()}
+				sock, err := h.Register(context.Background(), client(s.user), s.wire, Resume{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.wire.await(t, "hello", func() bool { return len(s.wire.texts) > 0 })
+				s.hello = w.Position().Index
+				if n%3 == 0 {
+					sock.Leave(false) // users come and go, so memberships are read again
+					continue
+				}
+				results <- s
+			}
+		})
+	}
+	all.Wait()
+	close(results)
+	w.publish(event.Event{Name: "fence"})
+	for s := range results {
+		s.wire.await(t, "fence", func() bool { return fenced(s.wire) })
+		exp := expect[s.user]
+		texts := s.wire.texts[1 : len(s.wire.texts)-1]
+		if len(texts) > len(exp) {
+			t.Fatalf("%d events, at most %d", len(texts), len(exp))
+		}
+		missed, tail := exp[:len(exp)-len(texts)], exp[len(exp)-len(texts):]
+		if len(missed) > 0 && missed[len(missed)-1].at > s.hello {
+			t.Fatalf("event %d was lost: hello came at %d", missed[len(missed)-1].at, s.hello)
+		}
+		for i, text := range texts {
+			if g := parse(t, text); g.Seq != int64(i+1) || g.post(t).Message != tail[i].text {
+				t.Fatalf("event %d is %s with number %d, want post %s", i, g.post(t).Message, g.Seq, tail[i].text)
+			}
+		}
+	}
+}
+
+// Every method may be called from many goroutines at once.
+func TestHub_ConcurrentUse(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, func(c *Config) {
+		c.Presence = newPresence(t, nil)
+		c.Limits = Limits{QueueEvents: 16, Parked: 2, PingEvery: 60 * time.Millisecond}
+	})
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			r := Resume{}
+			for n := range 60 {
+				wire := newWire()
+				s, err := h.Register(context.Background(), client(user(i%3)), wire, r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				w.publish(joined(user(i%3), channel(1)), posted(channel(1), "x"))
+				s.Reply([]byte(`{}`))
+				_ = h.Typing(context.Background(), user(i%3), channel(1), core.PostID{})
+				h.Active(user(i%3), n%2 == 0, true)
+				h.Stats()
+				w.publish(left(user(i%3), channel(1)))
+				r = Resume{ConnectionID: s.ID(), Next: int64(n % 5)}
+				s.Leave(n%4 != 0)
+				if n%7 == 0 {
+					s.Close(EndLeft)
+				}
+			}
+		})
+	}
+	all.Wait()
+	until(t, func() error {
+		if st := h.Stats(); st.Sockets != 0 || st.Parked > 2 {
+			return fmt.Errorf("stats %+v", st)
+		}
+		return nil
+	})
+}

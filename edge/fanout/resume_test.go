@@ -1,0 +1,210 @@
+package fanout
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+)
+
+func fence(u core.UserID) event.Event {
+	return event.Event{Name: "fence", Audience: event.Audience{User: u}}
+}
+
+func seqs(gs []got) string {
+	out := ""
+	for _, g := range gs {
+		out += fmt.Sprintf("%s%d ", g.Event, g.Seq)
+	}
+	return out
+}
+
+// A client that comes back goes on where it was, or is told by a new connection id and hello
+// that it must read everything anew.
+func TestHub_Resume(t *testing.T) {
+	u := user(1)
+	// Each case: a socket with hello and 4 events written, then one that came while away.
+	for _, tc := range []struct {
+		name   string
+		change func(*Client, *Resume)
+		want   string
+	}{
+		{"UnknownID/NewConnection", func(_ *Client, r *Resume) { r.ConnectionID = core.DeriveID[Socket]("x").String() }, "hello0 fence1 "},
+		{"InRing/Replays", func(_ *Client, r *Resume) { r.Next = 3 }, "fence3 fence4 fence5 fence6 "},
+		{"FromTheStart/ReplaysHello", func(_ *Client, r *Resume) { r.Next = 0 }, "hello0 fence1 fence2 fence3 fence4 fence5 fence6 "},
+		{"NothingLost/Continues", func(_ *Client, r *Resume) { r.Next = 5 }, "fence5 fence6 "},
+		{"TooFar/NewConnection", func(_ *Client, r *Resume) { r.Next = 6 }, "hello0 fence1 "},
+		{"Negative/NewConnection", func(_ *Client, r *Resume) { r.Next = -1 }, "hello0 fence1 "},
+		{"OtherSession/NewConnection", func(c *Client, r *Resume) { r.Next = 5; c.Session[0]++ }, "hello0 fence1 "},
+		{"OtherUser/NewConnection", func(c *Client, r *Resume) { r.Next = 5; c.User = user(2) }, "hello0 "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld()
+			h := start(t, w, nil)
+			s, a := register(t, h, client(u), Resume{})
+			for range 4 {
+				w.publish(fence(u))
+			}
+			a.count(t, 5)
+			s.Reply([]byte(`{"seq_reply":1}`))
+			a.count(t, 6)
+			s.idle(t)
+			s.Leave(true)
+			w.publish(fence(u))
+			h.settled(t, w)
+			c, r := client(u), Resume{ConnectionID: s.ID()}
+			tc.change(&c, &r)
+			s2, b := register(t, h, c, r)
+			w.publish(fence(u))
+			h.settled(t, w)
+			s2.idle(t)
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			var gs []got
+			for _, s := range b.texts {
+				gs = append(gs, parse(t, s))
+			}
+			if got := seqs(gs); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// idle waits until the socket's writer rests.
+func (s *Socket) idle(t *testing.T) {
+	t.Helper()
+	until(t, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.writing {
+			return fmt.Errorf("writer runs")
+		}
+		return nil
+	})
+}
+
+// settled waits until the hub has delivered all that was published.
+func (h *Hub) settled(t *testing.T, w *world) {
+	t.Helper()
+	until(t, func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if at := w.Position().Index; h.at < at {
+			return fmt.Errorf("hub at %d of %d", h.at, at)
+		}
+		return nil
+	})
+}
+
+// What is no longer in the ring cannot be replayed: the client starts anew.
+func TestHub_ResumePastRing(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, func(c *Config) { c.Limits.RingEvents = 3 })
+	s, a := register(t, h, client(user(1)), Resume{})
+	for range 9 {
+		w.publish(fence(user(1)))
+	}
+	a.count(t, 10)
+	s.idle(t)
+	s.Leave(true)
+	_, b := register(t, h, client(user(1)), Resume{ConnectionID: s.ID(), Next: 6})
+	if got := seqs(b.count(t, 1)); got != "hello0 " {
+		t.Errorf("got %s", got)
+	}
+	if st := h.Stats(); st.Resumed != 0 || st.Parked != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// A membership that changes while the client is away counts when it comes back.
+func TestHub_ResumeKeepsMemberships(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	s, a := register(t, h, client(user(1)), Resume{})
+	a.count(t, 1)
+	s.idle(t)
+	s.Leave(true)
+	w.publish(posted(channel(1), "no"), joined(user(1), channel(1)), posted(channel(1), "yes"))
+	h.settled(t, w)
+	_, b := register(t, h, client(user(1)), Resume{ConnectionID: s.ID(), Next: 1})
+	if g := b.count(t, 1)[0]; g.Seq != 1 || g.post(t).Message != "yes" {
+		t.Errorf("got %v", g)
+	}
+}
+
+// Parked sockets are bounded: by number, by bytes and by time; the first over a bound goes.
+func TestHub_ParkedBounds(t *testing.T) {
+	w := newWorld()
+	var mu sync.Mutex
+	now := time.Now()
+	h := start(t, w, func(c *Config) {
+		c.Limits = Limits{Parked: 2, ParkedBytes: 2 << 10, PingEvery: 60 * time.Millisecond}
+		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	})
+	parked := func(n int) {
+		t.Helper()
+		until(t, func() error {
+			if st := h.Stats(); st.Parked != n || st.Sockets != 0 {
+				return fmt.Errorf("stats %+v, want %d parked", st, n)
+			}
+			return nil
+		})
+	}
+	for i := range 3 {
+		s, _ := register(t, h, client(user(i)), Resume{})
+		s.Leave(true)
+	}
+	parked(2)
+	for range 20 {
+		w.publish(fence(user(2)))
+	}
+	parked(1)
+	mu.Lock()
+	now = now.Add(5*time.Minute + time.Second)
+	mu.Unlock()
+	parked(0)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.users)+len(h.byID) != 0 {
+		t.Errorf("%d users and %d sockets stay in the indexes", len(h.users), len(h.byID))
+	}
+}
+
+// The end of a session closes its parked sockets: it cannot be resumed.
+func TestHub_SessionEndedWhileParked(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	s, _ := register(t, h, client(user(1)), Resume{})
+	s.Leave(true)
+	w.publish(event.Event{Effect: event.Effect{Kind: event.SessionEnded, User: user(1), Session: client(user(1)).Session}})
+	h.settled(t, w)
+	if st := h.Stats(); st.Parked != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// A queue that never runs empty does not grow without end.
+func TestSocket_QueueStaysSmall(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	wire := newWire()
+	wire.gate = make(chan struct{})
+	s := registerWire(t, h, client(user(1)), wire, Resume{})
+	h.Publish(fence(user(1)))
+	h.Publish(fence(user(1)))
+	for i := range 2000 {
+		h.Publish(fence(user(1)))
+		wire.gate <- struct{}{}
+		wire.await(t, "an event", func() bool { return len(wire.texts) == i+1 })
+	}
+	s.mu.Lock()
+	if n := cap(s.queue); n > 64 {
+		t.Errorf("the queue has room for %d", n)
+	}
+	s.mu.Unlock()
+	close(wire.gate)
+}

@@ -1,0 +1,204 @@
+package ws
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/fanout"
+	"github.com/nearside/nearside/edge/presence"
+)
+
+// The times of the protocol, and its limits.
+const (
+	AuthWithin   = 5 * time.Second   // for a connection to show a token
+	ReadWithin   = 100 * time.Second // between two answers to pings, sent every 60 s
+	WriteWithin  = 30 * time.Second
+	CloseWithin  = time.Second // for a close frame
+	RequestBytes = 8 << 10     // larger messages end the connection
+	ioBytes      = 1 << 10     // of a connection's read buffer; write buffers are shared
+)
+
+// Session is whom a token belongs to.
+type Session struct {
+	ID        core.SessionID
+	UserID    core.UserID
+	ExpiresAt int64 // Unix milliseconds; 0 = never
+}
+
+// Config configures a Handler.
+type Config struct {
+	Hub *fanout.Hub // required
+	// Authenticate gives a token's session, or an Error. Required.
+	Authenticate func(ctx context.Context, token string) (Session, error)
+	// TokenFromRequest finds the token in the header or cookie of an upgrade, or gives "".
+	TokenFromRequest func(*http.Request) string
+	// AllowOrigin decides by the Origin header. Default: absent, or the same host.
+	AllowOrigin func(*http.Request) bool
+	Presence    *presence.Map // answers get_statuses; nil: everybody is offline
+	Product     string        // version in the answer to ping; default "11.6.0"
+	Pending     int           // connections not yet authenticated; default 1024, more are refused with 503
+	AuthWithin  time.Duration // default AuthWithin
+	ReadWithin  time.Duration // default ReadWithin
+	Logger      *slog.Logger  // default: discard
+}
+
+// Handler serves /api/v4/websocket.
+type Handler struct {
+	// Immutable after New.
+	cfg Config
+	up  websocket.Upgrader
+	log *slog.Logger
+
+	readers sync.WaitGroup // grows only under mu while ctx is live
+
+	mu      sync.Mutex // guards everything below
+	ctx     context.Context
+	conns   map[*wire]*fanout.Socket // nil: not yet authenticated
+	pending int                      // of those
+}
+
+// New validates cfg and makes a Handler.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Hub == nil || cfg.Authenticate == nil {
+		return nil, errors.New("ws: Hub and Authenticate are required")
+	}
+	h := &Handler{cfg: cfg, log: cfg.Logger, conns: map[*wire]*fanout.Socket{}}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.cfg.TokenFromRequest == nil {
+		h.cfg.TokenFromRequest = func(*http.Request) string { return "" }
+	}
+	if h.cfg.Product == "" {
+		h.cfg.Product = "11.6.0"
+	}
+	if h.cfg.Pending == 0 {
+		h.cfg.Pending = 1024
+	}
+	if h.cfg.AuthWithin == 0 {
+		h.cfg.AuthWithin = AuthWithin
+	}
+	if h.cfg.ReadWithin == 0 {
+		h.cfg.ReadWithin = ReadWithin
+	}
+	h.up = websocket.Upgrader{
+		HandshakeTimeout: CloseWithin, ReadBufferSize: ioBytes, WriteBufferSize: ioBytes,
+		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.AllowOrigin,
+		Error: func(w http.ResponseWriter, _ *http.Request, _ int, reason error) {
+			refuse(w, http.StatusBadRequest, "api.web_socket.connect.upgrade.app_error", "This is not a WebSocket upgrade that can be accepted: "+reason.Error())
+		},
+	}
+	return h, nil
+}
+
+// Run accepts connections until ctx ends, and returns when the last has ended.
+func (h *Handler) Run(ctx context.Context) error {
+	h.mu.Lock()
+	h.ctx = ctx
+	h.mu.Unlock()
+	<-ctx.Done()
+	h.mu.Lock() // an upgrade or a registration in flight sees the end of ctx under this lock
+	all := maps.Clone(h.conns)
+	h.mu.Unlock()
+	for w, socket := range all {
+		if socket != nil {
+			socket.Close(fanout.EndShutdown)
+		} else {
+			w.Close(fanout.EndShutdown)
+		}
+	}
+	cut := time.AfterFunc(2*CloseWithin, func() {
+		for w := range all {
+			w.Abort()
+		}
+	})
+	defer cut.Stop()
+	h.readers.Wait()
+	return nil
+}
+
+// ServeHTTP upgrades a request. It returns at once; the connection lives on.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx := h.room()
+	if ctx == nil {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, "api.websocket_handler.server_busy.app_error", "The server cannot take a connection now.")
+		return
+	}
+	token := h.cfg.TokenFromRequest(r)
+	conn, err := h.up.Upgrade(w, r, nil)
+	if err != nil {
+		return // Upgrader.Error has answered
+	}
+	q := r.URL.Query()
+	c := &client{
+		handler: h, wire: &wire{conn: conn}, token: token,
+		resume: q.Get("connection_id"), next: q.Get("sequence_number"),
+	}
+	if !h.start(ctx, c) {
+		c.wire.Close(fanout.EndShutdown)
+	}
+}
+
+// room gives the context of a new connection, or nil when there is no place for it.
+func (h *Handler) room() context.Context {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx == nil || h.ctx.Err() != nil || h.pending >= h.cfg.Pending {
+		return nil
+	}
+	return h.ctx
+}
+
+// start runs the connection's reader.
+func (h *Handler) start(ctx context.Context, c *client) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	h.conns[c.wire] = nil
+	h.pending++
+	h.readers.Go(func() { c.run(ctx) })
+	return true
+}
+
+// registered notes that a connection has its socket; when the handler has stopped meanwhile, it
+// must not stay open.
+func (h *Handler) registered(w *wire, socket *fanout.Socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns[w] = socket
+	h.pending--
+	if h.ctx.Err() != nil {
+		socket.Close(fanout.EndShutdown)
+	}
+}
+
+func (h *Handler) forget(w *wire) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conns[w] == nil {
+		h.pending--
+	}
+	delete(h.conns, w)
+}
+
+// refuse answers in the API's error shape.
+func refuse(w http.ResponseWriter, status int, id, message string) {
+	body, _ := json.Marshal(apiError{ID: id, Message: message, Status: status}) // strings always encode
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone
+}
