@@ -166,10 +166,11 @@ func (r *Replica) decideOne(c *committed, e core.Entry) error {
 	return nil
 }
 
-// publish lets readers see a committed batch.
+// publish lets readers see a committed batch. Events go first: whoever has waited for an
+// index drains them to make their caches true, and must find them there.
 func (r *Replica) publish(c *committed) {
 	r.goal, r.doubt = c.place, nil
 	r.kept.add(c.entries)
-	r.move(c.place)
 	r.tail.Publish(c.events)
+	r.move(c.place)
 }
