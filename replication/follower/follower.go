@@ -164,7 +164,7 @@ func (f *Follower) heard(at core.Position, now time.Time) {
 
 // freshen is called with mu held.
 func (f *Follower) freshen(applied core.Position) {
-	if !f.pending.when.IsZero() && !applied.Before(f.pending.at) {
+	if !f.pending.when.IsZero() && (f.pending.at.Index == 0 || !applied.Before(f.pending.at)) {
 		f.status.FreshAt, f.pending = f.pending.when, freshMark{}
 	}
 }

@@ -1,7 +1,11 @@
 package follower
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +18,7 @@ import (
 
 const (
 	dialTimeout   = 5 * time.Second
+	stagger       = 500 * time.Millisecond // between attempts at one node and the next
 	avoidFor      = 10 * time.Second
 	maxSmallFrame = 4096
 )
@@ -25,33 +30,41 @@ type pulse struct {
 	st   *link.Stream
 	r    *wire.Reader
 	w    *wire.Writer
-	end  func() // stops what the pulse has started and closes the connection
+
+	heard time.Time // when it last said something
+
+	ctx    context.Context // ends with the pulse, and the connection with it
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // of what runs on the connection
 }
 
 // keep holds a connection to home until ctx ends.
 func (f *Follower) keep(ctx context.Context) {
 	var p *pulse
-	failures := 0
-	for ctx.Err() == nil {
+	for failures := 0; ctx.Err() == nil; {
 		if p == nil {
-			if p = f.connect(ctx); p == nil {
+			if p = f.adopt(f.connect(ctx, f.candidates(), dialTimeout)); p == nil {
 				pause(ctx, f.cfg.Backoff.wait(failures))
 				failures++
 				continue
 			}
+			f.cfg.Logger.Info("following", "hub", p.conn.Peer(), "addr", p.addr)
 		}
 		failures = 0
 		leader, err := f.hold(p)
-		if err == nil {
-			p = f.move(ctx, p, leader)
-			continue
+		switch {
+		case err == nil:
+			p = f.move(ctx, p, "to the leader", leader)
+		case errors.Is(err, errSilent):
+			p = f.move(ctx, p, "away from a silent node", f.others(p.addr)...)
+		default:
+			if ctx.Err() == nil {
+				f.cfg.Logger.Warn("home is silent", "hub", p.conn.Peer(), "err", err)
+			}
+			f.use(nil, "")
+			p.end()
+			p = nil
 		}
-		if ctx.Err() == nil {
-			f.cfg.Logger.Warn("home is silent", "hub", p.conn.Peer(), "err", err)
-		}
-		f.use(nil, "")
-		p.end()
-		p = nil
 	}
 	if p != nil {
 		f.use(nil, "")
@@ -59,20 +72,69 @@ func (f *Follower) keep(ctx context.Context) {
 	}
 }
 
-// connect gives a pulse of the first candidate that answers, or nil.
-func (f *Follower) connect(ctx context.Context) *pulse {
-	for _, addr := range f.candidates() {
-		p, err := f.open(ctx, addr, dialTimeout)
-		if err == nil {
-			f.cfg.Logger.Info("following", "hub", p.conn.Peer(), "addr", addr)
-			return p
+// adopt makes a pulse's connection the live one; signals travel on it from here on.
+func (f *Follower) adopt(p *pulse) *pulse {
+	if p == nil {
+		return nil
+	}
+	if f.cfg.Relay != nil {
+		p.wg.Go(func() { f.cfg.Relay.Serve(p.ctx, p.conn, signal.Upstream) })
+	}
+	f.use(p.conn, p.addr)
+	return p
+}
+
+// connect gives a pulse of the first node that answers, or nil. It begins with the first and
+// asks the next beside it when one fails or takes longer than a handshake should.
+func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Duration) *pulse {
+	dctx, cancel := context.WithTimeout(ctx, limit)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel() // before wg.Wait: it ends the attempts that lost
+	answers := make(chan *pulse)
+	tick := time.NewTicker(stagger)
+	defer tick.Stop()
+	for next, open, more := 0, 0, true; next < len(addrs) || open > 0; {
+		if more && next < len(addrs) {
+			more = false
+			addr := addrs[next]
+			wg.Go(func() { answers <- f.attempt(ctx, dctx, addr) })
+			next, open = next+1, open+1
 		}
-		if ctx.Err() != nil {
-			return nil
+		select {
+		case p := <-answers:
+			if open--; p != nil {
+				wg.Go(func() { discard(answers, open) })
+				return p
+			}
+			more = true
+		case <-tick.C:
+			more = true
 		}
-		f.cfg.Logger.Info("home node out of reach", "addr", addr, "err", err)
 	}
 	return nil
+}
+
+// discard ends what comes after the first answer.
+func discard(answers <-chan *pulse, n int) {
+	for range n {
+		if p := <-answers; p != nil {
+			p.end()
+		}
+	}
+}
+
+func (f *Follower) attempt(ctx, dctx context.Context, addr string) *pulse {
+	p, err := f.open(ctx, dctx, addr)
+	if err != nil && dctx.Err() == nil {
+		f.cfg.Logger.Info("home node out of reach", "addr", addr, "err", err)
+	}
+	return p
+}
+
+// others gives the candidates without one.
+func (f *Follower) others(addr string) []string {
+	return slices.DeleteFunc(f.candidates(), func(a string) bool { return a == addr })
 }
 
 // candidates gives the addresses to try: not the ones to avoid while there are others, and the
@@ -92,10 +154,8 @@ func (f *Follower) candidates() []string {
 	return good
 }
 
-// open connects to one node, opens the pulse and makes the connection the live one.
-func (f *Follower) open(ctx context.Context, addr string, limit time.Duration) (*pulse, error) {
-	dctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// open connects to one node within dctx and hears it once. The pulse ends with ctx.
+func (f *Follower) open(ctx, dctx context.Context, addr string) (*pulse, error) {
 	conn, err := f.cfg.Endpoint.Dial(dctx, addr, link.ClassLog)
 	if err != nil {
 		return nil, err
@@ -109,28 +169,32 @@ func (f *Follower) open(ctx context.Context, addr string, limit time.Duration) (
 		return nil, err
 	}
 	p := &pulse{conn: conn, addr: addr, st: st, r: wire.NewReader(st, maxSmallFrame), w: wire.NewWriter(st)}
-	if err := f.listen(p); err != nil { // a node that takes connections but says nothing is no hub
+	unblock := context.AfterFunc(dctx, st.Abort)
+	err = f.listen(p, f.cfg.Silence) // a node that takes connections but says nothing is no hub
+	if !unblock() || err != nil {
 		conn.Close(link.CodeGone, "no status")
-		return nil, err
+		return nil, cmp.Or(err, dctx.Err())
 	}
-	sctx, stop := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	if f.cfg.Relay != nil {
-		wg.Go(func() { f.cfg.Relay.Serve(sctx, conn, signal.Upstream) })
-	}
-	unblock := context.AfterFunc(ctx, func() { conn.Close(link.CodeDone, "follower stopped") })
-	p.end = func() {
-		unblock()
-		stop()
-		conn.Close(link.CodeGone, "follower left")
-		wg.Wait()
-	}
-	f.use(conn, addr)
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	context.AfterFunc(p.ctx, func() { conn.Close(link.CodeDone, "follower left") }) // unblocks listen
 	return p, nil
 }
 
-// listen hears one status and acknowledges.
-func (f *Follower) listen(p *pulse) error {
+// end stops what the pulse has started and closes its connection.
+func (p *pulse) end() {
+	p.cancel()
+	p.conn.Close(link.CodeDone, "follower left")
+	p.wg.Wait()
+}
+
+// listen hears one status and acknowledges. It gives errSilent, and may be called again, when
+// none has begun to come within limit.
+func (f *Follower) listen(p *pulse, limit time.Duration) error {
+	_ = p.st.SetReadDeadline(time.Now().Add(limit))
+	var first [1]byte
+	if _, err := p.st.Peek(first[:]); errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSilent
+	}
 	_ = p.st.SetReadDeadline(time.Now().Add(f.cfg.Silence))
 	body, err := p.r.Expect(wire.KindStatus)
 	if err != nil {
@@ -140,7 +204,8 @@ func (f *Follower) listen(p *pulse) error {
 	if err != nil {
 		return err
 	}
-	f.heard(s.At, time.Now())
+	p.heard = time.Now()
+	f.heard(s.At, p.heard)
 	f.mu.Lock()
 	f.status.Leader = s.Leader
 	if s.Leads {
@@ -152,29 +217,38 @@ func (f *Follower) listen(p *pulse) error {
 }
 
 // hold hears the hub until it falls silent, or until the leader is another node and it is time
-// to move there.
+// to move there. After errSilent it may be called again: the hub counts as dead only after
+// Config.Silence, and while a snapshot comes from it we wait that long.
 func (f *Follower) hold(p *pulse) (leader string, err error) {
 	since := time.Now()
 	for {
-		if err := f.listen(p); err != nil {
-			return "", err
-		}
+		err := f.listen(p, f.cfg.Silence/3)
 		s := f.Status()
-		if s.Leader != "" && s.Leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery {
+		switch {
+		case errors.Is(err, errSilent) && time.Since(p.heard) < f.cfg.Silence:
+			if !s.Restoring {
+				return "", err
+			}
+		case err != nil:
+			return "", fmt.Errorf("listening: %v", err) // not errSilent any more
+		case s.Leader != "" && s.Leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery:
 			return s.Leader, nil
 		}
 	}
 }
 
-// move makes a connection to the leader and leaves the old one after that; when the leader is
-// out of reach it stays.
-func (f *Follower) move(ctx context.Context, old *pulse, leader string) *pulse {
-	p, err := f.open(ctx, leader, f.cfg.Silence)
-	if err != nil {
-		f.cfg.Logger.Info("leader out of reach, staying", "leader", leader, "hub", old.conn.Peer(), "err", err)
+// move makes a connection to one of the nodes and leaves the old one after that; when none is
+// in reach it stays.
+func (f *Follower) move(ctx context.Context, old *pulse, why string, addrs ...string) *pulse {
+	if len(addrs) == 0 {
 		return old
 	}
-	f.cfg.Logger.Info("moved to leader", "hub", p.conn.Peer(), "addr", leader)
+	p := f.adopt(f.connect(ctx, addrs, f.cfg.Silence/2))
+	if p == nil {
+		f.cfg.Logger.Info("could not move", "why", why, "hub", old.conn.Peer())
+		return old
+	}
+	f.cfg.Logger.Info("moved", "why", why, "hub", p.conn.Peer(), "addr", p.addr)
 	old.end()
 	return p
 }
@@ -188,4 +262,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-var errStale = core.E(core.KindMisdirected, "the hub is behind our epoch")
+var (
+	errStale  = core.E(core.KindMisdirected, "the hub is behind our epoch")
+	errSilent = core.E(core.KindUnavailable, "the hub says nothing")
+)

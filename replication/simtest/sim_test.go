@@ -16,7 +16,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "run the simulation with this seed only")
-	runsFlag = flag.Int("runs", 2, "how many random seeds the simulation runs")
+	runsFlag = flag.Int("runs", 1, "how many random seeds the simulation runs")
 )
 
 func TestSim_Faults(t *testing.T) {
@@ -229,6 +229,35 @@ func TestFollower_Moves(t *testing.T) {
 		w.Until("at h2", func() bool { return e.Follower.Status().Hub.Node == h2.Name })
 		fill(w.Source(), 10, 10)
 		w.Synced(e)
+	})
+}
+
+func TestFollower_SilentHub(t *testing.T) {
+	// When the hub goes dark and another home node is there, the edge follows that one within a
+	// second and a half, and never counts as cut off.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h1, h2 := w.Home("h1"), w.Home("h2")
+		e := w.Edge("e")
+		w.Path(h1, e, link.Path{Delay: 50 * time.Millisecond})
+		w.Path(h2, e, link.Path{Delay: 50 * time.Millisecond})
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		at := time.Now()
+		w.Path(h1, e, link.Path{Blackout: true})
+		fill(w.Source(), 10, 10)
+		w.Until("following again", func() bool {
+			if !e.Follower.Status().Connected {
+				t.Fatal("cut off")
+			}
+			return e.Chain.Position() == w.Source().Position()
+		})
+		if took := time.Since(at); took > 1500*time.Millisecond {
+			t.Fatalf("took %s", took)
+		}
+		if s := e.Follower.Status(); s.Hub.Node != h2.Name {
+			t.Fatalf("at %s", s.Hub)
+		}
 	})
 }
 

@@ -21,7 +21,7 @@ import (
 // World is a deployment without messages: home nodes that share one Chain, as perfect
 // consensus would give it, and edges that follow.
 type World struct {
-	t    *testing.T
+	t    testing.TB
 	net  *Net // nil: real sockets on loopback
 	ca   *link.CA
 	seed uint64
@@ -54,7 +54,7 @@ type Node struct {
 }
 
 // NewWorld gives a world on real sockets, or on n when that is not nil. It ends with the test.
-func NewWorld(t *testing.T, n *Net, seed uint64) *World {
+func NewWorld(t testing.TB, n *Net, seed uint64) *World {
 	t.Helper()
 	ca, err := link.NewCA("sim", time.Now())
 	if err != nil {
@@ -241,7 +241,7 @@ func (n *Node) edge() []func(context.Context) error {
 	return []func(context.Context) error{n.Follower.Run}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
