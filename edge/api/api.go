@@ -109,6 +109,9 @@ func New(cfg Config) (*API, error) {
 	return a, nil
 }
 
+// VersionID is what clients are told of this server in X-Version-Id and in hello.
+func (a *API) VersionID() string { return a.settings.versionID }
+
 // Run keeps the caches true until ctx ends.
 func (a *API) Run(ctx context.Context) error { return a.facts.run(ctx) }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/hot"
 	"github.com/nearside/nearside/edge/session"
 )
@@ -26,6 +27,7 @@ const (
 // channel is, and the pages that everybody looks at. Ordered events say what to forget.
 type facts struct {
 	read     *read.Store
+	view     edge.View
 	sessions *session.Store
 	users    *hot.Cache[core.UserID, struct{}, core.User]
 	belongs  *hot.Cache[core.UserID, struct{}, *belongings]
@@ -38,6 +40,7 @@ type facts struct {
 
 	mu     sync.Mutex // guards cursor, and that events are taken in one after another
 	cursor *event.Cursor
+	high   atomic.Uint64 // the highest index that a request has seen here; written under mu
 }
 
 func newFacts(cfg Config, s *session.Store) *facts {
@@ -46,7 +49,7 @@ func newFacts(cfg Config, s *session.Store) *facts {
 	}
 	cursor := cfg.View.Subscribe()
 	return &facts{
-		read: cfg.Read, sessions: s, cursor: cursor, wake: cursor.Clone(),
+		read: cfg.Read, view: cfg.View, sessions: s, cursor: cursor, wake: cursor.Clone(),
 		users:    hot.New[core.UserID, struct{}, core.User](usersKept, nil),
 		belongs:  hot.New[core.UserID, struct{}](membershipsKept, (*belongings).size),
 		channels: hot.New[core.ChannelID, struct{}, core.Channel](channelsKept, nil),
@@ -74,9 +77,11 @@ func (f *facts) run(ctx context.Context) error {
 func (f *facts) catchUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	at := f.view.Position().Index // before the cursor: what it counts is then in the events
 	for {
 		batches, err, ok := f.cursor.Poll()
 		if !ok {
+			f.high.Store(max(f.high.Load(), uint64(at)))
 			return
 		}
 		if err != nil {
@@ -121,11 +126,27 @@ func (f *facts) reset() {
 	f.teams.Clear()
 	f.pages.Clear()
 	f.peopled.Store(false)
+	f.high.Store(0)
+}
+
+// cached reads through a cache. Nothing is kept that was read while the database was behind
+// what was seen here: after a crash it may come back without its last commits, which are then
+// applied again, but not announced again.
+func cached[G, K comparable, V any](ctx context.Context, f *facts, c *hot.Cache[G, K, V], g G, k K, fill func(context.Context) (V, bool, error)) (V, error) {
+	return c.Get(ctx, g, k, func(ctx context.Context) (V, bool, error) {
+		high := f.high.Load()
+		v, keep, err := fill(ctx)
+		if err != nil || !keep {
+			return v, false, err
+		}
+		at, err := f.read.Position(ctx)
+		return v, uint64(at.Index) >= high, err
+	})
 }
 
 // user gives a user; its id is zero when there is none.
 func (f *facts) user(ctx context.Context, id core.UserID) (core.User, error) {
-	return f.users.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.User, bool, error) {
+	return cached(ctx, f, f.users, id, struct{}{}, func(ctx context.Context) (core.User, bool, error) {
 		return f.read.User(ctx, id)
 	})
 }
@@ -133,14 +154,14 @@ func (f *facts) user(ctx context.Context, id core.UserID) (core.User, error) {
 // channel gives a channel; its id is zero when there is none. Its counters and times may be
 // old: they change with every post, and nothing here is for showing.
 func (f *facts) channel(ctx context.Context, id core.ChannelID) (core.Channel, error) {
-	return f.channels.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.Channel, bool, error) {
+	return cached(ctx, f, f.channels, id, struct{}{}, func(ctx context.Context) (core.Channel, bool, error) {
 		return f.read.Channel(ctx, id)
 	})
 }
 
 // team gives a team; its id is zero when there is none.
 func (f *facts) team(ctx context.Context, id core.TeamID) (core.Team, error) {
-	return f.teams.Get(ctx, id, struct{}{}, func(ctx context.Context) (core.Team, bool, error) {
+	return cached(ctx, f, f.teams, id, struct{}{}, func(ctx context.Context) (core.Team, bool, error) {
 		return f.read.Team(ctx, id)
 	})
 }
@@ -155,7 +176,7 @@ func (b *belongings) size() int64 { return int64(1 + len(b.teams) + len(b.channe
 
 // of gives where a user belongs.
 func (f *facts) of(ctx context.Context, user core.UserID) (*belongings, error) {
-	return f.belongs.Get(ctx, user, struct{}{}, func(ctx context.Context) (*belongings, bool, error) {
+	return cached(ctx, f, f.belongs, user, struct{}{}, func(ctx context.Context) (*belongings, bool, error) {
 		m, err := f.read.Memberships(ctx, user)
 		if err != nil {
 			return nil, false, err

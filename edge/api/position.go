@@ -21,30 +21,36 @@ const (
 // (Having home answer instead is for later; this is the place.)
 func (c *call) awaitSeen() {
 	view := c.api.cfg.View
-	if pos, ok := c.clientPosition(); ok && view.Position().Before(pos) {
+	want := c.clientPosition()
+	have := view.Position()
+	if high := core.Index(c.api.facts.high.Load()); high > have.Index && !have.Before(want) {
+		want = core.Position{Epoch: have.Epoch, Index: high} // the database came back with less
+	}
+	if have.Before(want) {
 		ctx, cancel := context.WithTimeout(c.ctx, waitLimit)
-		_ = view.WaitApplied(ctx, pos.Index) // what counts is where we stand after it
+		_ = view.WaitApplied(ctx, want.Index) // what counts is where we stand after it
 		cancel()
-		c.seen = pos
-		if view.Position().Before(pos) {
+		c.seen = want
+		if view.Position().Before(want) {
 			c.stale = max(view.Link().Lag, time.Millisecond)
 		}
 	}
 	c.api.facts.catchUp()
 }
 
-// clientPosition gives the position that a request says its client has seen.
-func (c *call) clientPosition() (core.Position, bool) {
+// clientPosition gives the position that a request says its client has seen; zero when it says
+// none that can be read.
+func (c *call) clientPosition() core.Position {
 	s := c.r.Header.Get(headerPosition)
 	if s == "" {
 		cookie, err := c.r.Cookie(cookiePosition)
 		if err != nil {
-			return core.Position{}, false
+			return core.Position{}
 		}
 		s = cookie.Value
 	}
-	pos, err := core.ParsePosition(s)
-	return pos, err == nil
+	pos, _ := core.ParsePosition(s)
+	return pos
 }
 
 // positionQuestion asks home how far it is.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge/parse"
 )
@@ -180,30 +179,4 @@ func (a *API) postsByIDs(c *call) error {
 		}
 	}
 	return c.ok(out)
-}
-
-func (a *API) publishTyping(c *call) error {
-	user, err := c.userID()
-	if err != nil {
-		return err
-	}
-	if !c.isMe(user) {
-		return forbidden()
-	}
-	var in struct {
-		ChannelID core.ChannelID `json:"channel_id"`
-		ParentID  core.PostID    `json:"parent_id"`
-	}
-	if err := c.decode(&in); err != nil {
-		return err
-	}
-	ch, err := c.readable(in.ChannelID)
-	if err != nil {
-		return err
-	}
-	if err := granted(c.mayInChannel(ch, authz.CreatePost)); err != nil {
-		return err
-	}
-	a.cfg.Typing(user, ch.ID, in.ParentID)
-	return c.done()
 }

@@ -118,7 +118,7 @@ func (a *API) answerPage(c *call, ch core.ChannelID, k pageKey) error {
 	}
 	var err error
 	if k.Number <= maxSharedPage && !k.Deleted {
-		c.page, err = a.facts.pages.Get(c.ctx, ch, k, fill)
+		c.page, err = cached(c.ctx, a.facts, a.facts.pages, ch, k, fill)
 	} else {
 		c.page, _, err = fill(c.ctx)
 	}
