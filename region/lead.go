@@ -36,8 +36,9 @@ type lead struct {
 	waiters map[core.ProposalID]*waiter
 
 	node    string // the known leader, "" when there is none
-	ctx     context.Context
-	cancel  context.CancelCauseFunc // ends ctx when another leader is known
+	base    context.Context
+	ctx     context.Context         // of base, while node is the known leader
+	cancel  context.CancelCauseFunc // of ctx
 	changed chan struct{}           // closed and replaced on every change
 }
 
@@ -51,9 +52,7 @@ type view struct {
 }
 
 func newLead() *lead {
-	l := &lead{waiters: map[core.ProposalID]*waiter{}, changed: make(chan struct{})}
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
-	return l
+	return &lead{waiters: map[core.ProposalID]*waiter{}, changed: make(chan struct{}), cancel: func(error) {}}
 }
 
 func (l *lead) view() view {
@@ -67,11 +66,13 @@ func (l *lead) announce() {
 	l.changed = make(chan struct{})
 }
 
-// resume notes the newest time of the log before Raft starts.
-func (l *lead) resume(last int64) {
+// begin prepares for a leader: base is what the contexts of leaderships derive from, last the
+// newest time of the log.
+func (l *lead) begin(base context.Context, last int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last = last
+	l.base, l.last = base, last
+	l.ctx, l.cancel = context.WithCancelCause(base)
 }
 
 // elected notes that this node leads in a term; it may stamp once its mark is applied.
@@ -123,7 +124,7 @@ func (l *lead) follow(node string) {
 	}
 	l.node = node
 	l.cancel(errRetry)
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.ctx, l.cancel = context.WithCancelCause(l.base)
 	l.announce()
 }
 

@@ -1,7 +1,6 @@
 package region
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,13 +23,13 @@ type sink struct{ logger *slog.Logger }
 
 // Accept implements hclog.SinkAdapter.
 func (s sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
-	to := slog.LevelDebug
+	say := s.logger.Debug
 	switch level {
 	case hclog.Error:
-		to = slog.LevelWarn
+		say = s.logger.Warn
 	case hclog.Warn:
-		to = slog.LevelInfo
+		say = s.logger.Info
 	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Info, hclog.Off:
 	}
-	s.logger.Log(context.Background(), to, "raft: "+msg, args...)
+	say("raft: "+msg, args...)
 }

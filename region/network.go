@@ -15,6 +15,8 @@ import (
 type streams struct {
 	network Network
 	addr    raftAddr
+	ctx     context.Context // of dials
+	cancel  context.CancelFunc
 
 	mu       sync.Mutex // guards all below
 	open     map[*stream]struct{}
@@ -34,8 +36,10 @@ type raftAddr string
 func (a raftAddr) Network() string { return "nearside" }
 func (a raftAddr) String() string  { return string(a) }
 
-func newStreams(n Network, addr string) *streams {
-	return &streams{network: n, addr: raftAddr(addr), open: map[*stream]struct{}{}}
+func newStreams(ctx context.Context, n Network, addr string) *streams {
+	s := &streams{network: n, addr: raftAddr(addr), open: map[*stream]struct{}{}}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
 }
 
 // Addr implements net.Listener.
@@ -43,7 +47,7 @@ func (s *streams) Addr() net.Addr { return s.addr }
 
 // Dial implements raft.StreamLayer.
 func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
 	c, err := s.network.Dial(ctx, string(addr))
 	if err != nil {
@@ -89,6 +93,7 @@ func (s *streams) Close() error {
 		open = append(open, st)
 	}
 	s.mu.Unlock()
+	s.cancel()
 	err := s.network.Close()
 	for _, st := range open {
 		_ = st.Conn.Close() // its reader sees the end and closes the stream itself

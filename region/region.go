@@ -88,7 +88,7 @@ func (r *Region) Run(ctx context.Context) error {
 
 // run opens what is underneath, then runs, then closes it in the opposite order.
 func (r *Region) run(ctx context.Context) (err error) {
-	net := newStreams(r.cfg.Network, r.cfg.addrOf(r.cfg.Node))
+	net := newStreams(context.WithoutCancel(ctx), r.cfg.Network, r.cfg.addrOf(r.cfg.Node))
 	defer func() { err = errors.Join(err, net.shut()) }()
 	// The log is told to stop only once the network is closed; guard says why.
 	stop, stopLog := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,7 +127,7 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 	work, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(errStopping)
 	r.feed.reset(r.cfg.Machine.Position().Index)
-	r.lead.resume(unixNano(r.cfg.Machine.LastAt()))
+	r.lead.begin(work, unixNano(r.cfg.Machine.LastAt()))
 	machine := &fsm{ctx: work, machine: r.cfg.Machine, applier: r.applier, feed: r.feed, fetch: r.fetchFromLeader, fail: fail}
 
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{

@@ -8,6 +8,7 @@ type Status struct {
 	State   string        `json:"state"` // starting, Follower, Candidate, Leader, Shutdown
 	Leader  string        `json:"leader"`
 	Term    uint64        `json:"term"`
+	First   core.Index    `json:"first_index"`  // in this node's log; what was before is in snapshots only
 	Last    core.Index    `json:"last_index"`   // in this node's log
 	Commit  core.Index    `json:"commit_index"` // known to be committed
 	Applied core.Position `json:"applied"`      // by this node's machine
@@ -36,6 +37,9 @@ func (r *Region) Status() Status {
 	}
 	st.State, st.Term = r.raft.State().String(), r.raft.CurrentTerm()
 	st.Last, st.Commit = core.Index(r.raft.LastIndex()), core.Index(r.raft.CommitIndex())
+	if first, err := r.log.FirstIndex(); err == nil {
+		st.First = core.Index(first)
+	}
 	st.Free, st.Trouble = r.disk.free.Load(), r.log.Trouble()
 	if err := r.disk.refusal(); err != nil {
 		st.Trouble = err.Error()
