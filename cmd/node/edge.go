@@ -7,11 +7,14 @@ import (
 	"os"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
+	"github.com/nearside/nearside/edge/session"
+	"github.com/nearside/nearside/edge/ws"
 )
 
 // startEdge serves clients.
@@ -24,27 +27,49 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if err != nil {
 		return err
 	}
+	// The sockets ask the API who may do what, and the API hands upgrades and typing to the
+	// sockets; none of it is called before both are there.
+	var a *api.API
 	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
-	sockets, err := fanout.New(fanout.Config{
-		View: out.view, Memberships: memberships(store), MayPost: nil, Signals: out.signals, Presence: who,
-		Version: api.DefaultVersion, Hostname: host, Logger: n.log,
+	hub, err := fanout.New(fanout.Config{
+		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Logger: n.log,
+		Version: api.DefaultVersion + "." + n.cfg.Version,
+		MayPost: func(ctx context.Context, u core.UserID, ch core.ChannelID) error { return a.MayPost(ctx, u, ch) },
 	})
 	if err != nil {
 		return err
 	}
-	a, err := api.New(api.Config{
-		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker,
-		Typing:   func(u core.UserID, ch core.ChannelID, parent core.PostID) { _ = sockets.Typing(ctx, u, ch, parent) },
-		Presence: statuses(who), OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
+	sockets, err := ws.New(ws.Config{
+		Hub: hub, Presence: who, Product: api.DefaultVersion, Logger: n.log, TokenFromRequest: tokenFrom,
+		Authenticate: func(ctx context.Context, token string) (ws.Session, error) {
+			got, _, err := a.Authenticate(ctx, token)
+			return ws.Session{ID: got.ID, UserID: got.UserID, ExpiresAt: got.ExpiresAt}, err
+		},
 	})
 	if err != nil {
 		return err
 	}
-	s.start("sockets", stopInner, sockets.Run)
+	typing := func(u core.UserID, ch core.ChannelID, parent core.PostID) {
+		_ = hub.Typing(context.WithoutCancel(ctx), u, ch, parent) // the API has checked, and it may get lost
+	}
+	a, err = api.New(api.Config{
+		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker, WebSocket: sockets, Typing: typing, Presence: statuses(who),
+		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.start("events", stopInner, hub.Run)
 	s.start("caches", stopInner, a.Run)
+	s.start("sockets", stopInner, sockets.Run)
 	s.start("clients", stopEdge, func(ctx context.Context) error { return serveHTTP(ctx, l, n.gate(a), drainLimit, n.log) })
-	n.update(func(p *parts) { p.fanout, p.url = sockets, n.clientURL(l) })
+	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
 	return nil
+}
+
+func tokenFrom(r *http.Request) string {
+	token, _ := session.TokenFrom(r)
+	return token
 }
 
 // openReader opens the pool of clients' reads: its role can select and nothing else.
@@ -89,7 +114,11 @@ func memberships(store *read.Store) func(context.Context, core.UserID) (fanout.M
 		if err != nil {
 			return fanout.Memberships{}, err
 		}
-		m := fanout.Memberships{At: got.At}
+		user, _, err := store.User(ctx, u)
+		if err != nil {
+			return fanout.Memberships{}, err
+		}
+		m := fanout.Memberships{At: got.At, Admin: authz.IsSystemAdmin(user.Roles)}
 		for _, t := range got.Teams {
 			m.Teams = append(m.Teams, t.TeamID)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/forward"
+	"github.com/nearside/nearside/replication/gossip"
 	"github.com/nearside/nearside/replication/hub"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/signal"
@@ -71,7 +72,15 @@ func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials)
 
 // runLink starts the endpoint once every class has its handler.
 func (n *Node) runLink(s *stages, ep *link.Endpoint) error {
+	g, err := gossip.New(gossip.Config{
+		Endpoint: ep, Advertise: n.linkAddr(ep), Join: n.meet, Position: n.parts.Load().replica.Position, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
 	s.start("link", stopInner, ep.Run)
+	s.start("gossip", stopInner, g.Run)
+	n.update(func(p *parts) { p.gossip = g })
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/follower"
+	"github.com/nearside/nearside/replication/gossip"
 	"github.com/nearside/nearside/replication/hub"
 )
 
@@ -56,6 +57,7 @@ type parts struct {
 	region        *region.Region
 	hub           *hub.Hub
 	follower      *follower.Follower
+	gossip        *gossip.Gossip
 	fanout        *fanout.Hub
 	serving       bool
 }

@@ -140,6 +140,13 @@ func (n *Node) peers(p *parts) []PeerStatus {
 	for _, h := range n.cfg.Home {
 		all[h.Node] = PeerStatus{Node: h.Node, Roles: []string{RoleHome}, Addr: h.Addr}
 	}
+	if p.gossip != nil {
+		for _, m := range p.gossip.Members() {
+			at := Position{Epoch: uint64(m.Epoch), Index: uint64(m.Index)}
+			all[m.Node.Node] = PeerStatus{Node: m.Node.Node, Region: m.Node.Region, Roles: roleNames(m.Node.Roles), Addr: m.Addr,
+				Alive: m.Alive, RTTMS: millis(m.RTT), Position: &at}
+		}
+	}
 	if p.hub != nil {
 		for _, f := range p.hub.Peers() {
 			at := positionOf(f.At)

@@ -1,0 +1,163 @@
+package nodetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Client is a person at an edge, speaking the API as any client does.
+type Client struct {
+	URL      string
+	Token    string
+	Position string // what it has seen; sent with every request when not empty
+	User     core.User
+
+	t testing.TB
+}
+
+// Answer is what an edge said.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+const requestLimit = 20 * time.Second
+
+// Client gives a person at the node who has not signed in.
+func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t} }
+
+// At gives the same person at another edge, having seen the same.
+func (c *Client) At(n *Node) *Client {
+	moved := *c
+	moved.URL = n.URL()
+	return &moved
+}
+
+// Do asks, and notes the position that the answer carries.
+func (c *Client) Do(method, path string, body any) Answer {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
+	defer cancel()
+	var payload io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		payload = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+"/api/v4"+path, payload)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	if c.Position != "" {
+		req.Header.Set("X-Nearside-Position", c.Position)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+	if a.Body, err = io.ReadAll(resp.Body); err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	if at := resp.Header.Get("X-Nearside-Position"); at != "" {
+		c.Position = at
+	}
+	return a
+}
+
+// OK asks, wants a 2xx and decodes the answer into out, which may be nil.
+func (c *Client) OK(method, path string, body, out any) {
+	c.t.Helper()
+	if err := c.Try(method, path, body, out); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Try is OK with an error instead of a failed test.
+func (c *Client) Try(method, path string, body, out any) error {
+	c.t.Helper()
+	a := c.Do(method, path, body)
+	if a.Status/100 != 2 {
+		return fmt.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(a.Body, out)
+}
+
+// SignUp makes an account and signs in.
+func (c *Client) SignUp(name string) *Client {
+	c.t.Helper()
+	c.OK("POST", "/users", map[string]string{"username": name, "email": name + "@example.com", "password": "correct horse 1"}, &c.User)
+	return c.Login(name)
+}
+
+// Login signs in to an account that SignUp made.
+func (c *Client) Login(name string) *Client {
+	c.t.Helper()
+	a := c.Do("POST", "/users/login", map[string]string{"login_id": name, "password": "correct horse 1"})
+	if a.Status != http.StatusOK {
+		c.t.Fatalf("login: %d %s", a.Status, a.Body)
+	}
+	c.Token = a.Header.Get("Token")
+	if err := json.Unmarshal(a.Body, &c.User); err != nil {
+		c.t.Fatal(err)
+	}
+	return c
+}
+
+// Room makes a team and gives it with its first channel.
+func (c *Client) Room(name string) (core.Team, core.Channel) {
+	c.t.Helper()
+	var team core.Team
+	var ch core.Channel
+	c.OK("POST", "/teams", map[string]any{"name": name, "display_name": name, "type": "O", "allow_open_invite": true}, &team)
+	c.OK("GET", "/teams/"+team.ID.String()+"/channels/name/town-square", nil, &ch)
+	return team, ch
+}
+
+// Join makes the person a member of a team.
+func (c *Client) Join(team core.Team) {
+	c.t.Helper()
+	c.OK("POST", "/teams/"+team.ID.String()+"/members", map[string]string{"team_id": team.ID.String(), "user_id": c.User.ID.String()}, nil)
+}
+
+// Post writes a message.
+func (c *Client) Post(ch core.ChannelID, message string) (p core.Post) {
+	c.t.Helper()
+	c.OK("POST", "/posts", map[string]string{"channel_id": ch.String(), "message": message}, &p)
+	return p
+}
+
+// Messages gives the latest messages of a channel, newest first.
+func (c *Client) Messages(ch core.ChannelID) []string {
+	c.t.Helper()
+	var list struct {
+		Order []core.PostID             `json:"order"`
+		Posts map[core.PostID]core.Post `json:"posts"`
+	}
+	c.OK("GET", "/channels/"+ch.String()+"/posts?per_page=200", nil, &list)
+	var out []string
+	for _, id := range list.Order {
+		if p := list.Posts[id]; p.Type == "" {
+			out = append(out, p.Message)
+		}
+	}
+	return out
+}

@@ -1,0 +1,410 @@
+// Package nodetest starts whole deployments in one process for tests: real nodes over real
+// loopback QUIC, each with a database of its own on the test binary's PostgreSQL.
+//
+// What it is not: separate processes. Kill cuts a node's network before it is stopped, so that
+// the others see silence and not a farewell; what a killed process loses from memory is tested
+// with the built program.
+//
+// Concurrency: a World belongs to its test; a Node's methods may be called from many
+// goroutines, but Kill, Restart, Cut and Heal take turns with each other.
+//
+// Lifecycle: Start returns when every node is ready; everything stops when the test ends.
+package nodetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/cmd/demo"
+	"github.com/nearside/nearside/cmd/node"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/replication/link"
+)
+
+// waitLimit bounds every wait of a test that has no better idea.
+const waitLimit = 60 * time.Second
+
+// Topology says what to start. The zero value is one node that is home and edge.
+type Topology struct {
+	Home    int      // home nodes; default 3, or 1 that is also the only edge when there are no Edges
+	Edges   []string // regions with an edge; "edge-" and the region is its name
+	Latency float64  // factor of the imitated distances; 0 for none
+	Tuning  node.Tuning
+}
+
+// HomeRegion is where the home nodes stand; they are virginia-1 and so on.
+const HomeRegion = "virginia"
+
+// World is a deployment under test.
+type World struct {
+	t     testing.TB
+	nodes []*Node
+}
+
+// Node is one node of a World.
+type Node struct {
+	Name, Region string
+
+	w    *World
+	cfg  node.Config
+	run  *node.Node
+	wire *severable
+	stop context.CancelFunc
+	done chan error // holds Run's error
+	down bool
+}
+
+// Start starts a deployment and returns when every node is ready.
+func Start(t testing.TB, top Topology) *World {
+	t.Helper()
+	w := &World{t: t}
+	for _, cfg := range configs(top) {
+		n := &Node{Name: cfg.Name, Region: cfg.Region, w: w, cfg: cfg}
+		n.cfg.Data = filepath.Join(t.TempDir(), "data")
+		n.cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("at", cfg.Name)
+		w.nodes = append(w.nodes, n)
+	}
+	w.connect(top)
+	t.Cleanup(w.close)
+	for _, n := range w.nodes {
+		n.start()
+	}
+	for _, n := range w.nodes {
+		n.awaitReady()
+	}
+	return w
+}
+
+func configs(top Topology) []node.Config {
+	if top.Home == 0 && len(top.Edges) == 0 {
+		return []node.Config{{Name: HomeRegion + "-1", Region: HomeRegion, Roles: []string{node.RoleHome, node.RoleEdge}}}
+	}
+	if top.Home == 0 {
+		top.Home = 3
+	}
+	var all []node.Config
+	for i := range top.Home {
+		all = append(all, node.Config{Name: fmt.Sprintf("%s-%d", HomeRegion, i+1), Region: HomeRegion, Roles: []string{node.RoleHome}})
+	}
+	for _, region := range top.Edges {
+		all = append(all, node.Config{Name: "edge-" + region, Region: region, Roles: []string{node.RoleEdge}})
+	}
+	return all
+}
+
+// connect gives every node its socket, certificate, database and knowledge of the others.
+func (w *World) connect(top Topology) {
+	w.t.Helper()
+	now := time.Now()
+	ca, err := link.NewCA("test", now)
+	w.must(err)
+	var home []node.Peer
+	for _, n := range w.nodes {
+		n.cfg.PKI = filepath.Join(n.cfg.Data, "pki")
+		w.must(node.Certify(ca, n.cfg, now))
+		n.bind("127.0.0.1:0")
+		n.cfg.Link.Listen = n.wire.LocalAddr().String()
+		n.cfg.Admin.Listen = "127.0.0.1:0"
+		db := pgtest.Database(w.t)
+		db.MaxConns = 5
+		n.cfg.Database, n.cfg.Postgres.MaxConns, n.cfg.Tuning = &db, 8, top.Tuning
+		if n.IsHome() {
+			home = append(home, node.Peer{Node: n.Name, Addr: n.cfg.Link.Listen})
+		}
+		if n.IsEdge() {
+			n.cfg.Client.Listen = "127.0.0.1:0"
+		}
+	}
+	for _, n := range w.nodes {
+		n.cfg.Home = home
+		for _, peer := range w.nodes {
+			if peer != n {
+				delay := float64(demo.OneWay(n.Region, peer.Region).Microseconds()) / 1000 * top.Latency
+				n.cfg.Imitate = append(n.cfg.Imitate, node.Imitate{Peer: peer.Name, Addr: peer.cfg.Link.Listen, DelayMS: delay})
+			}
+		}
+	}
+}
+
+// close stops what still runs, from the edges inwards.
+func (w *World) close() {
+	for i := len(w.nodes) - 1; i >= 0; i-- {
+		if n := w.nodes[i]; !n.down && n.stop != nil {
+			if err := n.end(); err != nil {
+				w.t.Errorf("%s: %v", n.Name, err)
+			}
+		}
+	}
+}
+
+// Nodes gives every node, home nodes first.
+func (w *World) Nodes() []*Node { return w.nodes }
+
+// Node gives a node by name.
+func (w *World) Node(name string) *Node {
+	w.t.Helper()
+	for _, n := range w.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	w.t.Fatalf("no node %q", name)
+	return nil
+}
+
+// Leader waits for a home node that leads and gives it.
+func (w *World) Leader() (leader *Node) {
+	w.t.Helper()
+	w.Until("a leader", func() error {
+		for _, n := range w.nodes {
+			if !n.down && n.IsHome() && n.Status().Leader == n.Name {
+				leader = n
+				return nil
+			}
+		}
+		return fmt.Errorf("no node says that it leads")
+	})
+	return leader
+}
+
+// WaitConverged waits until every running node has the same position with the same digest, and
+// gives it.
+func (w *World) WaitConverged(t testing.TB) node.Position {
+	t.Helper()
+	var at node.Position
+	w.Until("convergence", func() error {
+		seen := map[node.Position][]string{}
+		for _, n := range w.nodes {
+			if !n.down {
+				at = n.Status().Position
+				seen[at] = append(seen[at], n.Name)
+			}
+		}
+		if len(seen) != 1 {
+			return fmt.Errorf("positions differ: %v", seen)
+		}
+		return nil
+	})
+	return at
+}
+
+// Until waits until ok returns nil, and fails the test with its last error after a minute.
+func (w *World) Until(what string, ok func() error) {
+	w.t.Helper()
+	deadline := time.Now().Add(waitLimit)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waiting for %s: %v", what, err)
+		}
+		<-tick.C
+	}
+}
+
+func (w *World) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// IsHome reports whether the node orders.
+func (n *Node) IsHome() bool { return has(n.cfg.Roles, node.RoleHome) }
+
+// IsEdge reports whether the node serves clients.
+func (n *Node) IsEdge() bool { return has(n.cfg.Roles, node.RoleEdge) }
+
+func has(roles []string, role string) bool {
+	for _, r := range roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// URL is where clients go; it stays the same when the node is restarted.
+func (n *Node) URL() string { return "http://" + n.cfg.Client.Listen }
+
+// AdminURL is the administration address; it stays the same when the node is restarted.
+func (n *Node) AdminURL() string { return "http://" + n.cfg.Admin.Listen }
+
+// Status is what the node says of itself.
+func (n *Node) Status() node.Status { return n.run.Status() }
+
+// Database opens the node's database with the rights of its owner.
+func (n *Node) Database() *pg.DB {
+	n.w.t.Helper()
+	cfg := *n.cfg.Database
+	cfg.MaxConns = 2
+	return pgtest.Connect(n.w.t, cfg)
+}
+
+// Empty takes everything from a stopped node but its certificate.
+func (n *Node) Empty() {
+	n.w.t.Helper()
+	db := pgtest.Database(n.w.t)
+	db.MaxConns = n.cfg.Database.MaxConns
+	n.cfg.Database = &db
+	n.cfg.Data = filepath.Join(n.w.t.TempDir(), "data")
+}
+
+// Spoil changes a stopped node's replica so that it belongs to no history.
+func (n *Node) Spoil() {
+	n.w.t.Helper()
+	db := n.Database()
+	defer db.Close()
+	for _, sql := range []string{"UPDATE posts SET message = 'spoiled'", "UPDATE applied SET digest = 'ffffffff-ffff-ffff-ffff-ffffffffffff'"} {
+		if _, err := pg.Exec(n.w.t.Context(), db, sql); err != nil {
+			n.w.t.Fatal(err)
+		}
+	}
+}
+
+func (n *Node) bind(addr string) {
+	n.w.t.Helper()
+	var err error
+	n.w.Until("the link socket", func() error { // an earlier one may still be closing
+		n.wire, err = bind(addr)
+		return err
+	})
+}
+
+func (n *Node) start() {
+	n.w.t.Helper()
+	n.cfg.Socket = n.wire
+	run, err := node.New(n.cfg)
+	n.w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	n.run, n.stop, n.done, n.down = run, cancel, make(chan error, 1), false
+	go func() { n.done <- run.Run(ctx) }()
+}
+
+func (n *Node) awaitReady() {
+	n.w.t.Helper()
+	select {
+	case <-n.run.Ready():
+	case err := <-n.done:
+		n.down = true
+		n.w.t.Fatalf("%s: %v", n.Name, err)
+	case <-time.After(waitLimit):
+		n.w.t.Fatalf("%s is not ready after %v: %+v", n.Name, waitLimit, n.Status())
+	}
+	n.cfg.Admin.Listen = n.run.AdminURL()[len("http://"):]
+	if n.IsEdge() {
+		n.cfg.Client.Listen = n.run.URL()[len("http://"):]
+	}
+}
+
+// end stops the node and waits.
+func (n *Node) end() error {
+	n.down = true
+	n.stop()
+	select {
+	case err := <-n.done:
+		return err
+	case <-time.After(waitLimit):
+		return fmt.Errorf("does not stop")
+	}
+}
+
+// Kill ends the node without a word to the others.
+func (n *Node) Kill() {
+	n.w.t.Helper()
+	n.wire.sever()
+	if err := n.end(); err != nil {
+		n.w.t.Logf("%s, killed: %v", n.Name, err)
+	}
+}
+
+// Stop ends the node cleanly.
+func (n *Node) Stop() {
+	n.w.t.Helper()
+	n.w.must(n.end())
+}
+
+// Wait waits for the node to end by itself and gives its error.
+func (n *Node) Wait() error {
+	n.w.t.Helper()
+	select {
+	case err := <-n.done:
+		n.down = true
+		return err
+	case <-time.After(waitLimit):
+		n.w.t.Fatalf("%s still runs after %v", n.Name, waitLimit)
+		return nil
+	}
+}
+
+// Restart starts a node that was killed or stopped, at its old addresses, and waits until it
+// is ready.
+func (n *Node) Restart() {
+	n.w.t.Helper()
+	n.Begin()
+	n.awaitReady()
+}
+
+// Begin is Restart without the wait.
+func (n *Node) Begin() {
+	n.w.t.Helper()
+	n.bind(n.cfg.Link.Listen)
+	n.start()
+}
+
+// AwaitReady waits for a node that Begin started.
+func (n *Node) AwaitReady() {
+	n.w.t.Helper()
+	n.awaitReady()
+}
+
+// Cut makes the node unreachable, and the others for it.
+func (n *Node) Cut() { n.cut(true) }
+
+// Heal ends Cut.
+func (n *Node) Heal() { n.cut(false) }
+
+func (n *Node) cut(on bool) {
+	n.w.t.Helper()
+	for _, peer := range n.w.nodes {
+		if peer != n && !peer.down {
+			peer.path(n.Name, on)
+			n.path(peer.Name, on)
+		}
+	}
+}
+
+// path sets the path to one peer through the administration address, as an operator would.
+func (n *Node) path(peer string, blackout bool) {
+	n.w.t.Helper()
+	for _, i := range n.cfg.Imitate {
+		if i.Peer != peer {
+			continue
+		}
+		i.Blackout = blackout
+		body, err := json.Marshal(i)
+		n.w.must(err)
+		req, err := http.NewRequestWithContext(n.w.t.Context(), http.MethodPut, n.AdminURL()+"/v1/distance", bytes.NewReader(body))
+		n.w.must(err)
+		resp, err := http.DefaultClient.Do(req)
+		n.w.must(err)
+		said, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			n.w.t.Fatalf("PUT /v1/distance at %s: %s: %s", n.Name, resp.Status, said)
+		}
+	}
+}
