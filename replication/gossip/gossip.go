@@ -119,7 +119,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 		return core.E(core.KindInvalid, "gossip cannot advertise %s: name an address that others can reach", g.cfg.Advertise)
 	}
 	g.tr.advertise = addr
-	stop := g.tr.start()
+	stop := g.tr.start(context.WithoutCancel(ctx)) // the good-bye needs them after ctx
 	list, err := memberlist.Create(g.config())
 	if err != nil {
 		stop()

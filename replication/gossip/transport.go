@@ -45,8 +45,8 @@ func newTransport(e *link.Endpoint) *transport {
 }
 
 // start lets outlets run; the stop it gives ends and awaits them and closes the connections.
-func (t *transport) start() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (t *transport) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	t.mu.Lock()
 	t.ctx = ctx
 	t.mu.Unlock()

@@ -41,6 +41,7 @@ type Peer struct {
 	Node  link.Identity
 	Addr  string
 	At    core.Position // applied there, as of Heard
+	Lag   core.Index    // how many indexes it is behind the source now
 	Heard time.Time
 	RTT   time.Duration
 }
@@ -81,11 +82,13 @@ func New(cfg Config) (*Hub, error) {
 
 // Peers lists the followers that have acknowledged something, by region and node.
 func (h *Hub) Peers() []Peer {
+	source := h.cfg.Source.Position()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make([]Peer, 0, len(h.followers))
 	for f := range h.followers {
 		if p, ok := f.peer(); ok {
+			p.Lag = source.Index - min(p.At.Index, source.Index)
 			out = append(out, p)
 		}
 	}

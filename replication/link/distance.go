@@ -147,10 +147,10 @@ func (d *Distance) poke() {
 	}
 }
 
-// start runs the one timer that serves all peers. The stop it gives sends what is still held
+// start runs the one timer that serves all peers, until stop. The stop it gives sends what is still held
 // and waits for the end.
-func (d *Distance) start() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (d *Distance) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { d.run(ctx) })
 	return func() {

@@ -118,7 +118,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	defer close(e.stopped)
 	defer e.udp.Close()
 	if e.distance != nil {
-		stop := e.distance.start()
+		stop := e.distance.start(context.WithoutCancel(ctx))
 		defer stop() // after the connections: it sends their last packets
 	}
 	var wg sync.WaitGroup

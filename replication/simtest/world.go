@@ -135,7 +135,7 @@ func (n *Node) endpoint() {
 
 // run runs functions until Stop.
 func (n *Node) run(fs ...func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(n.w.t.Context()))
 	var wg sync.WaitGroup
 	for _, f := range fs {
 		wg.Go(func() {
@@ -258,7 +258,7 @@ func (w *World) Path(a, b *Node, p link.Path) {
 // now and then for what cannot wake it.
 func (w *World) Until(what string, ok func() bool, chains ...*Chain) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), time.Minute)
 	defer cancel()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
