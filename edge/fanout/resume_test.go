@@ -90,10 +90,15 @@ func (s *Socket) idle(t *testing.T) {
 // settled waits until the hub has delivered all that was published.
 func (h *Hub) settled(t *testing.T, w *world) {
 	t.Helper()
+	h.passed(t, w.Position().Index)
+}
+
+func (h *Hub) passed(t *testing.T, at core.Index) {
+	t.Helper()
 	until(t, func() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if at := w.Position().Index; h.at < at {
+		if h.at < at {
 			return fmt.Errorf("hub at %d of %d", h.at, at)
 		}
 		return nil

@@ -193,6 +193,7 @@ type wired struct {
 
 	mu      sync.Mutex
 	news    chan struct{} // closed when something changes
+	begun   int           // Writes
 	texts   []string
 	pings   int
 	end     End
@@ -210,6 +211,7 @@ func (w *wired) changed(f func()) {
 }
 
 func (w *wired) Write(b []byte) error {
+	w.changed(func() { w.begun++ })
 	if w.gate != nil {
 		select {
 		case <-w.gate:
