@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -122,6 +123,9 @@ func (f *Follower) drain(ctx context.Context, st *link.Stream, r *wire.Reader) e
 func readBatches(ctx context.Context, r *wire.Reader, out chan<- core.Batch) error {
 	for {
 		kind, body, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return core.E(core.KindUnavailable, "the hub ended the log stream")
+		}
 		if err != nil {
 			return err
 		}

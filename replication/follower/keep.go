@@ -59,7 +59,7 @@ func (f *Follower) keep(ctx context.Context) {
 			p = f.move(ctx, p, "away from a silent node", f.others(p.addr)...)
 		default:
 			if ctx.Err() == nil {
-				f.cfg.Logger.Warn("home is silent", "hub", p.conn.Peer(), "err", err)
+				f.cfg.Logger.Warn("hub lost", "hub", p.conn.Peer(), "err", err)
 			}
 			f.use(nil, "")
 			p.end()

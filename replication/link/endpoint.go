@@ -28,6 +28,7 @@ const (
 	keepAlive           = 2 * time.Second
 	idleTimeout         = 6 * time.Second
 	shortIdleTimeout    = 3 * time.Second // elections and proposals must not wait for a dead connection
+	connIDBytes         = 16              // with shorter ones small packets would be too small to be answered by a reset
 	maxConns            = 4096            // accepted connections; more are refused
 )
 
@@ -95,7 +96,7 @@ func New(cfg Config) (*Endpoint, error) {
 		pc = cfg.Distance.wrap(pc)
 	}
 	reset := quic.StatelessResetKey(cfg.Credentials.resetKey())
-	e.tr = &quic.Transport{Conn: pc, StatelessResetKey: &reset}
+	e.tr = &quic.Transport{Conn: pc, StatelessResetKey: &reset, ConnectionIDLength: connIDBytes}
 	return e, nil
 }
 

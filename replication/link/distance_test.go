@@ -1,0 +1,74 @@
+package link_test
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/replication/link"
+)
+
+func TestDistance_RTT(t *testing.T) {
+	// A delay on both sides shows as twice that in the round trip; a blackout stops everything
+	// and the same connection goes on after a short one.
+	ca := newCA(t, "dep")
+	dh, de := link.NewDistance(1), link.NewDistance(2)
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Distance: dh, Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
+	ctx := within(t, 20*time.Second)
+	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(p link.Path) {
+		dh.Set(netip.MustParseAddrPort(e.Addr()), p)
+		de.Set(netip.MustParseAddrPort(h.Addr()), p)
+	}
+	trip := func(ctx context.Context) (time.Duration, error) {
+		at := time.Now()
+		_, err := ask(ctx, conn, "ping")
+		return time.Since(at), err
+	}
+	near, err := trip(ctx)
+	if err != nil || near > 50*time.Millisecond {
+		t.Fatal(near, err)
+	}
+	set(link.Path{Delay: 60 * time.Millisecond})
+	far, err := trip(ctx)
+	if err != nil || far < 120*time.Millisecond || far > 220*time.Millisecond {
+		t.Fatal(far, err)
+	}
+	set(link.Path{Blackout: true})
+	if took, err := trip(within(t, 300*time.Millisecond)); err == nil {
+		t.Fatalf("answer after %s in the dark", took)
+	}
+	set(link.Path{})
+	if _, err := trip(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDistance_LossAndBandwidth(t *testing.T) {
+	// Over a lossy, reordering, narrow path everything still arrives whole, at the path's pace.
+	ca := newCA(t, "dep")
+	de := link.NewDistance(3)
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
+	de.SetDefault(link.Path{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Loss: 0.02, Reorder: 0.02, Bandwidth: 1 << 20})
+	ctx := within(t, 20*time.Second)
+	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	what := strings.Repeat("0123456789abcdef", 16<<10) // 256 KB: a quarter of a second
+	at := time.Now()
+	got, err := ask(ctx, conn, what)
+	if got != what || err != nil {
+		t.Fatal(len(got), err)
+	}
+	if took := time.Since(at); took < 200*time.Millisecond {
+		t.Fatalf("took %s", took)
+	}
+}
