@@ -1,6 +1,7 @@
 package pg
 
 // lru holds committed rows up to a number of bytes and forgets the ones not used for longest.
+// Rows are shared with whoever put them and never changed.
 type lru[K comparable, T any] struct {
 	max, used int
 	items     map[K]*lruItem[K, T]
@@ -10,7 +11,7 @@ type lru[K comparable, T any] struct {
 
 type lruItem[K comparable, T any] struct {
 	key        K
-	row        T
+	row        *T
 	size       int
 	prev, next *lruItem[K, T]
 }
@@ -23,6 +24,7 @@ func newLRU[K comparable, T any](maxBytes int, changed func(was, now *T)) *lru[K
 	return c
 }
 
+// clear forgets everything, without telling.
 func (c *lru[K, T]) clear() {
 	c.items, c.used = map[K]*lruItem[K, T]{}, 0
 	c.ring.prev, c.ring.next = &c.ring, &c.ring
@@ -35,18 +37,26 @@ func (c *lru[K, T]) get(key K) (*T, bool) {
 	}
 	c.unlink(it)
 	c.front(it)
-	return &it.row, true
+	return it.row, true
 }
 
 func (c *lru[K, T]) has(key K) bool { return c.items[key] != nil }
 
-func (c *lru[K, T]) put(key K, row T, size int) {
-	c.remove(key)
-	it := &lruItem[K, T]{key: key, row: row, size: size}
-	c.items[key] = it
-	c.used += size
+// put takes a row of about size bytes. The one put last stays, however large.
+func (c *lru[K, T]) put(key K, row *T, size int) {
+	it := c.items[key]
+	var was *T
+	if it == nil {
+		it = &lruItem[K, T]{key: key}
+		c.items[key] = it
+	} else {
+		was = it.row
+		c.unlink(it)
+	}
+	c.used += size - it.size
+	it.row, it.size = row, size
 	c.front(it)
-	c.changed(nil, &it.row)
+	c.changed(was, row)
 	for c.used > c.max && c.ring.prev != it {
 		c.remove(c.ring.prev.key)
 	}
@@ -60,7 +70,7 @@ func (c *lru[K, T]) remove(key K) {
 	c.unlink(it)
 	delete(c.items, key)
 	c.used -= it.size
-	c.changed(&it.row, nil)
+	c.changed(it.row, nil)
 }
 
 func (c *lru[K, T]) unlink(it *lruItem[K, T]) { it.prev.next, it.next.prev = it.next, it.prev }

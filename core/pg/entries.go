@@ -46,7 +46,6 @@ var (
 	positionSQL = "SELECT epoch, index, digest, at FROM applied FOR UPDATE"
 	advanceSQL  = "UPDATE applied SET epoch = $1, index = $2, digest = $3, at = $4"
 	firstsSQL   = "SELECT " + entries.Columns("") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND outcome IS NOT NULL"
-	recordSQL   = "INSERT INTO entries (" + entries.Columns("") + ") SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bytea[])"
 	purgeSQL    = []string{"DELETE FROM entries WHERE at < $1", "DELETE FROM pending_posts WHERE at < $1"}
 )
 

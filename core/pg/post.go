@@ -33,15 +33,57 @@ var Posts = table(Table[core.PostID, core.Post]{
 	},
 })
 
-// PendingPosts is the table of which post a pending post id became.
-var PendingPosts = table(Table[apply.PendingKey, apply.Pending]{
-	name: "pending_posts", keys: 2, part: 60,
-	key:  func(p *apply.Pending) apply.PendingKey { return p.PendingKey },
-	with: func(k apply.PendingKey) apply.Pending { return apply.Pending{PendingKey: k} },
-	cols: []column[apply.Pending]{
-		col("user_id", uuids[core.UserID](), func(p *apply.Pending) *core.UserID { return &p.User }),
-		col("pending", texts(), func(p *apply.Pending) *string { return &p.Pending }),
-		col("post_id", uuids[core.PostID](), func(p *apply.Pending) *core.PostID { return &p.Post }),
-		col("at", bigints[int64](), func(p *apply.Pending) *int64 { return &p.At }),
+// PendingPosts is the table of which post a pending post id became. Its key is a hash of the
+// user and the pending id, which are long and of no use but to be found.
+var PendingPosts = table(Table[pendingHash, pendingPost]{
+	name: "pending_posts", keys: 1, part: 60,
+	key:  func(p *pendingPost) pendingHash { return p.hash },
+	with: func(h pendingHash) pendingPost { return pendingPost{hash: h} },
+	cols: []column[pendingPost]{
+		col("hash", uuids[pendingHash](), func(p *pendingPost) *pendingHash { return &p.hash }),
+		col("post_id", uuids[core.PostID](), func(p *pendingPost) *core.PostID { return &p.post }),
+		col("at", bigints[int64](), func(p *pendingPost) *int64 { return &p.at }),
 	},
 })
+
+type pendingHash = core.ID[apply.Pending]
+
+type pendingPost struct {
+	hash pendingHash
+	post core.PostID
+	at   int64
+}
+
+// pendings gives that table the form in which apply knows it.
+type pendings struct {
+	*rows[pendingHash, pendingPost]
+}
+
+func hashPending(k apply.PendingKey) pendingHash {
+	return core.DeriveID[apply.Pending](string(k.User[:]), k.Pending)
+}
+
+// Get implements apply.Table.
+func (p pendings) Get(k apply.PendingKey) (apply.Pending, bool) {
+	row, ok := p.rows.Get(hashPending(k))
+	if !ok || row.at < p.s.horizon {
+		return apply.Pending{}, false
+	}
+	return apply.Pending{PendingKey: k, Post: row.post, At: row.at}, true
+}
+
+// Put implements apply.Table.
+func (p pendings) Put(v apply.Pending) {
+	p.rows.Put(pendingPost{hash: hashPending(v.PendingKey), post: v.Post, at: v.At})
+}
+
+// Delete implements apply.Table.
+func (p pendings) Delete(k apply.PendingKey) { p.rows.Delete(hashPending(k)) }
+
+func (p pendings) want(to *pipe, keys []apply.PendingKey) {
+	hashes := make([]pendingHash, len(keys))
+	for i, k := range keys {
+		hashes[i] = hashPending(k)
+	}
+	p.rows.want(to, hashes)
+}

@@ -16,9 +16,8 @@ type rows[K comparable, T any] struct {
 	order   []K             // keys in the order they were first written; some twice, some reverted
 	missing map[K]struct{}  // known not to be committed; only for this batch
 	watch   []func(was, now *T)
-	ends    []func()      // to call at the end of a batch
-	drops   []func()      // to call when the cache is dropped
-	live    func(*T) bool // rows that are not are as if deleted; nil: all are
+	ends    []func() // to call at the end of a batch
+	drops   []func() // to call when the cache is dropped
 }
 
 // write is a row to be, or the absence of one.
@@ -43,7 +42,7 @@ func newRows[K comparable, T any](s *Store, t *Table[K, T]) *rows[K, T] {
 func (r *rows[K, T]) Get(key K) (T, bool) {
 	var none T
 	row, ok := r.find(r.stored(key))
-	if !ok || r.live != nil && !r.live(row) {
+	if !ok {
 		return none, false
 	}
 	return *row, true
@@ -51,6 +50,9 @@ func (r *rows[K, T]) Get(key K) (T, bool) {
 
 // stored is a key as the table holds it.
 func (r *rows[K, T]) stored(key K) K {
+	if !r.t.textKey {
+		return key
+	}
 	row := r.t.with(key)
 	row = r.t.canon(&row)
 	return r.t.key(&row)
@@ -122,7 +124,7 @@ func (r *rows[K, T]) loaded(res *pgconn.Result) error {
 		key := r.t.key(&row)
 		delete(r.missing, key)
 		if !r.cache.has(key) {
-			r.cache.put(key, row, r.t.size(&row))
+			r.cache.put(key, &row, r.t.size(&row))
 		}
 	}
 	return nil
@@ -155,22 +157,29 @@ func (r *rows[K, T]) scan(sql string, params [][]byte, match func(*T) bool, cmp 
 	return out
 }
 
-// flush adds the statements that write the batch's rows.
+// flush adds the statements that write the batch's rows. Those that are known to be new are
+// inserted as such, which costs PostgreSQL much less than asking it to find out.
 func (r *rows[K, T]) flush(p *pipe) {
-	var puts []*T
+	var fresh, puts []*T
 	var gone []K
 	seen := make(map[K]bool, len(r.order))
 	for _, key := range r.order {
 		w, ok := r.dirty[key]
+		_, isNew := r.missing[key]
 		switch {
 		case !ok || seen[key]:
 			continue
 		case w.gone:
 			gone = append(gone, key)
+		case isNew:
+			fresh = append(fresh, &w.row)
 		default:
 			puts = append(puts, &w.row)
 		}
 		seen[key] = true
+	}
+	if len(fresh) > 0 {
+		p.add(r.t.insert, r.t.arrays(fresh, len(r.t.cols)), nil)
 	}
 	if len(puts) > 0 {
 		p.add(r.t.upsert, r.t.arrays(puts, len(r.t.cols)), nil)
@@ -190,7 +199,7 @@ func (r *rows[K, T]) committed() {
 		case w.gone:
 			r.cache.remove(key)
 		default:
-			r.cache.put(key, w.row, r.t.size(&w.row))
+			r.cache.put(key, &w.row, r.t.size(&w.row))
 		}
 		delete(r.dirty, key)
 	}

@@ -60,7 +60,7 @@ type keyed struct {
 	channelNames   *lookup[apply.TeamName, core.ChannelID, core.Channel]
 	channelMembers *rows[apply.ChannelUser, core.ChannelMember]
 	posts          *rows[core.PostID, core.Post]
-	pending        *rows[apply.PendingKey, apply.Pending]
+	pending        pendings
 	counters       *rows[string, apply.Counter]
 }
 
@@ -87,8 +87,7 @@ func NewStore(db *DB, cacheBytes int) *Store {
 		func(v apply.TeamName) core.Channel { return core.Channel{TeamID: v.Team, Name: v.Name} }, "team_id", "name")
 	k.channelMembers = newRows(s, ChannelMembers)
 	k.posts = newRows(s, Posts)
-	k.pending = newRows(s, PendingPosts)
-	k.pending.live = func(p *apply.Pending) bool { return p.At >= s.horizon }
+	k.pending = pendings{newRows(s, PendingPosts)}
 	k.counters = newRows(s, Counters)
 	s.state = apply.State{
 		Users: k.users, UserByName: k.usernames, UserByEmail: k.emails, Sessions: k.sessions,
@@ -271,7 +270,7 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 		}
 	}
 	if keep := s.kept(forget); len(keep) > 0 {
-		p.add(recordSQL, entries.arrays(keep, len(entries.cols)), nil)
+		p.add(entries.insert, entries.arrays(keep, len(entries.cols)), nil)
 	}
 	p.add(advanceSQL, positionParams(pos, at), nil)
 	p.add("COMMIT", nil, func(res *pgResult) error {

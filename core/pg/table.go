@@ -19,7 +19,8 @@ type Table[K comparable, T any] struct {
 	with func(K) T // a row of which only the key is set
 	part int       // thousandths of the cache
 
-	byKeys, upsert, remove string // statements over arrays, one element for each row
+	textKey                        bool   // a key may be stored otherwise than it was given
+	byKeys, insert, upsert, remove string // statements over arrays, one element for each row
 }
 
 // column is one column of a table; see codec for its functions.
@@ -69,6 +70,7 @@ func table[K comparable, T any](t Table[K, T]) *Table[K, T] {
 	for i, c := range t.cols {
 		marks = append(marks, fmt.Sprintf("$%d::%s[]", i+1, c.typ))
 		if i < t.keys {
+			t.textKey = t.textKey || c.typ == "text"
 			keys = append(keys, c.name)
 			pairs = append(pairs, fmt.Sprintf("t.%s = k.%s", c.name, c.name))
 		} else {
@@ -84,8 +86,8 @@ func table[K comparable, T any](t Table[K, T]) *Table[K, T] {
 	if len(sets) > 0 {
 		do = "UPDATE SET " + strings.Join(sets, ", ")
 	}
-	t.upsert = fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO %s",
-		t.name, all, strings.Join(marks, ", "), list, do)
+	t.insert = fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s)", t.name, all, strings.Join(marks, ", "))
+	t.upsert = fmt.Sprintf("%s ON CONFLICT (%s) DO %s", t.insert, list, do)
 	return &t
 }
 

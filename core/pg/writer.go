@@ -14,7 +14,7 @@ import (
 type writer struct {
 	db    *DB
 	conn  *pgx.Conn
-	names map[string]string // statement text → its name on this connection
+	stmts map[string]*pgconn.StatementDescription // by their text; prepared on this connection
 }
 
 // Planning by statistics would be worse than these rules: the tables start out empty, a plan
@@ -31,7 +31,7 @@ func (w *writer) open(ctx context.Context) error {
 		return fmt.Errorf("open writer: %w", err)
 	}
 	w.conn = c.Hijack()
-	w.names = map[string]string{}
+	w.stmts = map[string]*pgconn.StatementDescription{}
 	if _, err := w.conn.PgConn().Exec(ctx, writerSettings).ReadAll(); err != nil {
 		w.close()
 		return fmt.Errorf("set up writer: %w", err)
@@ -84,11 +84,11 @@ func (w *writer) send(ctx context.Context, p *pipe) error {
 	}
 	var b pgconn.Batch
 	for _, s := range p.steps {
-		name, err := w.prepared(ctx, s.sql)
+		sd, err := w.prepared(ctx, s.sql)
 		if err != nil {
 			return err
 		}
-		b.ExecPrepared(name, s.params, binary1, binary1)
+		b.ExecStatement(sd, s.params, binary1, binary1)
 	}
 	results, err := w.conn.PgConn().ExecBatch(ctx, &b).ReadAll()
 	if err != nil {
@@ -105,14 +105,14 @@ func (w *writer) send(ctx context.Context, p *pipe) error {
 	return nil
 }
 
-func (w *writer) prepared(ctx context.Context, sql string) (string, error) {
-	name, ok := w.names[sql]
-	if !ok {
-		name = fmt.Sprintf("apply_%d", len(w.names)+1)
-		if _, err := w.conn.PgConn().Prepare(ctx, name, sql, nil); err != nil {
-			return "", fmt.Errorf("prepare %.60q: %w", sql, err)
-		}
-		w.names[sql] = name
+func (w *writer) prepared(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	if sd := w.stmts[sql]; sd != nil {
+		return sd, nil
 	}
-	return name, nil
+	sd, err := w.conn.PgConn().Prepare(ctx, fmt.Sprintf("apply_%d", len(w.stmts)+1), sql, nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %.60q: %w", sql, err)
+	}
+	w.stmts[sql] = sd
+	return sd, nil
 }

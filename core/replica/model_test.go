@@ -239,7 +239,6 @@ func equalRows(t *testing.T, c *chaos, m *model, db *pg.DB) {
 		return apply.PreferenceKey{User: v.UserID, Category: v.Category, Name: v.Name}
 	})
 	equalTable(t, db, pg.Counters, s.Counters.Get, nil, func(v apply.Counter) string { return v.Name })
-	equalTable(t, db, pg.PendingPosts, s.Pending.Get, nil, func(v apply.Pending) apply.PendingKey { return v.PendingKey })
 }
 
 func equalTable[K comparable, T any](t *testing.T, db *pg.DB, table *pg.Table[K, T], get func(K) (T, bool), keys []K, key func(T) K) {

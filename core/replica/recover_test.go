@@ -39,6 +39,7 @@ func TestReplica_PostgresKilled(t *testing.T) {
 		}
 		accepted(t, retry(ctx, t, hit, batch))
 	}
+	until(t, func() error { _, err := hit.Digests(ctx); return err })
 	until(t, func() error { _, err := hit.Flush(ctx); return err })
 	same(t, calm, hit)
 }

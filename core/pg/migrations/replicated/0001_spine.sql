@@ -158,18 +158,19 @@ CREATE TABLE posts (
 );
 -- Pages of a channel: within one channel create_at alone orders, so the id would only cost.
 CREATE INDEX posts_page ON posts (channel_id, create_at) WHERE delete_at = 0;
-CREATE INDEX posts_since ON posts (channel_id, update_at);
+-- What changed since a time is what was created then, which is in the index above, or else was
+-- changed: few posts ever are. Ask for both: create_at > t AND delete_at = 0 OR update_at > t AND
+-- update_at <> create_at.
+CREATE INDEX posts_since ON posts (channel_id, update_at) WHERE update_at <> create_at;
 CREATE INDEX posts_thread ON posts (root_id, create_at) WHERE root_id <> '00000000-0000-0000-0000-000000000000';
 CREATE INDEX posts_pinned ON posts (channel_id) WHERE is_pinned;
 CREATE INDEX posts_history ON posts (original_id) WHERE original_id <> '00000000-0000-0000-0000-000000000000';
 
--- Which post a pending post id became, for the last days.
+-- Which post a pending post id became, for the last days. The hash is of user and pending id.
 CREATE TABLE pending_posts (
-    user_id uuid   NOT NULL,
+    hash    uuid   PRIMARY KEY,
     post_id uuid   NOT NULL,
-    at      bigint NOT NULL,
-    pending text COLLATE "C" NOT NULL,
-    PRIMARY KEY (user_id, pending)
+    at      bigint NOT NULL
 );
 CREATE INDEX pending_posts_at ON pending_posts USING brin (at) WITH (pages_per_range = 32);
 

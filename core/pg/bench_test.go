@@ -1,0 +1,153 @@
+package pg_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
+)
+
+const (
+	benchBatch   = 100
+	benchMessage = "a message of about forty characters, no more"
+)
+
+// BenchmarkApply applies batches of 100 posts by ten people in ten channels, entries, pending
+// ids and all, beside one connection that only inserts the same rows of posts, pipelined.
+// Both use a server with its default settings.
+func BenchmarkApply(b *testing.B) {
+	cfg := pgtest.Server(b, pg.ServerConfig{}).Config()
+	db := pgtest.Connect(b, cfg)
+	if err := pg.Migrate(b.Context(), db, pg.Schema); err != nil {
+		b.Fatal(err)
+	}
+	r, err := replica.New(replica.Config{DB: db, Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := r.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	l := &benchLog{at: time.UnixMilli(1_800_000_000_000)}
+	if _, err := r.Apply(b.Context(), l.people()); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := db.Exec(b.Context(), "CREATE TABLE bare (LIKE posts INCLUDING ALL)"); err != nil {
+		b.Fatal(err)
+	}
+	like := core.Post{UserID: l.users[0], Message: benchMessage}
+	var applying, bare time.Duration // in turns, so that a noisy machine disturbs both alike
+	for b.Loop() {
+		batch := l.posts(benchBatch)
+		start := time.Now()
+		got, err := r.Apply(b.Context(), batch)
+		applying += time.Since(start)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := command.DecodeOutcome(got[0].Outcome, nil); err != nil {
+			b.Fatal(err)
+		}
+		start = time.Now()
+		if err := bareBatch(b.Context(), db, l, like); err != nil {
+			b.Fatal(err)
+		}
+		bare += time.Since(start)
+	}
+	rows := float64(b.N * benchBatch)
+	b.ReportMetric(rows/applying.Seconds(), "entries/s")
+	b.ReportMetric(rows/bare.Seconds(), "bare-rows/s")
+	b.ReportMetric(bare.Seconds()/applying.Seconds(), "ratio")
+	b.ReportMetric(0, "ns/op")
+	n, _, err := pg.QueryOne(b.Context(), db, `SELECT count(*) FROM posts`, pg.Scalar[int64])
+	if err != nil || n == 0 {
+		b.Fatal(n, err)
+	}
+	for _, t := range []string{"posts", "entries", "pending_posts"} {
+		size, _, err := pg.QueryOne(b.Context(), db, `SELECT pg_total_relation_size($1::regclass)`, pg.Scalar[int64], t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Logf("%s: %d bytes for each of %d posts", t, size/n, n)
+	}
+}
+
+func bareBatch(ctx context.Context, db *pg.DB, l *benchLog, p core.Post) error {
+	return db.WriteTx(ctx, func(ctx context.Context, tx pg.Tx) error {
+		var batch pgx.Batch
+		for range benchBatch {
+			l.tick()
+			p.ID = core.NewID[core.Post](l.at)
+			p.CreateAt, p.UpdateAt = l.at.UnixMilli(), l.at.UnixMilli()
+			p.ChannelID = l.channels[l.n%len(l.channels)]
+			batch.Queue(`INSERT INTO bare (id, user_id, channel_id, root_id, original_id, create_at, update_at, edit_at, delete_at,
+				last_reply_at, reply_count, is_pinned, has_reactions, type, message, hashtags, props, participants)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL)`,
+				p.ID, p.UserID, p.ChannelID, p.RootID, p.OriginalID, p.CreateAt, p.UpdateAt, p.EditAt, p.DeleteAt,
+				p.LastReplyAt, p.ReplyCount, p.IsPinned, p.HasReactions, p.Type, p.Message, p.Hashtags)
+		}
+		return tx.SendBatch(ctx, &batch).Close()
+	})
+}
+
+// benchLog makes the entries of a busy minute.
+type benchLog struct {
+	at       time.Time
+	n        int
+	sessions []core.SessionID
+	users    []core.UserID
+	channels []core.ChannelID
+}
+
+func (l *benchLog) tick() { l.n++; l.at = l.at.Add(time.Millisecond) }
+
+func (l *benchLog) entry(by core.SessionID, c command.Command) core.Entry {
+	data, err := command.Encode(command.Caller{Session: by}, c)
+	if err != nil {
+		panic(err)
+	}
+	l.tick()
+	return core.Entry{Index: core.Index(l.n), At: l.at, ID: core.NewID[core.Proposal](l.at), Data: data}
+}
+
+func (l *benchLog) people() (out []core.Entry) {
+	team := core.NewID[core.Team](l.at)
+	for i := range 10 {
+		u, s, ch := core.NewID[core.User](l.at), core.NewID[core.Session](l.at), core.NewID[core.Channel](l.at)
+		name := fmt.Sprint("user", i)
+		out = append(out,
+			l.entry(core.SessionID{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
+			l.entry(core.SessionID{}, &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: s, UserID: u}}))
+		if i == 0 {
+			out = append(out, l.entry(s, &command.CreateTeam{Team: core.Team{ID: team, Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, AllowOpenInvite: true}}))
+		} else {
+			out = append(out, l.entry(l.sessions[0], &command.AddTeamMember{TeamID: team, UserID: u}))
+		}
+		out = append(out, l.entry(s, &command.CreateChannel{Channel: core.Channel{ID: ch, TeamID: team, Name: name, DisplayName: "R", Type: core.ChannelOpen}}))
+		l.sessions, l.users, l.channels = append(l.sessions, s), append(l.users, u), append(l.channels, ch)
+	}
+	return out
+}
+
+func (l *benchLog) post() core.Entry {
+	i := l.n % len(l.users)
+	p := core.Post{ID: core.NewID[core.Post](l.at), ChannelID: l.channels[i], Message: benchMessage}
+	p.PendingPostID = l.users[i].String() + ":1800000000000"[:13]
+	p.PendingPostID += fmt.Sprint(l.n)
+	return l.entry(l.sessions[i], &command.CreatePost{Post: p})
+}
+
+func (l *benchLog) posts(n int) (out []core.Entry) {
+	for range n {
+		out = append(out, l.post())
+	}
+	return out
+}
