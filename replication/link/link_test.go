@@ -279,7 +279,7 @@ func TestEndpoint_PeerCrashes(t *testing.T) {
 	cfg.Conn, cfg.Distance = bind(t, h.Addr()), nil
 	start(t, cfg)
 	at := time.Now()
-	if _, err := ask(within(t, 5*time.Second), conn, "still there?"); core.KindOf(err) != core.KindUnavailable || time.Since(at) > time.Second {
+	if _, err := ask(within(t, 5*time.Second), conn, "still there?"); core.KindOf(err) != core.KindUnavailable || time.Since(at) > 2*time.Second {
 		t.Fatal(err, time.Since(at))
 	}
 }
