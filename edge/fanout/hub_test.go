@@ -359,7 +359,7 @@ func TestHub_Shutdown(t *testing.T) {
 // Whatever happens while a socket registers, it gets exactly the events of its channels after
 // the state that its client can read at hello: none is lost, none doubled, none out of order.
 func TestHub_RegisteringRace(t *testing.T) {
-	const users, chans, entries, sockets = 4, 3, 1500, 96
+	const users, chans, entries, sockets = 32, 3, 1500, 96
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -389,14 +389,16 @@ func TestHub_RegisteringRace(t *testing.T) {
 	}
 	log := make([][]event.Event, entries)
 	for i := range log {
-		u, ch, at := user(rnd.IntN(users)), channel(rnd.IntN(chans)), core.Index(2*(i+1))
-		switch rnd.IntN(4) {
-		case 0:
-			log[i] = append(log[i], joined(u, ch))
-			members[u][ch] = true
-		case 1:
-			log[i] = append(log[i], left(u, ch))
-			delete(members[u], ch)
+		ch, at := channel(rnd.IntN(chans)), core.Index(2*(i+1))
+		for range 6 {
+			u := user(rnd.IntN(users))
+			if rnd.IntN(2) == 0 {
+				log[i] = append(log[i], joined(u, ch))
+				members[u][ch] = true
+			} else {
+				log[i] = append(log[i], left(u, ch))
+				delete(members[u], ch)
+			}
 		}
 		text := fmt.Sprint(at)
 		log[i] = append(log[i], event.Event{
@@ -444,7 +446,7 @@ func TestHub_RegisteringRace(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for n := range sockets / 8 {
-				s := seen{user: user((i + n) % users), wire: newWire()}
+				s := seen{user: user((i*12 + n) % users), wire: newWire()}
 				begun <- struct{}{}
 				sock, err := h.Register(context.Background(), client(s.user), s.wire, Resume{})
 				if err != nil {

@@ -82,7 +82,7 @@ func (h *Hub) read(ctx context.Context, u core.UserID) (Memberships, []placed, e
 func (h *Hub) join(m *member, c Client, w Wire) *Socket {
 	s := &Socket{
 		hub: h, id: core.NewID[Socket](h.now()).String(), slot: h.nextSlot,
-		client: c, member: m, after: max(h.at, m.at), wire: w,
+		client: c, member: m, after: m.at, wire: w,
 	}
 	h.nextSlot = (h.nextSlot + 1) % pingSlots
 	m.sockets = append(m.sockets, s)

@@ -35,7 +35,7 @@ func sessionOf(u core.UserID) core.SessionID { return core.DeriveID[core.Session
 
 // site is an edge's WebSocket side on a real listener: alice and bob are in town.
 type site struct {
-	t    *testing.T
+	t    testing.TB
 	hub  *fanout.Hub
 	url  string
 	tail *event.Tail
@@ -84,9 +84,23 @@ func tokenOf(r *http.Request) string {
 	return ""
 }
 
+// newSite starts a site that must leave no goroutine behind.
 func newSite(t *testing.T, change func(*Config, *fanout.Config)) *site {
 	t.Helper()
 	before := runtime.NumGoroutine()
+	t.Cleanup(func() { // runs after the site's own clean-up
+		until(t, func() error {
+			if n := runtime.NumGoroutine(); n > before {
+				return fmt.Errorf("%d goroutines, %d before", n, before)
+			}
+			return nil
+		})
+	})
+	return startSite(t, change)
+}
+
+func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
+	t.Helper()
 	s := &site{t: t, tail: event.NewTail()}
 	p, err := presence.New(presence.Config{})
 	if err != nil {
@@ -128,15 +142,7 @@ func newSite(t *testing.T, change func(*Config, *fanout.Config)) *site {
 		}
 		server.Close()
 	})
-	t.Cleanup(func() {
-		s.stop()
-		until(t, func() error {
-			if n := runtime.NumGoroutine(); n > before {
-				return fmt.Errorf("%d goroutines, %d before", n, before)
-			}
-			return nil
-		})
-	})
+	t.Cleanup(s.stop)
 	until(t, func() error {
 		_, err := s.hub.Register(ctx, fanout.Client{}, nil, fanout.Resume{})
 		if h.room() == nil || core.KindOf(err) != core.KindUnauthorized {
@@ -147,7 +153,7 @@ func newSite(t *testing.T, change func(*Config, *fanout.Config)) *site {
 	return s
 }
 
-func until(t *testing.T, f func() error) {
+func until(t testing.TB, f func() error) {
 	t.Helper()
 	tick, end := time.NewTicker(time.Millisecond), time.After(patience)
 	defer tick.Stop()
@@ -167,7 +173,7 @@ func until(t *testing.T, f func() error) {
 // conn is a client that checks the rules every message must keep.
 type conn struct {
 	*websocket.Conn
-	t   *testing.T
+	t   testing.TB
 	seq int64
 }
 
