@@ -33,7 +33,11 @@ func plan(o Options) ([]node.Config, error) {
 	}
 	for i, region := range o.Regions {
 		n := o.member("edge-"+region, region, node.RoleEdge)
-		n.Client.Listen = net.JoinHostPort(host, strconv.Itoa(first+i))
+		port := first // 0 lets every edge pick a free one
+		if first > 0 {
+			port += i
+		}
+		n.Client.Listen = net.JoinHostPort(host, strconv.Itoa(port))
 		nodes = append(nodes, n)
 	}
 	if err := o.checkHome(); err != nil {

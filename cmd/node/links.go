@@ -287,7 +287,8 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
-		return hasAll(f.Status()) || rep.Position().Index > 0 && time.Since(began) > staleStart
+		st := f.Status()
+		return hasAll(st) && st.Leader != "" || rep.Position().Index > 0 && time.Since(began) > staleStart
 	})
 }
 

@@ -142,9 +142,11 @@ func (n *Node) peers(p *parts) []PeerStatus {
 	}
 	if p.gossip != nil {
 		for _, m := range p.gossip.Members() {
-			at := Position{Epoch: uint64(m.Epoch), Index: uint64(m.Index)}
-			all[m.Node.Node] = PeerStatus{Node: m.Node.Node, Region: m.Node.Region, Roles: roleNames(m.Node.Roles), Addr: m.Addr,
-				Alive: m.Alive, RTTMS: millis(m.RTT), Position: &at}
+			peer := PeerStatus{Node: m.Node.Node, Region: m.Node.Region, Roles: roleNames(m.Node.Roles), Addr: m.Addr, Alive: m.Alive, RTTMS: millis(m.RTT)}
+			if m.Epoch > 0 { // a probe has told; gossip carries no digest
+				peer.Position = &Position{Epoch: uint64(m.Epoch), Index: uint64(m.Index)}
+			}
+			all[m.Node.Node] = peer
 		}
 	}
 	if p.hub != nil {

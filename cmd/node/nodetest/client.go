@@ -35,6 +35,9 @@ const requestLimit = 20 * time.Second
 // Client gives a person at the node who has not signed in.
 func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t} }
 
+// NewClient gives a person at any edge, such as one in another process.
+func NewClient(t testing.TB, url string) *Client { return &Client{URL: url, t: t} }
+
 // At gives the same person at another edge, having seen the same.
 func (c *Client) At(n *Node) *Client {
 	moved := *c

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func run(args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = Main("v1.2.3", args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+// The help of every command is what its golden file says; a change is seen in review.
+func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
+	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version"} {
+		t.Run("nearside "+command, func(t *testing.T) {
+			args := append(strings.Fields(command), "--help")
+			code, out, errOut := run(args...)
+			if code != exitDone || errOut != "" {
+				t.Fatalf("exit code %d, said %q", code, errOut)
+			}
+			file := filepath.Join("testdata", strings.Join(append([]string{"nearside"}, strings.Fields(command)...), "-")+".txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), out); diff != "" {
+				t.Errorf("help changed; if it should, run with -update (-golden +now):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Wrong use exits with 2, failure with 1, and both say what to do about it.
+func TestExitCode_WrongUse_IsTwo(t *testing.T) {
+	t.Setenv(adminEnv, "")
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	unknown := file("unknown.yaml", "name: a\nregion: b\nrolls: [home]\n")
+	json := file("unknown.json", `{"name": "a", "client": {"lisen": "x"}}`)
+	missing := file("missing.yaml", "name: a\nregion: b\nroles: [edge]\ndata: d\nclient: {listen: 'h:1'}\n")
+	public := file("public.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\nadmin: {listen: '0.0.0.0:1'}\n")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"unknown command":   {[]string{"sevre"}, 2, `there is no command "sevre"; did you mean serve?`},
+		"unknown flag":      {[]string{"serve", "--dta", "x"}, 2, "unknown flag: --dta"},
+		"argument":          {[]string{"serve", "x"}, 2, `unexpected argument "x"`},
+		"format":            {[]string{"version", "-o", "xml"}, 2, "use table or json"},
+		"no config":         {[]string{"node"}, 2, "--config FILE"},
+		"config not there":  {[]string{"node", "--config", filepath.Join(dir, "none")}, 1, "cannot read the configuration"},
+		"unknown key":       {[]string{"node", "--config", unknown}, 2, `line 3: unknown key "rolls"`},
+		"unknown key, JSON": {[]string{"node", "--config", json}, 2, `unknown key "lisen"`},
+		"missing key":       {[]string{"node", "--config", missing}, 2, "home: missing"},
+		"public admin":      {[]string{"node", "--config", public}, 2, "not a loopback address"},
+		"unknown region":    {[]string{"demo", "--data", dir, "--regions", "virginia,atlantis"}, 2, `unknown region "atlantis"; known are amsterdam, auckland,`},
+		"region twice":      {[]string{"demo", "--data", dir, "--regions", "tokyo,tokyo"}, 2, "given twice"},
+		"latency":           {[]string{"demo", "--data", dir, "--latency", "fast"}, 2, "real, none, or a factor"},
+		"listen":            {[]string{"demo", "--data", dir, "--listen", "here"}, 2, "HOST:PORT"},
+		"nothing to ask":    {[]string{"status", "--data", filepath.Join(dir, "none")}, 1, "nearside serve --data"},
+		"nobody answers":    {[]string{"lag", "--admin", "http://127.0.0.1:1"}, 1, "no node answers"},
+		"version":           {[]string{"version"}, 0, ""},
+		"help of a command": {[]string{"help", "demo"}, 0, ""},
+		"completion":        {[]string{"completion", "bash"}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := run(c.args...)
+			if code != c.code || !strings.Contains(errOut, c.says) {
+				t.Errorf("exit code %d, want %d; said %q, want %q in it; printed %q", code, c.code, errOut, c.says, out)
+			}
+		})
+	}
+}
+
+// status and lag say for each node what it says of itself, and how far it is behind the first.
+func TestStatus_TwoNodes_ShowsWhoIsBehind(t *testing.T) {
+	node := func(status string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/status" {
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = w.Write([]byte(status))
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	home := node(`{"node":"virginia-1","region":"virginia","roles":["home"],"leader":"virginia-1","position":{"epoch":1,"index":120,"digest":"00112233445566778899aabbccddeeff"},"applied_lag_ms":0,"peers":[],"state":"ready"}`)
+	edge := node(`{"node":"edge-tokyo","region":"tokyo","roles":["edge"],"leader":"virginia-1","position":{"epoch":1,"index":100,"digest":"ffeeddccbbaa99887766554433221100"},"applied_lag_ms":1500,"peers":[],"state":"ready"}`)
+	t.Setenv(adminEnv, home+","+edge)
+	code, out, errOut := run("lag")
+	if code != exitDone || errOut != "" {
+		t.Fatalf("exit code %d, said %q", code, errOut)
+	}
+	want := `NODE        REGION    POSITION        BEHIND  LAG   STATE
+virginia-1  virginia  1.120.00112233  0       0s    ready
+edge-tokyo  tokyo     1.100.ffeeddcc  20      1.5s  ready
+`
+	if diff := cmp.Diff(want, out); diff != "" {
+		t.Errorf("lag (-want +got):\n%s", diff)
+	}
+	_, out, _ = run("status", "-o", "json", "--admin", edge)
+	var got struct {
+		Nodes []map[string]any `json:"nodes"`
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(got.Nodes) != 1 || got.Nodes[0]["node"] != "edge-tokyo" || got.Nodes[0]["admin_url"] != edge {
+		t.Errorf("status -o json: %s", out)
+	}
+}

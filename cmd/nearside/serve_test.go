@@ -1,0 +1,62 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nearside/nearside/cmd/node/nodetest"
+)
+
+// serve says "ready URL" once on standard output, serves there, keeps its directory to itself,
+// and stops with exit code 0 on SIGTERM.
+func TestServe_PromisesToScripts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
+	lines := p.until("ready ")
+	url := strings.TrimPrefix(lines[0], "ready ")
+	if len(lines) != 1 || !strings.HasPrefix(url, "http://127.0.0.1:") {
+		t.Fatalf("it printed %q", lines)
+	}
+	if status, body, err := get(url + "/api/v4/system/ping"); err != nil || status != http.StatusOK {
+		t.Errorf("ping: %d %v %s", status, err, body)
+	}
+	nodes := readNodes(t, filepath.Join(dir, "node.json"))
+	if len(nodes) != 1 || nodes[0].PID != p.cmd.Process.Pid || nodes[0].URL != url {
+		t.Fatalf("node.json: %+v", nodes)
+	}
+	checkAdmin(t, nodes[0])
+
+	second := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
+	<-second.done
+	if code := second.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(second.said.String(), fmt.Sprint("in use by process ", p.cmd.Process.Pid)) {
+		t.Errorf("a second process: exit code %d, said %s", code, second.said.String())
+	}
+
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+	for line := range p.lines {
+		t.Errorf("it also printed %q", line)
+	}
+}
+
+// What was acknowledged is there after kill -9 and a new start.
+func TestServe_Killed_KeepsWhatItAcknowledged(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
+	ann := nodetest.NewClient(t, strings.TrimPrefix(p.until("ready ")[0], "ready ")).SignUp("ann")
+	_, square := ann.Room("crew")
+	for i := range 20 {
+		ann.Post(square.ID, fmt.Sprint("post ", i))
+	}
+	p.stop(syscall.SIGKILL)
+	p = start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
+	ann.URL = strings.TrimPrefix(p.until("ready ")[0], "ready ")
+	if got := ann.Messages(square.ID); len(got) != 20 || got[0] != "post 19" || got[19] != "post 0" {
+		t.Errorf("after the kill: %v", got)
+	}
+}
