@@ -55,7 +55,7 @@ fuzz: need-go ## Run every fuzz target for FUZZTIME (10s)
 
 .PHONY: e2e
 e2e: build need-node postgres driver ## Run the driver test alone, against a federation of real processes
-	@NEARSIDE=$(CURDIR)/$(BIN) node --test $(E2E)/
+	@NEARSIDE=$(CURDIR)/$(BIN) node --test $(E2E)/driver.test.mjs
 
 .PHONY: driver
 driver: need-node
@@ -67,7 +67,7 @@ bench: build postgres ## Measure every number we promise, beside its target; kee
 
 .PHONY: chaos
 chaos: build postgres ## Kill leaders, edges and databases under load and check that nothing was lost or doubled
-	@$(GO) run ./bench/chaos -nearside $(BIN) $(CHAOS)
+	@$(GO) run ./bench -nearside $(BIN) -only leader,edge,database $(CHAOS)
 
 .PHONY: postgres
 postgres: ## Make sure that there is a PostgreSQL: the machine's, else a pinned build in .build

@@ -31,6 +31,7 @@ const (
 	backLimit     = 90 * time.Second // for what was killed to serve again
 	convergeLimit = 90 * time.Second
 	settle        = 2 * time.Second // of steady load before the first and after the last kill
+	between       = time.Second     // of steady load after each
 )
 
 // Storm is a plan: kill a victim so many times under so much load.
@@ -124,6 +125,9 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 		}
 		s.Say("killed %s: writes again after %s, well again after %s", name, took.Round(time.Millisecond), time.Since(at).Round(time.Millisecond))
 		resumed = append(resumed, took)
+		if err := rest(ctx, between); err != nil {
+			return nil, err
+		}
 	}
 	return resumed, rest(ctx, settle)
 }

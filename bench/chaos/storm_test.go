@@ -1,0 +1,46 @@
+package chaos_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/nearside/nearside/bench/chaos"
+	"github.com/nearside/nearside/bench/world"
+)
+
+// Killing leaders, edges and databases under load loses nothing, doubles nothing, and leaves
+// every replica with the same history and the same tables.
+func TestStorm_LosesAndDoublesNothing(t *testing.T) {
+	program := os.Getenv("NEARSIDE")
+	if program == "" {
+		t.Skip("NEARSIDE names no built program: `make test` and `make chaos` set it")
+	}
+	path, err := filepath.Abs(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for victim, kills := range map[chaos.Victim]int{chaos.Leader: 10, chaos.Edge: 3, chaos.Database: 4} {
+		t.Run(string(victim), func(t *testing.T) {
+			w, err := world.Demo(t.Context(), path, "--latency", "none")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := w.Stop(); err != nil {
+					t.Error(err)
+				}
+			}()
+			r, err := chaos.Storm{World: w, Victim: victim, Kills: kills, Rate: 100, Say: t.Logf}.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Acked < kills*20 {
+				t.Errorf("only %d of %d writes were acknowledged: that proves little", r.Acked, r.Writes)
+			}
+			for _, f := range r.Findings {
+				t.Error(f)
+			}
+		})
+	}
+}
