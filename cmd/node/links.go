@@ -149,7 +149,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
-		Orderer: reg, Direct: direct{reg}, Logger: n.log,
+		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
 		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view)},
 	})
 	if err != nil {
