@@ -3,7 +3,6 @@ package pg
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,15 +38,12 @@ func (w *writer) open(ctx context.Context) error {
 	return nil
 }
 
-// close ends the connection, and with it the transaction it was in.
+// close hangs up, which also ends the transaction it was in.
 func (w *writer) close() {
-	if w.conn == nil {
-		return
+	if w.conn != nil {
+		_ = w.conn.PgConn().Conn().Close() // nothing is lost that was not lost already
+		w.conn = nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = w.conn.Close(ctx) // nothing is lost that was not lost already
-	w.conn = nil
 }
 
 // pgResult is what a statement gave.

@@ -2,7 +2,7 @@ package replica_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -59,14 +59,11 @@ func TestReplica_PostgresKilled_Idle(t *testing.T) {
 	kill(t, dir)
 	until(t, func() error {
 		index, _, err := pg.QueryOne(t.Context(), n.db, "SELECT index FROM applied", pg.Scalar[int64])
-		if err == nil && core.Index(index) != want.Index {
-			err = errors.New("the database is at " + strconv.FormatInt(index, 10))
+		if err == nil && (core.Index(index) != want.Index || n.Position() != want) {
+			err = fmt.Errorf("at %v, the database at %d, not %v", n.Position(), index, want)
 		}
 		return err
 	})
-	if n.Position() != want {
-		t.Fatalf("at %v, not %v", n.Position(), want)
-	}
 }
 
 // retry applies a batch as region and follower do: until it succeeds.

@@ -96,7 +96,7 @@ func (s *spool) drop() {
 // Snapshot gives the snapshot with an id while it is kept; otherwise, or for "", the last one
 // if it is still of use, or a new one. It can be read at once, while it is being made.
 func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
-	n, fresh, err := r.spool.pick(id, r.Position())
+	n, fresh, err := r.spool.pick(ctx, id, r.Position())
 	if err != nil {
 		return nil, fmt.Errorf("make snapshot: %w", err)
 	}
@@ -118,7 +118,7 @@ func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error
 // they follow by the log, which must still hold them.
 const maxSnapshotLag = 20_000
 
-func (s *spool) pick(id string, now core.Position) (n *spooled, fresh bool, err error) {
+func (s *spool) pick(ctx context.Context, id string, now core.Position) (n *spooled, fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
@@ -128,7 +128,7 @@ func (s *spool) pick(id string, now core.Position) (n *spooled, fresh bool, err 
 			return n, false, nil
 		}
 	}
-	if n, err = s.create(); err != nil {
+	if n, err = s.create(ctx); err != nil {
 		return nil, false, err
 	}
 	s.kept = append(s.kept, n)
@@ -149,7 +149,7 @@ func (s *spool) expire() {
 	s.kept = keep
 }
 
-func (s *spool) create() (*spooled, error) {
+func (s *spool) create(ctx context.Context) (*spooled, error) {
 	f, err := os.CreateTemp(s.cfg.Dir, spoolPattern)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (s *spool) create() (*spooled, error) {
 		id: core.NewID[spooled](time.Now()).String(), file: f, made: time.Now(),
 		readers: 2, moved: make(chan struct{}), // kept, and asked for
 	}
-	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // others may read it after the first is gone
 	return n, nil
 }
 
