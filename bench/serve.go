@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nearside/nearside/bench/load"
@@ -34,7 +33,7 @@ func (b *bench) serve(ctx context.Context) error {
 		return err
 	}
 	defer func() { b.stop(w) }()
-	people, room, err := crowd(ctx, w.URL, sockets)
+	people, room, err := load.Meet(ctx, "bench", slices.Repeat([]string{w.URL}, sockets))
 	if err != nil {
 		return fmt.Errorf("make accounts: %w", err)
 	}
@@ -76,37 +75,6 @@ func (b *bench) pause(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// crowd signs people up and brings them into one channel; the first of them is administrator.
-func crowd(ctx context.Context, url string, n int) ([]load.Person, load.Room, error) {
-	people := make([]load.Person, n)
-	var err error
-	if people[0], err = load.SignUp(ctx, url, "bench-0"); err != nil {
-		return nil, load.Room{}, err
-	}
-	room, err := people[0].NewRoom(ctx, "bench")
-	if err != nil {
-		return nil, room, err
-	}
-	var wg sync.WaitGroup
-	errs := make([]error, 4)
-	for k := range errs {
-		wg.Go(func() {
-			for i := 1 + k; i < n && errs[k] == nil; i += len(errs) {
-				if people[i], errs[k] = load.SignUp(ctx, url, fmt.Sprintf("bench-%d", i)); errs[k] == nil {
-					errs[k] = people[0].Invite(ctx, room, people[i])
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, room, err
-		}
-	}
-	return people, room, nil
 }
 
 // poster gives a job that posts a message of ordinary length.

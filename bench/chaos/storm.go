@@ -56,7 +56,7 @@ func (s Storm) Run(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	people, room, err := gather(ctx, edges, string(s.Victim))
+	people, room, err := load.Meet(ctx, "storm-"+string(s.Victim), world.URLs(edges))
 	if err != nil {
 		return Report{}, fmt.Errorf("gather writers: %w", err)
 	}
@@ -76,26 +76,6 @@ func (s Storm) Run(ctx context.Context) (Report, error) {
 		s.Say("%d writes were not begun: %d were under way already", skipped, maxWriters)
 	}
 	return r, err
-}
-
-// gather signs up one person at each edge and brings them into one channel.
-func gather(ctx context.Context, edges []world.Node, name string) (people []load.Person, room load.Room, err error) {
-	for i, e := range edges {
-		p, err := load.SignUp(ctx, e.URL, fmt.Sprintf("%s-writer-%d", name, i))
-		if err != nil {
-			return nil, room, err
-		}
-		people = append(people, p)
-	}
-	if room, err = people[0].NewRoom(ctx, "storm-"+name); err != nil {
-		return nil, room, err
-	}
-	for _, p := range people[1:] {
-		if err := people[0].Invite(ctx, room, p); err != nil {
-			return nil, room, err
-		}
-	}
-	return people, room, nil
 }
 
 // kills kills the victims one after another, each when the one before is well again.

@@ -3,8 +3,13 @@ package load
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
 )
+
+// meetAtOnce is how many sign up at once; a server hashes two passwords at a time.
+const meetAtOnce = 4
 
 const password = "correct horse battery"
 
@@ -96,6 +101,36 @@ func (p Person) Invite(ctx context.Context, to Room, who Person) error {
 	}
 	_, err := c.Call(ctx, "POST", "channels/"+to.Channel+"/members", map[string]string{"user_id": who.ID}, nil)
 	return err
+}
+
+// Meet signs up one person at each address and brings them into one channel. The first of
+// them, who makes team and channel, is the administrator if nobody was there before.
+func Meet(ctx context.Context, name string, urls []string) ([]Person, Room, error) {
+	people := make([]Person, len(urls))
+	var err error
+	if people[0], err = SignUp(ctx, urls[0], name+"-0"); err != nil {
+		return nil, Room{}, err
+	}
+	room, err := people[0].NewRoom(ctx, name)
+	if err != nil {
+		return nil, room, err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, min(meetAtOnce, len(urls)))
+	for k := range errs {
+		wg.Go(func() {
+			for i := 1 + k; i < len(urls) && errs[k] == nil; i += len(errs) {
+				if people[i], errs[k] = SignUp(ctx, urls[i], fmt.Sprintf("%s-%d", name, i)); errs[k] == nil {
+					errs[k] = people[0].Invite(ctx, room, people[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, room, err
+	}
+	return people, room, nil
 }
 
 // Conn gives a fresh connection that is signed with the person's token.

@@ -57,6 +57,14 @@ func (w *World) Edges() ([]Node, error) {
 	return slices.DeleteFunc(nodes, func(n Node) bool { return n.URL == "" }), err
 }
 
+// URLs gives where clients reach nodes.
+func URLs(nodes []Node) (urls []string) {
+	for _, n := range nodes {
+		urls = append(urls, n.URL)
+	}
+	return urls
+}
+
 var admin = &http.Client{Timeout: 10 * time.Second}
 
 func get(ctx context.Context, url string, out any) error {
