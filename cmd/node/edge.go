@@ -62,7 +62,11 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	s.start("events", stopInner, hub.Run)
 	s.start("caches", stopInner, a.Run)
 	s.start("sockets", stopInner, sockets.Run)
-	s.start("clients", stopEdge, func(ctx context.Context) error { return serveHTTP(ctx, l, n.gate(a), drainLimit, n.log) })
+	s.start("clients", stopEdge, func(ctx context.Context) error {
+		srv := a.Server()
+		srv.Handler = n.gate(a)
+		return serveHTTP(ctx, l, srv, drainLimit)
+	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
 	return nil
 }
@@ -91,8 +95,7 @@ func (n *Node) clientURL(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// gate keeps clients away from a replica that is being replaced: what it holds may belong to
-// no history.
+// gate keeps clients away from a replica that has diverged: what it holds belongs to no history.
 func (n *Node) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.parts.Load().rebuilding() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -12,15 +11,10 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Limits of the HTTP listeners.
+// How long answers under way may take when we stop.
 const (
-	headerLimit = 10 * time.Second
-	bodyLimit   = 60 * time.Second
-	idleLimit   = 3 * time.Minute
-	maxHeader   = 32 << 10
-	drainLimit  = 8 * time.Second // for answers under way when we stop
-	adminDrain  = 2 * time.Second
-	writeLimit  = 2 * time.Minute
+	drainLimit = 8 * time.Second
+	adminDrain = 2 * time.Second
 )
 
 // listen opens a TCP listener with an error that says which key to change.
@@ -33,11 +27,7 @@ func listen(key, addr string) (net.Listener, error) {
 }
 
 // serveHTTP serves until ctx ends and then lets answers under way be finished.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: bodyLimit, WriteTimeout: writeLimit, IdleTimeout: idleLimit,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+func serveHTTP(ctx context.Context, l net.Listener, srv *http.Server, drain time.Duration) error {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	select {

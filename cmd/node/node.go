@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -62,9 +63,9 @@ type parts struct {
 	serving       bool
 }
 
-// rebuilding reports whether the replica is being replaced: it has left its history, or lags
-// too far to catch up by entries.
-func (p *parts) rebuilding() bool { return p.follower != nil && p.follower.Status().Restoring }
+// rebuilding reports whether the replica is known to hold another history than home's and has
+// not been replaced yet. One that only lags may be read meanwhile: it is late, not different.
+func (p *parts) rebuilding() bool { return p.follower != nil && p.follower.Status().Diverged }
 
 // New validates cfg and starts nothing.
 func New(cfg Config) (*Node, error) {
@@ -174,7 +175,7 @@ func (n *Node) startAdmin(s *stages) error {
 	}
 	n.update(func(p *parts) { p.adminURL = "http://" + l.Addr().String() })
 	s.start("administration", stopInner, func(ctx context.Context) error {
-		return serveHTTP(ctx, l, n.admin(), adminDrain, n.log)
+		return serveHTTP(ctx, l, &http.Server{Handler: n.admin(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}, adminDrain)
 	})
 	return nil
 }

@@ -37,6 +37,9 @@ func (f *Follower) apply(ctx context.Context) error {
 		}
 		before := f.cfg.Sink.Position()
 		err = f.follow(ctx, conn)
+		if core.KindOf(err) == core.KindDiverged {
+			f.diverged()
+		}
 		if errors.Is(err, core.ErrCompacted) || core.KindOf(err) == core.KindDiverged {
 			f.cfg.Logger.Error("taking a snapshot", "at", f.cfg.Sink.Position(), "hub", conn.Peer(), "reason", err)
 			if time.Since(restored) < restoreEvery { // the last one did not help

@@ -52,6 +52,7 @@ type Status struct {
 	FreshAt   time.Time     // the sink had everything that home had at this time; zero: never
 	RTT       time.Duration
 	Restoring bool // a snapshot is on its way in
+	Diverged  bool // the sink is known to hold another history than home's, until it has been replaced
 }
 
 // Follower keeps a sink at the end of a log.
@@ -177,7 +178,15 @@ func (f *Follower) applied(source core.Position) {
 	if f.status.Source.Before(source) {
 		f.status.Source = source
 	}
+	f.status.Diverged = false
 	f.freshen(at)
+}
+
+// diverged notes that home does not know the sink's history.
+func (f *Follower) diverged() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Diverged = true
 }
 
 func (f *Follower) restoring(on bool) {

@@ -100,6 +100,30 @@ func TestSim_SameEpochFork(t *testing.T) {
 	})
 }
 
+func TestFollower_DivergedAndCut(t *testing.T) {
+	// An edge that was told that it has diverged knows so until a snapshot has replaced what it
+	// holds, though the link breaks meanwhile: nobody must be served from it.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h := w.Home("h1")
+		noise(w.Source(), 1<<20)
+		e := w.Edge("e")
+		w.Synced(e)
+		w.Fork(2, 10)
+		noise(w.Source(), 4<<20)
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
+		w.Until("diverged", func() bool { return e.Follower.Status().Diverged })
+		w.Path(h, e, link.Path{Blackout: true})
+		w.Until("disconnected", func() bool { return !e.Follower.Status().Connected })
+		if !e.Follower.Status().Diverged {
+			t.Fatal("cut off, it forgot that it has diverged")
+		}
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond})
+		w.Synced(e)
+		w.Until("healed", func() bool { return !e.Follower.Status().Diverged })
+	})
+}
+
 func TestFollower_Compacted(t *testing.T) {
 	// An empty edge whose log is compacted away boots from a snapshot and then follows.
 	synctest.Test(t, func(t *testing.T) {
