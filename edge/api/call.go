@@ -61,7 +61,7 @@ func (c *call) run() error {
 		return err
 	}
 	err := c.target.handle(c.api, c)
-	if core.KindOf(err) == core.KindNotFound && c.r.Method == http.MethodGet && c.target.session && c.caughtUpWithHome() {
+	if core.KindOf(err) == core.KindNotFound && c.r.Method == http.MethodGet && c.target.session && c.caughtUpWithHome(c.r.URL.Path) {
 		err = c.target.handle(c.api, c)
 	}
 	return err

@@ -86,6 +86,7 @@ func (f *facts) catchUp() {
 		}
 		if err != nil {
 			f.reset()
+			at = f.view.Position().Index // of the new history, which may be less
 			continue
 		}
 		for i := range batches {
@@ -101,6 +102,7 @@ func (f *facts) learn(e *event.Event) {
 		f.pages.Forget(e.Audience.Channel)
 	}
 	switch e.Effect.Kind {
+	case event.NoEffect:
 	case event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft:
 		f.belongs.Forget(e.Effect.User)
 	case event.SessionEnded:

@@ -43,7 +43,7 @@ func (a *API) login(c *call) error {
 // checkPassword gives the user who has a login and a password.
 func (a *API) checkPassword(c *call, id, login, password string) (core.User, error) {
 	u, found, err := a.findLogin(c.ctx, id, login)
-	if err == nil && !found && c.caughtUpWithHome() {
+	if err == nil && !found && c.caughtUpWithHome("login "+clip(id+login)) {
 		u, found, err = a.findLogin(c.ctx, id, login)
 	}
 	if err != nil {
@@ -60,6 +60,9 @@ func (a *API) checkPassword(c *call, id, login, password string) (core.User, err
 	}
 	return u, nil
 }
+
+// clip bounds what a client may make us remember.
+func clip(s string) string { return s[:min(len(s), core.MaxEmail)] }
 
 func (a *API) findLogin(ctx context.Context, id, login string) (core.User, bool, error) {
 	if uid, ok := core.ParseID[core.User](id); ok {

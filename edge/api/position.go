@@ -85,13 +85,12 @@ func (a *API) catchUpWithHome(ctx context.Context) error {
 }
 
 // caughtUpWithHome catches up before the client is told that something does not exist, and
-// reports whether it is worth looking again. The same question waits a second.
-func (c *call) caughtUpWithHome() bool {
+// reports whether it is worth looking again. The same miss, by key, waits a second.
+func (c *call) caughtUpWithHome(key string) bool {
 	a := c.api
 	if a.cfg.Asker == nil {
 		return false
 	}
-	key := c.r.URL.Path
 	if a.misses.Has(key, time.Now()) {
 		return false
 	}

@@ -149,6 +149,11 @@ func (a *API) listUsers(c *call) error {
 	if err := c.placeFilter(&f, c.query); err != nil {
 		return err
 	}
+	if f.InTeam.IsZero() && f.InChannel.IsZero() {
+		if err := c.need(authz.ViewMembers); err != nil {
+			return err
+		}
+	}
 	return c.profiles(a.cfg.Read.Users(c.ctx, f, c.pageOf()))
 }
 
@@ -224,11 +229,11 @@ func term(s string) string { return strings.TrimPrefix(strings.TrimSpace(s), "@"
 
 func (a *API) autocompleteUsers(c *call) error {
 	limit := c.number("limit", 100, read.MaxIDs)
-	team, err := c.teamFilter(c.query("in_team"), "in_team")
+	team, err := c.teamFilter(c.query("in_team")+c.query("team_id"), "in_team") // clients say the first, the description the second
 	if err != nil {
 		return err
 	}
-	channel, err := c.channelFilter(c.query("in_channel"), "in_channel")
+	channel, err := c.channelFilter(c.query("in_channel")+c.query("channel_id"), "in_channel")
 	if err != nil {
 		return err
 	}

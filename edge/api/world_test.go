@@ -183,7 +183,7 @@ func (h *home) apply(batch []asked) {
 func newHome(t testing.TB) (*home, *site) {
 	h := &home{t: t, asks: make(chan asked, 1024)}
 	first := h.newSite(nil)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); h.order(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
@@ -216,7 +216,7 @@ func (h *home) newSite(asker edge.Asker) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.api.Run(ctx) }()
 	srv := httptest.NewServer(s.api)
@@ -278,7 +278,9 @@ func (c *client) do(method, path string, body, out any) *http.Response {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.position = resp.Header.Get("X-Nearside-Position")
+	if c.roams {
+		c.position = resp.Header.Get("X-Nearside-Position")
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(raw))
 	if out != nil {
 		if err := json.Unmarshal(raw, out); err != nil {
