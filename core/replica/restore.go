@@ -37,8 +37,8 @@ func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader)
 	if err := pg.Switch(ctx, r.cfg.DB, nextSchema); err != nil {
 		return fmt.Errorf("switch to snapshot: %w", err)
 	}
-	r.tail.Reset() // before anybody can see the new position and trust what they have cached
 	r.begin(place{h.Position, h.LastAt()})
+	r.tail.Reset() // whoever sees it finds the new position
 	r.log.Info("restored from a snapshot", "position", h.Position.String())
 	return nil
 }
