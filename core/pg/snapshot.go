@@ -13,8 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/nearside/nearside/core"
 )
 
@@ -403,76 +401,4 @@ func (t *tableReader) next() error {
 		return io.EOF
 	}
 	return damaged(nil, "a frame of type %q among rows", kind)
-}
-
-// How long a switch waits for the readers of the old tables at a time, and in all. New readers
-// wait behind it, so the former is short.
-const (
-	switchPatience = "300ms"
-	switchLimit    = time.Minute
-)
-
-// Switch puts the schema next in the place of the one that serves, durably. Readers see all of
-// the old state or all of the new.
-func Switch(ctx context.Context, db *DB, next string) error {
-	ctx, cancel := context.WithTimeout(ctx, switchLimit)
-	defer cancel()
-	for {
-		err := db.WriteTx(ctx, func(ctx context.Context, tx Tx) error { return switchOnce(ctx, tx, db.schema, next) })
-		var pe *pgconn.PgError
-		if !errors.As(err, &pe) || pe.Code != "55P03" && pe.Code != "40P01" { // lock timeout, deadlock
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("switch schema: %w", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// switchOnce locks every old table before it renames anything: a reader in the middle of a
-// transaction would otherwise find the rest of its tables in the new schema.
-func switchOnce(ctx context.Context, tx Tx, schema, next string) error {
-	tables, err := shapes(ctx, tx, schema)
-	if err != nil {
-		return err
-	}
-	if err := execAll(ctx, tx, "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '"+switchPatience+"'"); err != nil {
-		return err
-	}
-	for _, t := range tables {
-		if _, err := tx.Exec(ctx, "LOCK TABLE "+quoteName(schema)+"."+quoteName(t.Name)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
-			return err
-		}
-	}
-	return SwapSchema(ctx, tx, schema, next)
-}
-
-// TableDigest sums up a table's rows whatever their order.
-type TableDigest struct {
-	Name string `json:"name"`
-	Rows int64  `json:"rows"`
-	Sum  string `json:"sum"`
-}
-
-// Digests sums up every replicated table at one moment. Two replicas at one position have the
-// same digests.
-func Digests(ctx context.Context, db *DB) (out []TableDigest, err error) {
-	err = db.ReadTx(ctx, func(ctx context.Context, tx Tx) error {
-		h, err := exportHeader(ctx, tx, db.schema)
-		if err != nil {
-			return err
-		}
-		for _, t := range h.Tables {
-			d := TableDigest{Name: t.Name}
-			sql := fmt.Sprintf(`SELECT count(*), coalesce(sum(('x' || md5(ROW(%s)::text))::bit(64)::bigint), 0)::text FROM %s t`, t.Columns, quoteName(t.Name))
-			if err := tx.QueryRow(ctx, sql).Scan(&d.Rows, &d.Sum); err != nil {
-				return fmt.Errorf("digest %s: %w", t.Name, err)
-			}
-			out = append(out, d)
-		}
-		return nil
-	})
-	return out, err
 }
