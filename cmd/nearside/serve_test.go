@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -44,7 +45,8 @@ func TestServe_PromisesToScripts(t *testing.T) {
 	}
 }
 
-// What was acknowledged is there after kill -9 and a new start.
+// What was acknowledged is there after kill -9 of the database, which is started again, and after
+// kill -9 of the server and a new start.
 func TestServe_Killed_KeepsWhatItAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
@@ -53,10 +55,36 @@ func TestServe_Killed_KeepsWhatItAcknowledged(t *testing.T) {
 	for i := range 20 {
 		ann.Post(square.ID, fmt.Sprint("post ", i))
 	}
+	killDatabase(t, dir)
+	until(t, "a write after the database was killed", func() error {
+		return ann.Try("POST", "/posts", map[string]string{
+			"channel_id": square.ID.String(), "message": "post 20", "pending_post_id": ann.User.ID.String() + ":1", // a retry is no second post
+		}, nil)
+	})
 	p.stop(syscall.SIGKILL)
 	p = start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
 	ann.URL = strings.TrimPrefix(p.until("ready ")[0], "ready ")
-	if got := ann.Messages(square.ID); len(got) != 20 || got[0] != "post 19" || got[19] != "post 0" {
+	if got := ann.Messages(square.ID); len(got) != 21 || got[0] != "post 20" || got[20] != "post 0" {
 		t.Errorf("after the kill: %v", got)
+	}
+}
+
+// killDatabase kills the server of a node's database with -9.
+func killDatabase(t *testing.T, dir string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "postgres", "*", "postmaster.pid"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("postmaster.pid: %v %v", found, err)
+	}
+	raw, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(raw), &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -27,7 +27,7 @@ var (
 	_ replication.Orderer = (*region.Region)(nil)
 	_ region.Machine      = (*replica.Replica)(nil)
 	_ region.Network      = (*link.Streams)(nil)
-	_ edge.Proposer       = checked{}
+	_ edge.Proposer       = (*region.Region)(nil)
 	_ edge.Proposer       = (*forward.Client)(nil)
 	_ edge.Signals        = (*signal.Relay)(nil)
 	_ edge.View           = (*homeView)(nil)
@@ -170,7 +170,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, reg.Run)
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: checked{reg}, view: view, signals: relay}
+	out := &outside{proposer: reg, view: view, signals: relay}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}

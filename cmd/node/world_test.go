@@ -160,7 +160,9 @@ func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 	leader := w.Leader()
 	leader.Kill()
 	w.Until("a write", func() error {
-		return ann.Try("POST", "/posts", map[string]string{"channel_id": square.ID.String(), "message": "after"}, nil)
+		return ann.Try("POST", "/posts", map[string]string{
+			"channel_id": square.ID.String(), "message": "after", "pending_post_id": ann.User.ID.String() + ":1", // a retry is no second post
+		}, nil)
 	})
 	leader.Restart()
 	w.WaitConverged(t)
@@ -169,6 +171,35 @@ func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 		if n := count(got, m); n != 1 {
 			t.Errorf("%q is there %d times: %v", m, n, got)
 		}
+	}
+}
+
+// A home node that has lost its database, or all it had, gets it back from the others and
+// takes part in ordering again.
+func TestWorld_HomeNodeLosesItsData_IsRebuilt(t *testing.T) {
+	for name, lose := range map[string]func(*nodetest.Node){
+		"database":   (*nodetest.Node).LoseDatabase,
+		"everything": (*nodetest.Node).Empty,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}, Tuning: compacting})
+			ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
+			_, square := ann.Room("crew")
+			writeUntilCompacted(t, w, ann, square.ID.String())
+			unlucky := w.Nodes()[0]
+			if w.Leader() == unlucky {
+				unlucky = w.Nodes()[1]
+			}
+			unlucky.Stop()
+			lose(unlucky)
+			unlucky.Restart()
+			ann.Post(square.ID, "after")
+			w.WaitConverged(t)
+			w.Leader().Kill() // now the rebuilt node is needed for a majority
+			w.Until("a write", func() error {
+				return ann.Try("POST", "/posts", map[string]string{"channel_id": square.ID.String(), "message": "with it"}, nil)
+			})
+		})
 	}
 }
 

@@ -254,12 +254,19 @@ func (n *Node) Database() *pg.DB {
 	return pgtest.Connect(n.w.t, cfg)
 }
 
+// LoseDatabase gives a stopped node an empty database.
+func (n *Node) LoseDatabase() {
+	n.w.t.Helper()
+	db := pgtest.Database(n.w.t)
+	n.w.t.Cleanup(n.w.close) // again: the nodes must stop before this database is dropped
+	db.MaxConns = n.cfg.Database.MaxConns
+	n.cfg.Database = &db
+}
+
 // Empty takes everything from a stopped node but its certificate.
 func (n *Node) Empty() {
 	n.w.t.Helper()
-	db := pgtest.Database(n.w.t)
-	db.MaxConns = n.cfg.Database.MaxConns
-	n.cfg.Database = &db
+	n.LoseDatabase()
 	n.cfg.Data = filepath.Join(n.w.t.TempDir(), "data")
 }
 
