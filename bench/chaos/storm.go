@@ -234,7 +234,7 @@ func (s Storm) judge(ctx context.Context, w *writers, people []load.Person, room
 		}
 		replica := check.Replica{Name: p.Base}
 		for _, post := range posts {
-			if strings.HasPrefix(post.Message, mark) {
+			if post.Type == "" { // not an announcement of the server
 				replica.Posts = append(replica.Posts, check.Post{ID: post.ID, Message: post.Message, CreateAt: post.CreateAt})
 			}
 		}

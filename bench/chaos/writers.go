@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	mark       = "storm-"
 	maxWriters = 512 // writes under way; an outage of two seconds at 200 a second is 400
 	patience   = 60 * time.Second
 	retryPause = 25 * time.Millisecond
@@ -59,7 +58,7 @@ func (w *writers) write(ctx context.Context, n int) {
 	defer func() { w.idle <- me }()
 	person := n % len(w.people)
 	edge := person
-	entry := check.Write{Message: fmt.Sprintf("%s%d", mark, n), Writer: w.people[person].Name, Sent: time.Now()}
+	entry := check.Write{Message: fmt.Sprintf("storm %d", n), Writer: w.people[person].Name, Sent: time.Now()}
 	body, err := json.Marshal(map[string]string{
 		"channel_id": w.channel, "message": entry.Message, "pending_post_id": fmt.Sprintf("%s:%d", w.people[person].ID, n),
 	})

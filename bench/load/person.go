@@ -141,7 +141,7 @@ type Post struct {
 	ID       string `json:"id"`
 	CreateAt int64  `json:"create_at"`
 	Message  string `json:"message"`
-	Pending  string `json:"pending_post_id"`
+	Type     string `json:"type"` // empty: a person wrote it
 }
 
 // History reads a whole channel through the API, oldest first.

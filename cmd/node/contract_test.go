@@ -68,13 +68,13 @@ func TestContract(t *testing.T) {
 		}
 		r, built := rows[op.key()]
 		delete(rows, op.key())
+		if r.elsewhere != "" {
+			continue
+		}
 		t.Run(op.method+strings.ReplaceAll(op.path, "/", "_"), func(t *testing.T) {
-			switch {
-			case r.elsewhere != "":
-				t.Skip(r.elsewhere)
-			case built:
+			if built {
 				r.ask(t, f, d)
-			default:
+			} else {
 				f.wantNotBuilt(t, op)
 			}
 		})
