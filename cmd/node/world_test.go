@@ -12,6 +12,7 @@ import (
 
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/replica"
 )
 
@@ -81,9 +82,7 @@ func TestWorld_EdgeCutOff_ReadsOnAndRefusesWrites(t *testing.T) {
 		t.Errorf("cut off, a write gets %d with Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
 	}
 	far.Heal()
-	w.Until("a write", func() error {
-		return ann.Try("POST", "/posts", map[string]string{"channel_id": square.ID.String(), "message": "after"}, nil)
-	})
+	ann.Post(square.ID, "after")
 	if got := ann.Messages(square.ID); !slices.Contains(got, "after") || slices.Contains(got, "while cut off") {
 		t.Errorf("after the cut: %v", got)
 	}
@@ -98,7 +97,7 @@ func TestWorld_EmptyEdgeAndCompactedLog_BootsBySnapshot(t *testing.T) {
 	late.Stop()
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
 	_, square := ann.Room("crew")
-	writeUntilCompacted(t, w, ann, square.ID.String())
+	writeUntilCompacted(t, w, ann, square.ID)
 	late.Empty()
 	late.Restart()
 	ann.Post(square.ID, "last")
@@ -112,10 +111,10 @@ func TestWorld_EmptyEdgeAndCompactedLog_BootsBySnapshot(t *testing.T) {
 var compacting = node.Tuning{SnapshotEvery: 200 * time.Millisecond, SnapshotThreshold: 16, TrailingLogs: 8}
 
 // writeUntilCompacted posts until the home's log has lost its beginning.
-func writeUntilCompacted(t *testing.T, w *nodetest.World, c *nodetest.Client, channel string) {
+func writeUntilCompacted(t *testing.T, w *nodetest.World, c *nodetest.Client, channel core.ChannelID) {
 	t.Helper()
 	for i := range 40 {
-		c.OK("POST", "/posts", map[string]string{"channel_id": channel, "message": fmt.Sprint("entry ", i)}, nil)
+		c.Post(channel, fmt.Sprint("entry ", i))
 	}
 	home := w.Leader()
 	w.Until("compaction", func() error {
@@ -159,11 +158,7 @@ func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 	}
 	leader := w.Leader()
 	leader.Kill()
-	w.Until("a write", func() error {
-		return ann.Try("POST", "/posts", map[string]string{
-			"channel_id": square.ID.String(), "message": "after", "pending_post_id": ann.User.ID.String() + ":1", // a retry is no second post
-		}, nil)
-	})
+	ann.Post(square.ID, "after")
 	leader.Restart()
 	w.WaitConverged(t)
 	got := ann.Messages(square.ID)
@@ -185,7 +180,7 @@ func TestWorld_HomeNodeLosesItsData_IsRebuilt(t *testing.T) {
 			w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}, Tuning: compacting})
 			ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
 			_, square := ann.Room("crew")
-			writeUntilCompacted(t, w, ann, square.ID.String())
+			writeUntilCompacted(t, w, ann, square.ID)
 			unlucky := w.Nodes()[0]
 			if w.Leader() == unlucky {
 				unlucky = w.Nodes()[1]
@@ -196,9 +191,7 @@ func TestWorld_HomeNodeLosesItsData_IsRebuilt(t *testing.T) {
 			ann.Post(square.ID, "after")
 			w.WaitConverged(t)
 			w.Leader().Kill() // now the rebuilt node is needed for a majority
-			w.Until("a write", func() error {
-				return ann.Try("POST", "/posts", map[string]string{"channel_id": square.ID.String(), "message": "with it"}, nil)
-			})
+			ann.Post(square.ID, "with it")
 		})
 	}
 }
