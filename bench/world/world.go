@@ -86,7 +86,7 @@ func start(ctx context.Context, program string, args ...string) (*World, error) 
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	w.Stop()
+	_ = w.Stop() // err says more
 	return nil, err
 }
 
