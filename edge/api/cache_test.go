@@ -1,13 +1,17 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/nearside/nearside/core/pg"
 )
 
 func TestPages_NeverOlderThanWritten(t *testing.T) {
@@ -119,4 +123,62 @@ func TestAccess_ChangesTakeEffectAtOnce(t *testing.T) {
 	}
 	bob.must(200, "POST", "/users/logout", nil, nil)
 	bob.fails(401, "api.context.session_expired.app_error", "GET", path, nil)
+}
+
+func TestPages_DatabaseLostCommits(t *testing.T) {
+	// What is read while the database is behind what was seen here, as after its crash, is not
+	// kept: the lost entries are applied again, but not announced again.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	ch, _ := channelOf(ann, 1)
+	change := func(text string) {
+		if _, err := pg.Exec(t.Context(), s.db, "UPDATE posts SET message = $1 WHERE type = ''", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show := func() string { return ann.list("/channels/%s/posts?per_page=1", ch).texts() }
+	if got := show(); got != "1" {
+		t.Fatal(got)
+	}
+	change("unannounced")
+	if got := show(); got != "1" {
+		t.Fatalf("%q: the page was not kept, so this test shows nothing", got)
+	}
+	s.mu.Lock()
+	s.lost = 1
+	s.mu.Unlock()
+	const other = "/channels/%s/posts?per_page=2"
+	ann.list(other, ch)
+	change("applied again")
+	if got := ann.list(other, ch).texts(); got != "applied again ann joined the channel." {
+		t.Errorf("kept what was read from a database that lost commits: %q", got)
+	}
+}
+
+func TestPages_HistoryReplaced(t *testing.T) {
+	// When history is replaced by a shorter one, nothing of the old one is shown, and nobody
+	// waits for what is gone.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	ch, _ := channelOf(ann, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	snap, err := s.Snapshot(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	ann.post(ch, "2")
+	ann.list("/channels/%s/posts", ch)
+	r := io.NewSectionReader(snap, 0, 1<<40)
+	if err := s.Restore(ctx, snap.Position(), r); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var l list
+		resp := ann.must(200, "GET", "/channels/"+ch.String()+"/posts", nil, &l)
+		if l.texts() != "1 ann joined the channel." || resp.Header.Get("X-Nearside-Stale") != "" {
+			t.Errorf("%q, stale %q", l.texts(), resp.Header.Get("X-Nearside-Stale"))
+		}
+	}
 }

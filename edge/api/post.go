@@ -109,8 +109,10 @@ func (a *API) change(c *call, p core.Post, team core.TeamID, in postPatch) error
 		return err
 	}
 	var out core.Post
-	err := c.propose(team, cmd, &out)
-	return c.list(out, err)
+	if err := c.propose(team, cmd, &out); err != nil {
+		return err
+	}
+	return c.list(a.cfg.Read.Join(c.ctx, out))
 }
 
 func (a *API) deletePost(c *call) error {

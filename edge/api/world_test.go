@@ -50,6 +50,7 @@ type answer struct {
 type site struct {
 	*replica.Replica
 	home *home
+	db   *pg.DB
 	api  *api.API
 	url  string
 
@@ -57,6 +58,7 @@ type site struct {
 
 	mu   sync.Mutex // guards what follows
 	link edge.Link
+	lost core.Index   // how many entries the database has lost
 	held bool         // entries wait
 	wait []core.Entry // those that do
 }
@@ -69,6 +71,15 @@ func (s *site) WaitApplied(ctx context.Context, i core.Index) error {
 		s.onWait()
 	}
 	return s.Replica.WaitApplied(ctx, i)
+}
+
+// Position implements edge.View.
+func (s *site) Position() core.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.Replica.Position()
+	p.Index += s.lost
+	return p
 }
 
 // Link implements edge.View.
@@ -209,7 +220,7 @@ func (h *home) newSite(asker edge.Asker) *site {
 	}
 	readers := cfg
 	readers.Role = pg.ReaderRole
-	s := &site{Replica: rep, home: h, link: edge.Link{Connected: true}}
+	s := &site{Replica: rep, home: h, db: db, link: edge.Link{Connected: true}}
 	s.api, err = api.New(api.Config{
 		Proposer: h, View: s, Read: read.New(pgtest.Connect(t, readers)), Asker: asker, OpenServer: true, Build: "test",
 	})
@@ -217,15 +228,18 @@ func (h *home) newSite(asker edge.Asker) *site {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- s.api.Run(ctx) }()
+	go func() { done <- rep.Run(ctx) }()
 	srv := httptest.NewServer(s.api)
 	s.url = srv.URL
 	t.Cleanup(func() {
 		srv.Close()
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	h.edges = append(h.edges, s)

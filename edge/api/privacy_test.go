@@ -1,0 +1,191 @@
+package api_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/session"
+)
+
+func TestPrivacy_OutsiderReadsNothing(t *testing.T) {
+	// Who belongs neither to a team nor to its private channel reads nothing of either, by any
+	// operation, and no answer tells them what is said or called there.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	var team core.Team
+	ann.must(201, "POST", "/teams", core.Team{Name: "vault", DisplayName: "vault", Type: "I"}, &team)
+	ch := ann.newChannel(team.ID, "plans", "P")
+	root := ann.post(ch, "the treasure is buried")
+	ann.reply(root, "the treasure lies deep")
+	ann.must(200, "PUT", "/posts/"+root.ID.String()+"/patch", map[string]string{"message": "the treasure moved"}, nil)
+	eve := s.signUp(t, "eve")
+	ids := map[string]string{
+		"user_id": eve.me.ID.String(), "team_id": team.ID.String(), "name": "vault", "team_name": "vault", "channel_id": ch.String(),
+		"channel_name": "plans", "post_id": root.ID.String(), "username": "eve", "email": "eve@example.com", "category": "tutorial_step",
+		"preference_name": eve.me.ID.String(), "role_id": strings.Repeat("a", 26), "role_name": "system_user",
+	}
+	bodies := map[string]string{
+		"/api/v4/posts/ids": `["` + root.ID.String() + `"]`, "/api/v4/users/search": `{"term":"a","in_channel_id":"` + ch.String() + `"}`,
+		"/api/v4/channels/{channel_id}/members": `{"user_id":"` + eve.me.ID.String() + `"}`,
+		"/api/v4/teams/{team_id}/members":       `{"team_id":"` + team.ID.String() + `","user_id":"` + eve.me.ID.String() + `"}`,
+		"/api/v4/teams/{team_id}/members/batch": `[{"team_id":"` + team.ID.String() + `","user_id":"` + eve.me.ID.String() + `"}]`,
+		"/api/v4/channels":                      `{"team_id":"` + team.ID.String() + `","name":"door","display_name":"door","type":"O"}`,
+		"/api/v4/posts":                         `{"channel_id":"` + ch.String() + `","message":"knock"}`,
+		"/api/v4/posts/{post_id}":               `{"id":"` + root.ID.String() + `","message":"knock"}`,
+		"/api/v4/channels/members/{user_id}/view": `{"channel_id":"` + ch.String() + `"}`,
+		"/api/v4/users/{user_id}/typing":          `{"channel_id":"` + ch.String() + `"}`,
+	}
+	for _, who := range []string{eve.me.ID.String(), ann.me.ID.String()} {
+		ids["user_id"] = who
+		for _, r := range api.Routes() {
+			if strings.Contains(r.Path, "logout") {
+				continue
+			}
+			var body any
+			if r.Method == http.MethodPost || r.Method == http.MethodPut {
+				body = `{"message":"knock","display_name":"knock"}`
+				if b := bodies[r.Path]; b != "" {
+					body = b
+				} else if strings.HasSuffix(r.Path, "/ids") {
+					body = `["` + ann.me.ID.String() + `"]`
+				}
+			}
+			path := filled(r.Path, ids)
+			if r.Method == http.MethodGet {
+				path += "?in_team=" + team.ID.String() + "&include_deleted=true&format=old"
+			}
+			resp := eve.do(r.Method, path, body, nil)
+			raw, _ := io.ReadAll(resp.Body)
+			about := strings.Contains(r.Path, "{team_id}") || strings.Contains(r.Path, "{channel_id}") || strings.Contains(r.Path, "{post_id}") ||
+				strings.Contains(r.Path, "{channel_name}") || bodies[r.Path] != "" && !strings.HasSuffix(r.Path, "/posts/ids")
+			if about && (resp.StatusCode < 400 || resp.StatusCode >= 500) {
+				t.Errorf("%s %s: %d %.200s", r.Method, path, resp.StatusCode, raw)
+			}
+			for _, secret := range []string{"treasure", `"plans"`, `"vault"`, team.InviteID, "notify_props\":{\"channel", "password"} {
+				if strings.Contains(string(raw), secret) && !(secret == "password" && (resp.StatusCode >= 400 || strings.Contains(r.Path, "config"))) &&
+					!(secret[0] == 'n' && strings.Contains(string(raw), eve.me.ID.String())) {
+					t.Errorf("%s %s tells %q: %.300s", r.Method, path, secret, raw)
+				}
+			}
+		}
+	}
+}
+
+func TestPrivacy_WhatOthersHaveRead(t *testing.T) {
+	// When somebody last looked into a channel is their own business, and nobody else's.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	bob := s.signUp(t, "bob")
+	team := ann.newTeam("crew")
+	ch := ann.newChannel(team.ID, "deck", "O")
+	bob.joinTeam(team.ID)
+	bob.join(ch)
+	ann.post(ch, "1")
+	ann.must(200, "POST", "/channels/members/me/view", map[string]string{"channel_id": ch.String()}, nil)
+	type member struct {
+		User   core.UserID `json:"user_id"`
+		Viewed int64       `json:"last_viewed_at"`
+		Update int64       `json:"last_update_at"`
+	}
+	check := func(what string, m member) {
+		t.Helper()
+		mine := m.User == bob.me.ID
+		if hidden := m.Viewed == -1 && m.Update == -1; hidden == mine || mine && m.Update == 0 {
+			t.Errorf("%s shows bob %+v; bob is %v", what, m, bob.me.ID)
+		}
+	}
+	base := "/channels/" + ch.String() + "/members"
+	var one member
+	var all []member
+	bob.must(200, "GET", base+"/"+ann.me.ID.String(), nil, &one)
+	check("one member", one)
+	bob.must(200, "GET", base+"/me", nil, &one)
+	check("oneself", one)
+	bob.must(200, "GET", base, nil, &all)
+	for _, m := range all {
+		check("the list", m)
+	}
+	bob.must(200, "POST", base+"/ids", []string{ann.me.ID.String(), bob.me.ID.String()}, &all)
+	for _, m := range all {
+		check("members by id", m)
+	}
+	bob.must(201, "POST", base, map[string]string{"user_id": ann.me.ID.String()}, &one)
+	check("adding who is there already", one)
+	if len(all) != 2 {
+		t.Errorf("%d members", len(all))
+	}
+}
+
+func TestPrivacy_ListsForAdministrators(t *testing.T) {
+	// Who belongs nowhere, and how many belong to a team, is not for everybody.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	eve := s.signUp(t, "eve")
+	team := ann.newTeam("crew")
+	const id = "api.context.permissions.app_error"
+	eve.fails(403, id, "GET", "/users?without_team=true", nil)
+	eve.fails(403, id, "GET", "/teams/"+team.ID.String()+"/stats", nil)
+	ann.must(200, "GET", "/users?without_team=true", nil, nil)
+	ann.must(200, "GET", "/teams/"+team.ID.String()+"/stats", nil, nil)
+}
+
+func TestUser_OwnEmailTakesPassword(t *testing.T) {
+	// Who finds an open session cannot take the account over by changing its address: that
+	// takes the password. Administrators change others' without.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	bob := s.signUp(t, "bob")
+	const id = "api.context.invalid_body_param.app_error"
+	bob.fails(400, id, "PUT", "/users/me/patch", map[string]string{"email": "eve@example.com"})
+	bob.fails(400, id, "PUT", "/users/me/patch", map[string]string{"email": "eve@example.com", "password": "a guess"})
+	bob.must(200, "PUT", "/users/me/patch", map[string]string{"email": "bob@example.com", "nickname": "b"}, nil)
+	bob.must(200, "PUT", "/users/me/patch", map[string]string{"email": "bobby@example.com", "password": password}, nil)
+	ann.must(200, "PUT", "/users/"+bob.me.ID.String()+"/patch", map[string]string{"email": "robert@example.com"}, nil)
+	bob.fails(403, "api.context.permissions.app_error", "PUT", "/users/"+ann.me.ID.String()+"/patch", map[string]string{"email": "eve@example.com", "password": password})
+}
+
+func TestWire_ForgedRequestOnOpenRoute(t *testing.T) {
+	// Another site's page cannot use a browser's cookie on the routes that need no session
+	// either; and nobody is told that they are signed out while the session lives.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	cookie := map[string]string{"Cookie": session.CookieToken + "=" + ann.token}
+	resp := s.raw(t, "POST", "/users/logout", "", cookie)
+	if resp.StatusCode != 401 || !strings.Contains(strings.Join(resp.Header["Set-Cookie"], ";"), session.CookieToken+"=;") {
+		t.Errorf("signed out by another site: %d %v", resp.StatusCode, resp.Header["Set-Cookie"])
+	}
+	ann.must(200, "GET", "/users/me", nil, nil)
+	cookie["X-CSRF-Token"] = session.CSRF(ann.token)
+	if resp := s.raw(t, "POST", "/users/logout", "", cookie); resp.StatusCode != 200 {
+		t.Errorf("signing out oneself: %d", resp.StatusCode)
+	}
+	ann.fails(401, "api.context.session_expired.app_error", "GET", "/users/me", nil)
+}
+
+func TestServer_HasEveryTimeout(t *testing.T) {
+	// Neither a client that writes slowly nor one that reads slowly holds a connection for ever.
+	_, s := newHome(t)
+	srv := s.api.Server()
+	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
+		t.Errorf("%+v", srv)
+	}
+}
+
+func TestUser_SettingsAreBounded(t *testing.T) {
+	// Settings go to every socket when a profile changes, so nobody may have many of them.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	big := map[string]string{"x": strings.Repeat("y", 5000)}
+	for _, field := range []string{"props", "notify_props", "timezone"} {
+		raw, _ := json.Marshal(map[string]any{field: big})
+		ann.fails(400, "model.user.is_valid."+field+".app_error", "PUT", "/users/me/patch", string(raw))
+		raw, _ = json.Marshal(map[string]any{"username": "bob", "email": "b@example.com", "password": password, field: big})
+		ann.fails(400, "model.user.is_valid."+field+".app_error", "POST", "/users", string(raw))
+	}
+	ann.must(200, "PUT", "/users/me/patch", map[string]any{"props": map[string]string{"customStatus": `{"emoji":"palm_tree","text":"away"}`}}, nil)
+}
