@@ -15,6 +15,9 @@ const (
 	MaxLocale        = 5
 	MinPasswordBytes = 8
 	MaxPasswordBytes = 72
+	MaxUserProps     = 4000 // of props, notify_props and timezone: bytes of all names and values
+	MaxNotifyProps   = 2000
+	MaxTimezone      = 256
 )
 
 // User is an account. The wire never carries PasswordHash.
@@ -83,6 +86,24 @@ func (u *User) Check() error {
 		return E(KindInvalid, "A position has at most %d characters.", MaxPosition).WithID("model.user.is_valid.position.app_error")
 	case len(u.Locale) > MaxLocale:
 		return E(KindInvalid, "A locale has at most %d letters.", MaxLocale).WithID("model.user.is_valid.locale.app_error")
+	}
+	return u.checkSettings()
+}
+
+// checkSettings bounds what goes to everybody's clients with a profile, or is kept beside it.
+func (u *User) checkSettings() error {
+	for _, s := range [...]struct {
+		name   string
+		values map[string]string
+		limit  int
+	}{{"props", u.Props, MaxUserProps}, {"notify_props", u.NotifyProps, MaxNotifyProps}, {"timezone", u.Timezone, MaxTimezone}} {
+		size := 0
+		for k, v := range s.values {
+			size += len(k) + len(v)
+		}
+		if size > s.limit {
+			return E(KindInvalid, "A profile's %s have at most %d bytes.", s.name, s.limit).WithID("model.user.is_valid." + s.name + ".app_error")
+		}
 	}
 	return nil
 }
