@@ -48,6 +48,7 @@ const (
 	UseChannelMentions      Permission = "use_channel_mentions"
 	EditOtherUsers          Permission = "edit_other_users"
 	ViewMembers             Permission = "view_members"
+	ListUsersWithoutTeam    Permission = "list_users_without_team"
 	ManageSystem            Permission = "manage_system"
 )
 

@@ -21,6 +21,7 @@ const (
 	requestLimit  = 30 * time.Second
 	headerTimeout = 10 * time.Second
 	readTimeout   = 60 * time.Second
+	writeTimeout  = readTimeout + requestLimit + 60*time.Second // from the end of the header to the last byte of the answer
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 32 << 10
 )
@@ -118,7 +119,7 @@ func (a *API) Run(ctx context.Context) error { return a.facts.run(ctx) }
 // Server gives an http.Server for the API with its timeouts, without an address.
 func (a *API) Server() *http.Server {
 	return &http.Server{
-		Handler: a, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: a, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 }

@@ -81,7 +81,8 @@ func (c *call) checkURL() error {
 // plain reports whether PostgreSQL can hold s.
 func plain(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// identify finds out who asks. On a route without need of a session, a dead one is ignored.
+// identify finds out who asks. On a route without need of a session, a dead one is ignored; a
+// write whose session cannot be looked up now is not taken for nobody's.
 func (c *call) identify() error {
 	token, from := session.TokenFrom(c.r)
 	need := c.target.session
@@ -96,22 +97,25 @@ func (c *call) identify() error {
 		return nil
 	}
 	s, u, err := c.api.Authenticate(c.ctx, token)
-	if err == nil && from == session.FromCookie && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead &&
-		!c.target.trust && !session.PassesCSRF(c.r, token) {
+	forged := err == nil && from == session.FromCookie && !c.reads() && !c.target.trust && !session.PassesCSRF(c.r, token)
+	if forged { // on open routes too: who ends a session must hold it
 		err = core.E(core.KindUnauthorized, "")
 	}
-	if err != nil {
-		if core.KindOf(err) == core.KindUnauthorized && need {
-			session.ClearCookie(c.w, c.r)
-		}
-		if need {
-			return err
-		}
+	dead := core.KindOf(err) == core.KindUnauthorized
+	switch {
+	case err == nil:
+		c.token, c.session, c.user = token, s, u
 		return nil
+	case !need && !forged && (dead || c.reads()):
+		return nil
+	case dead:
+		session.ClearCookie(c.w, c.r)
 	}
-	c.token, c.session, c.user = token, s, u
-	return nil
+	return err
 }
+
+// reads reports whether the request changes nothing.
+func (c *call) reads() bool { return c.r.Method == http.MethodGet || c.r.Method == http.MethodHead }
 
 // param gives a parameter of the path.
 func (c *call) param(name string) string {

@@ -13,12 +13,30 @@ import (
 // maxBatchChannelMembers is how many people one request may add to a channel.
 const maxBatchChannelMembers = 100
 
+// hidden stands where a time is nobody else's business.
+const hidden = -1
+
+// shownMember is a membership without what only its user may know: when they were there last.
+func (c *call) shownMember(m core.ChannelMember) core.ChannelMember {
+	if !c.isMe(m.UserID) {
+		m.LastViewedAt, m.LastUpdateAt = hidden, hidden
+	}
+	return m
+}
+
+func (c *call) shownMembers(list []core.ChannelMember, err error) error {
+	for i := range list {
+		list[i] = c.shownMember(list[i])
+	}
+	return c.list(list, err)
+}
+
 func (a *API) listChannelMembers(c *call) error {
 	ch, err := c.readableChannel()
 	if err != nil {
 		return err
 	}
-	return c.list(a.cfg.Read.ChannelMembers(c.ctx, ch.ID, c.pageOf()))
+	return c.shownMembers(a.cfg.Read.ChannelMembers(c.ctx, ch.ID, c.pageOf()))
 }
 
 func (a *API) channelMembersByIDs(c *call) error {
@@ -30,7 +48,7 @@ func (a *API) channelMembersByIDs(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.list(a.cfg.Read.ChannelMembersByIDs(c.ctx, ch.ID, ids))
+	return c.shownMembers(a.cfg.Read.ChannelMembersByIDs(c.ctx, ch.ID, ids))
 }
 
 func (a *API) addChannelMember(c *call) error {
@@ -65,6 +83,7 @@ func (a *API) addChannelMember(c *call) error {
 		if err := c.propose(ch.TeamID, &command.AddChannelMember{ChannelID: id, UserID: user}, &out[i]); err != nil {
 			return err
 		}
+		out[i] = c.shownMember(out[i])
 	}
 	if single {
 		return c.created(out[0])
@@ -85,7 +104,7 @@ func (a *API) getChannelMember(c *call) error {
 	if err == nil && !ok {
 		err = noChannelMember()
 	}
-	return c.list(m, err)
+	return c.list(c.shownMember(m), err)
 }
 
 func (a *API) removeChannelMember(c *call) error {

@@ -174,7 +174,7 @@ func (a *API) teamsOfUser(c *call) error {
 }
 
 func (a *API) teamStats(c *call) error {
-	t, err := c.visibleTeamOfPath()
+	t, err := c.teamOf(authz.ViewTeam)
 	if err != nil {
 		return err
 	}
@@ -183,12 +183,4 @@ func (a *API) teamStats(c *call) error {
 		return err
 	}
 	return c.ok(map[string]any{"team_id": t.ID, "total_member_count": total, "active_member_count": active})
-}
-
-func (c *call) visibleTeamOfPath() (core.Team, error) {
-	id, err := c.teamID()
-	if err != nil {
-		return core.Team{}, err
-	}
-	return c.visibleTeam(id)
 }

@@ -149,6 +149,11 @@ func (a *API) listUsers(c *call) error {
 	if err := c.placeFilter(&f, c.query); err != nil {
 		return err
 	}
+	if f.WithoutTeam {
+		if err := c.need(authz.ListUsersWithoutTeam); err != nil {
+			return err
+		}
+	}
 	if f.InTeam.IsZero() && f.InChannel.IsZero() {
 		if err := c.need(authz.ViewMembers); err != nil {
 			return err
@@ -281,6 +286,7 @@ func (a *API) patchUser(c *call) error {
 		NotifyProps *map[string]string `json:"notify_props"`
 		Locale      *string            `json:"locale"`
 		Timezone    *map[string]string `json:"timezone"`
+		Password    string             `json:"password"` // the present one, to change one's own address
 	}
 	if err := c.decode(&in); err != nil {
 		return err
@@ -288,6 +294,15 @@ func (a *API) patchUser(c *call) error {
 	for _, s := range []*string{in.Username, in.Email} {
 		if s != nil {
 			*s = lower(*s)
+		}
+	}
+	if in.Email != nil && c.isMe(id) && *in.Email != c.user.Email {
+		right, err := a.hasher.Verify(c.ctx, c.user.PasswordHash, in.Password)
+		if err != nil {
+			return err
+		}
+		if !right { // 401 would sign the client out
+			return badParam("password")
 		}
 	}
 	cmd := &command.PatchUser{
