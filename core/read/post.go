@@ -41,12 +41,42 @@ type PostPage struct {
 
 // Post gives a post by id, deleted or not.
 func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, error) {
-	return one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	p, ok, err := one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	if err == nil && ok {
+		p, err = s.Join(ctx, p)
+	}
+	return p, ok, err
+}
+
+// posts gives the posts that the rest of a query selects, with what belongs to them.
+func (s *Store) posts(ctx context.Context, rest string, args ...any) ([]core.Post, error) {
+	list, err := many(ctx, s.db, pg.Posts, rest, args...)
+	if err != nil {
+		return nil, err
+	}
+	return list, s.join(ctx, list)
+}
+
+// join adds to posts, in place, what each row of the metadata table adds.
+func (s *Store) join(ctx context.Context, list []core.Post) error {
+	for _, add := range metadata {
+		if err := add(ctx, s, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Join gives a post that did not come from here what belongs to it.
+func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
+	list := []core.Post{p}
+	err := s.join(ctx, list)
+	return list[0], err
 }
 
 // PostsByIDs gives the posts with the given ids that are not deleted.
 func (s *Store) PostsByIDs(ctx context.Context, ids []core.PostID) ([]core.Post, error) {
-	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE id = ANY($1) AND delete_at = 0 ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))
+	return s.posts(ctx, `FROM posts t WHERE id = ANY($1) AND delete_at = 0 ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))
 }
 
 // Posts gives a page of a channel's posts, counted from the newest.
@@ -55,7 +85,7 @@ func (s *Store) Posts(ctx context.Context, ch core.ChannelID, f PostFilter, p Pa
 	if skip > 0 { // one more at each end tells the neighbours
 		skip, n = skip-1, n+1
 	}
-	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
+	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
 	if err != nil {
 		return PostPage{}, err
 	}
@@ -126,12 +156,12 @@ func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter
 }
 
 func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
-	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND create_at < $2`+f.where()+
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND create_at < $2`+f.where()+
 		` ORDER BY create_at DESC LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
 }
 
 func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
-	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND create_at > $2`+f.where()+
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND create_at > $2`+f.where()+
 		` ORDER BY create_at LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
 }
 
@@ -174,7 +204,7 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 	}
 	// All that was updated, in the two forms that have an index: few posts are ever changed.
 	changed := ` AND (create_at > $2 AND delete_at = 0 OR update_at > $2 AND update_at <> create_at)`
-	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
+	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
 	for i := range posts {
 		if posts[i].DeleteAt != 0 {
 			posts[i].Message = ""
@@ -201,7 +231,7 @@ func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) 
 	if err != nil || !replies {
 		return out, err
 	}
-	more, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0
+	more, err := s.posts(ctx, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0
 		ORDER BY create_at DESC, id LIMIT $2`, raw(roots), MaxReplies)
 	return append(out, more...), err
 }
@@ -224,7 +254,7 @@ func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) (
 	if f.NewestFirst {
 		cmp, order = "<", "create_at DESC, id DESC"
 	}
-	posts, err := many(ctx, s.db, pg.Posts, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0
+	posts, err := s.posts(ctx, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0
 		AND ($2::bigint = 0 OR (create_at, id) `+cmp+` ($2, $3)) ORDER BY `+order+` LIMIT $4`, [16]byte(root), f.FromCreateAt, [16]byte(f.FromPost), n+1)
 	more := len(posts) > n
 	return posts[:min(n, len(posts))], more, err
@@ -232,12 +262,12 @@ func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) (
 
 // Pinned gives a channel's pinned posts, the newest first.
 func (s *Store) Pinned(ctx context.Context, ch core.ChannelID) ([]core.Post, error) {
-	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0
 		ORDER BY create_at DESC, id LIMIT 1000`, [16]byte(ch))
 }
 
 // History gives the earlier texts of a post, the latest first.
 func (s *Store) History(ctx context.Context, id core.PostID) ([]core.Post, error) {
-	return many(ctx, s.db, pg.Posts, `FROM posts t WHERE original_id = $1 AND original_id <> `+none+`
+	return s.posts(ctx, `FROM posts t WHERE original_id = $1 AND original_id <> `+none+`
 		ORDER BY update_at DESC, id LIMIT 1000`, [16]byte(id))
 }

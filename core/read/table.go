@@ -1,0 +1,10 @@
+package read
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+)
+
+// metadata is the table of what readers get with posts: each row adds one thing to a list.
+var metadata = []func(ctx context.Context, s *Store, posts []core.Post) error{}
