@@ -229,6 +229,7 @@ func (r *Region) bootstrap(log *guard, snaps raft.SnapshotStore) error {
 
 // watch keeps lead up to date. It must never block: Raft waits for it to take notify.
 func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan raft.Observation) error {
+	r.follow() // a leader may have been heard of before anybody observed
 	for {
 		select {
 		case <-ctx.Done():
