@@ -249,6 +249,9 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 	if _, member := x.ChannelMembers.Get(ChannelUser{ch.ID, c.UserID}); !ok || !member {
 		return nil, notFound("app.channel.get_member.missing.app_error", "That user is not a member of the channel.")
 	}
+	if ch.DeleteAt != 0 {
+		return nil, invalid("api.channel.remove_user_from_channel.deleted.app_error", "The channel is archived.")
+	}
 	if ch.Name == core.TownSquare {
 		return nil, invalid("api.channel.remove.default.app_error", "Nobody can leave the default channel %s.", ch.Name)
 	}

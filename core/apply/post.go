@@ -38,7 +38,7 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	}
 	p := core.Post{
 		ID: in.ID, UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
-		Props: in.Props, Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
+		Props: clientProps(in.Props, nil), Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
 	}
 	ch, p = x.savePost(ch, p)
 	if pending.Pending != "" {
@@ -53,6 +53,22 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	}
 	x.posted(ch, p, "@"+u.Username, c.SetOnline, mentioned, followers)
 	return p, nil
+}
+
+// clientProps gives the props that a client sets, without those by which the server says who
+// really wrote a post and what became of it: these stay as they were.
+func clientProps(props, was map[string]any) map[string]any {
+	props = maps.Clone(props)
+	for _, name := range [...]string{
+		"from_webhook", "from_bot", "from_oauth_app", "from_plugin", "webhook_display_name", "override_username",
+		"override_icon_url", "override_icon_emoji", "deleteBy", "previewed_post",
+	} {
+		delete(props, name)
+		if v, ok := was[name]; ok && props != nil {
+			props[name] = v
+		}
+	}
+	return props
 }
 
 // firstSend finds the post that an earlier send of the same pending post id made.
@@ -218,7 +234,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinOnly := c.Message == nil && c.Props == nil
+	pinOnly := c.IsPinned != nil && c.Message == nil && c.Props == nil && c.Hashtags == nil
 	need, others := authz.EditPost, authz.EditOthersPosts
 	if pinOnly {
 		need, others = authz.ReadChannel, authz.ReadChannel
@@ -234,7 +250,9 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	was := p
 	set(&p.Message, c.Message)
 	set(&p.Hashtags, c.Hashtags)
-	set(&p.Props, c.Props)
+	if c.Props != nil {
+		p.Props = clientProps(*c.Props, was.Props)
+	}
 	set(&p.IsPinned, c.IsPinned)
 	if err := p.Check(); err != nil {
 		return nil, err

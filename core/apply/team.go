@@ -2,6 +2,7 @@ package apply
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -27,10 +28,7 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	if _, taken := x.Teams.Get(t.ID); taken || t.ID.IsZero() {
 		return nil, core.E(core.KindConflict, "A team with that id already exists.")
 	}
-	t.CreateAt, t.UpdateAt, t.DeleteAt = x.now, x.now, 0
-	if t.Email == "" {
-		t.Email = u.Email
-	}
+	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
 	x.Teams.Put(t)
 	x.effect(event.Effect{Kind: event.TeamChanged, Team: t.ID})
 	for _, d := range [...][2]string{{core.TownSquare, "Town Square"}, {core.OffTopic, "Off-Topic"}} {
@@ -126,6 +124,9 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if m, ok := x.TeamMembers.Get(TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
 		return m, nil
 	}
+	if !emailAllowed(u.Email, t.AllowedDomains) {
+		return nil, invalid("api.team.join_user_to_team.allowed_domains.app_error", "The team takes only people with an address of certain domains.")
+	}
 	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
 		return nil, core.E(core.KindInvalid, "The team is full: it has %d members.", core.MaxUsersPerTeam).WithID("app.team.join_user_to_team.max_accounts.app_error")
 	}
@@ -145,6 +146,13 @@ func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) erro
 	return x.may(me, authz.JoinPrivateTeams)
 }
 
+// emailAllowed reports whether an address is in one of the domains of a list such as
+// "a.org, @b.org"; an empty list allows all.
+func emailAllowed(email, domains string) bool {
+	list := strings.FieldsFunc(lower(domains), func(r rune) bool { return r == ',' || r == '@' || r == ' ' })
+	return len(list) == 0 || slices.Contains(list, email[strings.LastIndexByte(email, '@')+1:])
+}
+
 func memberCount(t core.TeamID) string { return "team_members:" + t.String() }
 
 // join makes u a member of t and of its default channels, by the hand of by.
@@ -155,7 +163,7 @@ func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
 	x.effect(event.Effect{Kind: event.TeamJoined, User: u.ID, Team: t.ID})
 	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
 		ch, ok := x.Channels.Get(defaultChannel(t.ID, name))
-		if !ok {
+		if !ok || ch.DeleteAt != 0 {
 			continue
 		}
 		x.addMember(ch, u, admin)

@@ -1,0 +1,97 @@
+package apply_test
+
+import (
+	"testing"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+)
+
+// Nobody can dress a post up as an integration's or say who deleted it, neither when writing
+// nor by an edit; what the server said stays.
+func TestCreatePost_PropsOfTheServer(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	_, square := w.team("ada")
+	forged := func() map[string]any {
+		return map[string]any{"from_webhook": "true", "override_username": "boss", "from_bot": "true", "deleteBy": "x", "color": "red"}
+	}
+	check := func(p core.Post) {
+		t.Helper()
+		if len(p.Props) != 1 || p.Props["color"] != "red" {
+			t.Errorf("props are %v", p.Props)
+		}
+	}
+	var p core.Post
+	w.must("ada", &command.CreatePost{Post: core.Post{ID: core.NewID[core.Post](w.at), ChannelID: square, Message: "hi", Props: forged()}}, &p)
+	check(p)
+	props := forged()
+	w.must("ada", &command.PatchPost{PostID: p.ID, Props: &props}, &p)
+	check(p)
+}
+
+// Any member of a channel may pin a post, but a patch that changes nothing of somebody else's
+// post is not a pin: it would announce an edit.
+func TestPatchPost_NothingOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	bob := w.person("bob")
+	team, square := w.team("ada")
+	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	p := w.post("ada", square, core.PostID{}, "hi")
+	tags, pinned := "#forged", true
+	w.refused("bob", &command.PatchPost{PostID: p.ID}, core.KindForbidden)
+	w.refused("bob", &command.PatchPost{PostID: p.ID, Hashtags: &tags, IsPinned: &pinned}, core.KindForbidden)
+	w.must("bob", &command.PatchPost{PostID: p.ID, IsPinned: &pinned}, nil)
+}
+
+// Nothing is written into an archived channel: nobody is joined to it with their team, and
+// nobody leaves or is taken out of it.
+func TestArchivedChannel_StaysAsItIs(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	bob, cy := w.person("bob"), w.person("cy")
+	team, _ := w.team("ada")
+	offTopic, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: team.ID, Name: core.OffTopic})
+	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	w.must("ada", &command.DeleteChannel{ChannelID: offTopic}, nil)
+	was, _ := w.store.State().Channels.Get(offTopic)
+	w.must("cy", &command.AddTeamMember{TeamID: team.ID, UserID: cy.ID}, nil)
+	if _, joined := w.store.State().ChannelMembers.Get(apply.ChannelUser{Channel: offTopic, User: cy.ID}); joined {
+		t.Error("joined an archived channel with the team")
+	}
+	w.refused("bob", &command.RemoveChannelMember{ChannelID: offTopic, UserID: bob.ID}, core.KindInvalid)
+	w.refused("ada", &command.RemoveChannelMember{ChannelID: offTopic, UserID: bob.ID}, core.KindInvalid)
+	if now, _ := w.store.State().Channels.Get(offTopic); now.LastPostAt != was.LastPostAt {
+		t.Error("somebody wrote into the archived channel")
+	}
+}
+
+// A team that names domains takes nobody else in, by whatever way, except its creator.
+func TestAddTeamMember_AllowedDomains(t *testing.T) {
+	w := newWorld(t)
+	ada := w.person("ada")
+	bob := w.person("bob")
+	team, _ := w.team("ada")
+	domains := "other.org, @sub.example.com"
+	w.must("ada", &command.PatchTeam{TeamID: team.ID, AllowedDomains: &domains}, nil)
+	w.refused("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid)
+	w.refused("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid)
+	domains += " @EXAMPLE.com"
+	w.must("ada", &command.PatchTeam{TeamID: team.ID, AllowedDomains: &domains}, nil)
+	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: ada.ID}, nil)
+}
+
+// A team's address is its creator's, whatever they send: it is shown as theirs.
+func TestCreateTeam_EmailOfCreator(t *testing.T) {
+	w := newWorld(t)
+	ada := w.person("ada")
+	var got core.Team
+	team := core.Team{ID: core.NewID[core.Team](w.at), Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, Email: "boss@example.com"}
+	w.must("ada", &command.CreateTeam{Team: team}, &got)
+	if got.Email != ada.Email {
+		t.Errorf("the team's address is %q", got.Email)
+	}
+}
