@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,9 +19,10 @@ import (
 
 // step is one part of the proof. read follows the command's output and counts.
 type step struct {
-	name string
-	args []string
-	read func(*totals, io.Reader)
+	name    string
+	args    []string
+	read    func(*totals, io.Reader)
+	mustErr bool // the command has to fail, or the step does
 }
 
 func main() {
@@ -50,13 +52,20 @@ func steps(sum *totals) []step {
 	if err != nil {
 		sum.fail("go list: " + err.Error())
 	}
-	return []step{
-		{"format", []string{"sh", "-c", "gofmt -l $(git ls-files -co --exclude-standard '*.go')"}, (*totals).mustBeSilent},
-		{"vet", []string{"go", "vet", "./..."}, (*totals).exitCodeOnly},
-		{"go tests" + strings.Join(race, " "), append(gotest, packages...), (*totals).goTests},
-		{"storms", []string{"go", "test", "-json", "-count=1", "-timeout=10m", "./bench/chaos"}, (*totals).goTests},
-		{"driver test", []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/driver.test.mjs"}, (*totals).tap},
+	all := []step{
+		{name: "format", args: []string{"sh", "-c", "gofmt -l $(git ls-files -co --exclude-standard '*.go')"}, read: (*totals).mustBeSilent},
+		{name: "vet", args: []string{"go", "vet", "./..."}, read: (*totals).exitCodeOnly},
+		{name: "go tests " + strings.Join(race, " "), args: append(gotest, packages...), read: (*totals).goTests},
+		{name: "storms", args: []string{"go", "test", "-json", "-count=1", "-timeout=10m", "./bench/chaos"}, read: (*totals).goTests},
+		{name: "driver test", args: []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/driver.test.mjs"}, read: (*totals).tap},
 	}
+	if race != nil {
+		all = append(all, step{
+			name: "race detector finds a race that is there", args: []string{"go", "test", "-race", "-tags=racecanary", "-run=TestCanary", "./bench/suite"},
+			read: (*totals).quiet, mustErr: true,
+		})
+	}
+	return all
 }
 
 func packagesBut(suffix string) ([]string, error) {
@@ -92,6 +101,11 @@ func (t *totals) run(ctx context.Context, s step) {
 	err := cmd.Run()
 	w.Close()
 	<-read
+	if s.mustErr && err == nil {
+		err = errors.New("it passed")
+	} else if s.mustErr {
+		err = nil
+	}
 	switch {
 	case err != nil && len(t.failures) == failed:
 		t.fail(s.name + ": " + err.Error())

@@ -47,6 +47,9 @@ func (t *totals) print(took time.Duration) int {
 // exitCodeOnly passes output through: the exit code decides.
 func (t *totals) exitCodeOnly(r io.Reader) { io.Copy(os.Stdout, r) }
 
+// quiet shows nothing: the exit code decides.
+func (t *totals) quiet(r io.Reader) { io.Copy(io.Discard, r) }
+
 // mustBeSilent fails for every line that the command says.
 func (t *totals) mustBeSilent(r io.Reader) {
 	lines := bufio.NewScanner(r)

@@ -43,12 +43,20 @@ func TestTotals_TAP(t *testing.T) {
 	}
 }
 
-// A step whose command fails without naming a test is a failure, and one that succeeds counts.
+// A step whose command fails without naming a test is a failure, and one that succeeds counts;
+// for a step that must fail it is the other way round.
 func TestTotals_ExitCode(t *testing.T) {
 	var sum totals
-	sum.run(t.Context(), step{"good", []string{"true"}, (*totals).exitCodeOnly})
-	sum.run(t.Context(), step{"bad", []string{"false"}, (*totals).exitCodeOnly})
-	if sum.passed != 1 || len(sum.failures) != 1 {
+	for _, s := range []step{
+		{name: "good", args: []string{"true"}},
+		{name: "bad", args: []string{"false"}},
+		{name: "fails as it must", args: []string{"false"}, mustErr: true},
+		{name: "passes though it must not", args: []string{"true"}, mustErr: true},
+	} {
+		s.read = (*totals).quiet
+		sum.run(t.Context(), s)
+	}
+	if sum.passed != 2 || len(sum.failures) != 2 {
 		t.Errorf("got %+v", sum)
 	}
 }
