@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 
 	"github.com/nearside/nearside/core"
 )
@@ -22,7 +24,20 @@ func (n *Node) admin() http.Handler {
 	mux.HandleFunc("GET /v1/tables", n.tables)
 	mux.HandleFunc("GET /v1/distance", n.getDistance)
 	mux.HandleFunc("PUT /v1/distance", n.putDistance)
-	return mux
+	return local(mux)
+}
+
+// local refuses requests for names that are not this machine's: a web page whose name was
+// pointed at it would otherwise pass for the operator.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := (&url.URL{Host: r.Host}).Hostname()
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			answer(w, http.StatusForbidden, map[string]string{"error": "administration is asked for by a loopback address"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -30,10 +30,14 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	// The sockets ask the API who may do what, and the API hands upgrades and typing to the
 	// sockets; none of it is called before both are there.
 	var a *api.API
+	cfg := api.Config{
+		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
+		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
+	}
 	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
 	hub, err := fanout.New(fanout.Config{
 		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Logger: n.log,
-		Version: api.DefaultVersion + "." + n.cfg.Version,
+		Version: cfg.VersionID(),
 		MayPost: func(ctx context.Context, u core.UserID, ch core.ChannelID) error { return a.MayPost(ctx, u, ch) },
 	})
 	if err != nil {
@@ -49,14 +53,11 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if err != nil {
 		return err
 	}
-	typing := func(u core.UserID, ch core.ChannelID, parent core.PostID) {
+	cfg.WebSocket = sockets
+	cfg.Typing = func(u core.UserID, ch core.ChannelID, parent core.PostID) {
 		_ = hub.Typing(context.WithoutCancel(ctx), u, ch, parent) // the API has checked, and it may get lost
 	}
-	a, err = api.New(api.Config{
-		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker, WebSocket: sockets, Typing: typing, Presence: statuses(who),
-		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
-	})
-	if err != nil {
+	if a, err = api.New(cfg); err != nil {
 		return err
 	}
 	s.start("events", stopInner, hub.Run)
@@ -71,8 +72,12 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	return nil
 }
 
+// tokenFrom gives the token of an upgrade. One in the URL counts no more than it does elsewhere.
 func tokenFrom(r *http.Request) string {
-	token, _ := session.TokenFrom(r)
+	token, from := session.TokenFrom(r)
+	if from == session.FromQuery {
+		return ""
+	}
 	return token
 }
 

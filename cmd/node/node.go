@@ -175,7 +175,8 @@ func (n *Node) startAdmin(s *stages) error {
 	}
 	n.update(func(p *parts) { p.adminURL = "http://" + l.Addr().String() })
 	s.start("administration", stopInner, func(ctx context.Context) error {
-		return serveHTTP(ctx, l, &http.Server{Handler: n.admin(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}, adminDrain)
+		srv := &http.Server{Handler: n.admin(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+		return serveHTTP(ctx, l, srv, adminDrain)
 	})
 	return nil
 }

@@ -46,6 +46,10 @@ type Config struct {
 	Logger     *slog.Logger  // default: discard
 }
 
+// VersionID is what clients are told of this server in X-Version-Id and in hello: web clients
+// load no roles unless both are there, and load everything anew when it changes.
+func (cfg Config) VersionID() string { return newSettings(cfg).versionID }
+
 // Typing is told that a user is writing in a channel, in a thread unless parent is zero.
 type Typing func(user core.UserID, channel core.ChannelID, parent core.PostID)
 
@@ -109,9 +113,6 @@ func New(cfg Config) (*API, error) {
 	a.facts = newFacts(cfg, a.sessions)
 	return a, nil
 }
-
-// VersionID is what clients are told of this server in X-Version-Id and in hello.
-func (a *API) VersionID() string { return a.settings.versionID }
 
 // Run keeps the caches true until ctx ends.
 func (a *API) Run(ctx context.Context) error { return a.facts.run(ctx) }
