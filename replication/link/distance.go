@@ -21,11 +21,12 @@ type Path struct {
 	Loss      float64       // 0 to 1
 	Reorder   float64       // 0 to 1: packets that do not wait for those before them
 	Bandwidth int64         // bytes per second; 0 means unlimited
-	Blackout  bool          // nothing passes
+	Blackout  bool          // nothing passes, in either direction
 }
 
-// Distance imitates far peers on the sending side of a socket. It belongs to one Endpoint,
-// whose Run drives it. Its settings may change at any time.
+// Distance imitates far peers on the sending side of a socket; only a blackout also drops what
+// comes in, so that one end is enough to cut a link. It belongs to one Endpoint, whose Run
+// drives it. Its settings may change at any time.
 type Distance struct {
 	wake chan struct{} // one slot: the earliest packet changed
 
@@ -87,6 +88,20 @@ func (d *Distance) state(addr netip.AddrPort) *pathState {
 		d.paths[addr] = s
 	}
 	return s
+}
+
+// passes reports whether a packet from addr may come in.
+func (d *Distance) passes(addr net.Addr) bool {
+	ua, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.paths[key(ua.AddrPort())]; s != nil {
+		return !s.Blackout
+	}
+	return !d.preset.Blackout
 }
 
 func key(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
@@ -210,6 +225,16 @@ func (c *farConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return c.PacketConn.WriteTo(b, addr)
 	}
 	return len(b), nil
+}
+
+// ReadFrom implements net.PacketConn.
+func (c *farConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, addr, err := c.PacketConn.ReadFrom(b)
+		if err != nil || c.d.passes(addr) {
+			return n, addr, err
+		}
+	}
 }
 
 // SetReadBuffer lets QUIC size the socket's buffer.

@@ -50,6 +50,46 @@ func TestDistance_RTT(t *testing.T) {
 	}
 }
 
+func TestDistance_BlackoutAtOneEnd(t *testing.T) {
+	// One end in the dark is enough: it hears nothing either, though the other end keeps sending.
+	ca := newCA(t, "dep")
+	de := link.NewDistance(1)
+	speak := func(ctx context.Context, conn *link.Conn) {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for conn.SendDatagram([]byte("tick")) == nil {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: speak}})
+	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
+	conn, err := e.Dial(within(t, 10*time.Second), h.Addr(), link.ClassForward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hears := func(d time.Duration) bool {
+		_, err := conn.ReceiveDatagram(within(t, d))
+		return err == nil
+	}
+	if !hears(10 * time.Second) {
+		t.Fatal("nothing is sent")
+	}
+	de.Set(netip.MustParseAddrPort(h.Addr()), link.Path{Blackout: true})
+	for i := 0; hears(300 * time.Millisecond); i++ { // what had come before
+		if i > 20 {
+			t.Fatal("it still hears")
+		}
+	}
+	de.Set(netip.MustParseAddrPort(h.Addr()), link.Path{})
+	if !hears(10 * time.Second) {
+		t.Fatal("it does not hear again")
+	}
+}
+
 func TestDistance_LossAndBandwidth(t *testing.T) {
 	// Over a lossy, reordering, narrow path everything still arrives whole, at the path's pace.
 	ca := newCA(t, "dep")
