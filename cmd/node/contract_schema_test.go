@@ -18,7 +18,7 @@ type description struct {
 	components map[string]any
 }
 
-// loadDescription reads the API description, or gives nil and says why it is not there.
+// loadDescription reads the API description, or skips and says where it is not.
 func loadDescription(t *testing.T) *description {
 	t.Helper()
 	dir := os.Getenv("NEARSIDE_API")
@@ -27,8 +27,7 @@ func loadDescription(t *testing.T) *description {
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil || len(names) == 0 {
-		t.Logf("no API description in %s: answers are not compared with it (set NEARSIDE_API to its folder)", dir)
-		return nil
+		t.Skipf("no API description in %s: answers are not compared with it (set NEARSIDE_API to its folder)", dir)
 	}
 	d := &description{operations: map[string]map[string]any{}}
 	for _, name := range names {

@@ -54,7 +54,8 @@ func allOperations(t *testing.T) (ops []operation) {
 func TestContract(t *testing.T) {
 	world := nodetest.Start(t, nodetest.Topology{})
 	f := newFixture(t, world.Nodes()[0].URL())
-	d := loadDescription(t)
+	var d *description
+	t.Run("Description", func(t *testing.T) { d = loadDescription(t) })
 	rows := map[string]row{}
 	for _, r := range contract() {
 		if _, twice := rows[r.op]; twice {
