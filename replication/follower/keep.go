@@ -31,7 +31,8 @@ type pulse struct {
 	r    *wire.Reader
 	w    *wire.Writer
 
-	heard time.Time // when it last said something
+	heard  time.Time // when it last said something
+	leader string    // whom it last said to lead; empty: it knows nobody
 
 	ctx    context.Context // ends with the pulse, and the connection with it
 	cancel context.CancelFunc
@@ -43,7 +44,7 @@ func (f *Follower) keep(ctx context.Context) {
 	var p *pulse
 	for failures := 0; ctx.Err() == nil; {
 		if p == nil {
-			if p = f.adopt(f.connect(ctx, f.candidates(), dialTimeout)); p == nil {
+			if p = f.adopt(f.connect(ctx, f.candidates(), dialTimeout, anybody)); p == nil {
 				pause(ctx, f.cfg.Backoff.wait(failures))
 				failures++
 				continue
@@ -54,9 +55,11 @@ func (f *Follower) keep(ctx context.Context) {
 		leader, err := f.hold(p)
 		switch {
 		case err == nil:
-			p = f.move(ctx, p, "to the leader", leader)
+			p = f.move(ctx, p, "to the leader", anybody, leader)
 		case errors.Is(err, errSilent):
-			p = f.move(ctx, p, "away from a silent node", f.others(p.addr)...)
+			p = f.move(ctx, p, "away from a silent node", anybody, f.others(p.addr)...)
+		case errors.Is(err, errLeaderless):
+			p = f.move(ctx, p, "away from a node that knows no leader", knowsLeader, f.others(p.addr)...)
 		default:
 			if ctx.Err() == nil {
 				f.cfg.Logger.Warn("hub lost", "hub", p.conn.Peer(), "err", err)
@@ -84,9 +87,13 @@ func (f *Follower) adopt(p *pulse) *pulse {
 	return p
 }
 
-// connect gives a pulse of the first node that answers, or nil. It begins with the first and
-// asks the next beside it when one fails or takes longer than a handshake should.
-func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Duration) *pulse {
+// Whom to accept as a hub.
+func anybody(*pulse) bool       { return true }
+func knowsLeader(p *pulse) bool { return p.leader != "" }
+
+// connect gives a pulse of the first node that answers and will do, or nil. It begins with the
+// first and asks the next beside it when one fails or takes longer than a handshake should.
+func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Duration, willDo func(*pulse) bool) *pulse {
 	dctx, cancel := context.WithTimeout(ctx, limit)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -98,7 +105,7 @@ func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Durat
 		if more && next < len(addrs) {
 			more = false
 			addr := addrs[next]
-			wg.Go(func() { answers <- f.attempt(ctx, dctx, addr) })
+			wg.Go(func() { answers <- f.attempt(ctx, dctx, addr, willDo) })
 			next, open = next+1, open+1
 		}
 		select {
@@ -124,10 +131,14 @@ func discard(answers <-chan *pulse, n int) {
 	}
 }
 
-func (f *Follower) attempt(ctx, dctx context.Context, addr string) *pulse {
+func (f *Follower) attempt(ctx, dctx context.Context, addr string, willDo func(*pulse) bool) *pulse {
 	p, err := f.open(ctx, dctx, addr)
-	if err != nil && dctx.Err() == nil {
+	switch {
+	case err != nil && dctx.Err() == nil:
 		f.cfg.Logger.Info("home node out of reach", "addr", addr, "err", err)
+	case err == nil && !willDo(p):
+		p.end()
+		return nil
 	}
 	return p
 }
@@ -204,26 +215,32 @@ func (f *Follower) listen(p *pulse, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	p.heard = time.Now()
+	p.heard, p.leader = time.Now(), s.Leader
+	if s.Leads {
+		p.leader = p.addr
+	}
 	f.heard(s.At, p.heard)
 	f.mu.Lock()
-	f.status.Leader = s.Leader
-	if s.Leads {
-		f.status.Leader = p.addr
-	}
+	f.status.Leader = p.leader
 	f.mu.Unlock()
 	_ = p.st.SetWriteDeadline(time.Now().Add(f.cfg.Silence))
 	return p.w.Write(wire.KindAck, wire.AppendAck(nil, f.cfg.Sink.Position()))
 }
 
-// hold hears the hub until it falls silent, or until the leader is another node and it is time
-// to move there. After errSilent it may be called again: the hub counts as dead only after
-// Config.Silence, and while a snapshot comes from it we wait that long.
+// hold hears the hub until it falls silent, until the leader is another node and it is time to
+// move there, or until the hub has known no leader for longer than an election takes: it may be
+// cut off from the others, and what is written there never comes here. After errSilent and
+// errLeaderless it may be called again: the hub counts as dead only after Config.Silence, and
+// while a snapshot comes from it we wait that long.
 func (f *Follower) hold(p *pulse) (leader string, err error) {
 	since := time.Now()
+	led := since
 	for {
 		err := f.listen(p, f.cfg.Silence/3)
 		s := f.Status()
+		if p.leader != "" {
+			led = time.Now()
+		}
 		switch {
 		case errors.Is(err, errSilent) && time.Since(p.heard) < f.cfg.Silence:
 			if !s.Restoring {
@@ -231,21 +248,23 @@ func (f *Follower) hold(p *pulse) (leader string, err error) {
 			}
 		case err != nil:
 			return "", fmt.Errorf("listening: %v", err) // not errSilent any more
-		case s.Leader != "" && s.Leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery:
-			return s.Leader, nil
+		case p.leader != "" && p.leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery:
+			return p.leader, nil
+		case p.leader == "" && !s.Restoring && time.Since(led) >= f.cfg.Silence/2:
+			return "", errLeaderless
 		}
 	}
 }
 
-// move makes a connection to one of the nodes and leaves the old one after that; when none is
-// in reach it stays.
-func (f *Follower) move(ctx context.Context, old *pulse, why string, addrs ...string) *pulse {
+// move makes a connection to one of the nodes that will do and leaves the old one after that;
+// when none is in reach it stays.
+func (f *Follower) move(ctx context.Context, old *pulse, why string, willDo func(*pulse) bool, addrs ...string) *pulse {
 	if len(addrs) == 0 {
 		return old
 	}
-	p := f.adopt(f.connect(ctx, addrs, f.cfg.Silence/2))
+	p := f.adopt(f.connect(ctx, addrs, f.cfg.Silence/2, willDo))
 	if p == nil {
-		f.cfg.Logger.Info("could not move", "why", why, "hub", old.conn.Peer())
+		f.cfg.Logger.Debug("could not move", "why", why, "hub", old.conn.Peer())
 		return old
 	}
 	f.cfg.Logger.Info("moved", "why", why, "hub", p.conn.Peer(), "addr", p.addr)
@@ -263,6 +282,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 var (
-	errStale  = core.E(core.KindMisdirected, "the hub is behind our epoch")
-	errSilent = core.E(core.KindUnavailable, "the hub says nothing")
+	errStale      = core.E(core.KindMisdirected, "the hub is behind our epoch")
+	errSilent     = core.E(core.KindUnavailable, "the hub says nothing")
+	errLeaderless = core.E(core.KindUnavailable, "the hub knows no leader")
 )

@@ -33,6 +33,7 @@ type Config struct {
 	Relay     *signal.Relay                   // optional: signals
 	Allow     func(peer link.Identity) error  // optional: refuses peers, beyond their certificate
 	Heartbeat time.Duration                   // default: 250 ms
+	Silence   time.Duration                   // default: 3 s without an acknowledgement is a follower that does not hear us
 	Logger    *slog.Logger                    // default: discard
 }
 
@@ -73,6 +74,9 @@ func New(cfg Config) (*Hub, error) {
 	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 250 * time.Millisecond
+	}
+	if cfg.Silence <= 0 {
+		cfg.Silence = 3 * time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -204,7 +208,9 @@ func (f *follower) claim() bool {
 	return first
 }
 
-// pulse sends the hub's status and takes the follower's positions.
+// pulse sends the hub's status and takes the follower's positions. When those stop to come, the
+// way may be open in our direction only: the connection is closed, or the follower would think
+// that it can reach home for as long as QUIC keeps trying.
 func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -215,9 +221,15 @@ func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) er
 		defer cancel()
 		f.acks(r)
 	})
+	began := time.Now()
 	tick := time.NewTicker(f.hub.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
+		if f.silence(began) > f.hub.cfg.Silence {
+			f.log.Info("follower is silent", "after", f.hub.cfg.Silence)
+			f.conn.Close(link.CodeGone, "nothing heard from you")
+			return nil
+		}
 		if err := w.Write(wire.KindStatus, wire.AppendStatus(nil, f.hub.status())); err != nil {
 			return err
 		}
@@ -227,6 +239,16 @@ func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) er
 			return nil
 		}
 	}
+}
+
+// silence gives how long ago the follower was heard, or began if it never was.
+func (f *follower) silence(began time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heard.After(began) {
+		began = f.heard
+	}
+	return time.Since(began)
 }
 
 func (f *follower) acks(r *wire.Reader) {

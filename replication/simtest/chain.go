@@ -41,6 +41,18 @@ func NewChain(epoch core.Epoch) *Chain {
 		seen: map[core.ProposalID]core.Index{}, snapshots: map[string]*Snapshot{}}
 }
 
+// Copy gives a chain of its own with the same entries.
+func (c *Chain) Copy() *Chain {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := NewChain(c.epoch)
+	out.first = c.first
+	for _, e := range c.entries {
+		out.push(e)
+	}
+	return out
+}
+
 // Append adds entries with data at the end.
 func (c *Chain) Append(data ...[]byte) {
 	c.mu.Lock()

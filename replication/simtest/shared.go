@@ -6,18 +6,26 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// shared is whichever log the homes of a World share at the moment.
-type shared struct{ w *World }
+// shared is the log of a home node: whichever the homes of the World share at the moment, or
+// the node's own end of it when it is stranded.
+type shared struct{ n *Node }
+
+func (s shared) log() *Chain {
+	if c := s.n.stranded(); c != nil {
+		return c
+	}
+	return s.n.w.Source()
+}
 
 // Position implements replication.Source.
-func (s shared) Position() core.Position { return s.w.Source().Position() }
+func (s shared) Position() core.Position { return s.log().Position() }
 
 // Tail implements replication.Source. When the log is replaced while it waits it looks again.
 func (s shared) Tail(ctx context.Context, after core.Position, maxBytes int) (core.Batch, error) {
 	for {
-		c := s.w.Source()
+		c := s.log()
 		b, err := c.Tail(ctx, after, maxBytes)
-		if c == s.w.Source() || ctx.Err() != nil {
+		if c == s.log() || ctx.Err() != nil {
 			return b, err
 		}
 	}
@@ -25,10 +33,13 @@ func (s shared) Tail(ctx context.Context, after core.Position, maxBytes int) (co
 
 // Snapshot implements replication.Source.
 func (s shared) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
-	return s.w.Source().Snapshot(ctx, id)
+	return s.log().Snapshot(ctx, id)
 }
 
 // Propose implements replication.Orderer.
 func (s shared) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
-	return s.w.Source().Propose(ctx, p)
+	if s.n.stranded() != nil {
+		return core.Receipt{}, core.E(core.KindUnavailable, "no leader")
+	}
+	return s.n.w.Source().Propose(ctx, p)
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,9 +110,9 @@ func TestFollower_DivergedAndCut(t *testing.T) {
 		noise(w.Source(), 1<<20)
 		e := w.Edge("e")
 		w.Synced(e)
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20}) // first: the edge must not heal before we look
 		w.Fork(2, 10)
 		noise(w.Source(), 4<<20)
-		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
 		w.Until("diverged", func() bool { return e.Follower.Status().Diverged })
 		w.Path(h, e, link.Path{Blackout: true})
 		w.Until("disconnected", func() bool { return !e.Follower.Status().Connected })
@@ -160,11 +161,11 @@ func TestFollower_SnapshotCut(t *testing.T) {
 				half <- struct{}{}
 			}
 		})
+		h.Distance.SetDefault(link.Path{Delay: 20 * time.Millisecond, Bandwidth: 4 << 20}) // from the edge's first packet on
 		e := w.Edge("e")
-		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 4 << 20})
 		w.Until("half of it", func() bool { return len(half) > 0 })
 		w.Path(h, e, link.Path{Blackout: true})
-		w.Until("disconnected", func() bool { return !e.Follower.Status().Connected })
+		time.Sleep(3 * time.Second) // silent for two seconds, the connection is given up; healed before that it would go on
 		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond})
 		w.Synced(e)
 		if e.Chain.Restores() != 1 || !resumed(offsets) {
@@ -203,8 +204,8 @@ func TestFollower_SnapshotGone(t *testing.T) {
 		h := w.Home("h1")
 		noise(w.Source(), 4<<20)
 		w.Source().Compact(200)
+		h.Distance.SetDefault(link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
 		e := w.Edge("e")
-		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
 		w.Until("restoring", func() bool { return e.Follower.Status().Restoring })
 		time.Sleep(time.Second)
 		w.Path(h, e, link.Path{Blackout: true})
@@ -282,6 +283,52 @@ func TestFollower_SilentHub(t *testing.T) {
 		if s := e.Follower.Status(); s.Hub.Node != h2.Name {
 			t.Fatalf("at %s", s.Hub)
 		}
+	})
+}
+
+func TestFollower_StrandedHub(t *testing.T) {
+	// A hub that is alive but cut off from the other home nodes gets nothing new. The edge
+	// follows one that knows a leader within two seconds; when nobody knows one it stays.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h1, h2 := w.Home("h1"), w.Home("h2")
+		e := w.Edge("e")
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		at := time.Now()
+		h1.Strand()
+		w.Lead(h2)
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		if took := time.Since(at); took > 2*time.Second {
+			t.Errorf("followed again after %s", took)
+		}
+		h2.Strand()
+		time.Sleep(10 * time.Second)
+		if s := e.Follower.Status(); !s.Connected || s.Hub.Node != h2.Name {
+			t.Errorf("without any leader it left its hub: %+v", s)
+		}
+	})
+}
+
+func TestFollower_OneWay(t *testing.T) {
+	// An edge that hears its hub, but is not heard, soon learns that it is cut off, and goes on
+	// when both directions work again.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		h := w.Home("h1")
+		e := w.Edge("e")
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		at := time.Now()
+		e.Distance.Set(netip.MustParseAddrPort(h.Addr), link.Path{Loss: 1})
+		w.Until("cut off", func() bool { return !e.Follower.Status().Connected })
+		if took := time.Since(at); took > 4*time.Second {
+			t.Errorf("noticed after %s", took)
+		}
+		e.Distance.Set(netip.MustParseAddrPort(h.Addr), link.Path{})
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
 	})
 }
 

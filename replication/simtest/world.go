@@ -49,8 +49,9 @@ type Node struct {
 	w    *World
 	stop func()
 
-	mu  sync.Mutex
-	err error // guarded by mu
+	mu     sync.Mutex
+	err    error  // guarded by mu
+	strand *Chain // guarded by mu: of a home node that is cut off from the others, else nil
 }
 
 // NewWorld gives a world on real sockets, or on n when that is not nil. It ends with the test.
@@ -201,14 +202,9 @@ func (n *Node) start(build func() []func(context.Context) error) {
 
 func (n *Node) home() []func(context.Context) error {
 	var err error
-	n.Hub, err = hub.New(hub.Config{Source: shared{n.w}, Relay: n.Relay, Logger: n.w.log.With("node", n.Name),
-		Leader: func() (string, bool) {
-			n.w.mu.Lock()
-			defer n.w.mu.Unlock()
-			return n.w.leader, n.w.leader == n.Addr
-		}})
+	n.Hub, err = hub.New(hub.Config{Source: shared{n}, Relay: n.Relay, Logger: n.w.log.With("node", n.Name), Leader: n.leads})
 	check(n.w.t, err)
-	srv, err := forward.NewServer(forward.ServerConfig{Orderer: shared{n.w}, Handlers: map[byte]forward.AskHandler{
+	srv, err := forward.NewServer(forward.ServerConfig{Orderer: shared{n}, Handlers: map[byte]forward.AskHandler{
 		1: func(_ context.Context, from link.Identity, q []byte) ([]byte, error) {
 			return fmt.Appendf(nil, "%s asked %s of %s", from.Node, q, n.Name), nil
 		},
@@ -219,6 +215,30 @@ func (n *Node) home() []func(context.Context) error {
 	mesh, err := signal.NewMesh(signal.MeshConfig{Endpoint: n.Link, Relay: n.Relay, Homes: n.otherHomes})
 	check(n.w.t, err)
 	return []func(context.Context) error{mesh.Run}
+}
+
+// leads gives the leader as this home node knows it, and whether it is this one.
+func (n *Node) leads() (addr string, self bool) {
+	if n.stranded() != nil {
+		return "", false
+	}
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	return n.w.leader, n.w.leader == n.Addr
+}
+
+// Strand cuts a home node off from the other home nodes, but from no edge: its log ends here,
+// and it knows no leader.
+func (n *Node) Strand() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.strand = n.w.Source().Copy()
+}
+
+func (n *Node) stranded() *Chain {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.strand
 }
 
 func (n *Node) otherHomes() []string {
