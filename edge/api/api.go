@@ -75,6 +75,7 @@ type API struct {
 	hasher   *session.Hasher
 	facts    *facts
 	misses   *hot.Misses[string]
+	home     *questions
 	settings settings
 }
 
@@ -97,7 +98,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		cfg: cfg, log: cfg.Logger, hasher: session.NewHasher(0, 0),
-		misses: hot.NewMisses[string](missesKept, missRemembers), settings: newSettings(cfg),
+		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
 	}
 	var err error
 	if a.routes, err = newRoutes(); err != nil {

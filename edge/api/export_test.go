@@ -1,5 +1,7 @@
 package api
 
+import "context"
+
 // Route is a row of the table, for tests that walk it.
 type Route struct {
 	Method, Path string
@@ -23,3 +25,8 @@ func DecodeJSON(raw []byte, into any) error { return decodeJSON(raw, into) }
 
 // ProblemOf is what makes error answers.
 var ProblemOf = problemOf
+
+// NewQuestions gives what lets requests share questions to home.
+func NewQuestions() func(context.Context, func(context.Context) error) error {
+	return newQuestions().ask
+}

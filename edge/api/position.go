@@ -68,7 +68,9 @@ func AnswerPosition(view edge.View) func(ctx context.Context, question []byte) (
 }
 
 // catchUpWithHome returns once this edge has everything that home had when it was called.
-func (a *API) catchUpWithHome(ctx context.Context) error {
+func (a *API) catchUpWithHome(ctx context.Context) error { return a.home.ask(ctx, a.askHome) }
+
+func (a *API) askHome(ctx context.Context) error {
 	answer, err := a.cfg.Asker.Ask(ctx, []byte(positionQuestion))
 	if err != nil {
 		return err

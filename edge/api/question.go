@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"sync"
+)
+
+// questions lets requests share what is asked at home: one question is under way at a time, and
+// everybody who comes meanwhile shares the next, which is asked after they came. So a flood of
+// unknown tokens costs home one question per round trip, however many clients it comes from.
+type questions struct {
+	turn chan struct{} // holds one element while a question is under way
+
+	mu   sync.Mutex // guards next
+	next *question  // not asked yet
+}
+
+// question is one that several requests share.
+type question struct {
+	done chan struct{} // closed when answered
+	err  error         // valid once done is closed
+}
+
+func newQuestions() *questions { return &questions{turn: make(chan struct{}, 1)} }
+
+// ask calls f, which must end by itself, or shares a call of it that begins after this one.
+func (q *questions) ask(ctx context.Context, f func(context.Context) error) error {
+	q.mu.Lock()
+	mine := q.next
+	first := mine == nil
+	if first {
+		mine = &question{done: make(chan struct{})}
+		q.next = mine
+	}
+	q.mu.Unlock()
+	if first {
+		q.answer(context.WithoutCancel(ctx), mine, f) // others wait for it: it must not end with this client
+		return mine.err
+	}
+	select {
+	case <-mine.done:
+		return mine.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (q *questions) answer(ctx context.Context, mine *question, f func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	defer close(mine.done)
+	select {
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
+	case <-ctx.Done():
+		mine.err = context.Cause(ctx)
+	}
+	q.mu.Lock()
+	q.next = nil // who comes from now on may have to know more than this will tell
+	q.mu.Unlock()
+	if mine.err == nil {
+		mine.err = f(ctx)
+	}
+}
