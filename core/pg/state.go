@@ -135,9 +135,12 @@ func (s *Store) read(p *pipe) {
 // scans implements apply.Scans.
 type scans struct{ s *Store }
 
+// rowsOf gives the rows behind a table of the state, for scans of it.
+func rowsOf[K comparable, T any](t apply.Table[K, T]) *rows[K, T] { return t.(*rows[K, T]) }
+
 // Replies implements apply.Scans.
 func (q scans) Replies(root core.PostID) []core.Post {
-	return q.s.k.posts.scan("SELECT "+Posts.Columns("")+" FROM posts WHERE root_id = $1 AND delete_at = 0", [][]byte{root[:]},
+	return rowsOf(q.s.state.Posts).scan("SELECT "+Posts.Columns("")+" FROM posts WHERE root_id = $1 AND delete_at = 0", [][]byte{root[:]},
 		func(p *core.Post) bool { return p.RootID == root && p.DeleteAt == 0 },
 		func(a, b core.Post) int {
 			return cmp.Or(cmp.Compare(a.CreateAt, b.CreateAt), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
@@ -146,7 +149,7 @@ func (q scans) Replies(root core.PostID) []core.Post {
 
 // ChannelsOf implements apply.Scans.
 func (q scans) ChannelsOf(user core.UserID, team core.TeamID) []core.ChannelMember {
-	return q.s.k.channelMembers.scan("SELECT "+ChannelMembers.Columns("")+" FROM channel_members WHERE user_id = $1 AND team_id = $2",
+	return rowsOf(q.s.state.ChannelMembers).scan("SELECT "+ChannelMembers.Columns("")+" FROM channel_members WHERE user_id = $1 AND team_id = $2",
 		[][]byte{user[:], team[:]},
 		func(m *core.ChannelMember) bool { return m.UserID == user && m.TeamID == team },
 		func(a, b core.ChannelMember) int { return cmp.Compare(string(a.ChannelID[:]), string(b.ChannelID[:])) })
