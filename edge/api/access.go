@@ -107,6 +107,10 @@ func (c *call) readablePost() (core.Post, error) {
 	if err != nil {
 		return core.Post{}, err
 	}
+	return c.readablePostByID(id)
+}
+
+func (c *call) readablePostByID(id core.PostID) (core.Post, error) {
 	p, ok, err := c.api.cfg.Read.Post(c.ctx, id)
 	if err != nil {
 		return p, err

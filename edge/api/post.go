@@ -50,7 +50,15 @@ func (a *API) getPost(c *call) error {
 
 // editedPost gives the post of the path for a change that is not decided here.
 func (c *call) editedPost() (core.Post, core.TeamID, error) {
-	p, err := c.readablePost()
+	id, err := c.postID()
+	if err != nil {
+		return core.Post{}, core.TeamID{}, err
+	}
+	return c.editedPostByID(id)
+}
+
+func (c *call) editedPostByID(id core.PostID) (core.Post, core.TeamID, error) {
+	p, err := c.readablePostByID(id)
 	if err != nil {
 		return p, core.TeamID{}, err
 	}
@@ -161,13 +169,18 @@ func (a *API) postHistory(c *call) error {
 }
 
 func (a *API) postsByIDs(c *call) error {
+	return c.list(c.readablePosts())
+}
+
+// readablePosts gives those posts of the body's ids that who asks may read.
+func (c *call) readablePosts() ([]core.Post, error) {
 	ids, err := bodyIDs[core.Post](c, "post_ids")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	list, err := a.cfg.Read.PostsByIDs(c.ctx, ids)
+	list, err := c.api.cfg.Read.PostsByIDs(c.ctx, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := []core.Post{}
 	for _, p := range list {
@@ -175,10 +188,10 @@ func (a *API) postsByIDs(c *call) error {
 		case core.KindForbidden, core.KindNotFound:
 		default:
 			if err != nil {
-				return err
+				return nil, err
 			}
 			out = append(out, p)
 		}
 	}
-	return c.ok(out)
+	return out, nil
 }
