@@ -60,7 +60,7 @@ func (s *Store) posts(ctx context.Context, rest string, args ...any) ([]core.Pos
 // join adds to posts, in place, what each row of the metadata table adds.
 func (s *Store) join(ctx context.Context, list []core.Post) error {
 	for _, add := range metadata {
-		if err := add(ctx, s, list); err != nil {
+		if err := add(s, ctx, list); err != nil {
 			return err
 		}
 	}

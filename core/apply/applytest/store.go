@@ -15,8 +15,6 @@ import (
 type Store struct {
 	state apply.State
 	undo  []func()
-	chans *table[apply.ChannelUser, core.ChannelMember]
-	posts *table[core.PostID, core.Post]
 }
 
 // NewStore makes an empty store.
@@ -25,23 +23,21 @@ func NewStore() *Store {
 	users := newTable(s, func(u core.User) core.UserID { return u.ID })
 	teams := newTable(s, func(t core.Team) core.TeamID { return t.ID })
 	channels := newTable(s, func(c core.Channel) core.ChannelID { return c.ID })
-	s.chans = newTable(s, func(m core.ChannelMember) apply.ChannelUser {
-		return apply.ChannelUser{Channel: m.ChannelID, User: m.UserID}
-	})
-	s.posts = newTable(s, func(p core.Post) core.PostID { return p.ID })
 	s.state = apply.State{
-		Users:          users,
-		UserByName:     by(users, func(u core.User) string { return u.Username }),
-		UserByEmail:    by(users, func(u core.User) string { return u.Email }),
-		Sessions:       newTable(s, func(v core.Session) core.SessionID { return v.ID }),
-		Teams:          teams,
-		TeamByName:     by(teams, func(t core.Team) string { return t.Name }),
-		TeamMembers:    newTable(s, func(m core.TeamMember) apply.TeamUser { return apply.TeamUser{Team: m.TeamID, User: m.UserID} }),
-		Channels:       channels,
-		ChannelByName:  by(channels, func(c core.Channel) apply.TeamName { return apply.TeamName{Team: c.TeamID, Name: c.Name} }),
-		ChannelMembers: s.chans,
-		Posts:          s.posts,
-		Pending:        newTable(s, func(p apply.Pending) apply.PendingKey { return p.PendingKey }),
+		Users:         users,
+		UserByName:    by(users, func(u core.User) string { return u.Username }),
+		UserByEmail:   by(users, func(u core.User) string { return u.Email }),
+		Sessions:      newTable(s, func(v core.Session) core.SessionID { return v.ID }),
+		Teams:         teams,
+		TeamByName:    by(teams, func(t core.Team) string { return t.Name }),
+		TeamMembers:   newTable(s, func(m core.TeamMember) apply.TeamUser { return apply.TeamUser{Team: m.TeamID, User: m.UserID} }),
+		Channels:      channels,
+		ChannelByName: by(channels, func(c core.Channel) apply.TeamName { return apply.TeamName{Team: c.TeamID, Name: c.Name} }),
+		ChannelMembers: newTable(s, func(m core.ChannelMember) apply.ChannelUser {
+			return apply.ChannelUser{Channel: m.ChannelID, User: m.UserID}
+		}),
+		Posts:   newTable(s, func(p core.Post) core.PostID { return p.ID }),
+		Pending: newTable(s, func(p apply.Pending) apply.PendingKey { return p.PendingKey }),
 		Preferences: newTable(s, func(p core.Preference) apply.PreferenceKey {
 			return apply.PreferenceKey{User: p.UserID, Category: p.Category, Name: p.Name}
 		}),
@@ -67,27 +63,26 @@ func (s *Store) Revert() {
 
 // Replies implements apply.Scans.
 func (s *Store) Replies(root core.PostID) []core.Post {
-	var out []core.Post
-	for _, p := range s.posts.rows {
-		if p.RootID == root && p.DeleteAt == 0 {
-			out = append(out, p)
-		}
-	}
-	slices.SortFunc(out, func(a, b core.Post) int {
+	return scan(s.state.Posts, func(p core.Post) bool { return p.RootID == root && p.DeleteAt == 0 }, func(a, b core.Post) int {
 		return cmp.Or(cmp.Compare(a.CreateAt, b.CreateAt), slices.Compare(a.ID[:], b.ID[:]))
 	})
-	return out
 }
 
 // ChannelsOf implements apply.Scans.
 func (s *Store) ChannelsOf(user core.UserID, team core.TeamID) []core.ChannelMember {
-	var out []core.ChannelMember
-	for _, m := range s.chans.rows {
-		if m.UserID == user && m.TeamID == team {
-			out = append(out, m)
+	return scan(s.state.ChannelMembers, func(m core.ChannelMember) bool { return m.UserID == user && m.TeamID == team },
+		func(a, b core.ChannelMember) int { return slices.Compare(a.ChannelID[:], b.ChannelID[:]) })
+}
+
+// scan gives the rows of a table that fit, in order.
+func scan[K comparable, T any](t apply.Table[K, T], fits func(T) bool, order func(a, b T) int) []T {
+	var out []T
+	for _, row := range t.(*table[K, T]).rows {
+		if fits(row) {
+			out = append(out, row)
 		}
 	}
-	slices.SortFunc(out, func(a, b core.ChannelMember) int { return slices.Compare(a.ChannelID[:], b.ChannelID[:]) })
+	slices.SortFunc(out, order)
 	return out
 }
 
