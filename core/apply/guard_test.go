@@ -95,3 +95,20 @@ func TestCreateTeam_EmailOfCreator(t *testing.T) {
 		t.Errorf("the team's address is %q", got.Email)
 	}
 }
+
+// While threads are not collapsed, who replies has read the channel, as who posts has: nobody
+// is shown their own reply as unread.
+func TestReply_MarksViewed(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	bob := w.person("bob")
+	team, square := w.team("ada")
+	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	root := w.post("ada", square, core.PostID{}, "hi @bob")
+	reply := w.post("bob", square, root.ID, "yes")
+	ch, _ := w.store.State().Channels.Get(square)
+	m, _ := w.store.State().ChannelMembers.Get(apply.ChannelUser{Channel: square, User: bob.ID})
+	if m.MsgCount != ch.TotalMsgCount || m.MentionCount != 0 || m.LastViewedAt != reply.CreateAt {
+		t.Errorf("after replying: %+v in %+v", m, ch)
+	}
+}

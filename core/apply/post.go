@@ -46,9 +46,8 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	}
 	mentioned := x.mention(ch, p, c.Mentions)
 	var followers []core.UserID
-	if in.RootID.IsZero() {
-		x.readByAuthor(ch, u.ID)
-	} else {
+	x.readByAuthor(ch, u.ID) // replies too, as long as the configuration says that threads are not collapsed
+	if !in.RootID.IsZero() {
 		p, followers = x.reply(root, p)
 	}
 	x.posted(ch, p, "@"+u.Username, c.SetOnline, mentioned, followers)

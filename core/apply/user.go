@@ -41,8 +41,8 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	return public(u), nil
 }
 
-// maySignUp: the first account always; then an open server, an invitation that exists, or an
-// administrator making accounts for others.
+// maySignUp: the first account always; then an open server, or an administrator making accounts
+// for others. Invitations do not count yet.
 func (x *exec) maySignUp(c *command.CreateUser) error {
 	if x.count(userCount) == 0 || c.OpenServer {
 		return nil

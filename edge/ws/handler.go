@@ -196,7 +196,10 @@ func (h *Handler) forget(w *wire) {
 
 // refuse answers in the API's error shape.
 func refuse(w http.ResponseWriter, status int, id, message string) {
-	body, _ := json.Marshal(apiError{ID: id, Message: message, Status: status}) // strings always encode
+	body, _ := json.Marshal(struct {
+		apiError
+		RequestID string `json:"request_id"`
+	}{apiError{ID: id, Message: message, Status: status}, core.NewID[request](time.Now()).String()}) // strings always encode
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

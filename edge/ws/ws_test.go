@@ -287,11 +287,14 @@ func TestHandler_Refuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = r.Body.Close() }()
-		var e apiError
-		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-			t.Fatal(err)
+		var e struct {
+			apiError
+			RequestID string `json:"request_id"`
 		}
-		return r, e
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil || len(e.RequestID) != core.IDLength {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		return r, e.apiError
 	}
 	upgrade := func() http.Header {
 		return http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
