@@ -125,6 +125,9 @@ type request struct {
 func decode(kind int, text []byte) (*request, error) {
 	var r request
 	if kind == websocket.BinaryMessage {
+		if err := checkBinary(text); err != nil {
+			return nil, err
+		}
 		return &r, msgpack.Unmarshal(text, &r)
 	}
 	return &r, json.Unmarshal(text, &r)
