@@ -73,6 +73,7 @@ type API struct {
 	routes   *router
 	sessions *session.Store
 	hasher   *session.Hasher
+	attempts *session.Attempts
 	facts    *facts
 	misses   *hot.Misses[string]
 	home     *questions
@@ -97,7 +98,7 @@ func New(cfg Config) (*API, error) {
 		cfg.WebSocket = http.HandlerFunc(noWebSocket)
 	}
 	a := &API{
-		cfg: cfg, log: cfg.Logger, hasher: session.NewHasher(0, 0),
+		cfg: cfg, log: cfg.Logger, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil),
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
 	}
 	var err error

@@ -42,8 +42,16 @@ func (a *API) login(c *call) error {
 
 // checkPassword gives the user who has a login and a password.
 func (a *API) checkPassword(c *call, id, login, password string) (core.User, error) {
+	key := clip(lower(login))
+	if _, ok := core.ParseID[core.User](id); ok { // then findLogin does not look at the login
+		key = id
+	}
+	if !a.attempts.Allowed(key) {
+		return core.User{}, core.E(core.KindUnauthorized, "There were too many wrong passwords. Try again in a minute.").
+			WithID("api.user.check_user_login_attempts.too_many.app_error")
+	}
 	u, found, err := a.findLogin(c.ctx, id, login)
-	if err == nil && !found && c.caughtUpWithHome("login "+clip(id+login)) {
+	if err == nil && !found && c.caughtUpWithHome("login "+key) {
 		u, found, err = a.findLogin(c.ctx, id, login)
 	}
 	if err != nil {
@@ -54,8 +62,11 @@ func (a *API) checkPassword(c *call, id, login, password string) (core.User, err
 	case err != nil:
 		return u, err
 	case !right || !found:
+		a.attempts.Wrong(key)
 		return u, badLogin()
-	case u.DeleteAt != 0:
+	}
+	a.attempts.Right(key)
+	if u.DeleteAt != 0 {
 		return u, core.E(core.KindUnauthorized, "Login failed because your account has been deactivated.").WithID("api.user.login.inactive.app_error")
 	}
 	return u, nil

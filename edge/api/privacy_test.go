@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -190,4 +191,26 @@ func TestUser_SettingsAreBounded(t *testing.T) {
 		ann.fails(400, "model.user.is_valid."+field+".app_error", "POST", "/users", string(raw))
 	}
 	ann.must(200, "PUT", "/users/me/patch", map[string]any{"props": map[string]string{"customStatus": `{"emoji":"palm_tree","text":"away"}`}}, nil)
+}
+
+func TestLogin_GuessingLocks(t *testing.T) {
+	// Nobody guesses passwords: after ten wrong ones not even the right one signs in, for a
+	// while; that an account exists is not told by it, and others are not kept out.
+	_, s := newHome(t)
+	s.signUp(t, "ann")
+	bobID := s.signUp(t, "bob").me.ID.String()
+	c := &client{t: t, url: s.url}
+	for _, login := range []string{"ann", "nobody"} {
+		for range session.MaxAttempts {
+			c.fails(401, "api.user.login.invalid_credentials_email_username", "POST", "/users/login", map[string]string{"login_id": login, "password": "a guess"})
+		}
+		c.fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", map[string]string{"login_id": strings.ToUpper(login), "password": password})
+	}
+	bob := map[string]string{"id": bobID, "login_id": "", "password": "a guess"}
+	for i := range session.MaxAttempts {
+		bob["login_id"] = fmt.Sprint(i) // is not looked at
+		c.fails(401, "api.user.login.invalid_credentials_email_username", "POST", "/users/login", bob)
+	}
+	c.fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", bob)
+	c.must(200, "POST", "/users/login", map[string]string{"login_id": "bob", "password": password}, nil)
 }

@@ -297,12 +297,8 @@ func (a *API) patchUser(c *call) error {
 		}
 	}
 	if in.Email != nil && c.isMe(id) && *in.Email != c.user.Email {
-		right, err := a.hasher.Verify(c.ctx, c.user.PasswordHash, in.Password)
-		if err != nil {
+		if err := a.ownPassword(c, in.Password); err != nil {
 			return err
-		}
-		if !right { // 401 would sign the client out
-			return badParam("password")
 		}
 	}
 	cmd := &command.PatchUser{
@@ -314,4 +310,22 @@ func (a *API) patchUser(c *call) error {
 		return err
 	}
 	return c.ok(c.profile(out))
+}
+
+// ownPassword refuses unless who asks knows their password. 401 would sign the client out.
+func (a *API) ownPassword(c *call, password string) error {
+	key := c.user.ID.String()
+	if !a.attempts.Allowed(key) {
+		return badParam("password")
+	}
+	right, err := a.hasher.Verify(c.ctx, c.user.PasswordHash, password)
+	switch {
+	case err != nil:
+		return err
+	case !right:
+		a.attempts.Wrong(key)
+		return badParam("password")
+	}
+	a.attempts.Right(key)
+	return nil
 }
