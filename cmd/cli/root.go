@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,9 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 )
+
+// sameWish is how soon after a signal another one adds nothing.
+const sameWish = time.Second
 
 // app is what the commands share. It is immutable once flags are read.
 type app struct {
@@ -39,7 +43,9 @@ func (e usageError) Unwrap() error { return e.error }
 func Main(version string, args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	defer context.AfterFunc(ctx, stop)() // a second signal has its default effect
+	// A second signal has its default effect, but not at once: shells and timeout(1) send the
+	// same wish to the process and to its group.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(sameWish, stop) })()
 	a := &app{version: version, out: out, errOut: errOut}
 	root := a.root()
 	root.SetArgs(args)

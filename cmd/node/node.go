@@ -114,7 +114,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	s := newStages(ctx, n.log)
 	defer func() { err = errors.Join(err, s.stop()) }()
 	if err := n.start(ctx, s); err != nil {
-		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		if ctx.Err() != nil { // whatever it was, it was the stop that we were asked for
+			n.log.Info("stopped before it was ready", "error", err)
 			return nil
 		}
 		return err
