@@ -32,17 +32,19 @@ type applier struct {
 	feed    *feed
 	lead    *lead
 	logger  *slog.Logger
+	now     func() time.Time
 
 	mu      sync.Mutex // guards all below
 	cond    *sync.Cond // signalled on every change
 	queue   []item
 	bytes   int
-	busy    bool // a batch is out of the queue but not applied
-	stopped bool // nothing is taken or given any more
+	busy    bool      // a batch is out of the queue but not applied
+	since   time.Time // when it was taken, while busy
+	stopped bool      // nothing is taken or given any more
 }
 
-func newApplier(m Machine, f *feed, l *lead, logger *slog.Logger) *applier {
-	a := &applier{machine: m, feed: f, lead: l, logger: logger}
+func newApplier(c *Config, f *feed, l *lead) *applier {
+	a := &applier{machine: c.Machine, feed: f, lead: l, logger: c.Logger, now: c.now}
 	a.cond = sync.NewCond(&a.mu)
 	return a
 }
@@ -73,6 +75,16 @@ func (a *applier) drain() bool {
 		a.cond.Wait()
 	}
 	return !a.stopped
+}
+
+// late gives how long the machine has been at its present batch, 0 when it has none.
+func (a *applier) late() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.busy {
+		return 0
+	}
+	return a.now().Sub(a.since)
 }
 
 // stop ends everything; what is queued is applied after the next start.
@@ -109,7 +121,7 @@ func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
 		a.queue = nil
 	}
 	a.bytes -= size
-	a.busy = true
+	a.busy, a.since = true, a.now()
 	return entries, mark, true
 }
 

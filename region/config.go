@@ -74,6 +74,8 @@ type Config struct {
 	MaxInFlight      int   // proposals at once; default 8192
 	MaxInFlightBytes int64 // their bytes at once; default 64 MiB
 
+	MachineLate time.Duration // how long the machine of a leader may be at one batch before another node should lead; default 3 s
+
 	MinFreeBytes uint64        // free disk space below which proposals are refused; default 64 MiB
 	DiskEvery    time.Duration // how often the free space is read; default 1 s
 
@@ -103,6 +105,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.TailBytes, 16<<20)
 	def(&c.MaxInFlight, 8192)
 	def(&c.MaxInFlightBytes, 64<<20)
+	def(&c.MachineLate, 3*time.Second)
 	def(&c.MinFreeBytes, 64<<20)
 	def(&c.DiskEvery, time.Second)
 	def(&c.Logger, slog.New(slog.DiscardHandler))

@@ -61,7 +61,7 @@ func New(cfg Config) (*Region, error) {
 		cfg:     cfg,
 		lead:    lead,
 		feed:    feed,
-		applier: newApplier(cfg.Machine, feed, lead, cfg.Logger),
+		applier: newApplier(&cfg, feed, lead),
 		disk:    newDisk(&cfg),
 		queue:   make(chan *waiter, cfg.MaxInFlight),
 		kick:    make(chan struct{}, 1),
@@ -162,7 +162,10 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 	loop(r.applier.run)
 	loop(r.stampLoop)
 	loop(func(ctx context.Context) error { return r.watch(ctx, notify, observed) })
-	loop(func(ctx context.Context) error { return r.disk.run(ctx, r.yieldWhenFull(work)) })
+	loop(func(ctx context.Context) error {
+		return r.disk.run(ctx, r.yield(ctx, "disk is full", func() any { return r.disk.free.Load() }))
+	})
+	loop(r.watchMachine)
 
 	select {
 	case <-ctx.Done():
@@ -284,7 +287,7 @@ func (r *Region) stampLoop(ctx context.Context) error {
 // transfer gives leadership to another voter, so that a clean stop costs writes a moment and
 // not an election.
 func (r *Region) transfer(ctx context.Context) {
-	if len(r.cfg.Voters) == 1 || !r.lead.view().ready {
+	if len(r.cfg.Voters) == 1 || !r.lead.view().leads {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*r.cfg.ElectionTimeout)
@@ -299,16 +302,34 @@ func (r *Region) transfer(ctx context.Context) {
 	}
 }
 
-// yieldWhenFull gives leadership away when this node's disk is full, now and then, because
-// the next leader's disk may be full too.
-func (r *Region) yieldWhenFull(ctx context.Context) func() {
+// yield gives a function that gives leadership away, now and then, because the next leader may
+// be no better off.
+func (r *Region) yield(ctx context.Context, why string, detail func() any) func() {
 	var last time.Time
 	return func() {
 		now := r.cfg.now()
-		if r.IsLeader() && now.Sub(last) >= transferEvery {
+		if r.lead.view().leads && now.Sub(last) >= transferEvery {
 			last = now
-			r.cfg.Logger.Warn("disk is full", "dir", r.cfg.Dir, "free", r.disk.free.Load())
+			r.cfg.Logger.Warn("giving leadership away", "why", why, "dir", r.cfg.Dir, "detail", detail())
 			r.transfer(ctx)
+		}
+	}
+}
+
+// watchMachine makes way for another home node when the machine of this one hangs: receipts come
+// from the leader's machine, so a database that does not answer here would stop all writes.
+func (r *Region) watchMachine(ctx context.Context) error {
+	yield := r.yield(ctx, "the database is late", func() any { return r.applier.late() })
+	t := time.NewTicker(r.cfg.MachineLate / 4)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if r.applier.late() >= r.cfg.MachineLate {
+			yield()
 		}
 	}
 }

@@ -321,6 +321,27 @@ func TestApply_StopsWhileMachineIsDown(t *testing.T) {
 	})
 }
 
+func TestApply_HangingMachineYields(t *testing.T) {
+	// A leader whose database does not answer makes way for another home node; what was waiting
+	// there is ordered once, and the node catches up when its database is back.
+	w := startWorld(t, 3, func(c *Config) { c.MachineLate = 50 * time.Millisecond })
+	old := w.leader()
+	old.propose(0, 1)
+	hang := make(chan struct{})
+	old.machine.mu.Lock()
+	old.machine.hang = hang
+	old.machine.mu.Unlock()
+	old.propose(1, 10)
+	if now := w.leader(); now == old {
+		t.Error("the node with the hanging machine still leads")
+	}
+	close(hang)
+	w.agree()
+	if ids := old.machine.ids(); len(ids) != 10 {
+		t.Errorf("%d applied, want 10", len(ids))
+	}
+}
+
 func TestApply_UnknownEntryStops(t *testing.T) {
 	t.Run("UnknownToTheMachine", func(t *testing.T) {
 		// A command that the machine does not know stops the node and says what to do.

@@ -32,6 +32,7 @@ type chain struct {
 	failures int   // calls of Apply that still fail
 	fatal    error // what every Apply fails with
 	flushErr error
+	hang     chan struct{} // Apply does not return before it is closed, if set
 }
 
 func newChain() *chain {
@@ -41,7 +42,17 @@ func newChain() *chain {
 func (c *chain) Position() core.Position { c.mu.Lock(); defer c.mu.Unlock(); return c.pos }
 func (c *chain) LastAt() time.Time       { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
 
-func (c *chain) Apply(_ context.Context, entries []core.Entry) ([]core.Receipt, error) {
+func (c *chain) Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
+	c.mu.Lock()
+	hang := c.hang
+	c.mu.Unlock()
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fatal != nil {
