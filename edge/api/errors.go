@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/nearside/nearside/core"
@@ -69,7 +70,11 @@ func problemOf(err error, requestID string) problem {
 func (c *call) answerProblem(err error) {
 	p := problemOf(err, c.id)
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
-		c.api.log.Warn("request failed", "method", c.r.Method, "path", c.r.URL.Path, "status", p.Status, "request", c.id, "error", err)
+		level := slog.LevelWarn
+		if p.Status == http.StatusServiceUnavailable {
+			level = slog.LevelDebug // whatever is away says so once; its every client would fill the disk
+		}
+		c.api.log.Log(c.ctx, level, "request failed", "method", c.r.Method, "path", c.r.URL.Path, "status", p.Status, "request", c.id, "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusGatewayTimeout || p.Status == http.StatusTooManyRequests {
 		c.header().Set("Retry-After", retryAfterSeconds)
