@@ -41,6 +41,7 @@ type Memberships struct {
 // Limits are the bounds of a Hub; each says what happens at it.
 type Limits struct {
 	Sockets     int           // 20,000; Register fails
+	PerUser     int           // 256, parked ones too; the user's oldest is closed
 	QueueEvents int           // 256; the socket is closed. At half of it typing and status are dropped
 	QueueBytes  int           // 1 MB; the same. One event may be larger when it is alone
 	RingEvents  int           // 128 sent events are kept for a resume
@@ -55,6 +56,7 @@ type Limits struct {
 
 func (l *Limits) defaults() {
 	def(&l.Sockets, 20_000)
+	def(&l.PerUser, 256)
 	def(&l.QueueEvents, 256)
 	def(&l.QueueBytes, 1<<20)
 	def(&l.RingEvents, 128)

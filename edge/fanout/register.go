@@ -85,6 +85,9 @@ func (h *Hub) join(m *member, c Client, w Wire) *Socket {
 		client: c, member: m, after: m.at, wire: w,
 	}
 	h.nextSlot = (h.nextSlot + 1) % pingSlots
+	if len(m.sockets) >= h.lim.PerUser { // one account must not take everybody's places
+		h.drop(m.sockets[0], EndSlow)
+	}
 	m.sockets = append(m.sockets, s)
 	h.byID[s.id] = s
 	h.pings[s.slot][s] = struct{}{}

@@ -184,3 +184,21 @@ func TestHub_ConcurrentUse(t *testing.T) {
 		return nil
 	})
 }
+
+func TestRegister_OneUserTakesNotAllPlaces(t *testing.T) {
+	// Somebody who opens more sockets than they may loses their oldest, and nobody else does.
+	h := start(t, newWorld(), func(c *Config) { c.Limits.PerUser = 2 })
+	_, other := register(t, h, client(user(2)), Resume{})
+	_, first := register(t, h, client(user(1)), Resume{})
+	var last *wired
+	for range 2 {
+		_, last = register(t, h, client(user(1)), Resume{})
+	}
+	first.ended(t, EndSlow)
+	h.Publish(event.Event{Name: "still here"})
+	other.count(t, 2)
+	last.count(t, 2)
+	if st := h.Stats(); st.Sockets != 3 {
+		t.Errorf("%d sockets", st.Sockets)
+	}
+}
