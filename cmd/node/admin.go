@@ -27,10 +27,14 @@ func (n *Node) admin() http.Handler {
 	return local(mux)
 }
 
-// local refuses requests for names that are not this machine's: a web page whose name was
-// pointed at it would otherwise pass for the operator.
+// local refuses what a browser sends for a web page: requests for names that are not this
+// machine's, as of a page whose name was pointed at it, and those that say they come from a page.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "none" && from != "same-origin" {
+			answer(w, http.StatusForbidden, map[string]string{"error": "administration is not for web pages"})
+			return
+		}
 		host := (&url.URL{Host: r.Host}).Hostname()
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			answer(w, http.StatusForbidden, map[string]string{"error": "administration is asked for by a loopback address"})

@@ -147,4 +147,19 @@ func TestAdmin_ForeignHost_IsRefused(t *testing.T) {
 			}
 		}
 	}
+	for from, want := range map[string]int{"cross-site": 403, "same-site": 403, "none": 200} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", admin+"/v1/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Sec-Fetch-Site", from)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("a page that is %s: %d, want %d", from, resp.StatusCode, want)
+		}
+	}
 }
