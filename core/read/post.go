@@ -207,10 +207,21 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
 	for i := range posts {
 		if posts[i].DeleteAt != 0 {
-			posts[i].Message = ""
+			emptied(&posts[i])
 		}
 	}
 	return posts, err
+}
+
+// emptied takes out of a deleted post all that it said; that it was there, and who deleted it,
+// stays.
+func emptied(p *core.Post) {
+	p.Message, p.Hashtags, p.Metadata = "", "", core.PostMetadata{}
+	by, deleted := p.Props["deleteBy"]
+	p.Props = nil
+	if deleted {
+		p.Props = map[string]any{"deleteBy": by}
+	}
 }
 
 // ThreadsOf gives the root posts that the given posts reply to, and with replies the other

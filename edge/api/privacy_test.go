@@ -214,3 +214,23 @@ func TestLogin_GuessingLocks(t *testing.T) {
 	c.fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", bob)
 	c.must(200, "POST", "/users/login", map[string]string{"login_id": "bob", "password": password}, nil)
 }
+
+func TestPrivacy_NothingLeftOfDeletedPosts(t *testing.T) {
+	// What was deleted or edited away is nowhere in a list of changes: not in the tags, nor in
+	// what was attached.
+	_, s := newHome(t)
+	ann := s.signUp(t, "ann")
+	ch, first := channelOf(ann, 1)
+	body := map[string]any{"channel_id": ch.String(), "message": "a #secret", "props": map[string]any{"attachments": []any{map[string]any{"text": "the secret"}}}}
+	for range 2 {
+		var p core.Post
+		ann.must(201, "POST", "/posts", body, &p)
+		ann.must(200, "PUT", "/posts/"+p.ID.String()+"/patch", map[string]any{"message": "harmless", "props": map[string]any{}}, nil)
+		ann.must(201, "POST", "/posts", body, &p)
+		ann.must(200, "DELETE", "/posts/"+p.ID.String(), nil, nil)
+	}
+	resp := ann.must(200, "GET", fmt.Sprintf("/channels/%s/posts?since=%d", ch, first[0].CreateAt), nil, nil)
+	if raw, _ := io.ReadAll(resp.Body); strings.Contains(string(raw), "secret") || !strings.Contains(string(raw), "harmless") {
+		t.Errorf("%s", raw)
+	}
+}
