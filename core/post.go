@@ -61,7 +61,9 @@ type Participant struct {
 }
 
 // PostMetadata is what a reader needs beside the post itself.
-type PostMetadata struct{}
+type PostMetadata struct {
+	Reactions []Reaction `json:"reactions,omitempty"`
+}
 
 // uncounted are the types that do not count in channel message totals.
 var uncounted = map[string]bool{

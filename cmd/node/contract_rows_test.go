@@ -149,6 +149,14 @@ func contract() []row {
 		{op: "GET /api/v4/users/{user_id}/preferences/{category}"},
 		{op: "GET /api/v4/users/{user_id}/preferences/{category}/name/{preference_name}"},
 
+		// reactions
+		{op: "POST /api/v4/reactions", described: 201, body: func(f *fixture) any {
+			return m{"user_id": f.values["user_id"], "post_id": f.values["post_id"], "emoji_name": "smile"}
+		}},
+		{op: "GET /api/v4/posts/{post_id}/reactions"},
+		{op: "POST /api/v4/posts/ids/reactions", nobody: "what may not be read is left out", body: func(f *fixture) any { return []string{f.values["post_id"]} }},
+		{op: "DELETE /api/v4/users/{user_id}/posts/{post_id}/reactions/{emoji_name}"},
+
 		// the system
 		{op: "GET /api/v4/config/client", query: "?format=old", open: true, nobody: "anybody may ask", anyForm: noForm},
 		{op: "GET /api/v4/license/client", query: "?format=old", open: true, nobody: "anybody may ask", anyForm: noForm},

@@ -22,6 +22,8 @@ type Scans interface {
 	Replies(root core.PostID) []core.Post
 	// ChannelsOf gives a user's memberships in the channels of a team, by channel id.
 	ChannelsOf(user core.UserID, team core.TeamID) []core.ChannelMember
+	// ReactionsOf gives the reactions to a post, oldest first (create_at, user, emoji).
+	ReactionsOf(post core.PostID) []core.Reaction
 }
 
 // Store is what core/pg implements and the machine drives.
@@ -47,6 +49,7 @@ type State struct {
 	Posts          Table[core.PostID, core.Post]
 	Pending        Table[PendingKey, Pending]
 	Preferences    Table[PreferenceKey, core.Preference]
+	Reactions      Table[ReactionKey, core.Reaction]
 	Counters       Table[string, Counter]
 	Scans
 }

@@ -27,7 +27,11 @@ var handlers = map[command.Kind]handler{
 	command.KindDeletePost:          on(deletePost),
 	command.KindSetPreferences:      on(setPreferences),
 	command.KindDeletePreferences:   on(deletePreferences),
+	command.KindAddReaction:         on(addReaction),
+	command.KindRemoveReaction:      on(removeReaction),
 }
 
 // metadata is the table of what a post carries for its readers when it is announced again.
-var metadata = []func(x *exec, p *core.Post){}
+var metadata = []func(x *exec, p *core.Post){
+	addReactions,
+}

@@ -24,6 +24,8 @@ const (
 	KindDeletePost          Kind = 42
 	KindSetPreferences      Kind = 50
 	KindDeletePreferences   Kind = 51
+	KindAddReaction         Kind = 60
+	KindRemoveReaction      Kind = 61
 )
 
 // makers is the one row that a new command adds here: how to make room for one.
@@ -48,6 +50,8 @@ var makers = map[Kind]func() Command{
 	KindDeletePost:          room[DeletePost],
 	KindSetPreferences:      room[SetPreferences],
 	KindDeletePreferences:   room[DeletePreferences],
+	KindAddReaction:         room[AddReaction],
+	KindRemoveReaction:      room[RemoveReaction],
 }
 
 // room makes an empty command of type T; only pointers implement Command, so that decoding

@@ -94,7 +94,8 @@ func NewStore(db *DB, cacheBytes int) *Store {
 		Teams: k.teams, TeamByName: k.teamNames, TeamMembers: k.teamMembers,
 		Channels: k.channels, ChannelByName: k.channelNames, ChannelMembers: k.channelMembers,
 		Posts: k.posts, Pending: k.pending, Preferences: newRows(s, Preferences), Counters: k.counters,
-		Scans: scans{s},
+		Reactions: newRows(s, Reactions),
+		Scans:     scans{s},
 	}
 	return s
 }

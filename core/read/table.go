@@ -7,4 +7,6 @@ import (
 )
 
 // metadata is the table of what readers get with posts: each row adds one thing to a list.
-var metadata = []func(s *Store, ctx context.Context, posts []core.Post) error{}
+var metadata = []func(s *Store, ctx context.Context, posts []core.Post) error{
+	(*Store).addReactions,
+}

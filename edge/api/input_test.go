@@ -31,7 +31,7 @@ func furnish(c *client) map[string]string {
 	return map[string]string{
 		"user_id": c.me.ID.String(), "username": c.me.Username, "email": c.me.Email, "team_id": team.ID.String(), "name": "crew",
 		"team_name": "crew", "channel_id": ch.String(), "channel_name": "deck", "post_id": p.ID.String(), "category": "tutorial_step",
-		"preference_name": c.me.ID.String(), "role_id": strings.Repeat("a", 26), "role_name": "system_user",
+		"emoji_name": "smile", "preference_name": c.me.ID.String(), "role_id": strings.Repeat("a", 26), "role_name": "system_user",
 	}
 }
 

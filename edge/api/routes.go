@@ -105,6 +105,11 @@ var table = []route{
 	{"GET", "/api/v4/channels/{channel_id}/pinned", (*API).pinnedPosts, known, false},
 	{"GET", "/api/v4/users/{user_id}/channels/{channel_id}/posts/unread", (*API).unreadPosts, known, false},
 
+	{"POST", "/api/v4/reactions", (*API).addReaction, known, false},
+	{"GET", "/api/v4/posts/{post_id}/reactions", (*API).listReactions, known, false},
+	{"POST", "/api/v4/posts/ids/reactions", (*API).reactionsOfPosts, known, false},
+	{"DELETE", "/api/v4/users/{user_id}/posts/{post_id}/reactions/{emoji_name}", (*API).removeReaction, known, false},
+
 	{"GET", "/api/v4/config/client", (*API).clientConfig, open, false},
 	{"GET", "/api/v4/license/client", (*API).clientLicense, open, false},
 	{"GET", "/api/v4/system/ping", (*API).ping, open, false},

@@ -41,8 +41,9 @@ func NewStore() *Store {
 		Preferences: newTable(s, func(p core.Preference) apply.PreferenceKey {
 			return apply.PreferenceKey{User: p.UserID, Category: p.Category, Name: p.Name}
 		}),
-		Counters: newTable(s, func(c apply.Counter) string { return c.Name }),
-		Scans:    s,
+		Reactions: newTable(s, reactionKey),
+		Counters:  newTable(s, func(c apply.Counter) string { return c.Name }),
+		Scans:     s,
 	}
 	return s
 }

@@ -1,0 +1,44 @@
+package core
+
+import "strings"
+
+// Limits of reactions.
+const (
+	MaxEmojiName        = 64
+	MaxReactionsPerPost = 50 // distinct emoji
+)
+
+// Reaction is an emoji that somebody put under a post.
+type Reaction struct {
+	UserID    UserID    `cbor:"1,keyasint" json:"user_id"`
+	PostID    PostID    `cbor:"2,keyasint" json:"post_id"`
+	EmojiName string    `cbor:"3,keyasint" json:"emoji_name"`
+	CreateAt  int64     `cbor:"4,keyasint,omitempty" json:"create_at"`
+	UpdateAt  int64     `cbor:"5,keyasint,omitempty" json:"update_at"`
+	DeleteAt  int64     `cbor:"6,keyasint,omitempty" json:"delete_at"`
+	RemoteID  string    `cbor:"7,keyasint,omitempty" json:"remote_id"`
+	ChannelID ChannelID `cbor:"8,keyasint" json:"channel_id"`
+}
+
+// Check validates the fields that a client may set. That an emoji of the name exists is not
+// checked: clients show what they do not know as text.
+func (r *Reaction) Check() error {
+	bad := func(field, msg string) error {
+		return E(KindInvalid, "%s", msg).WithID("model.reaction.is_valid." + field + ".app_error")
+	}
+	switch {
+	case r.UserID.IsZero():
+		return bad("user_id", "A reaction belongs to a user.")
+	case r.PostID.IsZero():
+		return bad("post_id", "A reaction belongs to a post.")
+	case !ValidEmojiName(r.EmojiName):
+		return bad("emoji_name", "An emoji's name has 1 to 64 letters, digits, dashes, underscores or plus signs.")
+	}
+	return nil
+}
+
+// ValidEmojiName reports whether name can be an emoji's.
+func ValidEmojiName(name string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_"
+	return name != "" && len(name) <= MaxEmojiName && strings.Trim(name, allowed) == ""
+}
