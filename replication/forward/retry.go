@@ -15,6 +15,7 @@ const (
 	retryPause = 50 * time.Millisecond // after the first round; doubled after each
 	maxPause   = 500 * time.Millisecond
 	suspectFor = 3 * time.Second // link notices a dead peer in that time
+	patience   = 3 * time.Second // with home nodes that answer but cannot; longer than an election
 )
 
 // attempt is one request at one home node.
@@ -39,12 +40,15 @@ func (u *unreached) Unwrap() error {
 
 // everywhere makes rounds over the home nodes until one gives a final answer or ctx ends.
 // A round in which none was reached is the last: we are cut off, and the caller should know.
+// So is one after our patience ends: what the home nodes say, a full disk for instance, helps
+// the caller more than waiting does.
 func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, defaultWait)
 		defer cancel()
 	}
+	began := time.Now()
 	for pause := retryPause; ; pause = min(2*pause, maxPause) {
 		r, reached := c.round(ctx, do)
 		switch {
@@ -54,6 +58,8 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 			return nil, timedOut(ctx, r.err)
 		case !reached:
 			return nil, cutOff(r.err)
+		case time.Since(began) >= patience && core.KindOf(r.err) == core.KindUnavailable:
+			return nil, r.err
 		}
 		c.cfg.Logger.Debug("home is not ready", "err", r.err)
 		t := time.NewTimer(pause/2 + rand.N(pause/2))
@@ -73,7 +79,8 @@ func final(err error) bool {
 }
 
 // round tries each home node once: the next when one fails, or beside it when one is silent.
-// It gives the final answer or the last failure, and whether any node answered at all.
+// It gives the final answer, else the last one, else the last failure, and whether any node
+// answered at all.
 func (c *Client) round(ctx context.Context, do attempt) (last result, reached bool) {
 	if !c.cfg.Connected() {
 		return result{err: &unreached{"", core.E(core.KindUnavailable, "not connected")}}, false
@@ -103,14 +110,18 @@ func (c *Client) round(ctx context.Context, do attempt) (last result, reached bo
 	defer tick.Stop()
 	for len(silent) > 0 {
 		select {
-		case last = <-results:
-			delete(silent, last.addr)
-			if final(last.err) {
-				c.outran(last.addr, silent)
-				return last, true
+		case r := <-results:
+			delete(silent, r.addr)
+			if final(r.err) {
+				c.outran(r.addr, silent)
+				return r, true
 			}
 			var u *unreached
-			reached = reached || !errors.As(last.err, &u)
+			answered := !errors.As(r.err, &u)
+			if answered || !reached {
+				last = r
+			}
+			reached = reached || answered
 			if next < len(addrs) {
 				launch(func() {})
 			}

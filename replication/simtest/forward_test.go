@@ -92,6 +92,26 @@ func TestForward_WaitsForLeader(t *testing.T) {
 	})
 }
 
+func TestForward_HomeCannot(t *testing.T) {
+	// When every home node says for longer than an election takes that it cannot, what they say
+	// comes back to the caller, well before the deadline; a dead node among them does not matter.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		h2, e := w.Home("h2"), w.Edge("e")
+		want := core.E(core.KindUnavailable, "the disk is full").WithID("disk_full")
+		w.Source().Refuse(want)
+		for range 2 {
+			at := time.Now()
+			_, err := e.Forward.Propose(t.Context(), proposal("x"))
+			if diff := cmp.Diff(want, core.AsError(err)); diff != "" || time.Since(at) > 6*time.Second {
+				t.Fatalf("after %s: %v", time.Since(at), err)
+			}
+			h2.Stop()
+		}
+	})
+}
+
 func TestForward_CutOff(t *testing.T) {
 	// With no home node in reach a proposal fails with KindUnavailable, long before its deadline.
 	synctest.Test(t, func(t *testing.T) {
