@@ -93,7 +93,7 @@ func TestTail_HoldsNoHistory(t *testing.T) {
 	if _, err := c.Next(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	first = nil
+	runtime.KeepAlive(first) // from here on only the tail could hold it
 	ctx := deadline(t)
 	for {
 		runtime.GC()

@@ -94,12 +94,13 @@ func (r *Replica) Open(ctx context.Context) error {
 		return err
 	}
 	defer r.release()
-	pos, at, err := r.store.Position(ctx)
+	_, at, err := r.store.Position(ctx)
 	if err != nil {
 		return fmt.Errorf("read position: %w", err)
 	}
 	// What an earlier process left may not be durable yet; recovery counts on it.
-	if pos, err = r.store.Flush(ctx); err != nil {
+	pos, err := r.store.Flush(ctx)
+	if err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	r.begin(place{pos, at})

@@ -132,8 +132,7 @@ var gzipWriters = sync.Pool{New: func() any {
 func gzipped(plain []byte) []byte {
 	w := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(w)
-	var b sliceWriter
-	b = make([]byte, 0, len(plain)/4)
+	b := make(sliceWriter, 0, len(plain)/4)
 	w.Reset(&b)
 	_, _ = w.Write(plain) // a slice takes everything
 	_ = w.Close()

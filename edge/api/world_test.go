@@ -29,7 +29,6 @@ const limit = 30 * time.Second
 type home struct {
 	t     testing.TB
 	asks  chan asked
-	first *replica.Replica
 	mu    sync.Mutex // guards what follows
 	edges []*site
 	index core.Index

@@ -247,7 +247,7 @@ func (f *Follower) hold(p *pulse) (leader string, err error) {
 				return "", err
 			}
 		case err != nil:
-			return "", fmt.Errorf("listening: %v", err) // not errSilent any more
+			return "", fmt.Errorf("listening: %v", err) //nolint:errorlint // it must not be errSilent any more
 		case p.leader != "" && p.leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery:
 			return p.leader, nil
 		case p.leader == "" && !s.Restoring && time.Since(led) >= f.cfg.Silence/2:
