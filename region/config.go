@@ -59,6 +59,10 @@ type Config struct {
 	// Fetch restores the machine from the home node at addr to at or beyond a position, when
 	// the entries in between are no longer in the log. Required with more than one voter.
 	Fetch func(ctx context.Context, addr string, at core.Position) error
+	// Compare gives the digest that the home node at addr has after an entry, by calling
+	// Region.DigestAt there. Optional: without it nobody notices that a home node went another way.
+	Compare      func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error)
+	CompareEvery time.Duration // default 1 s
 
 	Epoch core.Epoch // of the history this region orders; default 1
 
@@ -105,6 +109,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.TailBytes, 16<<20)
 	def(&c.MaxInFlight, 8192)
 	def(&c.MaxInFlightBytes, 64<<20)
+	def(&c.CompareEvery, time.Second)
 	def(&c.MachineLate, 3*time.Second)
 	def(&c.MinFreeBytes, 64<<20)
 	def(&c.DiskEvery, time.Second)

@@ -166,6 +166,7 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 		return r.disk.run(ctx, r.yield(ctx, "disk is full", func() any { return r.disk.free.Load() }))
 	})
 	loop(r.watchMachine)
+	loop(r.compareLoop)
 
 	select {
 	case <-ctx.Done():

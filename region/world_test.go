@@ -247,7 +247,7 @@ func (n *node) config() Config {
 	}
 	cfg := Config{
 		Node: n.name, Dir: n.dir, Voters: voters, Machine: n.machine, Network: n.net,
-		Handover: n.world.handover, Fetch: n.fetchFrom,
+		Handover: n.world.handover, Fetch: n.fetchFrom, Compare: n.world.digestAt, CompareEvery: 50 * time.Millisecond,
 	}
 	if os.Getenv("REGION_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)
@@ -325,6 +325,17 @@ func (w *world) handover(ctx context.Context, addr string, p core.Proposal) (cor
 	r := n.Region
 	w.mu.Unlock()
 	return r.Order(ctx, p)
+}
+
+func (w *world) digestAt(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
+	n := w.at(addr)
+	w.mu.Lock()
+	r := n.Region
+	w.mu.Unlock()
+	if r == nil {
+		return core.Digest{}, false, errors.New("not running")
+	}
+	return r.DigestAt(ctx, i)
 }
 
 func (n *node) fetchFrom(_ context.Context, addr string, _ core.Position) error {

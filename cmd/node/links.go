@@ -34,9 +34,11 @@ var (
 	_ edge.View           = (*awayView)(nil)
 )
 
-// askEdge is the kind of the questions that edges ask home; edge/api says what they are. Kinds
-// are append-only.
-const askEdge byte = 1
+// The kinds of questions that are asked at home; they are append-only.
+const (
+	askEdge   byte = 1 // by edges; edge/api says what they are
+	askDigest byte = 2 // by home nodes: the digest after an index
+)
 
 const pollEvery = 5 * time.Millisecond // while waiting for a leader or the first entries, at start only
 
@@ -134,6 +136,9 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
 			})
 		},
+		Compare: func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
+			return digestOf(ctx, fwd, addr, i)
+		},
 		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
 		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
 	})
@@ -150,7 +155,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
 		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
-		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view)},
+		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg)},
 	})
 	if err != nil {
 		return nil, err
@@ -168,7 +173,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		}
 		s.start("signals", stopInner, mesh.Run)
 	}
-	s.start("region", stopRegion, reg.Run)
+	s.start("region", stopRegion, func(ctx context.Context) error { return n.noteOutvoted(reg.Run(ctx)) })
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
 	out := &outside{proposer: reg, view: view, signals: relay}
 	if len(n.cfg.Home) > 1 {

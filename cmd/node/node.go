@@ -193,6 +193,9 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	s.onStop("database", db.Close)
+	if err := n.discardOutvoted(ctx, db); err != nil {
+		return err
+	}
 	if err := pg.Migrate(ctx, db, pg.Schema); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

@@ -145,6 +145,32 @@ func TestWorld_DivergedEdge_Rebuilds(t *testing.T) {
 	}
 }
 
+// A home node whose replica is not what the others' are stops, and at its next start makes a new
+// one from the log. Nobody else would notice: the log is the same everywhere.
+func TestWorld_DivergedHomeNode_Rebuilds(t *testing.T) {
+	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})
+	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
+	_, square := ann.Room("crew")
+	ann.Post(square.ID, "true")
+	w.WaitConverged(t)
+	bad := w.Nodes()[0]
+	bad.Stop()
+	bad.Spoil()
+	bad.Begin()
+	if err := bad.Wait(); core.KindOf(err) != core.KindDiverged {
+		t.Fatalf("it ended with %v", err)
+	}
+	bad.Restart()
+	ann.Post(square.ID, "after")
+	w.WaitConverged(t)
+	for _, n := range w.Nodes() {
+		differences, err := replica.Compare(t.Context(), bad.Database(), n.Database())
+		if err != nil || len(differences) > 0 {
+			t.Errorf("tables of %s and %s differ: %v %v", bad.Name, n.Name, differences, err)
+		}
+	}
+}
+
 // When the leader dies, another home node leads, and nothing that was acknowledged is lost.
 func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})

@@ -101,9 +101,14 @@ func (c *Client) Ask(ctx context.Context, kind byte, payload []byte) ([]byte, er
 		return nil, core.E(core.KindTooLarge, "a question has at most %d bytes", wire.MaxAskBytes)
 	}
 	return c.everywhere(ctx, func(ctx context.Context, addr string) ([]byte, error) {
-		body := wire.AppendAsk(nil, wire.Ask{Kind: kind, Wait: wait(ctx), Payload: payload})
-		return c.request(ctx, addr, wire.KindAsk, body, wire.KindAnswer)
+		return c.AskAt(ctx, addr, kind, payload)
 	})
+}
+
+// AskAt puts a question to one home node, once.
+func (c *Client) AskAt(ctx context.Context, addr string, kind byte, payload []byte) ([]byte, error) {
+	body := wire.AppendAsk(nil, wire.Ask{Kind: kind, Wait: wait(ctx), Payload: payload})
+	return c.request(ctx, addr, wire.KindAsk, body, wire.KindAnswer)
 }
 
 // request is one frame there and one back, on a stream of its own.
