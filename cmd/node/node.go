@@ -153,6 +153,9 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	if err != nil {
 		return err
 	}
+	if err := cred.Valid(time.Now()); err != nil { // an edge can still show what it has
+		n.log.Error("other nodes will refuse this one until it has another certificate", "pki", n.cfg.PKI, "error", err)
+	}
 	if err := n.startReplica(ctx, s); err != nil {
 		return err
 	}

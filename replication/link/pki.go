@@ -177,6 +177,15 @@ func newCredentials(cert *x509.Certificate, key ed25519.PrivateKey, ca *x509.Cer
 	}, nil
 }
 
+// Valid says why other nodes of the deployment will refuse these credentials at a time, if they will.
+func (c *Credentials) Valid(now time.Time) error {
+	_, err := c.cert.Leaf.Verify(x509.VerifyOptions{Roots: c.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return core.E(core.KindUnauthorized, "this node's certificate is not valid").WithCause(err)
+	}
+	return nil
+}
+
 // resetKey lets a restarted node tell its peers at once that their old connections are gone.
 func (c *Credentials) resetKey() [32]byte {
 	key := c.cert.PrivateKey.(ed25519.PrivateKey)

@@ -50,3 +50,29 @@ func TestPKI_Files(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestCredentials_Valid(t *testing.T) {
+	// A node can tell by itself that others will refuse it: its certificate is over, or of
+	// another authority than the one it knows.
+	ca, dir := newCA(t, "dep"), t.TempDir()
+	creds := issue(t, ca, "n", link.RoleEdge)
+	if err := creds.Valid(time.Now()); err != nil {
+		t.Error(err)
+	}
+	if err := creds.Valid(time.Now().Add(2 * time.Hour)); core.KindOf(err) != core.KindUnauthorized {
+		t.Errorf("an hour after its end: %v", err)
+	}
+	if err := creds.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := newCA(t, "dep").Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	mixed, err := link.LoadCredentials(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mixed.Valid(time.Now()); core.KindOf(err) != core.KindUnauthorized {
+		t.Errorf("of another authority: %v", err)
+	}
+}
