@@ -66,8 +66,8 @@ bench: build postgres ## Measure every number we promise, beside its target; kee
 	@$(GO) run ./bench -nearside $(BIN) -results bench/results $(BENCH)
 
 .PHONY: chaos
-chaos: build postgres ## Kill leaders, edges and databases under load and check that nothing was lost or doubled
-	@$(GO) run ./bench -nearside $(BIN) -only leader,edge,database $(CHAOS)
+chaos: build postgres ## Kill and freeze nodes and databases under load and check that nothing was lost or doubled
+	@$(GO) run ./bench -nearside $(BIN) -only leader,edge,database,follower,frozen $(CHAOS)
 
 .PHONY: postgres
 postgres: ## Make sure that there is a PostgreSQL: the machine's, else a pinned build in .build

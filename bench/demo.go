@@ -136,6 +136,14 @@ func (b *bench) database(ctx context.Context) error {
 	return b.storm(ctx, chaos.Database, 4, func(chaos.Report) {})
 }
 
+func (b *bench) follower(ctx context.Context) error {
+	return b.storm(ctx, chaos.Follower, 3, func(chaos.Report) {})
+}
+
+func (b *bench) frozen(ctx context.Context) error {
+	return b.storm(ctx, chaos.Frozen, 3, func(chaos.Report) {})
+}
+
 // storm runs a fresh demo without distances (they would hide how long we take) through a storm.
 func (b *bench) storm(ctx context.Context, victim chaos.Victim, kills int, also func(chaos.Report)) error {
 	w, err := world.Demo(ctx, b.program, "--latency", "none")
@@ -149,7 +157,7 @@ func (b *bench) storm(ctx context.Context, victim chaos.Victim, kills int, also 
 	}
 	slices.Sort(r.Resumed)
 	also(r)
-	what := fmt.Sprintf("%s killed %d times under 200 posts/s", victim, kills)
+	what := fmt.Sprintf("%s, %d times under 200 posts/s", victim, kills)
 	b.report.note("%s: %d writes, %d acknowledged", what, r.Writes, r.Acked)
 	b.report.none(what+", lost, doubled, reordered or different", len(r.Findings))
 	for _, f := range r.Findings {

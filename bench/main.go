@@ -40,6 +40,8 @@ var parts = []part{
 	{"leader", "the leader killed ten times under load", (*bench).leader, true},
 	{"edge", "edges killed under load", (*bench).edge, false},
 	{"database", "PostgreSQL killed under load", (*bench).database, false},
+	{"follower", "home nodes killed that do not lead, under load", (*bench).follower, false},
+	{"frozen", "the leader stopped for seconds under load", (*bench).frozen, false},
 }
 
 func main() {

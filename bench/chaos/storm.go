@@ -20,11 +20,13 @@ import (
 // Victim says what a storm kills.
 type Victim string
 
-// The victims. Each is killed with -9, under load.
+// The victims. Each is killed with -9, under load, but for Frozen.
 const (
 	Leader   Victim = "leader"   // the home node that orders writes
 	Edge     Victim = "edge"     // an edge, another one each time
 	Database Victim = "database" // the PostgreSQL of a node, the leader's first
+	Follower Victim = "follower" // a home node that does not lead
+	Frozen   Victim = "frozen"   // the leader, stopped for some seconds: it wakes and believes that it leads
 )
 
 const (
@@ -32,6 +34,7 @@ const (
 	convergeLimit = 90 * time.Second
 	settle        = 2 * time.Second // of steady load before the first and after the last kill
 	between       = time.Second     // of steady load after each
+	frozenFor     = 4 * time.Second
 )
 
 // Storm is a plan: kill a victim so many times under so much load.
@@ -101,9 +104,9 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 			err = world.Until(ctx, backLimit, back)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("after killing %s: %w", name, err)
+			return nil, fmt.Errorf("after striking %s: %w", name, err)
 		}
-		s.Say("killed %s: writes again after %s, well again after %s", name, took.Round(time.Millisecond), time.Since(at).Round(time.Millisecond))
+		s.Say("struck %s: writes again after %s, well again after %s", name, took.Round(time.Millisecond), time.Since(at).Round(time.Millisecond))
 		resumed = append(resumed, took)
 		if err := rest(ctx, between); err != nil {
 			return nil, err
@@ -137,6 +140,13 @@ func (s Storm) kill(ctx context.Context, i int) (name string, back func() error,
 	switch s.Victim {
 	case Edge:
 		n = edges[i%len(edges)]
+	case Follower:
+		if n, err = s.follower(leader); err != nil {
+			return "", nil, err
+		}
+	case Frozen:
+		back := func() error { return s.caughtUp(ctx, n.Name) }
+		return n.Name + " for " + frozenFor.String(), back, n.Freeze(frozenFor)
 	case Database:
 		n = append([]world.Node{leader}, edges...)[i%(1+len(edges))]
 		back := func() error { return s.caughtUp(ctx, n.Name) }
@@ -153,6 +163,17 @@ func (s Storm) kill(ctx context.Context, i int) (name string, back func() error,
 		return s.caughtUp(ctx, n.Name)
 	}
 	return n.Name, back, n.Kill()
+}
+
+// follower gives a home node other than the leader.
+func (s Storm) follower(leader world.Node) (world.Node, error) {
+	nodes, err := s.World.Nodes()
+	for _, n := range nodes {
+		if n.URL == "" && n.Name != leader.Name {
+			return n, nil
+		}
+	}
+	return world.Node{}, errors.Join(err, errors.New("home is one node"))
 }
 
 func (s Storm) node(name string) (world.Node, error) {

@@ -20,7 +20,7 @@ func TestStorm_LosesAndDoublesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for victim, kills := range map[chaos.Victim]int{chaos.Leader: 10, chaos.Edge: 3, chaos.Database: 4} {
+	for victim, kills := range map[chaos.Victim]int{chaos.Leader: 10, chaos.Edge: 3, chaos.Database: 4, chaos.Follower: 2, chaos.Frozen: 2} {
 		t.Run(string(victim), func(t *testing.T) {
 			w, err := world.Demo(t.Context(), path, "--latency", "none")
 			if err != nil {

@@ -101,6 +101,15 @@ func (n Node) Tables(ctx context.Context) (map[string]string, error) {
 // Kill ends a node's process at once, as a power cut would.
 func (n Node) Kill() error { return syscall.Kill(n.PID, syscall.SIGKILL) }
 
+// Freeze stops a node's process for a while; it does not notice.
+func (n Node) Freeze(d time.Duration) error {
+	if err := syscall.Kill(n.PID, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	time.AfterFunc(d, func() { _ = syscall.Kill(n.PID, syscall.SIGCONT) }) // it may be gone
+	return nil
+}
+
 // Leader gives the node that orders writes now.
 func (w *World) Leader(ctx context.Context) (leader Node, err error) {
 	return leader, Until(ctx, 20*time.Second, func() error {
