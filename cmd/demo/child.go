@@ -81,7 +81,7 @@ func (c *child) once(ctx context.Context) error {
 	}
 	defer ours.Close()
 	defer alive.Close()
-	crash, err := os.Create(filepath.Join(c.dir, "crash.log"))
+	crash, err := c.crashLog()
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,17 @@ func (c *child) once(ctx context.Context) error {
 		err = errors.New("it stopped by itself")
 	}
 	return err
+}
+
+// crashLog opens a file for a panic's last words; those of the last crash are kept beside it.
+func (c *child) crashLog() (*os.File, error) {
+	path := filepath.Join(c.dir, "crash.log")
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, fmt.Errorf("keep last words: %w", err)
+		}
+	}
+	return os.Create(path)
 }
 
 // watch reads what the child prints until it closes its output.
