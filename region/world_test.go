@@ -236,6 +236,8 @@ func (n *node) listen() {
 	if err != nil {
 		n.world.t.Fatal(err)
 	}
+	n.world.mu.Lock() // the others look nodes up by address while one starts again
+	defer n.world.mu.Unlock()
 	n.addr = l.Addr().String()
 	n.net = &tcp{Listener: l}
 }
