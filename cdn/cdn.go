@@ -1,0 +1,89 @@
+// Package cdn keeps bytes by digest: what a file is called and who may read it is not its
+// business. A blob's name is the SHA-256 of its content, so the same bytes are kept once, a
+// stored blob never changes, and every read can be checked against its own name.
+//
+// The interfaces are as small as a capability: who only reads holds a Getter. cdn/disk and
+// cdn/s3 are the back ends, cdn/tier is an edge's cache over another store, cdn/cdntest is the
+// suite that each of them passes.
+//
+// Invariants: Put returns only when the blob is durable, and stores nothing under a digest
+// that is not the content's; Get gives exactly the stored bytes or an error, never a part of
+// them as if it were all.
+package cdn
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Digest names a blob: the SHA-256 of its bytes.
+type Digest [sha256.Size]byte
+
+// String gives 64 hexadecimal digits.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// IsZero reports whether there is no blob. (No content is known that hashes to zero.)
+func (d Digest) IsZero() bool { return d == Digest{} }
+
+// ParseDigest reads what String writes.
+func ParseDigest(s string) (Digest, error) {
+	var d Digest
+	if n, err := hex.Decode(d[:], []byte(s)); err != nil || n != len(d) || len(s) != 2*len(d) {
+		return Digest{}, core.E(core.KindInvalid, "a digest has 64 hexadecimal digits")
+	}
+	return d, nil
+}
+
+// Range is a part of a blob. Length below zero means: to the end.
+type Range struct{ Offset, Length int64 }
+
+// Whole is all of a blob.
+var Whole = Range{Length: -1}
+
+// Blob is an open blob, or a part of one.
+type Blob struct {
+	io.ReadCloser
+	Size int64 // of the whole blob, in bytes
+}
+
+// Getter reads blobs. A blob that is not there gives core.KindNotFound, a range past its end
+// core.KindInvalid, a store that cannot be reached core.KindUnavailable; bytes that are not
+// what the digest says end the read with core.KindDiverged (checked when the whole is read).
+type Getter interface {
+	Get(ctx context.Context, d Digest, r Range) (Blob, error)
+}
+
+// Putter stores blobs. size is the number of bytes that r will give. A reader that gives other
+// bytes than d names, or another number of them, gives core.KindInvalid and leaves nothing.
+// Putting what is there already succeeds.
+type Putter interface {
+	Put(ctx context.Context, d Digest, size int64, r io.Reader) error
+}
+
+// Stater asks for a blob's size without reading it; core.KindNotFound when it is not there.
+type Stater interface {
+	Stat(ctx context.Context, d Digest) (size int64, err error)
+}
+
+// Deleter removes blobs; one that is not there is no error.
+type Deleter interface {
+	Delete(ctx context.Context, d Digest) error
+}
+
+// Lister walks all blobs in the order of their digests, from the first after a digest.
+type Lister interface {
+	List(ctx context.Context, after Digest, each func(d Digest, size int64) error) error
+}
+
+// Store is a back end: all of it.
+type Store interface {
+	Getter
+	Putter
+	Stater
+	Deleter
+	Lister
+}
