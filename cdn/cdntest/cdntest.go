@@ -1,0 +1,266 @@
+// Package cdntest is what every cdn.Store promises, as tests: a back end passes Run or is none.
+package cdntest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+)
+
+// Run tries all promises, each on an empty store that open makes.
+func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
+	for _, promise := range []struct {
+		name string
+		test func(*testing.T, cdn.Store)
+	}{
+		{"PutThenGet/SameBytesOfEverySize", sizes},
+		{"Get/GivesTheRange", ranges},
+		{"Get/RangePastTheEndIsInvalid", badRanges},
+		{"NotThere/IsNotFound", notThere},
+		{"Put/WrongBytesLeaveNothing", wrongBytes},
+		{"Put/BrokenReaderLeavesNothing", brokenReader},
+		{"Put/TwiceSucceeds", putTwice},
+		{"Put/SameBlobAtOnceSucceeds", putAtOnce},
+		{"Delete/TakesAwayAndMayRepeat", deletes},
+		{"List/InOrderFromAfter", lists},
+		{"List/StopsAtTheCallersError", listStops},
+		{"Canceled/EndsEveryCall", canceled},
+	} {
+		t.Run(promise.name, func(t *testing.T) { promise.test(t, open(t)) })
+	}
+}
+
+// Content gives n bytes that differ by seed, and their digest.
+func Content(seed byte, n int) (cdn.Digest, []byte) {
+	b := make([]byte, n)
+	x := uint32(seed) + 1
+	for i := range b {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return sha256.Sum256(b), b
+}
+
+func put(t *testing.T, s cdn.Store, seed byte, n int) (cdn.Digest, []byte) {
+	t.Helper()
+	d, b := Content(seed, n)
+	if err := s.Put(t.Context(), d, int64(n), bytes.NewReader(b)); err != nil {
+		t.Fatalf("put %d bytes: %v", n, err)
+	}
+	return d, b
+}
+
+func wantBytes(t *testing.T, s cdn.Store, d cdn.Digest, r cdn.Range, want []byte, size int) {
+	t.Helper()
+	blob, err := s.Get(t.Context(), d, r)
+	if err != nil {
+		t.Fatalf("get %+v: %v", r, err)
+	}
+	got, err := io.ReadAll(blob)
+	if err = errors.Join(err, blob.Close()); err != nil {
+		t.Fatalf("read %+v: %v", r, err)
+	}
+	if !bytes.Equal(got, want) || blob.Size != int64(size) {
+		t.Fatalf("get %+v: %d bytes of a blob of %d, want %d of %d (or they differ)", r, len(got), blob.Size, len(want), size)
+	}
+}
+
+func wantKind(t *testing.T, what string, err error, want core.Kind) {
+	t.Helper()
+	if err == nil || core.KindOf(err) != want {
+		t.Errorf("%s: %v, want kind %v", what, err, want)
+	}
+}
+
+func wantNothing(t *testing.T, s cdn.Store) {
+	t.Helper()
+	if got := list(t, s, cdn.Digest{}); len(got) != 0 {
+		t.Errorf("the store holds %v, want nothing", got)
+	}
+}
+
+func list(t *testing.T, s cdn.Store, after cdn.Digest) (ds []cdn.Digest) {
+	t.Helper()
+	err := s.List(t.Context(), after, func(d cdn.Digest, size int64) error {
+		n, err := s.Stat(t.Context(), d)
+		if err == nil && n != size {
+			t.Errorf("%v: listed with %d bytes, has %d", d, size, n)
+		}
+		ds = append(ds, d)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	return ds
+}
+
+func sizes(t *testing.T, s cdn.Store) {
+	for i, n := range []int{0, 1, 4096, 8<<20 + 3, 17 << 20} { // the last two: several parts of an upload
+		d, b := put(t, s, byte(i), n)
+		wantBytes(t, s, d, cdn.Whole, b, n)
+		if got, err := s.Stat(t.Context(), d); err != nil || got != int64(n) {
+			t.Errorf("stat: %d, %v, want %d", got, err, n)
+		}
+	}
+}
+
+func ranges(t *testing.T, s cdn.Store) {
+	d, b := put(t, s, 1, 1000)
+	for _, r := range []cdn.Range{
+		{Offset: 0, Length: 1}, {Offset: 0, Length: 1000}, {Offset: 999, Length: 1}, {Offset: 10, Length: 20},
+		{Offset: 0, Length: 0}, {Offset: 5, Length: 0}, {Offset: 1000, Length: 0},
+	} {
+		wantBytes(t, s, d, r, b[r.Offset:r.Offset+r.Length], 1000)
+	}
+	wantBytes(t, s, d, cdn.Range{Offset: 400, Length: -1}, b[400:], 1000)
+	wantBytes(t, s, d, cdn.Range{Offset: 1000, Length: -1}, nil, 1000)
+}
+
+func badRanges(t *testing.T, s cdn.Store) {
+	d, _ := put(t, s, 1, 1000)
+	const most = 1<<63 - 1
+	for _, r := range []cdn.Range{
+		{Offset: 0, Length: 1001}, {Offset: 1000, Length: 1}, {Offset: 1001, Length: 0}, {Offset: 1001, Length: -1},
+		{Offset: -1, Length: 5}, {Offset: 1, Length: most}, {Offset: most, Length: most},
+	} {
+		blob, err := s.Get(t.Context(), d, r)
+		if err == nil {
+			_ = blob.Close()
+		}
+		wantKind(t, "get past the end", err, core.KindInvalid)
+	}
+}
+
+func notThere(t *testing.T, s cdn.Store) {
+	d, _ := Content(1, 10)
+	for _, d := range []cdn.Digest{d, {}} {
+		_, err := s.Get(t.Context(), d, cdn.Whole)
+		wantKind(t, "get", err, core.KindNotFound)
+		_, err = s.Stat(t.Context(), d)
+		wantKind(t, "stat", err, core.KindNotFound)
+	}
+}
+
+func wrongBytes(t *testing.T, s cdn.Store) {
+	for _, n := range []int{10, 9 << 20} {
+		d, b := Content(1, n)
+		other, _ := Content(2, n)
+		for what, err := range map[string]error{
+			"other digest": s.Put(t.Context(), other, int64(n), bytes.NewReader(b)),
+			"too short":    s.Put(t.Context(), d, int64(n)+1, bytes.NewReader(b)),
+			"too long":     s.Put(t.Context(), d, int64(n)-1, bytes.NewReader(b)),
+			"cut":          s.Put(t.Context(), d, int64(n), bytes.NewReader(b[:n-1])),
+			"one more":     s.Put(t.Context(), d, int64(n), io.MultiReader(bytes.NewReader(b), bytes.NewReader(b[:1]))),
+			"no size":      s.Put(t.Context(), d, -1, bytes.NewReader(b)),
+		} {
+			wantKind(t, what, err, core.KindInvalid)
+		}
+	}
+	wantNothing(t, s)
+}
+
+func brokenReader(t *testing.T, s cdn.Store) {
+	broken := core.E(core.KindTooLarge, "the sender went over a limit")
+	for _, n := range []int{10, 9 << 20} {
+		d, b := Content(1, n)
+		err := s.Put(t.Context(), d, int64(n), io.MultiReader(bytes.NewReader(b[:n/2]), iotest.ErrReader(broken)))
+		wantKind(t, "put", err, core.KindTooLarge)
+	}
+	wantNothing(t, s)
+}
+
+func putTwice(t *testing.T, s cdn.Store) {
+	d, b := put(t, s, 1, 5000)
+	put(t, s, 1, 5000)
+	other, _ := Content(2, 5000)
+	wantKind(t, "wrong bytes for a blob that is there",
+		s.Put(t.Context(), d, 5000, bytes.NewReader(other[:])), core.KindInvalid)
+	wantBytes(t, s, d, cdn.Whole, b, 5000)
+}
+
+func putAtOnce(t *testing.T, s cdn.Store) {
+	d, b := Content(1, 1<<20)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := s.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b)); err != nil {
+				t.Errorf("put: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	wantBytes(t, s, d, cdn.Whole, b, len(b))
+	if got := list(t, s, cdn.Digest{}); len(got) != 1 {
+		t.Errorf("the store holds %v, want one blob", got)
+	}
+}
+
+func deletes(t *testing.T, s cdn.Store) {
+	d, _ := put(t, s, 1, 10)
+	kept, b := put(t, s, 2, 10)
+	for range 2 {
+		if err := s.Delete(t.Context(), d); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
+	_, err := s.Stat(t.Context(), d)
+	wantKind(t, "stat of a deleted blob", err, core.KindNotFound)
+	wantBytes(t, s, kept, cdn.Whole, b, 10)
+}
+
+func lists(t *testing.T, s cdn.Store) {
+	wantNothing(t, s)
+	var want []cdn.Digest
+	for seed := range 40 {
+		d, _ := put(t, s, byte(seed), seed+1)
+		want = append(want, d)
+	}
+	slices.SortFunc(want, func(a, b cdn.Digest) int { return bytes.Compare(a[:], b[:]) })
+	if diff := cmp.Diff(want, list(t, s, cdn.Digest{})); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
+	}
+	for i, after := range want { // a page may begin after any blob
+		if got := list(t, s, after); !slices.Equal(got, want[i+1:]) {
+			t.Errorf("after %v: %d blobs, want %d", after, len(got), len(want)-i-1)
+		}
+	}
+}
+
+func listStops(t *testing.T, s cdn.Store) {
+	put(t, s, 1, 10)
+	put(t, s, 2, 10)
+	enough, calls := errors.New("enough"), 0
+	err := s.List(t.Context(), cdn.Digest{}, func(cdn.Digest, int64) error { calls++; return enough })
+	if !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("list: %v after %d calls, want the caller's error after one", err, calls)
+	}
+}
+
+func canceled(t *testing.T, s cdn.Store) {
+	there, _ := put(t, s, 1, 10)
+	d, b := Content(2, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantKind(t, "put", s.Put(ctx, d, 10, bytes.NewReader(b)), core.KindCanceled)
+	_, err := s.Get(ctx, there, cdn.Whole)
+	wantKind(t, "get", err, core.KindCanceled)
+	_, err = s.Stat(ctx, there)
+	wantKind(t, "stat", err, core.KindCanceled)
+	wantKind(t, "list", s.List(ctx, cdn.Digest{}, func(cdn.Digest, int64) error { return nil }), core.KindCanceled)
+	wantKind(t, "delete", s.Delete(ctx, there), core.KindCanceled)
+	if got := list(t, s, cdn.Digest{}); !slices.Equal(got, []cdn.Digest{there}) {
+		t.Errorf("the store holds %v, want only what was there", got)
+	}
+}

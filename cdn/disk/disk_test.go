@@ -1,0 +1,201 @@
+package disk
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/cdntest"
+	"github.com/nearside/nearside/core"
+)
+
+func openIn(t *testing.T, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func stored(t *testing.T, dir string) (*Store, cdn.Digest, string) {
+	t.Helper()
+	s := openIn(t, Config{Dir: dir})
+	d, b := cdntest.Content(1, 100_000)
+	if err := s.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b)); err != nil {
+		t.Fatalf("put: %v", err)
+	}
+	return s, d, filepath.Join(dir, d.String()[:2], d.String()[2:4], d.String())
+}
+
+// A directory keeps every promise of a store, and leaves no upload lying about.
+func TestStore_KeepsThePromises(t *testing.T) {
+	cdntest.Run(t, func(t *testing.T) cdn.Store {
+		dir := t.TempDir()
+		t.Cleanup(func() {
+			if left, err := os.ReadDir(filepath.Join(dir, incoming)); err != nil || len(left) != 0 {
+				t.Errorf("uploads left: %v, %v", left, err)
+			}
+		})
+		return openIn(t, Config{Dir: dir})
+	})
+}
+
+// A blob that changed on the disk never reads as whole, however the reader reads it.
+func TestGet_RottenBlob_EndsDiverged(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"other bytes": func(p string) error { return os.WriteFile(p, make([]byte, 100_000), fileMode) },
+		"cut short":   func(p string) error { return os.Truncate(p, 50_000) },
+		"emptied":     func(p string) error { return os.Truncate(p, 0) },
+		"longer":      func(p string) error { return os.Truncate(p, 200_000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, d, path := stored(t, t.TempDir())
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			blob, err := s.Get(t.Context(), d, cdn.Whole)
+			if err != nil {
+				t.Fatalf("get: %v", err)
+			}
+			defer func() { _ = blob.Close() }()
+			n, err := io.ReadFull(blob, make([]byte, max(blob.Size, 1)))
+			if core.KindOf(err) != core.KindDiverged {
+				t.Errorf("read %d bytes: %v, want diverged", n, err)
+			}
+		})
+	}
+}
+
+// A blob that rotted is whole again once somebody puts it again.
+func TestPut_RottenBlob_IsHealed(t *testing.T) {
+	dir := t.TempDir()
+	s, d, path := stored(t, dir)
+	if err := os.Truncate(path, 7); err != nil {
+		t.Fatal(err)
+	}
+	stored(t, dir)
+	blob, err := s.Get(t.Context(), d, cdn.Whole)
+	if err != nil {
+		t.Fatalf("get: %v", err)
+	}
+	defer func() { _ = blob.Close() }()
+	if n, err := io.Copy(io.Discard, blob); err != nil || n != 100_000 {
+		t.Errorf("read %d bytes: %v", n, err)
+	}
+}
+
+// Only the owner may read blobs or look for them.
+func TestPut_Modes_AreTheOwners(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "blobs")
+	stored(t, dir)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk without room refuses the blob before it reads a byte of it.
+func TestPut_DiskFull_IsUnavailable(t *testing.T) {
+	s := openIn(t, Config{Dir: t.TempDir(), MinFree: math.MaxInt64})
+	d, b := cdntest.Content(1, 10)
+	r := bytes.NewReader(b)
+	if err := s.Put(t.Context(), d, 10, r); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("put: %v, want unavailable", err)
+	}
+	if r.Len() != 10 {
+		t.Errorf("%d bytes were read", 10-r.Len())
+	}
+}
+
+// Open removes what a crash left and keeps what another process may be writing.
+func TestOpen_Leftovers_AreSweptOnceOld(t *testing.T) {
+	dir := t.TempDir()
+	s, d, _ := stored(t, dir)
+	old, young := filepath.Join(dir, incoming, "OLD"), filepath.Join(dir, incoming, "YOUNG")
+	for _, name := range []string{old, young} {
+		if err := os.WriteFile(name, []byte("half"), fileMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past := time.Now().Add(-2 * leftoverAge)
+	if err := os.Chtimes(old, past, past); err != nil {
+		t.Fatal(err)
+	}
+	s = openIn(t, Config{Dir: dir})
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Errorf("the old leftover: %v, want it gone", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Errorf("the young upload: %v", err)
+	}
+	if _, err := s.Stat(t.Context(), d); err != nil {
+		t.Errorf("the blob: %v", err)
+	}
+}
+
+// Whatever else lies in the directory is not a blob, and no link leads out of it.
+func TestStore_ForeignFiles_AreNotBlobs(t *testing.T) {
+	dir := t.TempDir()
+	s, d, path := stored(t, dir)
+	outside := filepath.Join(t.TempDir(), "secret")
+	linked, _ := cdntest.Content(2, 6)
+	linkedAt := filepath.Join(dir, filepath.FromSlash(place(linked)))
+	for _, err := range []error{
+		os.WriteFile(outside, []byte("secret"), fileMode),
+		os.WriteFile(filepath.Join(filepath.Dir(path), "README"), nil, fileMode),
+		os.WriteFile(filepath.Join(dir, d.String()), nil, fileMode),
+		os.MkdirAll(filepath.Dir(linkedAt), dirMode),
+		os.Symlink(outside, linkedAt),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Get(t.Context(), linked, cdn.Whole); err == nil {
+		t.Error("a link led out of the directory")
+	}
+	n := 0
+	if err := s.List(t.Context(), cdn.Digest{}, func(cdn.Digest, int64) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("list: %d blobs, %v, want 1", n, err)
+	}
+}
+
+// A store without a place for its blobs is refused.
+func TestOpen_NoDirectory_IsInvalid(t *testing.T) {
+	if _, err := Open(Config{}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("open: %v, want invalid", err)
+	}
+}
+
+// A range that is accepted lies inside the blob, whatever the numbers.
+func FuzzWithin(f *testing.F) {
+	f.Add(int64(0), int64(-1), int64(0))
+	f.Add(int64(1), int64(math.MaxInt64), int64(10))
+	f.Add(int64(math.MinInt64), int64(math.MinInt64), int64(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, offset, length, size int64) {
+		if size < 0 {
+			t.Skip()
+		}
+		n, err := within(cdn.Range{Offset: offset, Length: length}, size)
+		if err == nil && (n < 0 || offset < 0 || n > size-offset || length >= 0 && n != length) {
+			t.Errorf("offset %d length %d of %d: %d bytes", offset, length, size, n)
+		}
+	})
+}
