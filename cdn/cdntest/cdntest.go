@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 		{"List/InOrderFromAfter", lists},
 		{"List/StopsAtTheCallersError", listStops},
 		{"Canceled/EndsEveryCall", canceled},
+		{"Canceled/MidwayPutLeavesNothing", canceledMidway},
 	} {
 		t.Run(promise.name, func(t *testing.T) { promise.test(t, open(t)) })
 	}
@@ -264,3 +265,17 @@ func canceled(t *testing.T, s cdn.Store) {
 		t.Errorf("the store holds %v, want only what was there", got)
 	}
 }
+
+func canceledMidway(t *testing.T, s cdn.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d, b := Content(1, 9<<20)
+	half := bytes.NewReader(b[:len(b)/2])
+	r := io.MultiReader(half, readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }), bytes.NewReader(b[len(b)/2:]))
+	wantKind(t, "put", s.Put(ctx, d, int64(len(b)), r), core.KindCanceled)
+	wantNothing(t, s)
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -186,7 +186,7 @@ func (s *Store) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	}
 	info, err := s.root.Stat(place(d))
 	if err != nil {
-		return 0, failed("stat blob", err)
+		return 0, absent("stat blob", err)
 	}
 	return info.Size(), nil
 }
@@ -232,11 +232,17 @@ func (s *source) Read(p []byte) (int, error) {
 
 // failed gives a file system's error the kind that callers act on.
 func failed(doing string, err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return core.E(core.KindNotFound, "no such blob").WithCause(fmt.Errorf("%s: %w", doing, err))
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return core.E(core.KindUnavailable, "disk full").WithCause(fmt.Errorf("%s: %w", doing, err))
+	err = fmt.Errorf("%s: %w", doing, err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return core.E(core.KindUnavailable, "disk full").WithCause(err)
 	}
-	return core.E(core.KindUnavailable, "the blob store is unavailable").WithCause(fmt.Errorf("%s: %w", doing, err))
+	return core.E(core.KindUnavailable, "the blob store is unavailable").WithCause(err)
+}
+
+// absent is failed for who looks for a blob: only there does a missing file mean a missing blob.
+func absent(doing string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return core.E(core.KindNotFound, "no such blob").WithCause(fmt.Errorf("%s: %w", doing, err))
+	}
+	return failed(doing, err)
 }

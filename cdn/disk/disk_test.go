@@ -177,6 +177,19 @@ func TestStore_ForeignFiles_AreNotBlobs(t *testing.T) {
 	}
 }
 
+// A directory that went away is a store out of reach, not a blob that is missing.
+func TestPut_DirectoryGone_IsUnavailable(t *testing.T) {
+	dir := t.TempDir()
+	s, d, _ := stored(t, dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	_, b := cdntest.Content(1, 100_000)
+	if err := s.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b)); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("put: %v, want unavailable", err)
+	}
+}
+
 // A store without a place for its blobs is refused.
 func TestOpen_NoDirectory_IsInvalid(t *testing.T) {
 	if _, err := Open(Config{}); core.KindOf(err) != core.KindInvalid {

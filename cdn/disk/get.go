@@ -20,7 +20,7 @@ func (s *Store) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, e
 	}
 	f, err := s.root.Open(place(d))
 	if err != nil {
-		return cdn.Blob{}, failed("open blob", err)
+		return cdn.Blob{}, absent("open blob", err)
 	}
 	rd, size, err := open(ctx, f, d, r)
 	if err != nil {
