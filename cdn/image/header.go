@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -120,8 +121,17 @@ func (h header) decode(r io.ReadSeeker) (m image.Image, err error) {
 	if m.Bounds().Empty() || m.Bounds().Dx() > h.config.Width || m.Bounds().Dy() > h.config.Height {
 		return nil, core.E(core.KindInvalid, "a %s that is not of its size", h.name)
 	}
-	// A GIF's first frame may be a part of its screen, and is then shown as the whole.
-	return m, nil
+	return onScreen(m, h.config.Width, h.config.Height), nil
+}
+
+// onScreen puts a picture that is a part of its screen, as a GIF's frame may be, at its place.
+func onScreen(m image.Image, w, h int) image.Image {
+	if m.Bounds().Dx() == w && m.Bounds().Dy() == h {
+		return m
+	}
+	screen := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.Draw(screen, m.Bounds(), m, m.Bounds().Min, draw.Src)
+	return screen
 }
 
 func checkSize(w, h int) error {

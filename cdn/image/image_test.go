@@ -153,6 +153,21 @@ func TestMaker_Animation(t *testing.T) {
 	}
 }
 
+// A frame smaller than its screen keeps its place and is not stretched.
+func TestMaker_PartialFrame(t *testing.T) {
+	p := image.NewPaletted(image.Rect(50, 50, 100, 100), color.Palette{color.RGBA{255, 0, 0, 255}})
+	g := &gif.GIF{Image: []*image.Paletted{p}, Delay: []int{0}, Config: image.Config{Width: 100, Height: 100}}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, g); err != nil {
+		t.Fatal(err)
+	}
+	s := must[Set](t)(New().Make(t.Context(), bytes.NewReader(b.Bytes())))
+	m := must[image.Image](t)(jpeg.Decode(bytes.NewReader(s.Preview)))
+	if m.Bounds().Dx() != 100 || near(m.At(20, 20)) != "W" || near(m.At(75, 75)) != "R" {
+		t.Errorf("%v: %s, %s", m.Bounds(), near(m.At(20, 20)), near(m.At(75, 75)))
+	}
+}
+
 func animation(t testing.TB, frames int) []byte {
 	p := image.NewPaletted(image.Rect(0, 0, 4, 4), color.Palette{color.Black, color.White})
 	g := &gif.GIF{}
