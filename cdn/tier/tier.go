@@ -145,7 +145,9 @@ func (t *Tier) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, er
 		t.mu.Lock()
 		delete(t.flights, d)
 		t.mu.Unlock()
-		fl.err = err
+		if ctx.Err() == nil { // one who went away fails only himself: the next one waiting fills
+			fl.err = err
+		}
 		close(fl.done)
 		if err != nil {
 			return cdn.Blob{}, err
