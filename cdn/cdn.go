@@ -2,9 +2,9 @@
 // business. A blob's name is the SHA-256 of its content, so the same bytes are kept once, a
 // stored blob never changes, and every read can be checked against its own name.
 //
-// The interfaces are as small as a capability: who only reads holds a Getter. cdn/disk and
-// cdn/s3 are the back ends, cdn/tier is an edge's cache over another store, cdn/cdntest is the
-// suite that each of them passes.
+// The interfaces are as small as a capability: who only reads holds a Getter. cdn/disk keeps
+// blobs in a directory, cdn/tier is an edge's cache over another store, cdn/cdntest is the
+// suite that every store passes; cdn/image and cdn/scan look into what is to be kept.
 //
 // Invariants: Put returns only when the blob is durable, and stores nothing under a digest
 // that is not the content's; Get gives exactly the stored bytes or an error, never a part of
