@@ -119,7 +119,7 @@ func fill(ctx context.Context, f *os.File, d cdn.Digest, size int64, r io.Reader
 	if err == nil && n == size {
 		var extra int64
 		extra, err = io.CopyN(io.Discard, src, 1) // one byte more than promised shows a lie
-		if n += extra; err == io.EOF {
+		if n += extra; errors.Is(err, io.EOF) {
 			err = nil
 		}
 	}
@@ -173,7 +173,7 @@ func (s *Store) room(size int64) error {
 	if err := syscall.Statfs(s.cfg.Dir, &st); err != nil {
 		return failed("ask free space", err)
 	}
-	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < size {
+	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < size { //nolint:unconvert // other widths on other systems
 		return core.E(core.KindUnavailable, "disk full")
 	}
 	return nil

@@ -127,7 +127,7 @@ func TestPut_DiskFull_IsUnavailable(t *testing.T) {
 // Open removes what a crash left and keeps what another process may be writing.
 func TestOpen_Leftovers_AreSweptOnceOld(t *testing.T) {
 	dir := t.TempDir()
-	s, d, _ := stored(t, dir)
+	_, d, _ := stored(t, dir)
 	old, young := filepath.Join(dir, incoming, "OLD"), filepath.Join(dir, incoming, "YOUNG")
 	for _, name := range []string{old, young} {
 		if err := os.WriteFile(name, []byte("half"), fileMode); err != nil {
@@ -138,7 +138,7 @@ func TestOpen_Leftovers_AreSweptOnceOld(t *testing.T) {
 	if err := os.Chtimes(old, past, past); err != nil {
 		t.Fatal(err)
 	}
-	s = openIn(t, Config{Dir: dir})
+	s := openIn(t, Config{Dir: dir})
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
 		t.Errorf("the old leftover: %v, want it gone", err)
 	}

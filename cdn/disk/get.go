@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 	"os"
@@ -85,7 +86,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return 0, core.E(core.KindDiverged, "the blob was cut short")
 	case err != nil:
 		return n, failed("read blob", err)
-	case r.left == 0 && r.end() != io.EOF:
+	case r.left == 0 && !errors.Is(r.end(), io.EOF):
 		return 0, r.end() // a caller that stops at Size must not take it for whole
 	}
 	return n, nil

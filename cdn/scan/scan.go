@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,7 +71,8 @@ func (c *Clamd) Scan(ctx context.Context, r io.Reader) (Verdict, error) {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // ends a read or write in progress
 	sent := send(conn, r)
-	if src, ok := sent.(sourceError); ok {
+	var src sourceError
+	if errors.As(sent, &src) {
 		return Verdict{}, core.AsError(fmt.Errorf("read for clamd: %w", src.error))
 	}
 	// A clamd over its limit answers and hangs up while we still send: the answer says more.

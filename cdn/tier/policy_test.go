@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
-	"math/rand"
+	"math/rand/v2"
 	"sort"
 	"testing"
 
@@ -18,7 +18,7 @@ func name(i int) cdn.Digest {
 
 // trace is 100,000 reads of 10,000 files by Zipf(1.0), which math/rand's does not give.
 func trace() []int {
-	rng, sums, sum := rand.New(rand.NewSource(1)), make([]float64, 10_000), 0.0
+	rng, sums, sum := rand.New(rand.NewPCG(1, 1)), make([]float64, 10_000), 0.0
 	for i := range sums {
 		sum += 1 / math.Pow(float64(i+1), 1)
 		sums[i] = sum
