@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of user fields; runes unless the name says bytes (shared/api behaviours, section 16).
+// Limits of user fields, in runes unless the name says bytes: those of existing servers.
 const (
 	MaxUsername      = 64
 	MaxEmail         = 128

@@ -52,7 +52,7 @@ const (
 	ManageSystem            Permission = "manage_system"
 )
 
-// What the built-in roles of a fresh deployment allow (shared/api behaviours, section 3).
+// What the built-in roles of a fresh deployment allow, as existing clients expect it.
 // Each later role may repeat permissions of an earlier one; sets are united.
 var builtin = build(map[string]string{
 	"system_user": `list_public_teams join_public_teams create_direct_channel create_group_channel view_members create_team
