@@ -136,9 +136,9 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 	if err != nil {
 		return u, core.Channel{}, err
 	}
-	ch, ok := x.Channels.Get(id)
-	if !ok {
-		return u, ch, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	ch, err := x.channel(id)
+	if err != nil {
+		return u, ch, err
 	}
 	p := open
 	if ch.Type != core.ChannelOpen {
@@ -153,14 +153,23 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 	return u, ch, nil
 }
 
+// channel gives a channel, archived or not, or refuses.
+func (x *exec) channel(id core.ChannelID) (core.Channel, error) {
+	ch, ok := x.Channels.Get(id)
+	if !ok {
+		return ch, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	}
+	return ch, nil
+}
+
 func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	me, err := x.caller()
 	if err != nil {
 		return nil, err
 	}
-	ch, ok := x.Channels.Get(c.ChannelID)
-	if !ok {
-		return nil, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	ch, err := x.channel(c.ChannelID)
+	if err != nil {
+		return nil, err
 	}
 	if err := x.mayAdd(me, ch, c.UserID); err != nil {
 		return nil, err
@@ -232,9 +241,9 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, ok := x.Channels.Get(c.ChannelID)
-	if !ok {
-		return nil, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+	ch, err := x.channel(c.ChannelID)
+	if err != nil {
+		return nil, err
 	}
 	if me.ID != c.UserID {
 		p := authz.ManagePrivateMembers

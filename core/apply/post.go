@@ -2,6 +2,7 @@ package apply
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -158,6 +159,11 @@ func (x *exec) reply(root, p core.Post) (core.Post, []core.UserID) {
 		followers = append(followers, root.UserID)
 	}
 	return p, followers
+}
+
+// without gives a list without one of its people; the list itself stays as it is.
+func without(list []core.Participant, u core.UserID) []core.Participant {
+	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
 }
 
 // mention counts the post as a mention for the named members, and gives them.

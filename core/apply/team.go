@@ -44,15 +44,8 @@ func defaultChannel(t core.TeamID, name string) core.ChannelID {
 }
 
 func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
-	u, err := x.caller()
+	t, err := x.managedTeam(c.TeamID)
 	if err != nil {
-		return nil, err
-	}
-	t, err := x.team(c.TeamID)
-	if err != nil {
-		return nil, err
-	}
-	if err := x.mayInTeam(u, t.ID, authz.ManageTeam); err != nil {
 		return nil, err
 	}
 	set(&t.DisplayName, c.DisplayName)
@@ -68,20 +61,26 @@ func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
 }
 
 func deleteTeam(x *exec, c *command.DeleteTeam) (any, error) {
-	u, err := x.caller()
+	t, err := x.managedTeam(c.TeamID)
 	if err != nil {
-		return nil, err
-	}
-	t, err := x.team(c.TeamID)
-	if err != nil {
-		return nil, err
-	}
-	if err := x.mayInTeam(u, t.ID, authz.ManageTeam); err != nil {
 		return nil, err
 	}
 	t.DeleteAt = x.now
 	x.saveTeam(t, "delete_team")
 	return nil, nil
+}
+
+// managedTeam gives a team that is not archived, if the caller may manage it.
+func (x *exec) managedTeam(id core.TeamID) (core.Team, error) {
+	u, err := x.caller()
+	if err != nil {
+		return core.Team{}, err
+	}
+	t, err := x.team(id)
+	if err != nil {
+		return t, err
+	}
+	return t, x.mayInTeam(u, t.ID, authz.ManageTeam)
 }
 
 // saveTeam writes a changed team and tells its members, without what only inviters may see.
@@ -223,9 +222,4 @@ func (x *exec) leaveMessage(t core.Team, u, by core.User) {
 		return
 	}
 	x.systemPost(ch, by, core.TypeRemoveFromTm, u.Username+" was removed from the team.", map[string]any{"username": u.Username})
-}
-
-// names in a fixed order, for messages that list them.
-func without(list []core.Participant, u core.UserID) []core.Participant {
-	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
 }

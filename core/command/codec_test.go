@@ -165,3 +165,14 @@ func TestOutcome(t *testing.T) {
 		t.Errorf("got %v and %+v", err, u)
 	}
 }
+
+// What could not be read back is refused before it is logged, where it would stop every replica.
+func TestEncode_TooDeep(t *testing.T) {
+	deep := map[string]any{}
+	for range 60 {
+		deep = map[string]any{"a": deep}
+	}
+	if _, err := Encode(Caller{}, &CreatePost{Post: core.Post{Props: deep}}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("got %v, want invalid", err)
+	}
+}

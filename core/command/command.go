@@ -42,7 +42,8 @@ var (
 	}.DecMode())
 )
 
-// Encode gives a command's bytes for a proposal.
+// Encode gives a command's bytes for a proposal, which Decode can read: what is too large or too
+// deep for that is refused.
 func Encode(by Caller, c Command) ([]byte, error) {
 	body, err := encMode.Marshal(c)
 	if err != nil {
@@ -54,6 +55,9 @@ func Encode(by Caller, c Command) ([]byte, error) {
 	}
 	if len(data) > core.MaxProposalBytes {
 		return nil, core.E(core.KindTooLarge, "The request is too large.")
+	}
+	if _, _, err := Decode(data); err != nil { // in the log it would stop every replica
+		return nil, core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
 	}
 	return data, nil
 }

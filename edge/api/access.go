@@ -18,12 +18,22 @@ func (c *call) need(p authz.Permission) error {
 	return forbidden()
 }
 
-// needSelf refuses unless a user is who asks, or who asks may edit others.
-func (c *call) needSelf(u core.UserID) error {
-	if c.isMe(u) {
-		return nil
+// ownUser gives the user of the path, who must be who asks, or somebody they may edit.
+func (c *call) ownUser() (core.UserID, error) {
+	u, err := c.userID()
+	if err != nil || c.isMe(u) {
+		return u, err
 	}
-	return c.need(authz.EditOtherUsers)
+	return u, c.need(authz.EditOtherUsers)
+}
+
+// onlyMe gives the user of the path, who must be who asks.
+func (c *call) onlyMe() (core.UserID, error) {
+	u, err := c.userID()
+	if err == nil && !c.isMe(u) {
+		err = forbidden()
+	}
+	return u, err
 }
 
 // mayInTeam reports whether roles in the system or a team allow p.

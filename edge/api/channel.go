@@ -155,11 +155,8 @@ func (a *API) channelsOfUserInTeam(c *call) error {
 }
 
 func (a *API) channelsOf(c *call, team core.TeamID) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	since, err := c.millis("last_delete_at")

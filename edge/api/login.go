@@ -160,11 +160,8 @@ type wireSession struct {
 }
 
 func (a *API) listSessions(c *call) error {
-	id, err := c.userID()
+	id, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(id); err != nil {
 		return err
 	}
 	list, err := a.cfg.Read.SessionsOf(c.ctx, id)

@@ -154,11 +154,8 @@ func (a *API) threaded(ctx context.Context, l listing, p read.PostPage) (postLis
 // unreadPosts answers with the posts around the first that the user has not seen; with the
 // newest when there is none such, or they have never looked.
 func (a *API) unreadPosts(c *call) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	ch, err := c.readableChannel()

@@ -5,17 +5,8 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// ownPreferences gives the user of the path, who must be who asks or in their care.
-func (c *call) ownPreferences() (core.UserID, error) {
-	id, err := c.userID()
-	if err != nil {
-		return id, err
-	}
-	return id, c.needSelf(id)
-}
-
 func (a *API) listPreferences(c *call) error {
-	id, err := c.ownPreferences()
+	id, err := c.ownUser()
 	if err != nil {
 		return err
 	}
@@ -27,7 +18,7 @@ func (a *API) listPreferences(c *call) error {
 }
 
 func (a *API) preferencesOfCategory(c *call) error {
-	id, err := c.ownPreferences()
+	id, err := c.ownUser()
 	if err != nil {
 		return err
 	}
@@ -42,7 +33,7 @@ func (a *API) preferencesOfCategory(c *call) error {
 }
 
 func (a *API) getPreference(c *call) error {
-	id, err := c.ownPreferences()
+	id, err := c.ownUser()
 	if err != nil {
 		return err
 	}
@@ -84,12 +75,9 @@ func (a *API) deletePreferences(c *call) error {
 
 // preferencesBody decodes settings, all of which must be the own ones of the user of the path.
 func (c *call) preferencesBody() ([]core.Preference, error) {
-	id, err := c.userID()
+	id, err := c.onlyMe()
 	if err != nil {
 		return nil, err
-	}
-	if !c.isMe(id) {
-		return nil, forbidden()
 	}
 	var list []core.Preference
 	if err := c.decode(&list); err != nil {

@@ -26,9 +26,6 @@ func (c *call) propose(team core.TeamID, cmd command.Command, out any) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := command.Decode(data); err != nil { // in the log it would stop every replica
-		return core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
-	}
 	receipt, err := c.order(core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: core.Scope{Team: team}, Data: data})
 	if err != nil {
 		return err

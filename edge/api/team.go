@@ -159,11 +159,8 @@ func (a *API) deleteTeam(c *call) error {
 }
 
 func (a *API) teamsOfUser(c *call) error {
-	id, err := c.userID()
+	id, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(id); err != nil {
 		return err
 	}
 	teams, err := a.cfg.Read.TeamsOf(c.ctx, id)

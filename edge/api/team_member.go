@@ -147,11 +147,8 @@ func (a *API) removeTeamMember(c *call) error {
 }
 
 func (a *API) teamMembersOfUser(c *call) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	return c.list(a.cfg.Read.TeamMembersOf(c.ctx, user))

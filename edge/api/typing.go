@@ -8,12 +8,9 @@ import (
 )
 
 func (a *API) publishTyping(c *call) error {
-	user, err := c.userID()
+	user, err := c.onlyMe()
 	if err != nil {
 		return err
-	}
-	if !c.isMe(user) {
-		return forbidden()
 	}
 	var in struct {
 		ChannelID core.ChannelID `json:"channel_id"`

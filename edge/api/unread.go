@@ -29,11 +29,8 @@ func (u *teamUnreads) add(m *read.Membership) {
 }
 
 func (a *API) teamsUnread(c *call) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	without, err := queryID[core.Team](c, "exclude_team")
@@ -61,11 +58,8 @@ func (a *API) teamsUnread(c *call) error {
 }
 
 func (a *API) teamUnread(c *call) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	t, err := c.teamOf(authz.ViewTeam)
@@ -86,11 +80,8 @@ func (a *API) teamUnread(c *call) error {
 }
 
 func (a *API) channelUnread(c *call) error {
-	user, err := c.userID()
+	user, err := c.ownUser()
 	if err != nil {
-		return err
-	}
-	if err := c.needSelf(user); err != nil {
 		return err
 	}
 	if _, err := c.readableChannel(); err != nil {
