@@ -49,6 +49,7 @@ var importLaw = []law{
 	{from: []string{"core"}, to: []string{"region", "replication", "edge", "cdn", "cmd", "bench"}, tests: true, why: "core is what all sides share; it never looks upward"},
 	{from: []string{"cdn"}, to: []string{"region", "replication", "edge", "cmd", "bench"}, tests: true, why: "cdn stores bytes by digest and knows nothing else"},
 	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, why: "an edge that could write replicated tables would one day diverge"},
+	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, why: "an edge is given a store; which one is the composition root's business"},
 	{from: []string{""}, to: []string{"cmd/"}, except: []string{"cmd", "bench"}, tests: true, why: "the composition root is used by programs only"},
 	{from: []string{""}, to: []string{"bench"}, except: []string{"bench", "cmd"}, tests: true, why: "measuring tools are no part of the product"},
 }

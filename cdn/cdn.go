@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"time"
 
 	"github.com/nearside/nearside/core"
 )
@@ -74,11 +75,28 @@ type Stater interface {
 // Deleter removes blobs; one that is not there is no error.
 type Deleter interface {
 	Delete(ctx context.Context, d Digest) error
+	// Expire removes a blob if it was last put before a time, and says whether it did. A Put
+	// at the same moment wins: its blob stays.
+	Expire(ctx context.Context, d Digest, before time.Time) (gone bool, err error)
 }
 
-// Lister walks all blobs in the order of their digests, from the first after a digest.
+// Info is what a store knows of a blob.
+type Info struct {
+	Digest Digest
+	Size   int64     // bytes
+	PutAt  time.Time // the last Put, by the store's clock
+}
+
+// Lister walks all blobs in the order of their digests, from the first after a digest. It ends
+// with the first error that each gives.
 type Lister interface {
-	List(ctx context.Context, after Digest, each func(d Digest, size int64) error) error
+	List(ctx context.Context, after Digest, each func(Info) error) error
+}
+
+// Signer gives a URL, good for a while, by which a client reads a blob from the object store
+// itself, answered with the given Content-Type and Content-Disposition.
+type Signer interface {
+	SignedURL(ctx context.Context, d Digest, contentType, disposition string, valid time.Duration) (string, error)
 }
 
 // Store is a back end: all of it.

@@ -52,6 +52,8 @@ type Post struct {
 	LastReplyAt  int64         `cbor:"18,keyasint,omitempty" json:"last_reply_at"`
 	Participants []Participant `cbor:"19,keyasint,omitempty" json:"participants"` // most recent replier last
 
+	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty"` // of the same channel and user; each in one post only
+
 	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }
 
@@ -63,6 +65,7 @@ type Participant struct {
 // PostMetadata is what a reader needs beside the post itself.
 type PostMetadata struct {
 	Reactions []Reaction `json:"reactions,omitempty"`
+	Files     []File     `json:"files,omitempty"` // in the order of FileIDs
 }
 
 // uncounted are the types that do not count in channel message totals.
@@ -90,6 +93,8 @@ func (p *Post) Check() error {
 		return bad("hashtags", "Hashtags have at most 1000 characters.")
 	case len(p.PendingPostID) > MaxPendingPostID:
 		return bad("pending_post_id", "A pending post id has at most 64 bytes.")
+	case len(p.FileIDs) > MaxFilesPerPost:
+		return bad("file_ids", "A post has at most 10 files.")
 	case len(p.Type) > 26 && !p.IsSystem():
 		return bad("type", "A post type has at most 26 characters.")
 	}

@@ -42,6 +42,7 @@ type User struct {
 	LastPictureUpdate  int64             `cbor:"18,keyasint,omitempty" json:"last_picture_update,omitempty"`
 	Locale             string            `cbor:"19,keyasint,omitempty" json:"locale"`
 	Timezone           map[string]string `cbor:"20,keyasint,omitempty" json:"timezone"`
+	Picture            BlobRef           `cbor:"21,keyasint,omitzero" json:"-"` // PNG; zero: the initials
 }
 
 var reservedUsernames = map[string]bool{"all": true, "channel": true, "matterbot": true, "system": true, "here": true}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 )
@@ -44,4 +45,12 @@ type Asker interface {
 type Signals interface {
 	Send(signal []byte)
 	Receive(ctx context.Context) ([]byte, error)
+}
+
+// Blobs is where an edge keeps bytes and finds them, whichever node has them. What Put has
+// accepted can be read at every edge.
+type Blobs interface {
+	cdn.Getter
+	cdn.Putter
+	cdn.Stater
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 		{"Put/TwiceSucceeds", putTwice},
 		{"Put/SameBlobAtOnceSucceeds", putAtOnce},
 		{"Delete/TakesAwayAndMayRepeat", deletes},
+		{"Expire/TakesTheOldAndKeepsTheNew", expires},
 		{"List/InOrderFromAfter", lists},
 		{"List/StopsAtTheCallersError", listStops},
 		{"Canceled/EndsEveryCall", canceled},
@@ -93,12 +95,15 @@ func wantNothing(t *testing.T, s cdn.Store) {
 
 func list(t *testing.T, s cdn.Store, after cdn.Digest) (ds []cdn.Digest) {
 	t.Helper()
-	err := s.List(t.Context(), after, func(d cdn.Digest, size int64) error {
-		n, err := s.Stat(t.Context(), d)
-		if err == nil && n != size {
-			t.Errorf("%v: listed with %d bytes, has %d", d, size, n)
+	err := s.List(t.Context(), after, func(i cdn.Info) error {
+		n, err := s.Stat(t.Context(), i.Digest)
+		if err == nil && n != i.Size {
+			t.Errorf("%v: listed with %d bytes, has %d", i.Digest, i.Size, n)
 		}
-		ds = append(ds, d)
+		if age := time.Since(i.PutAt); age < -time.Minute || age > time.Hour {
+			t.Errorf("%v: listed as put %v ago", i.Digest, age)
+		}
+		ds = append(ds, i.Digest)
 		return err
 	})
 	if err != nil {
@@ -221,6 +226,21 @@ func deletes(t *testing.T, s cdn.Store) {
 	wantBytes(t, s, kept, cdn.Whole, b, 10)
 }
 
+func expires(t *testing.T, s cdn.Store) {
+	d, b := put(t, s, 1, 10)
+	expire := func(d cdn.Digest, before time.Time, want bool) {
+		t.Helper()
+		if gone, err := s.Expire(t.Context(), d, before); err != nil || gone != want {
+			t.Errorf("expire before %v: %v, %v, want %v", before, gone, err, want)
+		}
+	}
+	expire(d, time.Now().Add(-time.Hour), false)
+	wantBytes(t, s, d, cdn.Whole, b, 10)
+	expire(d, time.Now().Add(time.Hour), true)
+	wantNothing(t, s)
+	expire(d, time.Now().Add(time.Hour), false)
+}
+
 func lists(t *testing.T, s cdn.Store) {
 	wantNothing(t, s)
 	var want []cdn.Digest
@@ -243,7 +263,7 @@ func listStops(t *testing.T, s cdn.Store) {
 	put(t, s, 1, 10)
 	put(t, s, 2, 10)
 	enough, calls := errors.New("enough"), 0
-	err := s.List(t.Context(), cdn.Digest{}, func(cdn.Digest, int64) error { calls++; return enough })
+	err := s.List(t.Context(), cdn.Digest{}, func(cdn.Info) error { calls++; return enough })
 	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("list: %v after %d calls, want the caller's error after one", err, calls)
 	}
@@ -259,7 +279,7 @@ func canceled(t *testing.T, s cdn.Store) {
 	wantKind(t, "get", err, core.KindCanceled)
 	_, err = s.Stat(ctx, there)
 	wantKind(t, "stat", err, core.KindCanceled)
-	wantKind(t, "list", s.List(ctx, cdn.Digest{}, func(cdn.Digest, int64) error { return nil }), core.KindCanceled)
+	wantKind(t, "list", s.List(ctx, cdn.Digest{}, func(cdn.Info) error { return nil }), core.KindCanceled)
 	wantKind(t, "delete", s.Delete(ctx, there), core.KindCanceled)
 	if got := list(t, s, cdn.Digest{}); !slices.Equal(got, []cdn.Digest{there}) {
 		t.Errorf("the store holds %v, want only what was there", got)

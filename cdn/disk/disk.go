@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +37,8 @@ type Config struct {
 type Store struct {
 	cfg  Config
 	root *os.Root // no name and no symbolic link leads out of it
+
+	naming sync.Mutex // held to give a blob its name and to expire one, so that a new Put is seen
 }
 
 var _ cdn.Store = (*Store)(nil)
@@ -146,7 +149,10 @@ func (s *Store) publish(tmp string, d cdn.Digest) error {
 	if err := s.root.MkdirAll(path.Dir(name), dirMode); err != nil {
 		return failed("make blob folder", err)
 	}
-	if err := s.root.Rename(tmp, name); err != nil {
+	s.naming.Lock()
+	err := s.root.Rename(tmp, name)
+	s.naming.Unlock()
+	if err != nil {
 		return failed("rename blob", err)
 	}
 	for dir := path.Dir(name); ; dir = path.Dir(dir) {
@@ -204,6 +210,26 @@ func (s *Store) Delete(ctx context.Context, d cdn.Digest) error {
 		return failed("delete blob", err)
 	}
 	return nil
+}
+
+// Expire implements cdn.Deleter. Only Puts of this process are held off meanwhile: of processes
+// that share a directory, one expires.
+func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	info, err := s.root.Stat(place(d))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, failed("stat blob", err)
+	case !info.ModTime().Before(before):
+		return false, nil
+	}
+	return true, s.Delete(ctx, d)
 }
 
 // place is where a blob lies under the root: made of the digest's digits and nothing else.

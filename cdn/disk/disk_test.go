@@ -172,7 +172,7 @@ func TestStore_ForeignFiles_AreNotBlobs(t *testing.T) {
 		t.Error("a link led out of the directory")
 	}
 	n := 0
-	if err := s.List(t.Context(), cdn.Digest{}, func(cdn.Digest, int64) error { n++; return nil }); err != nil || n != 1 {
+	if err := s.List(t.Context(), cdn.Digest{}, func(cdn.Info) error { n++; return nil }); err != nil || n != 1 {
 		t.Errorf("list: %d blobs, %v, want 1", n, err)
 	}
 }

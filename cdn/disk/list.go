@@ -13,12 +13,12 @@ import (
 
 // List implements cdn.Lister. Blobs that come or go meanwhile may be in it or not; whatever
 // else lies in the directory is passed over.
-func (s *Store) List(ctx context.Context, after cdn.Digest, each func(d cdn.Digest, size int64) error) error {
+func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) error) error {
 	return s.walk(ctx, ".", 0, after.String(), each)
 }
 
 // walk visits a folder that is depth folders below the root; two is where blobs lie.
-func (s *Store) walk(ctx context.Context, dir string, depth int, after string, each func(cdn.Digest, int64) error) error {
+func (s *Store) walk(ctx context.Context, dir string, depth int, after string, each func(cdn.Info) error) error {
 	entries, err := s.entries(dir)
 	if err != nil {
 		return failed("list blobs", err)
@@ -41,7 +41,7 @@ func (s *Store) walk(ctx context.Context, dir string, depth int, after string, e
 	return nil
 }
 
-func (s *Store) visit(name string, e fs.DirEntry, after string, each func(cdn.Digest, int64) error) error {
+func (s *Store) visit(name string, e fs.DirEntry, after string, each func(cdn.Info) error) error {
 	d, err := cdn.ParseDigest(e.Name())
 	if err != nil || place(d) != name || e.Name() <= after || !e.Type().IsRegular() {
 		return nil // not a blob's name in a blob's place
@@ -53,7 +53,7 @@ func (s *Store) visit(name string, e fs.DirEntry, after string, each func(cdn.Di
 	if err != nil {
 		return failed("list blobs", err)
 	}
-	return each(d, info.Size())
+	return each(cdn.Info{Digest: d, Size: info.Size(), PutAt: info.ModTime()})
 }
 
 // entries gives a folder's entries in the order of their names.

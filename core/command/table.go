@@ -26,6 +26,13 @@ const (
 	KindDeletePreferences   Kind = 51
 	KindAddReaction         Kind = 60
 	KindRemoveReaction      Kind = 61
+	KindCreateFile          Kind = 70
+	KindShareFile           Kind = 71
+	KindExpireLinks         Kind = 72
+	KindCreateUpload        Kind = 73
+	KindAppendUpload        Kind = 74
+	KindFinishUpload        Kind = 75
+	KindSetUserImage        Kind = 76
 )
 
 // makers is the one row that a new command adds here: how to make room for one.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge"
@@ -43,7 +45,18 @@ type Config struct {
 	SiteURL    string        // where clients find this deployment; default: unknown
 	Build      string        // this build, in X-Version-Id and the client configuration; default "dev"
 	PageBytes  int64         // memory for encoded pages of posts; default 64 MiB
+	Files      Files         // what is done with files
 	Logger     *slog.Logger  // default: discard
+}
+
+// Files says where files are kept and what people may do with them.
+type Files struct {
+	Blobs       edge.Blobs   // where the bytes are; default: nowhere, and operations on files answer 501
+	Spool       string       // directory for what is arriving; default: the system's for temporary files
+	MaxBytes    int64        // of one file; default 100 MiB
+	PublicLinks bool         // people may share links that need no session
+	Signer      cdn.Signer   // sends readers to the object store by signed URLs; default: bytes come from here
+	Scanner     scan.Scanner // asked about every upload; default: nobody is
 }
 
 // VersionID is what clients are told of this server in X-Version-Id and in hello: web clients

@@ -1,0 +1,34 @@
+package command
+
+import "github.com/nearside/nearside/core"
+
+// CreateUpload begins an upload of the caller's that may take several requests, and drops those
+// of the caller's that are older than core.UploadLife. Result: core.Upload.
+type CreateUpload struct {
+	Upload core.Upload `cbor:"1,keyasint"` // id, type, channel, name and size; the rest is decided by apply
+}
+
+// AppendUpload adds a part, whose blob is stored already, where the upload ends. Another offset
+// than that gives core.KindConflict. Result: core.Upload.
+type AppendUpload struct {
+	UploadID core.UploadID `cbor:"1,keyasint"`
+	Offset   int64         `cbor:"2,keyasint"`
+	Part     core.BlobRef  `cbor:"3,keyasint"`
+}
+
+// FinishUpload makes a file of an upload that has all its parts, and lets the parts go.
+// Result: core.File.
+type FinishUpload struct {
+	UploadID core.UploadID `cbor:"1,keyasint"`
+	File     core.File     `cbor:"2,keyasint"` // as of CreateFile
+	Text     string        `cbor:"3,keyasint,omitempty"`
+}
+
+// Kind implements Command.
+func (*CreateUpload) Kind() Kind { return KindCreateUpload }
+
+// Kind implements Command.
+func (*AppendUpload) Kind() Kind { return KindAppendUpload }
+
+// Kind implements Command.
+func (*FinishUpload) Kind() Kind { return KindFinishUpload }
