@@ -86,6 +86,7 @@ type Imitate struct {
 	DelayMS  float64 `yaml:"delay_ms,omitempty" json:"delay_ms"` // one way
 	JitterMS float64 `yaml:"jitter_ms,omitempty" json:"jitter_ms"`
 	Loss     float64 `yaml:"loss,omitempty" json:"loss"` // 0 to 1
+	Mbit     float64 `yaml:"mbit,omitempty" json:"mbit"` // megabits a second; 0: as many as there are
 	Blackout bool    `yaml:"blackout,omitempty" json:"blackout"`
 }
 
@@ -218,8 +219,8 @@ func (cfg Config) checkAddresses() error {
 const maxDelayMS = 10_000
 
 func (i Imitate) check() error {
-	if i.DelayMS < 0 || i.DelayMS > maxDelayMS || i.JitterMS < 0 || i.JitterMS > maxDelayMS || i.Loss < 0 || i.Loss > 1 {
-		return core.E(core.KindInvalid, "imitate: %s: delay_ms and jitter_ms go from 0 to %d, loss from 0 to 1", i.Peer, maxDelayMS)
+	if i.DelayMS < 0 || i.DelayMS > maxDelayMS || i.JitterMS < 0 || i.JitterMS > maxDelayMS || i.Loss < 0 || i.Loss > 1 || i.Mbit < 0 {
+		return core.E(core.KindInvalid, "imitate: %s: delay_ms and jitter_ms go from 0 to %d, loss from 0 to 1, mbit from 0", i.Peer, maxDelayMS)
 	}
 	return nil
 }

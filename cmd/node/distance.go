@@ -43,7 +43,7 @@ func (d *distances) apply(p Imitate) error {
 	d.link.Set(addr, link.Path{
 		Delay:  time.Duration(p.DelayMS * float64(time.Millisecond)),
 		Jitter: time.Duration(p.JitterMS * float64(time.Millisecond)),
-		Loss:   p.Loss, Blackout: p.Blackout,
+		Loss:   p.Loss, Blackout: p.Blackout, Bandwidth: int64(p.Mbit * 1e6 / 8),
 	})
 	return nil
 }
