@@ -1,0 +1,61 @@
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// sink gathers words: runs of white space become one space, or one newline if there was one;
+// control characters and what is no UTF-8 go. It never holds more than max bytes.
+type sink struct {
+	max  int
+	b    strings.Builder
+	gap  rune // white space that is owed before the next word; 0 for none
+	full bool
+}
+
+func (s *sink) len() int { return s.b.Len() }
+
+func (s *sink) String() string { return s.b.String() }
+
+// add gives errLimit once no more fits.
+func (s *sink) add(text string) error {
+	for _, r := range text {
+		switch {
+		case r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
+			s.gap = '\n'
+		case unicode.IsSpace(r):
+			if s.gap == 0 {
+				s.gap = ' '
+			}
+		case r == utf8.RuneError || unicode.IsControl(r) || r == '\u00ad' || r == '\ufeff':
+		default:
+			if err := s.letter(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *sink) letter(r rune) error {
+	if s.gap != 0 && s.b.Len() > 0 {
+		if !s.fits(utf8.RuneLen(s.gap) + utf8.RuneLen(r)) {
+			return errLimit
+		}
+		s.b.WriteRune(s.gap)
+	}
+	s.gap = 0
+	if !s.fits(utf8.RuneLen(r)) {
+		return errLimit
+	}
+	s.b.WriteRune(r)
+	return nil
+}
+
+// fits stays false once it was: a short word after a long one would stand at a wrong place.
+func (s *sink) fits(n int) bool {
+	s.full = s.full || s.b.Len()+n > s.max
+	return !s.full
+}
