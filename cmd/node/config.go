@@ -38,6 +38,7 @@ type Config struct {
 	Home     []Peer    `yaml:"home,omitempty"` // required but on a home node alone: the voters
 	Join     []string  `yaml:"join,omitempty"` // link addresses to meet for gossip; default those of Home
 	Postgres Postgres  `yaml:"postgres,omitempty"`
+	Files    Files     `yaml:"files,omitempty"`
 	Imitate  []Imitate `yaml:"imitate,omitempty"` // distances to imitate
 	Tuning   Tuning    `yaml:"tuning,omitempty"`
 
@@ -119,7 +120,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	for _, p := range []*string{&cfg.Data, &cfg.PKI} {
+	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -207,7 +208,7 @@ func (cfg Config) checkAddresses() error {
 	for _, i := range cfg.Imitate {
 		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
 	}
-	for _, err := range errs {
+	for _, err := range append(errs, cfg.Files.check()) {
 		if err != nil {
 			return err
 		}
@@ -249,6 +250,7 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Postgres.MaxConns <= 0 {
 		cfg.Postgres.MaxConns = 16
 	}
+	cfg.Files = cfg.Files.withDefaults(cfg.Data)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

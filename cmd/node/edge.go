@@ -34,6 +34,9 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
 	}
+	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
+		return err
+	}
 	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
 	hub, err := fanout.New(fanout.Config{
 		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Logger: n.log,

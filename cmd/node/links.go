@@ -49,6 +49,7 @@ type outside struct {
 	view     edge.View
 	signals  edge.Signals
 	asker    edge.Asker // nil: nobody knows more than this node
+	blobs    edge.Blobs // where the bytes of files are
 }
 
 // startLink starts the link and what hangs on it: the region at home, a follower elsewhere.
@@ -175,7 +176,11 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, func(ctx context.Context) error { return n.noteOutvoted(reg.Run(ctx)) })
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: reg, view: view, signals: relay}
+	own, err := n.openDisk(s)
+	if err != nil {
+		return nil, err
+	}
+	out := &outside{proposer: reg, view: view, signals: relay, blobs: own}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nearside/nearside/cdn/scan"
+	"github.com/nearside/nearside/core"
+)
+
+// Files says where files are kept and what people may do with them.
+type Files struct {
+	MaxMB       int64         `yaml:"max_mb,omitempty"`       // of one file; default 100
+	PublicLinks bool          `yaml:"public_links,omitempty"` // people may share links that need no session
+	Redirect    bool          `yaml:"redirect,omitempty"`     // readers are sent to the bucket; needs s3
+	Acknowledge string        `yaml:"acknowledge,omitempty"`  // an upload once it is at the origin, or local: once it is at this edge; default origin
+	CacheMB     int64         `yaml:"cache_mb,omitempty"`     // of an edge's cache on disk; default 2048
+	CacheFiles  int           `yaml:"cache_files,omitempty"`  // in it; default 100,000
+	MemoryMB    int64         `yaml:"memory_mb,omitempty"`    // of it that is kept in memory too; default 64
+	Clamd       string        `yaml:"clamd,omitempty"`        // unix:/PATH or HOST:PORT of the virus scanner that is asked about every upload; default none
+	Grace       time.Duration `yaml:"grace,omitempty"`        // after which stored bytes go that no file refers to; default 24h
+	KeepDeleted time.Duration `yaml:"keep_deleted,omitempty"` // after which the bytes of deleted files go; default 720h
+	Dir         string        `yaml:"dir,omitempty"`          // where a home node keeps them without s3; default <data>/files
+	S3          *S3           `yaml:"s3,omitempty"`           // keep them in a bucket instead of the home nodes' disks
+}
+
+// S3 says which bucket keeps the files. Every home node needs it, and every edge that should
+// reach the bucket itself; other edges reach it through home.
+type S3 struct {
+	Endpoint   string `yaml:"endpoint,omitempty"`    // https://HOST[:PORT] or HOST; default Amazon's
+	Bucket     string `yaml:"bucket"`                // required
+	Prefix     string `yaml:"prefix,omitempty"`      // of every object's name
+	Region     string `yaml:"region,omitempty"`      // default: asked for
+	PathStyle  string `yaml:"path_style,omitempty"`  // auto, path or virtual; default auto
+	AccessKey  string `yaml:"access_key,omitempty"`  // with secret_key or secret_file; or iam
+	SecretKey  Secret `yaml:"secret_key,omitempty"`  //
+	SecretFile string `yaml:"secret_file,omitempty"` // file that holds the secret key
+	IAM        bool   `yaml:"iam,omitempty"`         // take the keys from the environment or the machine's role
+	SSE        string `yaml:"sse,omitempty"`         // none, s3, kms:KEYID or c; default none
+	SSEKeyFile string `yaml:"sse_key_file,omitempty"`
+}
+
+// Secret is a word that is written to no log and shown to nobody.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret; a configuration file gets it all the same.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalYAML writes the secret to the configuration of another start.
+func (s Secret) MarshalYAML() (any, error) { return string(s), nil }
+
+// UnmarshalText reads a secret.
+func (s *Secret) UnmarshalText(text []byte) error { *s = Secret(text); return nil }
+
+// When an upload is acknowledged.
+const (
+	ackOrigin = "origin"
+	ackLocal  = "local"
+)
+
+const (
+	maxFileMB = 100 << 10 // 100 GiB; larger objects are beyond what object stores take in one piece
+	minGrace  = time.Hour // less, and an upload under way could lose its bytes
+	scanLimit = 2 * time.Minute
+)
+
+func (f Files) check() error {
+	bad := func(format string, args ...any) error { return core.E(core.KindInvalid, format, args...) }
+	switch {
+	case f.MaxMB < 0 || f.MaxMB > maxFileMB:
+		return bad("files.max_mb: goes from 1 to %d", maxFileMB)
+	case f.CacheMB < 0 || f.CacheFiles < 0 || f.MemoryMB < 0:
+		return bad("files.cache_mb, files.cache_files, files.memory_mb: are not below zero")
+	case f.Acknowledge != "" && f.Acknowledge != ackOrigin && f.Acknowledge != ackLocal:
+		return bad("files.acknowledge: %q is none; use origin or local", f.Acknowledge)
+	case f.Redirect && f.S3 == nil:
+		return bad("files.redirect: needs files.s3; there is no other place to send readers to")
+	case f.Grace != 0 && f.Grace < minGrace:
+		return bad("files.grace: at least %v, or uploads under way lose their bytes", minGrace)
+	case f.KeepDeleted < 0:
+		return bad("files.keep_deleted: is not below zero")
+	}
+	if f.Clamd != "" {
+		if _, err := clamdAt(f.Clamd); err != nil {
+			return err
+		}
+	}
+	if f.S3 != nil {
+		return f.S3.check()
+	}
+	return nil
+}
+
+func (c *S3) check() error {
+	bad := func(format string, args ...any) error { return core.E(core.KindInvalid, format, args...) }
+	switch {
+	case c.Bucket == "":
+		return bad("files.s3.bucket: missing; it names the bucket that keeps the files")
+	case c.PathStyle != "" && c.PathStyle != "auto" && c.PathStyle != "path" && c.PathStyle != "virtual":
+		return bad("files.s3.path_style: %q is none; use auto, path or virtual", c.PathStyle)
+	case c.SecretKey != "" && c.SecretFile != "":
+		return bad("files.s3: secret_key and secret_file exclude each other")
+	case !c.IAM && (c.AccessKey == "" || c.SecretKey == "" && c.SecretFile == ""):
+		return bad("files.s3: needs access_key with secret_key or secret_file, or iam: true")
+	case c.IAM && (c.AccessKey != "" || c.SecretKey != "" || c.SecretFile != ""):
+		return bad("files.s3: iam and keys exclude each other")
+	case (c.SSE == "c") != (c.SSEKeyFile != ""):
+		return bad("files.s3.sse_key_file: goes with sse: c")
+	}
+	return nil
+}
+
+// paths gives the settings that name files, to make them absolute.
+func (f *Files) paths() []*string {
+	p := []*string{&f.Dir}
+	if f.S3 != nil {
+		p = append(p, &f.S3.SecretFile, &f.S3.SSEKeyFile)
+	}
+	return p
+}
+
+func (f Files) withDefaults(data string) Files {
+	f.MaxMB = cmp.Or(f.MaxMB, 100)
+	f.Acknowledge = cmp.Or(f.Acknowledge, ackOrigin)
+	f.CacheMB = cmp.Or(f.CacheMB, 2048)
+	f.CacheFiles = cmp.Or(f.CacheFiles, 100_000)
+	f.MemoryMB = cmp.Or(f.MemoryMB, 64)
+	f.Grace = cmp.Or(f.Grace, 24*time.Hour)
+	f.KeepDeleted = cmp.Or(f.KeepDeleted, 30*24*time.Hour)
+	f.Dir = cmp.Or(f.Dir, filepath.Join(data, "files"))
+	return f
+}
+
+// clamdAt reads where the scanner is.
+func clamdAt(addr string) (scan.Config, error) {
+	cfg := scan.Config{Network: "tcp", Address: addr, Timeout: scanLimit}
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		cfg.Network, cfg.Address = "unix", path
+		if !filepath.IsAbs(path) {
+			return cfg, core.E(core.KindInvalid, "files.clamd: %q has no absolute path after unix:", addr)
+		}
+		return cfg, nil
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return cfg, core.E(core.KindInvalid, "files.clamd: %q is neither unix:/PATH nor HOST:PORT", addr)
+	}
+	return cfg, nil
+}
+
+// emptyDir makes a directory that an earlier run may have left things in.
+func emptyDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("empty %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	return nil
+}
