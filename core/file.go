@@ -15,7 +15,11 @@ const (
 	MaxUploadParts   = 4096
 	UploadLife       = 7 * 24 * 60 * 60 * 1000 // milliseconds after which an unfinished upload may be dropped
 	UploadAttachment = "attachment"
+	MaxUserImage     = 1 << 20 // bytes
 )
+
+// LinksExpired names the counter that holds when all public links were last made worthless.
+const LinksExpired = "file_links_expired"
 
 // The ids of files and of uploads under way.
 type (

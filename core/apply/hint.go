@@ -22,6 +22,10 @@ type Keys struct {
 	Posts          []core.PostID
 	Pending        []PendingKey
 	Counters       []string
+	Files          []core.FileID
+	Uploads        []core.UploadID
+	Blobs          []core.BlobID
+	FileLinks      []core.BlobID
 }
 
 // Hint adds what a command of a user will probably read. The user is zero when not known.

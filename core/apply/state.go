@@ -24,6 +24,10 @@ type Scans interface {
 	ChannelsOf(user core.UserID, team core.TeamID) []core.ChannelMember
 	// ReactionsOf gives the reactions to a post, oldest first (create_at, user, emoji).
 	ReactionsOf(post core.PostID) []core.Reaction
+	// UploadsOf gives a user's uploads, oldest first (create_at, id).
+	UploadsOf(user core.UserID) []core.Upload
+	// OldUploads gives at most n of the uploads that anybody began before a time, oldest first.
+	OldUploads(before int64, n int) []core.Upload
 }
 
 // Store is what core/pg implements and the machine drives.
@@ -50,6 +54,11 @@ type State struct {
 	Pending        Table[PendingKey, Pending]
 	Preferences    Table[PreferenceKey, core.Preference]
 	Reactions      Table[ReactionKey, core.Reaction]
+	Files          Table[core.FileID, core.File]
+	FileTexts      Table[core.FileID, FileText]
+	FileLinks      Table[core.BlobID, FileLink]
+	Uploads        Table[core.UploadID, core.Upload]
+	Blobs          Table[core.BlobID, core.Blob]
 	Counters       Table[string, Counter]
 	Scans
 }
@@ -90,6 +99,19 @@ type Pending struct {
 type PreferenceKey struct {
 	User           core.UserID
 	Category, Name string
+}
+
+// FileText is what can be searched for in the content of a file.
+type FileText struct {
+	File core.FileID
+	Text string
+}
+
+// FileLink lets anybody read a file who knows the token that Link is the SHA-256 of.
+type FileLink struct {
+	Link     core.BlobID
+	File     core.FileID
+	CreateAt int64
 }
 
 // Counter is a number that decisions need and that would be slow to count.

@@ -130,6 +130,21 @@ func hashes() codec[core.TokenHash] {
 	}
 }
 
+// blobIDs is for the names of blobs; the zero name is NULL.
+func blobIDs() codec[core.BlobID] {
+	return codec[core.BlobID]{
+		typ: "bytea", oid: oidBytea,
+		put: func(b []byte, v core.BlobID) []byte { return append(b, v[:]...) },
+		get: func(raw []byte) (core.BlobID, error) {
+			if err := width(raw, 32); err != nil {
+				return core.BlobID{}, err
+			}
+			return core.BlobID(raw), nil
+		},
+		null: core.BlobID.IsZero,
+	}
+}
+
 func blobs() codec[[]byte] {
 	return codec[[]byte]{
 		typ: "bytea", oid: oidBytea,

@@ -30,13 +30,14 @@ var Posts = table(Table[core.PostID, core.Post]{
 		col("hashtags", texts(), func(p *core.Post) *string { return &p.Hashtags }),
 		col("props", anyMaps(), func(p *core.Post) *map[string]any { return &p.Props }),
 		col("participants", lists[core.Participant](), func(p *core.Post) *[]core.Participant { return &p.Participants }),
+		col("file_ids", lists[core.FileID](), func(p *core.Post) *[]core.FileID { return &p.FileIDs }),
 	},
 })
 
 // PendingPosts is the table of which post a pending post id became. Its key is a hash of the
 // user and the pending id, which are long and of no use but to be found.
 var PendingPosts = table(Table[pendingHash, pendingPost]{
-	name: "pending_posts", keys: 1, part: 60,
+	name: "pending_posts", keys: 1, part: 20,
 	key:  func(p *pendingPost) pendingHash { return p.hash },
 	with: func(h pendingHash) pendingPost { return pendingPost{hash: h} },
 	cols: []column[pendingPost]{

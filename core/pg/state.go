@@ -62,6 +62,10 @@ type keyed struct {
 	posts          *rows[core.PostID, core.Post]
 	pending        pendings
 	counters       *rows[string, apply.Counter]
+	files          *rows[core.FileID, core.File]
+	uploads        *rows[core.UploadID, core.Upload]
+	blobs          *rows[core.BlobID, core.Blob]
+	fileLinks      *rows[core.BlobID, apply.FileLink]
 }
 
 // NewStore gives a store over a pool, from which it takes one connection for itself when the
@@ -89,13 +93,18 @@ func NewStore(db *DB, cacheBytes int) *Store {
 	k.posts = newRows(s, Posts)
 	k.pending = pendings{newRows(s, PendingPosts)}
 	k.counters = newRows(s, Counters)
+	k.files = newRows(s, Files)
+	k.uploads = newRows(s, Uploads)
+	k.blobs = newRows(s, Blobs)
+	k.fileLinks = newRows(s, FileLinks)
 	s.state = apply.State{
 		Users: k.users, UserByName: k.usernames, UserByEmail: k.emails, Sessions: k.sessions,
 		Teams: k.teams, TeamByName: k.teamNames, TeamMembers: k.teamMembers,
 		Channels: k.channels, ChannelByName: k.channelNames, ChannelMembers: k.channelMembers,
 		Posts: k.posts, Pending: k.pending, Preferences: newRows(s, Preferences), Counters: k.counters,
 		Reactions: newRows(s, Reactions),
-		Scans:     scans{s},
+		Files:     k.files, FileTexts: newRows(s, FileTexts), FileLinks: k.fileLinks, Uploads: k.uploads, Blobs: k.blobs,
+		Scans: scans{s},
 	}
 	return s
 }
@@ -382,4 +391,8 @@ func (h *hinted) want(p *pipe) {
 	k.posts.want(p, keys.Posts)
 	k.pending.want(p, keys.Pending)
 	k.counters.want(p, keys.Counters)
+	k.files.want(p, keys.Files)
+	k.uploads.want(p, keys.Uploads)
+	k.blobs.want(p, keys.Blobs)
+	k.fileLinks.want(p, keys.FileLinks)
 }

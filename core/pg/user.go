@@ -28,5 +28,7 @@ var Users = table(Table[core.UserID, core.User]{
 		col("props", stringMaps(), func(u *core.User) *map[string]string { return &u.Props }),
 		col("notify_props", stringMaps(), func(u *core.User) *map[string]string { return &u.NotifyProps }),
 		col("timezone", stringMaps(), func(u *core.User) *map[string]string { return &u.Timezone }),
+		col("picture", blobIDs(), func(u *core.User) *core.BlobID { return &u.Picture.ID }),
+		col("picture_size", bigints[int64](), func(u *core.User) *int64 { return &u.Picture.Size }),
 	},
 })

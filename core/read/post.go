@@ -216,7 +216,7 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 // emptied takes out of a deleted post all that it said; that it was there, and who deleted it,
 // stays.
 func emptied(p *core.Post) {
-	p.Message, p.Hashtags, p.Metadata = "", "", core.PostMetadata{}
+	p.Message, p.Hashtags, p.FileIDs, p.Metadata = "", "", nil, core.PostMetadata{}
 	by, deleted := p.Props["deleteBy"]
 	p.Props = nil
 	if deleted {

@@ -9,4 +9,5 @@ import (
 // metadata is the table of what readers get with posts: each row adds one thing to a list.
 var metadata = []func(s *Store, ctx context.Context, posts []core.Post) error{
 	(*Store).addReactions,
+	(*Store).addFiles,
 }

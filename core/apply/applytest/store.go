@@ -42,6 +42,11 @@ func NewStore() *Store {
 			return apply.PreferenceKey{User: p.UserID, Category: p.Category, Name: p.Name}
 		}),
 		Reactions: newTable(s, reactionKey),
+		Files:     newTable(s, func(f core.File) core.FileID { return f.ID }),
+		FileTexts: newTable(s, func(f apply.FileText) core.FileID { return f.File }),
+		FileLinks: newTable(s, func(l apply.FileLink) core.BlobID { return l.Link }),
+		Uploads:   newTable(s, func(u core.Upload) core.UploadID { return u.ID }),
+		Blobs:     newTable(s, func(b core.Blob) core.BlobID { return b.ID }),
 		Counters:  newTable(s, func(c apply.Counter) string { return c.Name }),
 		Scans:     s,
 	}

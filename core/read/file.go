@@ -1,0 +1,109 @@
+package read
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
+)
+
+// live is the condition for files that people see: those of posts, not deleted. As it is, so
+// that the indexes with the same condition serve.
+const live = `t.delete_at = 0 AND t.post_id <> ` + none
+
+// File gives a file by id, deleted or not.
+func (s *Store) File(ctx context.Context, id core.FileID) (core.File, bool, error) {
+	return one(ctx, s.db, pg.Files, `FROM files t WHERE id = $1`, [16]byte(id))
+}
+
+// FilesByIDs gives the files with the given ids, deleted or not, in the order of the ids.
+func (s *Store) FilesByIDs(ctx context.Context, ids []core.FileID) ([]core.File, error) {
+	list, err := many(ctx, s.db, pg.Files, `FROM files t WHERE id = ANY($1) ORDER BY create_at, id LIMIT $2`, raw(ids), MaxIDs)
+	inOrder(list, ids)
+	return list, err
+}
+
+// inOrder puts files in the order of ids; those that the ids do not name come last, as they are.
+func inOrder(list []core.File, ids []core.FileID) {
+	place := make(map[core.FileID]int, len(ids))
+	for i, id := range slices.Backward(ids) {
+		place[id] = i - len(ids)
+	}
+	slices.SortStableFunc(list, func(a, b core.File) int { return cmp.Compare(place[a.ID], place[b.ID]) })
+}
+
+// FilesOfPost gives the files of a post in its order, and if wanted those that it had and that
+// were deleted.
+func (s *Store) FilesOfPost(ctx context.Context, id core.PostID, includeDeleted bool) ([]core.File, error) {
+	p, _, err := one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	if err != nil {
+		return nil, err
+	}
+	list, err := many(ctx, s.db, pg.Files, `FROM files t WHERE post_id = $1 AND post_id <> `+none+` AND (delete_at = 0 OR $2)
+		ORDER BY create_at, id LIMIT $3`, [16]byte(id), includeDeleted, MaxIDs)
+	inOrder(list, p.FileIDs)
+	return list, err
+}
+
+// FilesInChannel counts the files of a channel's posts.
+func (s *Store) FilesInChannel(ctx context.Context, ch core.ChannelID) (int64, error) {
+	return count(ctx, s.db, `SELECT count(*) FROM files t WHERE channel_id = $1 AND `+live, [16]byte(ch))
+}
+
+// StorageUsed counts the bytes of the files that are not deleted, previews aside.
+func (s *Store) StorageUsed(ctx context.Context) (int64, error) {
+	return count(ctx, s.db, `SELECT coalesce(sum(size), 0)::bigint FROM files WHERE delete_at = 0`)
+}
+
+// LinkedFile gives the file that a public link, the SHA-256 of its token, lets anybody read:
+// none if all links given out then have been made worthless, or the file is deleted.
+func (s *Store) LinkedFile(ctx context.Context, link core.BlobID) (core.FileID, bool, error) {
+	id, ok, err := pg.QueryOne(ctx, s.db, `SELECT l.file_id FROM file_links l JOIN files f ON f.id = l.file_id
+		WHERE l.link = $1 AND f.delete_at = 0 AND l.create_at > coalesce((SELECT value FROM counters WHERE name = $2), 0)`,
+		pg.Scalar[[16]byte], link[:], core.LinksExpired)
+	return id, ok, wrap("read link", err)
+}
+
+// LinksExpiredAt gives when all public links were last made worthless; 0 if never.
+func (s *Store) LinksExpiredAt(ctx context.Context) (int64, error) {
+	at, _, err := pg.QueryOne(ctx, s.db, `SELECT value FROM counters WHERE name = $1`, pg.Scalar[int64], core.LinksExpired)
+	return at, wrap("read expiry of links", err)
+}
+
+// addFiles gives live posts their files, and earlier texts those they had, deleted or not.
+func (s *Store) addFiles(ctx context.Context, posts []core.Post) error {
+	var ids []core.FileID
+	for i := range posts {
+		if showsFiles(&posts[i]) {
+			ids = append(ids, posts[i].FileIDs...)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	byID := make(map[core.FileID]core.File, len(ids))
+	for part := range slices.Chunk(ids, MaxIDs) {
+		list, err := s.FilesByIDs(ctx, part)
+		if err != nil {
+			return err
+		}
+		for _, f := range list {
+			byID[f.ID] = f
+		}
+	}
+	for i := range posts {
+		p := &posts[i]
+		for _, id := range p.FileIDs {
+			if f, ok := byID[id]; ok && showsFiles(p) && (f.DeleteAt == 0 || !p.OriginalID.IsZero()) {
+				p.Metadata.Files = append(p.Metadata.Files, f)
+			}
+		}
+	}
+	return nil
+}
+
+func showsFiles(p *core.Post) bool {
+	return len(p.FileIDs) > 0 && (p.DeleteAt == 0 || !p.OriginalID.IsZero())
+}
