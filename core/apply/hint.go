@@ -48,6 +48,12 @@ var hints = map[command.Kind]func(*Keys, core.UserID, command.Command){
 	command.KindCreatePost:       hint(hintCreatePost),
 	command.KindPatchPost:        hint(hintPatchPost),
 	command.KindDeletePost:       hint(hintDeletePost),
+	command.KindCreateFile:       hint(hintCreateFile),
+	command.KindShareFile:        hint(hintShareFile),
+	command.KindCreateUpload:     hint(hintCreateUpload),
+	command.KindAppendUpload:     hint(hintAppendUpload),
+	command.KindFinishUpload:     hint(hintFinishUpload),
+	command.KindSetUserImage:     hint(hintSetUserImage),
 }
 
 func hint[C command.Command](f func(*Keys, core.UserID, C)) func(*Keys, core.UserID, command.Command) {
@@ -98,12 +104,60 @@ func hintCreatePost(k *Keys, user core.UserID, c *command.CreatePost) {
 	for _, name := range c.Mentions {
 		k.Usernames = append(k.Usernames, lower(name))
 	}
+	k.Files = append(k.Files, c.Post.FileIDs...)
 }
 
 func hintPatchPost(k *Keys, _ core.UserID, c *command.PatchPost) {
 	k.Posts = append(k.Posts, c.PostID, c.HistoryID)
+	if c.FileIDs != nil {
+		k.Files = append(k.Files, *c.FileIDs...)
+	}
 }
 
 func hintDeletePost(k *Keys, _ core.UserID, c *command.DeletePost) {
 	k.Posts = append(k.Posts, c.PostID)
+}
+
+func hintCreateFile(k *Keys, user core.UserID, c *command.CreateFile) { k.file(user, c.File) }
+
+func (k *Keys) file(user core.UserID, f core.File) {
+	k.Files = append(k.Files, f.ID)
+	k.Channels = append(k.Channels, f.ChannelID)
+	k.ChannelMembers = append(k.ChannelMembers, ChannelUser{f.ChannelID, user})
+	k.blobs(f.Content, f.Thumbnail, f.Preview)
+}
+
+func (k *Keys) blobs(refs ...core.BlobRef) {
+	for _, ref := range refs {
+		if !ref.ID.IsZero() {
+			k.Blobs = append(k.Blobs, ref.ID)
+		}
+	}
+}
+
+func hintShareFile(k *Keys, _ core.UserID, c *command.ShareFile) {
+	k.Files = append(k.Files, c.FileID)
+	k.FileLinks = append(k.FileLinks, c.Link)
+	k.Counters = append(k.Counters, core.LinksExpired)
+}
+
+func hintCreateUpload(k *Keys, user core.UserID, c *command.CreateUpload) {
+	k.Uploads = append(k.Uploads, c.Upload.ID)
+	k.Channels = append(k.Channels, c.Upload.ChannelID)
+	k.ChannelMembers = append(k.ChannelMembers, ChannelUser{c.Upload.ChannelID, user})
+}
+
+func hintAppendUpload(k *Keys, _ core.UserID, c *command.AppendUpload) {
+	k.Uploads = append(k.Uploads, c.UploadID)
+	k.blobs(c.Part)
+}
+
+func hintFinishUpload(k *Keys, user core.UserID, c *command.FinishUpload) {
+	k.Uploads = append(k.Uploads, c.UploadID)
+	k.file(user, c.File)
+}
+
+func hintSetUserImage(k *Keys, _ core.UserID, c *command.SetUserImage) {
+	k.Users = append(k.Users, c.UserID)
+	k.blobs(c.Picture)
 }

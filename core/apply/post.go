@@ -41,6 +41,9 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 		ID: in.ID, UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
 		Props: clientProps(in.Props, nil), Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
 	}
+	if p.FileIDs, err = x.attach(u, p, in.FileIDs); err != nil {
+		return nil, err
+	}
 	ch, p = x.savePost(ch, p)
 	if pending.Pending != "" {
 		x.Pending.Put(Pending{PendingKey: pending, Post: p.ID, At: x.now})
@@ -51,6 +54,7 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if !in.RootID.IsZero() {
 		p, followers = x.reply(root, p)
 	}
+	addFiles(x, &p)
 	x.posted(ch, p, "@"+u.Username, c.SetOnline, mentioned, followers)
 	return p, nil
 }
@@ -200,17 +204,23 @@ func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
 
 // posted announces a new post.
 func (x *exec) posted(ch core.Channel, p core.Post, sender string, setOnline bool, mentions, followers []core.UserID) {
+	data := []event.Field{
+		{Key: "channel_display_name", Value: ch.DisplayName},
+		{Key: "channel_name", Value: ch.Name},
+		{Key: "channel_type", Value: ch.Type},
+		{Key: "post", Value: p, JSON: true},
+		{Key: "sender_name", Value: sender},
+		{Key: "set_online", Value: setOnline},
+		{Key: "team_id", Value: ch.TeamID.String()},
+	}
+	if len(p.FileIDs) > 0 {
+		data = append(data, event.Field{Key: "otherFile", Value: "true"})
+	}
+	if hasPicture(p.Metadata.Files) {
+		data = append(data, event.Field{Key: "image", Value: "true"})
+	}
 	x.emit(event.Event{
-		Name: "posted",
-		Data: []event.Field{
-			{Key: "channel_display_name", Value: ch.DisplayName},
-			{Key: "channel_name", Value: ch.Name},
-			{Key: "channel_type", Value: ch.Type},
-			{Key: "post", Value: p, JSON: true},
-			{Key: "sender_name", Value: sender},
-			{Key: "set_online", Value: setOnline},
-			{Key: "team_id", Value: ch.TeamID.String()},
-		},
+		Name: "posted", Data: data,
 		Audience: event.Audience{Channel: ch.ID}, Effect: event.Effect{Kind: event.PostsChanged, Channel: ch.ID},
 		Mentions: mentions, Followers: followers,
 	})
@@ -239,7 +249,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinOnly := c.IsPinned != nil && c.Message == nil && c.Props == nil && c.Hashtags == nil
+	pinOnly := c.IsPinned != nil && c.Message == nil && c.Props == nil && c.Hashtags == nil && c.FileIDs == nil
 	need, others := authz.EditPost, authz.EditOthersPosts
 	if pinOnly {
 		need, others = authz.ReadChannel, authz.ReadChannel
@@ -259,14 +269,20 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 		p.Props = clientProps(*c.Props, was.Props)
 	}
 	set(&p.IsPinned, c.IsPinned)
+	set(&p.FileIDs, c.FileIDs)
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
 	if (p.IsSystem() || p.Type != was.Type) && !pinOnly {
 		return nil, invalid("api.post.update_post.system_message.app_error", "System messages cannot be changed.")
 	}
+	if c.FileIDs != nil {
+		if p.FileIDs, err = x.setFiles(u, was, *c.FileIDs); err != nil {
+			return nil, err
+		}
+	}
 	now := max(x.now, p.UpdateAt+1)
-	if p.Message != was.Message {
+	if p.Message != was.Message || !slices.Equal(p.FileIDs, was.FileIDs) {
 		if err := x.keepHistory(was, c.HistoryID, now); err != nil {
 			return nil, err
 		}
@@ -350,6 +366,9 @@ func (x *exec) bury(p core.Post, by core.User) core.Post {
 	}
 	p.Props["deleteBy"] = by.ID.String()
 	x.Posts.Put(p)
+	for _, id := range p.FileIDs {
+		x.deleteFile(id)
+	}
 	return p
 }
 

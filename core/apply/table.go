@@ -29,9 +29,17 @@ var handlers = map[command.Kind]handler{
 	command.KindDeletePreferences:   on(deletePreferences),
 	command.KindAddReaction:         on(addReaction),
 	command.KindRemoveReaction:      on(removeReaction),
+	command.KindCreateFile:          on(createFile),
+	command.KindShareFile:           on(shareFile),
+	command.KindExpireLinks:         on(expireLinks),
+	command.KindCreateUpload:        on(createUpload),
+	command.KindAppendUpload:        on(appendUpload),
+	command.KindFinishUpload:        on(finishUpload),
+	command.KindSetUserImage:        on(setUserImage),
 }
 
 // metadata is the table of what a post carries for its readers when it is announced again.
 var metadata = []func(x *exec, p *core.Post){
 	addReactions,
+	addFiles,
 }

@@ -5,7 +5,130 @@ import (
 	"slices"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
 )
+
+// dropsAtOnce is how many old uploads, whoever began them, go with each new one: more than one,
+// so that what is left behind never grows.
+const dropsAtOnce = 4
+
+func createUpload(x *exec, c *command.CreateUpload) (any, error) {
+	up := c.Upload
+	u, ch, err := x.channelFor(up.ChannelID, authz.UploadFile, authz.UploadFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := up.Check(); err != nil {
+		return nil, err
+	}
+	if first, taken := x.Uploads.Get(up.ID); taken {
+		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Filename == up.Filename && first.FileSize == up.FileSize {
+			return first, nil
+		}
+		return nil, core.E(core.KindConflict, "An upload with that id already exists.")
+	}
+	if x.dropOld(u) >= core.MaxUploads {
+		return nil, core.E(core.KindLimit, "You have %d unfinished uploads: finish one first.", core.MaxUploads)
+	}
+	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
+	x.Uploads.Put(up)
+	return up, nil
+}
+
+// dropOld drops the user's uploads that were not finished in time, and some of others', and says
+// how many the user has left.
+func (x *exec) dropOld(u core.User) (left int) {
+	before := x.now - core.UploadLife
+	for _, up := range x.UploadsOf(u.ID) {
+		if up.CreateAt < before {
+			x.dropUpload(up)
+		} else {
+			left++
+		}
+	}
+	for _, up := range x.OldUploads(before, dropsAtOnce) {
+		x.dropUpload(up)
+	}
+	return left
+}
+
+func (x *exec) dropUpload(up core.Upload) {
+	x.Uploads.Delete(up.ID)
+	x.release(up.Parts...)
+}
+
+// upload gives the caller's upload of an id.
+func (x *exec) upload(id core.UploadID) (core.Upload, error) {
+	u, err := x.caller()
+	if err != nil {
+		return core.Upload{}, err
+	}
+	up, ok := x.Uploads.Get(id)
+	if !ok || up.UserID != u.ID {
+		return up, notFound("app.upload.get.app_error", "There is no such upload.")
+	}
+	return up, nil
+}
+
+func appendUpload(x *exec, c *command.AppendUpload) (any, error) {
+	up, err := x.upload(c.UploadID)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(up.Parts); n > 0 && up.Parts[n-1] == c.Part && c.Offset == up.FileOffset-c.Part.Size {
+		return up, nil
+	}
+	switch {
+	case c.Offset != up.FileOffset:
+		return nil, core.E(core.KindConflict, "The upload is at byte %d, not %d.", up.FileOffset, c.Offset)
+	case c.Part.ID.IsZero() || c.Part.Size <= 0:
+		return nil, invalid("api.context.invalid_body_param.app_error", "A part of an upload has at least one byte.")
+	case c.Part.Size > up.FileSize-up.FileOffset:
+		return nil, invalid("api.context.invalid_body_param.app_error", "The upload would have more than the %d bytes that were announced.", up.FileSize)
+	case len(up.Parts) >= core.MaxUploadParts:
+		return nil, invalid("api.context.invalid_body_param.app_error", "An upload has at most %d parts.", core.MaxUploadParts)
+	}
+	if err := x.hold(c.Part); err != nil {
+		return nil, err
+	}
+	up.FileOffset += c.Part.Size
+	up.Parts = append(slices.Clip(up.Parts), c.Part)
+	x.Uploads.Put(up)
+	return up, nil
+}
+
+func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
+	up, err := x.upload(c.UploadID)
+	if err != nil {
+		return x.finished(c, err)
+	}
+	switch {
+	case up.FileOffset != up.FileSize:
+		return nil, core.E(core.KindConflict, "The upload has %d of %d bytes.", up.FileOffset, up.FileSize)
+	case c.File.ChannelID != up.ChannelID || c.File.Size != up.FileSize:
+		return nil, invalid("api.context.invalid_body_param.app_error", "The file has another channel or size than its upload.")
+	}
+	f, err := x.createFile(c.File, c.Text)
+	if err != nil {
+		return nil, err
+	}
+	x.dropUpload(up)
+	return f, nil
+}
+
+// finished gives the file that an earlier one of the same command made of the upload, which is
+// gone with it; or the refusal.
+func (x *exec) finished(c *command.FinishUpload, refusal error) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	if f, ok := x.Files.Get(c.File.ID); ok && f.UserID == u.ID && f.Content == c.File.Content {
+		return f, nil
+	}
+	return nil, refusal
+}
 
 // ByUploadAge is the order of uploads: total, so that every replica has the same.
 func ByUploadAge(a, b core.Upload) int {

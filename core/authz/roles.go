@@ -45,6 +45,8 @@ const (
 	AddReaction             Permission = "add_reaction"
 	RemoveReaction          Permission = "remove_reaction"
 	RemoveOthersReactions   Permission = "remove_others_reactions"
+	UploadFile              Permission = "upload_file"
+	GetPublicLink           Permission = "get_public_link"
 	UseChannelMentions      Permission = "use_channel_mentions"
 	EditOtherUsers          Permission = "edit_other_users"
 	ViewMembers             Permission = "view_members"

@@ -59,6 +59,13 @@ var makers = map[Kind]func() Command{
 	KindDeletePreferences:   room[DeletePreferences],
 	KindAddReaction:         room[AddReaction],
 	KindRemoveReaction:      room[RemoveReaction],
+	KindCreateFile:          room[CreateFile],
+	KindShareFile:           room[ShareFile],
+	KindExpireLinks:         room[ExpireLinks],
+	KindCreateUpload:        room[CreateUpload],
+	KindAppendUpload:        room[AppendUpload],
+	KindFinishUpload:        room[FinishUpload],
+	KindSetUserImage:        room[SetUserImage],
 }
 
 // room makes an empty command of type T; only pointers implement Command, so that decoding

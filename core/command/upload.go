@@ -3,7 +3,7 @@ package command
 import "github.com/nearside/nearside/core"
 
 // CreateUpload begins an upload of the caller's that may take several requests, and drops those
-// of the caller's that are older than core.UploadLife. Result: core.Upload.
+// of the caller's, and a few of others', that are older than core.UploadLife. Result: core.Upload.
 type CreateUpload struct {
 	Upload core.Upload `cbor:"1,keyasint"` // id, type, channel, name and size; the rest is decided by apply
 }

@@ -19,7 +19,7 @@ func (a *API) createPost(c *call) error {
 	said := parse.Parse(in.Message)
 	p := core.Post{
 		ID: core.NewID[core.Post](time.Now()), ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
-		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID,
+		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
 	if err := checkPost(&p); err != nil {
 		return err
@@ -31,6 +31,12 @@ func (a *API) createPost(c *call) error {
 	cmd := &command.CreatePost{Post: p, Mentions: said.Mentions, SetOnline: c.query("set_online") == "" || c.flag("set_online")}
 	var out core.Post
 	if err := c.propose(ch.TeamID, cmd, &out); err != nil {
+		return err
+	}
+	if len(out.FileIDs) == 0 {
+		return c.created(out) // a new post has nothing else to be joined with
+	}
+	if out, err = a.cfg.Read.Join(c.ctx, out); err != nil {
 		return err
 	}
 	return c.created(out)
@@ -72,6 +78,7 @@ type postPatch struct {
 	Message  *string         `json:"message"`
 	Props    *map[string]any `json:"props"`
 	IsPinned *bool           `json:"is_pinned"`
+	FileIDs  *[]core.FileID  `json:"file_ids"`
 }
 
 func (a *API) patchPost(c *call) error {
@@ -105,6 +112,7 @@ func (a *API) updatePost(c *call) error {
 func (a *API) change(c *call, p core.Post, team core.TeamID, in postPatch) error {
 	cmd := &command.PatchPost{
 		PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), Message: in.Message, Props: in.Props, IsPinned: in.IsPinned,
+		FileIDs: in.FileIDs,
 	}
 	if in.Message != nil {
 		tags := parse.Parse(*in.Message).Hashtags
@@ -112,6 +120,9 @@ func (a *API) change(c *call, p core.Post, team core.TeamID, in postPatch) error
 	}
 	if in.Props != nil {
 		p.Props = *in.Props
+	}
+	if in.FileIDs != nil {
+		p.FileIDs = *in.FileIDs
 	}
 	if err := checkPost(&p); err != nil {
 		return err

@@ -1,0 +1,173 @@
+package apply
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+)
+
+func createFile(x *exec, c *command.CreateFile) (any, error) {
+	return x.createFile(c.File, c.Text)
+}
+
+// createFile makes a file of the caller's known. The same one again gives the first.
+func (x *exec) createFile(f core.File, text string) (any, error) {
+	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile, authz.UploadFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	if len(text) > core.MaxFileText {
+		return nil, invalid("model.file_info.is_valid.content.app_error", "At most %d bytes of a file's text are kept.", core.MaxFileText)
+	}
+	if first, taken := x.Files.Get(f.ID); taken {
+		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Content == f.Content {
+			return first, nil
+		}
+		return nil, core.E(core.KindConflict, "A file with that id already exists.")
+	}
+	f.UserID, f.PostID, f.RemoteID, f.Archived = u.ID, core.PostID{}, "", false
+	f.CreateAt, f.UpdateAt, f.DeleteAt = x.now, x.now, 0
+	f.Thumbnail, f.Preview = named(f.Thumbnail), named(f.Preview)
+	if len(f.MiniPreview) == 0 {
+		f.MiniPreview = nil // as it will be read back
+	}
+	if err := x.hold(f.Content, f.Thumbnail, f.Preview); err != nil {
+		return nil, err
+	}
+	x.Files.Put(f)
+	if text != "" {
+		x.FileTexts.Put(FileText{File: f.ID, Text: text})
+	}
+	return f, nil
+}
+
+// attach gives a post of the caller's the files that it names, and says which, each once.
+func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
+	ids = unique(ids)
+	for _, id := range ids {
+		f, ok := x.Files.Get(id)
+		switch {
+		case !ok || f.UserID != u.ID || p.UserID != u.ID || f.DeleteAt != 0 || f.ChannelID != p.ChannelID:
+			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post does not exist, or was not uploaded by its author to its channel.")
+		case !f.PostID.IsZero():
+			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post is in another post already.")
+		}
+		f.PostID, f.UpdateAt = p.ID, max(x.now, f.UpdateAt+1)
+		x.Files.Put(f)
+	}
+	return ids, nil
+}
+
+// unique gives a list without repetitions; nil when it is empty, as a table gives it back.
+func unique(ids []core.FileID) (out []core.FileID) {
+	for _, id := range ids {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// setFiles gives an edited post the files that it is to have: those it loses are deleted.
+func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
+	ids = unique(ids)
+	var added []core.FileID
+	for _, id := range ids {
+		if !slices.Contains(p.FileIDs, id) {
+			added = append(added, id)
+		}
+	}
+	if _, err := x.attach(u, p, added); err != nil {
+		return nil, err
+	}
+	for _, id := range p.FileIDs {
+		if !slices.Contains(ids, id) {
+			x.deleteFile(id)
+		}
+	}
+	return ids, nil
+}
+
+// deleteFile lets a file's bytes go; the row stays, so that clients learn what was there.
+func (x *exec) deleteFile(id core.FileID) {
+	f, ok := x.Files.Get(id)
+	if !ok || f.DeleteAt != 0 {
+		return
+	}
+	f.DeleteAt = max(x.now, f.UpdateAt+1)
+	f.UpdateAt = f.DeleteAt
+	x.Files.Put(f)
+	x.FileTexts.Delete(id)
+	x.release(f.Content, f.Thumbnail, f.Preview)
+}
+
+// addFiles gives a post those of its files that are not deleted.
+func addFiles(x *exec, p *core.Post) {
+	for _, id := range p.FileIDs {
+		if f, ok := x.Files.Get(id); ok && f.DeleteAt == 0 {
+			p.Metadata.Files = append(p.Metadata.Files, f)
+		}
+	}
+}
+
+// hasPicture: clients word their notifications by it.
+func hasPicture(files []core.File) bool {
+	return slices.ContainsFunc(files, func(f core.File) bool { return strings.HasPrefix(f.MimeType, "image/") })
+}
+
+func shareFile(x *exec, c *command.ShareFile) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	f, ok := x.Files.Get(c.FileID)
+	if !ok || f.DeleteAt != 0 {
+		return nil, notFound("app.file_info.get.app_error", "There is no such file.")
+	}
+	ch, err := x.channel(f.ChannelID)
+	if err != nil {
+		return nil, err
+	}
+	if f.PostID.IsZero() && f.UserID != u.ID {
+		return nil, forbidden() // only its owner can see it yet
+	}
+	for _, p := range [...]authz.Permission{authz.ReadChannelContent, authz.GetPublicLink} {
+		if err := x.mayInChannel(u, ch, p); err != nil {
+			return nil, err
+		}
+	}
+	if c.Link.IsZero() {
+		return nil, invalid("api.context.invalid_body_param.app_error", "A link has a token.")
+	}
+	return nil, x.share(c)
+}
+
+// share keeps a link. One that was made worthless stays so: whoever had it would have it again.
+func (x *exec) share(c *command.ShareFile) error {
+	was, ok := x.FileLinks.Get(c.Link)
+	switch {
+	case !ok:
+		x.FileLinks.Put(FileLink{Link: c.Link, File: c.FileID, CreateAt: x.now})
+	case was.File != c.FileID || was.CreateAt <= x.count(core.LinksExpired):
+		return core.E(core.KindConflict, "That link was made worthless, or belongs to another file.")
+	}
+	return nil
+}
+
+func expireLinks(x *exec, _ *command.ExpireLinks) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	if err := x.may(u, authz.ManageSystem); err != nil {
+		return nil, err
+	}
+	x.Counters.Put(Counter{Name: core.LinksExpired, Value: x.now})
+	return nil, nil
+}
