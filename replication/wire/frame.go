@@ -28,14 +28,18 @@ const (
 	KindFetch    Kind = 8  // follower → hub: Fetch; opens a snapshot stream
 	KindSnapshot Kind = 9  // hub → follower: SnapshotHead
 	KindChunk    Kind = 10 // hub → follower: snapshot bytes
-	KindEnd      Kind = 11 // hub → follower: no body; the snapshot is whole
+	KindEnd      Kind = 11 // hub → follower, blob server → client: no body; what was sent is whole
 	KindError    Kind = 12 // core.Error
 	KindPropose  Kind = 13 // forward client → server: Propose
 	KindReceipt  Kind = 14 // forward server → client: core.Receipt
 	KindAsk      Kind = 15 // forward client → server: Ask
 	KindAnswer   Kind = 16 // forward server → client: opaque bytes
 	KindSignals  Kind = 17 // home → home: no body; the connection carries signals only
-	kindEnd      Kind = 18
+	KindBlobGet  Kind = 18 // blob client → server: BlobGet
+	KindBlobPut  Kind = 19 // blob client → server: BlobPut, then its bytes as they are
+	KindBlobStat Kind = 20 // blob client → server: BlobStat
+	KindBlobHead Kind = 21 // blob server → client: BlobHead, then its bytes as they are and End
+	kindEnd      Kind = 22
 )
 
 const (

@@ -54,6 +54,7 @@ func opaque(b []byte) ([]byte, error) { return b, nil }
 
 func samples() []sample {
 	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it")}
+	name := [32]byte{1, 2, 3, 31: 32}
 	refusal := core.E(core.KindLimit, "too many").WithID("api.too_many").WithStatus(429)
 	return []sample{
 		{"hello", KindHello, false, AppendHello(nil, Hello{Version, samplePosition()}), again(DecodeHello, AppendHello)},
@@ -76,6 +77,11 @@ func samples() []sample {
 		{"ask", KindAsk, false, AppendAsk(nil, Ask{4, time.Second, []byte("who?")}), again(DecodeAsk, AppendAsk)},
 		{"answer", KindAnswer, false, []byte("you"), opaque},
 		{"signals", KindSignals, false, nil, opaque},
+		{"blob get", KindBlobGet, false, AppendBlobGet(nil, BlobGet{true, name, 1 << 40, 1000}), again(DecodeBlobGet, AppendBlobGet)},
+		{"blob get to the end", KindBlobGet, false, AppendBlobGet(nil, BlobGet{false, name, 0, -1}), again(DecodeBlobGet, AppendBlobGet)},
+		{"blob put", KindBlobPut, false, AppendBlobPut(nil, BlobPut{false, name, 5 << 30}), again(DecodeBlobPut, AppendBlobPut)},
+		{"blob stat", KindBlobStat, false, AppendBlobStat(nil, BlobStat{true, name}), again(DecodeBlobStat, AppendBlobStat)},
+		{"blob head", KindBlobHead, false, AppendBlobHead(nil, BlobHead{5 << 30, 1000}), again(DecodeBlobHead, AppendBlobHead)},
 	}
 }
 

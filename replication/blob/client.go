@@ -1,0 +1,226 @@
+package blob
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/wire"
+)
+
+const (
+	suspectFor = 3 * time.Second // a node that was silent is asked last
+	checkEvery = time.Second     // how often Run looks whether the first candidate is another
+	keepPause  = 250 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// Config configures a Client. The zero value of each optional field means its default.
+type Config struct {
+	Endpoint   *link.Endpoint  // required
+	Candidates func() []string // required: link addresses of home nodes, the best first
+	// Connected says whether home can be reached at all; while it says no, requests fail at
+	// once instead of waiting, and those under way go on trying. Optional: default yes.
+	Connected func() bool
+	// Idle is how long a node may be silent before the next one is asked. Default: 10 s.
+	Idle time.Duration
+	// Patience is how long a read that has begun goes on without a byte, from whichever node,
+	// before it fails, and how long a request is repeated that home nodes answer with "later".
+	// Default: 10 s.
+	Patience time.Duration
+	Logger   *slog.Logger // default: discard
+}
+
+// Client reads and stores blobs at home from elsewhere.
+type Client struct {
+	cfg  Config
+	home *route
+	pool *pool
+
+	mu      sync.Mutex
+	suspect map[string]time.Time // guarded by mu: silent nodes, until when
+}
+
+var _ Store = (*Client)(nil)
+
+// New validates the configuration; it starts nothing.
+func New(cfg Config) (*Client, error) {
+	if cfg.Endpoint == nil || cfg.Candidates == nil {
+		return nil, core.E(core.KindInvalid, "a blob client needs an endpoint and candidates")
+	}
+	if cfg.Connected == nil {
+		cfg.Connected = func() bool { return true }
+	}
+	if cfg.Idle <= 0 {
+		cfg.Idle = defaultIdle
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = defaultIdle
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{cfg: cfg, pool: newPool(cfg.Endpoint), suspect: map[string]time.Time{}}
+	c.home = &route{Client: c, addrs: c.order, connected: cfg.Connected, rounds: maxRounds}
+	return c, nil
+}
+
+// Run keeps a connection to the first candidate until ctx ends, and then closes all of the
+// client's.
+func (c *Client) Run(ctx context.Context) error {
+	defer c.Close()
+	for pause := time.Duration(0); ctx.Err() == nil; {
+		conn, err := c.first(ctx)
+		if err != nil {
+			c.cfg.Logger.Debug("no connection for blobs", "err", err)
+			pause = min(max(2*pause, keepPause), maxPause)
+			wait(ctx, jitter(pause))
+			continue
+		}
+		pause = 0
+		select {
+		case <-conn.Context().Done():
+		case <-time.After(checkEvery): // another one may be first by now
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (c *Client) first(ctx context.Context) (*link.Conn, error) {
+	addrs := c.cfg.Candidates()
+	if len(addrs) == 0 {
+		return nil, core.E(core.KindUnavailable, "no home node known")
+	}
+	return c.pool.get(ctx, addrs[0])
+}
+
+// Close ends the client's connections and what is under way on them.
+func (c *Client) Close() error {
+	c.pool.close()
+	return nil
+}
+
+// Get implements Store.
+func (c *Client) Get(ctx context.Context, name [32]byte, offset, length int64) (io.ReadCloser, int64, error) {
+	return c.home.Get(ctx, name, offset, length)
+}
+
+// Put implements Store. When a node fails in the middle, the next is tried if r is an
+// io.Seeker; else the error is core.KindUnavailable and the blob may or may not be stored.
+func (c *Client) Put(ctx context.Context, name [32]byte, size int64, r io.Reader) error {
+	return c.home.Put(ctx, name, size, r)
+}
+
+// Stat implements Store.
+func (c *Client) Stat(ctx context.Context, name [32]byte) (int64, error) {
+	return c.home.Stat(ctx, name)
+}
+
+// At gives what one home node has itself; only home nodes may ask. Nothing is tried elsewhere,
+// and little is tried again: whoever asks so knows other nodes.
+func (c *Client) At(addr string) Store {
+	return &route{Client: c, addrs: func() []string { return []string{addr} }, direct: true, rounds: 1}
+}
+
+// order gives the candidates: connected ones first, silent ones last.
+func (c *Client) order() []string {
+	addrs := slices.Clone(c.cfg.Candidates())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	rank := make(map[string]int, len(addrs))
+	for _, a := range addrs {
+		switch until, suspect := c.suspect[a]; {
+		case suspect && now.Before(until):
+			rank[a] = 2
+		case !c.pool.alive(a):
+			rank[a] = 1
+		}
+	}
+	for a, until := range c.suspect {
+		if now.After(until) {
+			delete(c.suspect, a)
+		}
+	}
+	slices.SortStableFunc(addrs, func(a, b string) int { return cmp.Compare(rank[a], rank[b]) })
+	return addrs
+}
+
+// silent marks a node that did not answer: the next requests need not wait for it again.
+func (c *Client) silent(addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.suspect[addr] = time.Now().Add(suspectFor)
+}
+
+// route is a way to a store: over any home node, or direct to one.
+type route struct {
+	*Client
+	addrs     func() []string
+	connected func() bool // nil: always
+	direct    bool
+	rounds    int // over the addresses
+}
+
+// Stat implements Store.
+func (r *route) Stat(ctx context.Context, name [32]byte) (size int64, err error) {
+	err = r.try(ctx, false, func(ctx context.Context, addr string) error {
+		st, err := r.open(ctx, addr, wire.KindBlobStat, wire.AppendBlobStat(nil, wire.BlobStat{Direct: r.direct, Name: name}))
+		if err != nil {
+			return err
+		}
+		defer st.Abort()
+		defer context.AfterFunc(ctx, st.Abort)()
+		head, err := r.head(st, r.cfg.Idle+placeWait+margin)
+		size = head.Size
+		return err
+	})
+	return size, err
+}
+
+// open begins a request.
+func (r *route) open(ctx context.Context, addr string, kind wire.Kind, body []byte) (*link.Stream, error) {
+	conn, err := r.pool.get(ctx, addr)
+	if err != nil {
+		return nil, &unreached{addr, err}
+	}
+	octx, cancel := context.WithTimeout(ctx, placeWait) // the peer's limit of streams
+	defer cancel()
+	st, err := conn.OpenStream(octx)
+	if err != nil {
+		return nil, &unreached{addr, err}
+	}
+	_ = st.SetWriteDeadline(time.Now().Add(r.cfg.Idle))
+	if err := wire.NewWriter(st).Write(kind, body); err != nil {
+		st.Abort()
+		return nil, &unreached{addr, err}
+	}
+	return st, nil
+}
+
+// head reads the answer.
+func (r *route) head(st *link.Stream, within time.Duration) (wire.BlobHead, error) {
+	addr := st.Conn().RemoteAddr()
+	_ = st.SetReadDeadline(time.Now().Add(within))
+	kind, body, err := wire.NewReader(st, maxAnswer).Next()
+	switch {
+	case err != nil:
+		return wire.BlobHead{}, &unreached{addr, err}
+	case kind == wire.KindError:
+		return wire.BlobHead{}, wire.DecodeError(body)
+	case kind != wire.KindBlobHead:
+		return wire.BlobHead{}, &unreached{addr, wire.Unexpected(kind)}
+	}
+	head, err := wire.DecodeBlobHead(body)
+	if err != nil {
+		return wire.BlobHead{}, &unreached{addr, err}
+	}
+	return head, nil
+}

@@ -1,0 +1,208 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/wire"
+)
+
+// maxBreaks bounds how often a read may break off without a byte between.
+const maxBreaks = 8
+
+// Get implements Store.
+func (r *route) Get(ctx context.Context, name [32]byte, offset, length int64) (io.ReadCloser, int64, error) {
+	if offset < 0 {
+		return nil, 0, core.E(core.KindInvalid, "a part of a blob does not begin before it")
+	}
+	b := &body{route: r, name: name, off: offset, want: length, size: -1}
+	b.ctx, b.cancel = context.WithCancel(ctx)
+	if err := b.reach(); err != nil {
+		b.release()
+		return nil, 0, err
+	}
+	return b, b.size, nil
+}
+
+// body is a blob on its way in: a reader that outlives the connections under it.
+type body struct {
+	route  *route
+	ctx    context.Context // of the caller; also ended by Close
+	cancel context.CancelFunc
+	name   [32]byte
+
+	off    int64 // of the next byte
+	want   int64 // bytes still to come; below zero: to the end, until the first head has said how many
+	size   int64 // of the whole blob; below zero until the first head
+	whole  bool  // the server has confirmed the end
+	err    error // for every Read from now on
+	breaks int   // since the last byte
+	avoid  string
+
+	st   *link.Stream // nil while there is none
+	addr string       // of st's node
+	stop func() bool  // ends the watch of ctx over st
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil || len(p) == 0 {
+		return 0, b.err
+	}
+	n, err := b.read(p)
+	if err != nil {
+		b.err = err
+		b.release()
+	}
+	return n, err
+}
+
+// Close implements io.Closer. A Read under way ends.
+func (b *body) Close() error {
+	b.cancel()
+	return nil
+}
+
+func (b *body) read(p []byte) (int, error) {
+	for !b.whole {
+		if b.st == nil {
+			if err := b.reach(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := b.pull(p)
+		var e enough
+		switch {
+		case err == nil && (n > 0 || !b.whole):
+			return n, nil
+		case err == nil:
+		case errors.As(err, &e):
+			return 0, e.error
+		default:
+			if err := b.broke(err); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return 0, io.EOF
+}
+
+// pull reads from the stream. The last bytes count only when the server says that they are.
+func (b *body) pull(p []byte) (n int, err error) {
+	_ = b.st.SetReadDeadline(time.Now().Add(b.route.cfg.Idle))
+	if b.want > 0 {
+		n, err = b.st.Read(p[:min(int64(len(p)), b.want)])
+		if n == 0 && err != nil {
+			return 0, &unreached{b.addr, err}
+		}
+	}
+	if int64(n) == b.want {
+		if err := b.confirm(); err != nil {
+			return 0, err
+		}
+		b.whole = true
+	}
+	if n > 0 {
+		b.breaks = 0
+	}
+	b.off, b.want = b.off+int64(n), b.want-int64(n)
+	return n, nil
+}
+
+// confirm reads what follows the last byte: that it was, or what the store has found out about
+// the bytes by then.
+func (b *body) confirm() error {
+	kind, msg, err := wire.NewReader(b.st, maxAnswer).Next()
+	switch {
+	case err != nil:
+		return &unreached{b.addr, err}
+	case kind == wire.KindError:
+		return enough{wire.DecodeError(msg)}
+	case kind != wire.KindEnd:
+		return &unreached{b.addr, wire.Unexpected(kind)}
+	}
+	return nil
+}
+
+// broke drops the stream and decides whether to go on.
+func (b *body) broke(err error) error {
+	b.drop()
+	b.breaks++
+	switch {
+	case b.ctx.Err() != nil:
+		return gaveUp(b.ctx, err)
+	case b.breaks > min(maxBreaks, b.route.rounds):
+		return err
+	case timedOut(err):
+		b.route.silent(b.addr)
+	}
+	if b.avoid = ""; b.breaks > 1 {
+		b.avoid = b.addr // it gives streams, but no bytes
+		wait(b.ctx, jitter(firstPause<<b.breaks))
+	}
+	b.route.cfg.Logger.Info("blob transfer interrupted", "offset", b.off, "of", b.size, "err", err)
+	return nil
+}
+
+// reach makes a stream that gives the next byte.
+func (b *body) reach() error {
+	var spared bool
+	return b.route.try(b.ctx, b.size >= 0, func(ctx context.Context, addr string) error {
+		if addr == b.avoid && !spared { // once: it may be the only one
+			spared = true
+			return &unreached{addr, core.E(core.KindUnavailable, "it broke off before")}
+		}
+		return b.open(ctx, addr)
+	})
+}
+
+func (b *body) open(ctx context.Context, addr string) error {
+	ask := wire.AppendBlobGet(nil, wire.BlobGet{Direct: b.route.direct, Name: b.name, Offset: b.off, Length: b.want})
+	st, err := b.route.open(ctx, addr, wire.KindBlobGet, ask)
+	if err != nil {
+		return err
+	}
+	_ = st.CloseWrite()
+	stop := context.AfterFunc(ctx, st.Abort)
+	head, err := b.route.head(st, b.route.cfg.Idle+placeWait+margin)
+	if err == nil {
+		err = b.agree(head, addr)
+	}
+	if err != nil {
+		stop()
+		st.Abort()
+		return err
+	}
+	b.st, b.addr, b.stop = st, addr, stop
+	return nil
+}
+
+// agree takes what the first head says and checks the others against it.
+func (b *body) agree(head wire.BlobHead, addr string) error {
+	switch {
+	case head.Length > head.Size-b.off || b.want >= 0 && head.Length != b.want || b.want < 0 && head.Length != head.Size-b.off:
+		return &unreached{addr, core.E(core.KindInvalid, "it offers %d of %d bytes", head.Length, head.Size)}
+	case b.size >= 0 && head.Size != b.size:
+		return enough{core.E(core.KindDiverged, "a blob has %d bytes at one home node and %d at another", b.size, head.Size)}
+	}
+	b.size, b.want = head.Size, head.Length
+	return nil
+}
+
+// drop gives up the stream.
+func (b *body) drop() {
+	if b.st != nil {
+		b.stop()
+		b.st.Abort()
+		b.st = nil
+	}
+}
+
+func (b *body) release() {
+	b.drop()
+	b.cancel()
+}

@@ -1,0 +1,117 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/wire"
+)
+
+// Put implements Store.
+func (r *route) Put(ctx context.Context, name [32]byte, size int64, from io.Reader) error {
+	if size < 0 {
+		return core.E(core.KindInvalid, "a blob has no size below zero")
+	}
+	src := newSource(from, size)
+	ask := wire.AppendBlobPut(nil, wire.BlobPut{Direct: r.direct, Name: name, Size: size})
+	return r.try(ctx, false, func(ctx context.Context, addr string) error {
+		if err := src.rewind(); err != nil {
+			return enough{err}
+		}
+		st, err := r.open(ctx, addr, wire.KindBlobPut, ask)
+		if err != nil {
+			return err
+		}
+		defer st.Abort()
+		defer context.AfterFunc(ctx, st.Abort)()
+		return r.put(st, src)
+	})
+}
+
+func (r *route) put(st *link.Stream, src *source) error {
+	if err := r.pour(st, src); err != nil {
+		var e enough
+		if errors.As(err, &e) {
+			return err
+		}
+		return r.early(st, err)
+	}
+	_ = st.CloseWrite()
+	_, err := r.head(st, settle(src.size)+margin)
+	return err
+}
+
+// pour sends the bytes. Each bufferful has its own deadline.
+func (r *route) pour(st *link.Stream, src *source) error {
+	buf := make([]byte, min(max(src.size, 1), bufBytes))
+	for left := src.size; left > 0; {
+		n, err := src.read(buf[:min(left, int64(len(buf)))])
+		_ = st.SetWriteDeadline(time.Now().Add(r.cfg.Idle))
+		if _, werr := st.Write(buf[:n]); werr != nil {
+			return werr
+		}
+		left -= int64(n)
+		switch {
+		case err == nil, left == 0 && errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF):
+			return enough{core.E(core.KindInvalid, "the blob ended %d bytes early", left)}
+		default:
+			return enough{err}
+		}
+	}
+	if err := ended(src.r); err != nil {
+		return enough{err}
+	}
+	return nil
+}
+
+// early reads the answer of a server that wants no more bytes: it has the blob, or refuses it.
+func (r *route) early(st *link.Stream, cause error) error {
+	_, err := r.head(st, margin)
+	var u *unreached
+	if errors.As(err, &u) {
+		return &unreached{u.addr, cause}
+	}
+	return err
+}
+
+// source is what a Put reads, once more for each node if it can seek.
+type source struct {
+	r     io.Reader
+	size  int64
+	seek  io.Seeker // nil: it cannot
+	start int64
+	used  bool // bytes were taken
+}
+
+func newSource(r io.Reader, size int64) *source {
+	s := &source{r: r, size: size}
+	if seek, ok := r.(io.Seeker); ok {
+		if at, err := seek.Seek(0, io.SeekCurrent); err == nil {
+			s.seek, s.start = seek, at
+		}
+	}
+	return s
+}
+
+func (s *source) read(p []byte) (int, error) {
+	s.used = true
+	return s.r.Read(p)
+}
+
+// rewind makes the source ready for the next node.
+func (s *source) rewind() error {
+	switch {
+	case !s.used:
+		return nil
+	case s.seek == nil:
+		return core.E(core.KindUnavailable, "the way home broke while the file was sent")
+	}
+	s.used = false
+	_, err := s.seek.Seek(s.start, io.SeekStart)
+	return err
+}

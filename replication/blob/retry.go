@@ -1,0 +1,129 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+const (
+	maxRounds  = 16
+	firstPause = 50 * time.Millisecond // after the first round; doubled after each
+	roundPause = time.Second
+)
+
+// unreached is a failure of the way to a node, not an answer of it.
+type unreached struct {
+	addr  string
+	cause error
+}
+
+func (u *unreached) Error() string { return "home node " + u.addr + ": " + u.cause.Error() }
+func (u *unreached) Unwrap() error {
+	return core.E(core.KindUnavailable, "home node %s did not answer", u.addr).WithCause(u.cause)
+}
+
+// enough is an error after which no other node is asked, whatever its kind.
+type enough struct{ error }
+
+func (e enough) Unwrap() error { return e.error }
+
+// final reports whether another node would say the same. A damaged or faulty store is its own
+// node's misfortune.
+func final(err error) bool {
+	var u *unreached
+	var e enough
+	switch {
+	case err == nil, errors.As(err, &e):
+		return true
+	case errors.As(err, &u):
+		return false
+	}
+	switch core.KindOf(err) {
+	case core.KindInternal, core.KindLimit, core.KindUnavailable, core.KindNotBuilt, core.KindTimeout, core.KindUpgrade,
+		core.KindCanceled, core.KindDiverged, core.KindMisdirected:
+		return false
+	default:
+		return true
+	}
+}
+
+// try makes rounds over the nodes until one gives a final answer. When none is reached it ends
+// with the first round, for the caller should know that we are cut off; unless begun says that
+// somebody has a part already, who would have to begin anew.
+func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context, addr string) error) error {
+	if !begun && r.connected != nil && !r.connected() {
+		return cutOff(core.E(core.KindUnavailable, "not connected"))
+	}
+	start, pause := time.Now(), firstPause
+	for round := 1; ; round++ {
+		reached, err := r.round(ctx, do)
+		var e enough
+		switch {
+		case errors.As(err, &e):
+			return e.error
+		case final(err):
+			return err
+		case ctx.Err() != nil:
+			return gaveUp(ctx, err)
+		case !reached && !begun:
+			return cutOff(err)
+		case round >= r.rounds || time.Since(start) >= r.cfg.Patience:
+			return err
+		}
+		wait(ctx, jitter(pause))
+		pause = min(2*pause, roundPause)
+	}
+}
+
+// round asks each node once. It gives the first final answer, else the last one, else the last
+// failure, and whether any node answered at all.
+func (r *route) round(ctx context.Context, do func(ctx context.Context, addr string) error) (reached bool, last error) {
+	last = &unreached{"", core.E(core.KindUnavailable, "no home node known")}
+	for _, addr := range r.addrs() {
+		err := do(ctx, addr)
+		if final(err) || ctx.Err() != nil {
+			return true, err
+		}
+		var u *unreached
+		answered := !errors.As(err, &u)
+		if !answered && timedOut(err) {
+			r.silent(addr)
+		}
+		if answered || !reached {
+			last = err
+		}
+		reached = reached || answered
+	}
+	return reached, last
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func cutOff(cause error) error {
+	return core.E(core.KindUnavailable, "This server is cut off from its home region.").WithCause(cause)
+}
+
+func gaveUp(ctx context.Context, cause error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return core.E(core.KindCanceled, "the caller went away").WithCause(cause)
+	}
+	return core.E(core.KindTimeout, "home did not answer in time").WithCause(cause)
+}
+
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
