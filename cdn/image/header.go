@@ -136,7 +136,7 @@ func onScreen(m image.Image, w, h int) image.Image {
 
 func checkSize(w, h int) error {
 	if w < 1 || h < 1 || w > MaxSide || h > MaxSide || w*h > MaxPixels {
-		return core.E(core.KindInvalid, "a picture of %d×%d pixels", w, h)
+		return core.E(core.KindInvalid, "a picture of %d×%d pixels", w, h).WithID(OverLimits)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func countFrames(r *bufio.Reader) (int, error) {
 			_, _ = r.Discard(1)
 		case c == ',':
 			if frames++; frames > MaxFrames {
-				return frames, core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames)
+				return frames, core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames).WithID(OverLimits)
 			}
 			desc := make([]byte, 9)
 			if _, err := io.ReadFull(r, desc); err != nil {
