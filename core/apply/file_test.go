@@ -1,0 +1,471 @@
+package apply_test
+
+import (
+	"crypto/sha256"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+)
+
+// bytesOf is the blob of a text.
+func bytesOf(text string) core.BlobRef {
+	return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: int64(len(text))}
+}
+
+// newFile is a file as an edge proposes it.
+func (w *world) newFile(ch core.ChannelID, content string) core.File {
+	return core.File{
+		ID: core.NewID[core.File](w.at), ChannelID: ch, Name: "notes.txt", Extension: "txt", MimeType: "text/plain",
+		Size: int64(len(content)), Content: bytesOf(content),
+	}
+}
+
+func (w *world) file(by string, ch core.ChannelID, content string) core.File {
+	w.Helper()
+	var f core.File
+	w.must(by, &command.CreateFile{File: w.newFile(ch, content), Text: content}, &f)
+	return f
+}
+
+func (w *world) postWith(ch core.ChannelID, ids ...core.FileID) *command.CreatePost {
+	return &command.CreatePost{Post: core.Post{ID: core.NewID[core.Post](w.at), ChannelID: ch, FileIDs: ids}}
+}
+
+func (w *world) refs(text string) int64 {
+	b, _ := w.store.State().Blobs.Get(bytesOf(text).ID)
+	return b.Refs
+}
+
+func (w *world) stored(id core.FileID) core.File {
+	f, _ := w.store.State().Files.Get(id)
+	return f
+}
+
+// two is a world with ada, who administers all, and bob in one channel.
+func two(t *testing.T) (*world, core.ChannelID) {
+	w := newWorld(t)
+	w.person("ada")
+	bob := w.person("bob")
+	team, town := w.team("ada")
+	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	return w, town
+}
+
+func field(e event.Event, key string) any {
+	for _, f := range e.Data {
+		if f.Key == key {
+			return f.Value
+		}
+	}
+	return nil
+}
+
+// A file is its uploader's, in no post yet, and holds its blobs; the same one again is the first
+// one and holds nothing more.
+func TestCreateFile(t *testing.T) {
+	w, town := two(t)
+	in := w.newFile(town, "hello")
+	in.Thumbnail, in.Preview = bytesOf("thumb"), core.BlobRef{Size: 9}
+	in.UserID, in.PostID, in.CreateAt, in.DeleteAt, in.RemoteID, in.Archived = w.users["ada"].ID, core.PostID{1}, 5, 6, "r", true
+	c := &command.CreateFile{File: in, Text: "hello"}
+	var got, again core.File
+	w.must("bob", c, &got)
+	w.announced()
+	want := in
+	want.UserID, want.PostID, want.Preview, want.RemoteID, want.Archived = w.users["bob"].ID, core.PostID{}, core.BlobRef{}, "", false
+	want.CreateAt, want.UpdateAt, want.DeleteAt = w.at.UnixMilli(), w.at.UnixMilli(), 0
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("the file differs: %s", d)
+	}
+	w.must("bob", c, &again)
+	if d := cmp.Diff(got, again); d != "" || w.refs("hello") != 1 || w.refs("thumb") != 1 {
+		t.Errorf("a second time: %d and %d references, %s", w.refs("hello"), w.refs("thumb"), d)
+	}
+	if text, _ := w.store.State().FileTexts.Get(got.ID); text.Text != "hello" {
+		t.Errorf("the text is %q", text.Text)
+	}
+	w.file("ada", town, "hello")
+	if w.refs("hello") != 2 {
+		t.Errorf("two files hold their bytes %d times", w.refs("hello"))
+	}
+}
+
+// What cannot become a file, and by whom not.
+func TestCreateFile_Refusals(t *testing.T) {
+	w, town := two(t)
+	w.person("eve")
+	taken := w.file("bob", town, "taken")
+	with := func(change func(c *command.CreateFile)) *command.CreateFile {
+		c := &command.CreateFile{File: w.newFile(town, "x")}
+		change(c)
+		return c
+	}
+	for name, c := range map[string]*command.CreateFile{
+		"NoName":      with(func(c *command.CreateFile) { c.File.Name = "" }),
+		"Path":        with(func(c *command.CreateFile) { c.File.Name = "../x" }),
+		"NUL":         with(func(c *command.CreateFile) { c.File.Name = "a\x00b" }),
+		"LongName":    with(func(c *command.CreateFile) { c.File.Name = strings.Repeat("x", 257) }),
+		"Size":        with(func(c *command.CreateFile) { c.File.Size = 2 }),
+		"NoContent":   with(func(c *command.CreateFile) { c.File.Content.ID = core.BlobID{} }),
+		"OtherSize":   with(func(c *command.CreateFile) { c.File.Content.ID, c.File.Thumbnail = taken.Content.ID, core.BlobRef{} }),
+		"BelowZero":   with(func(c *command.CreateFile) { c.File.Thumbnail = core.BlobRef{ID: core.BlobID{1}, Size: -1} }),
+		"MuchText":    with(func(c *command.CreateFile) { c.Text = strings.Repeat("x", core.MaxFileText+1) }),
+		"MiniPreview": with(func(c *command.CreateFile) { c.File.MiniPreview = make([]byte, core.MaxMiniPreview+1) }),
+		"NoID":        with(func(c *command.CreateFile) { c.File.ID = core.FileID{} }),
+	} {
+		if err := w.do("bob", c, nil); core.KindOf(err) != core.KindInvalid || err == nil {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if w.refs("x") != 0 || w.refs("taken") != 1 {
+		t.Error("refused files hold bytes")
+	}
+	w.refused("bob", with(func(c *command.CreateFile) { c.File.ID = taken.ID }), core.KindConflict)
+	w.refused("ada", &command.CreateFile{File: taken}, core.KindConflict)
+	w.refused("eve", with(func(*command.CreateFile) {}), core.KindForbidden)
+	w.refused("nobody", with(func(*command.CreateFile) {}), core.KindUnauthorized)
+	w.refused("bob", with(func(c *command.CreateFile) { c.File.ChannelID = core.ChannelID{1} }), core.KindNotFound)
+	ch, _ := w.store.State().Channels.Get(town)
+	off, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
+	w.must("ada", &command.DeleteChannel{ChannelID: off}, nil)
+	w.refused("bob", with(func(c *command.CreateFile) { c.File.ChannelID = off }), core.KindInvalid)
+}
+
+// A post takes the files that it names, in its order, each once, and announces them.
+func TestCreatePost_Files(t *testing.T) {
+	w, town := two(t)
+	a, b := w.file("bob", town, "a"), w.newFile(town, "b")
+	b.MimeType = "image/png"
+	w.must("bob", &command.CreateFile{File: b}, nil)
+	var p core.Post
+	w.must("bob", w.postWith(town, b.ID, a.ID, b.ID), &p)
+	if !slices.Equal(p.FileIDs, []core.FileID{b.ID, a.ID}) {
+		t.Errorf("the post has %v", p.FileIDs)
+	}
+	e := w.events[0]
+	shown := field(e, "post").(core.Post).Metadata.Files
+	if len(shown) != 2 || shown[0].ID != b.ID || shown[1].PostID != p.ID || field(e, "otherFile") != "true" || field(e, "image") != "true" {
+		t.Errorf("announced with %+v in %+v", shown, e.Data)
+	}
+	if f := w.stored(a.ID); f.PostID != p.ID || f.UpdateAt <= a.UpdateAt || f.DeleteAt != 0 || w.refs("a") != 1 {
+		t.Errorf("the attached file is %+v", f)
+	}
+	w.must("bob", w.postWith(town, w.file("bob", town, "c").ID), nil)
+	if field(w.events[0], "otherFile") != "true" || field(w.events[0], "image") != nil {
+		t.Errorf("a file that is no picture: %+v", w.events[0].Data)
+	}
+	w.post("bob", town, core.PostID{}, "plain")
+	if e := w.events[0]; field(e, "otherFile") != nil || field(e, "image") != nil {
+		t.Errorf("a post without files: %+v", e.Data)
+	}
+}
+
+// A post with a file that it cannot have is refused whole: no file is lost in silence.
+func TestCreatePost_FilesRefused(t *testing.T) {
+	w, town := two(t)
+	ch, _ := w.store.State().Channels.Get(town)
+	off, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
+	good := w.file("bob", town, "good")
+	used, gone := w.file("bob", town, "used"), w.file("bob", town, "gone")
+	w.must("bob", w.postWith(town, used.ID), nil)
+	var p core.Post
+	w.must("bob", w.postWith(town, gone.ID), &p)
+	w.must("bob", &command.DeletePost{PostID: p.ID}, nil)
+	for name, id := range map[string]core.FileID{
+		"Unknown": {1}, "Others": w.file("ada", town, "hers").ID, "Used": used.ID, "Deleted": gone.ID, "Elsewhere": w.file("bob", off, "off").ID,
+	} {
+		err := w.do("bob", w.postWith(town, good.ID, id), nil)
+		if e := core.AsError(err); err == nil || e.Kind != core.KindInvalid || e.ID != "api.post.create_post.file_ids.app_error" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if !w.stored(good.ID).PostID.IsZero() {
+		t.Error("a refused post took a file")
+	}
+	many := make([]core.FileID, core.MaxFilesPerPost+1)
+	w.refused("bob", w.postWith(town, many...), core.KindInvalid)
+}
+
+// An edit gives a post other files: what it loses is deleted, and its earlier text keeps the list.
+func TestPatchPost_Files(t *testing.T) {
+	w, town := two(t)
+	a, b, c := w.file("bob", town, "a"), w.file("bob", town, "b"), w.file("bob", town, "c")
+	var p, got core.Post
+	w.must("bob", w.postWith(town, a.ID, b.ID), &p)
+	patch := func(ids ...core.FileID) *command.PatchPost {
+		ids = append([]core.FileID{}, ids...)
+		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), FileIDs: &ids}
+	}
+	edit := patch(c.ID, b.ID, c.ID)
+	w.must("bob", edit, &got)
+	w.announced("post_edited")
+	shown := field(w.events[0], "post").(core.Post)
+	if !slices.Equal(got.FileIDs, []core.FileID{c.ID, b.ID}) || got.EditAt == 0 || len(shown.Metadata.Files) != 2 {
+		t.Errorf("edited to %+v, shown as %+v", got, shown)
+	}
+	old, _ := w.store.State().Posts.Get(edit.HistoryID)
+	if !slices.Equal(old.FileIDs, []core.FileID{a.ID, b.ID}) || old.OriginalID != p.ID {
+		t.Errorf("the kept text is %+v", old)
+	}
+	if _, there := w.store.State().FileTexts.Get(a.ID); w.stored(a.ID).DeleteAt == 0 || w.refs("a") != 0 || there || w.stored(c.ID).PostID != p.ID {
+		t.Errorf("lost %+v, came %+v", w.stored(a.ID), w.stored(c.ID))
+	}
+	again := patch(c.ID, b.ID)
+	w.must("bob", again, &got)
+	if _, kept := w.store.State().Posts.Get(again.HistoryID); kept {
+		t.Error("an edit to the same files is kept as one")
+	}
+	w.refused("bob", patch(a.ID), core.KindInvalid)
+	w.refused("ada", patch(b.ID, w.file("ada", town, "d").ID), core.KindInvalid)
+	w.refused("bob", patch(make([]core.FileID, core.MaxFilesPerPost+1)...), core.KindInvalid)
+	w.must("ada", patch(b.ID), nil)
+	var none core.Post
+	w.must("bob", patch(), &none)
+	if none.FileIDs != nil || w.refs("b") != 0 || w.refs("c") != 0 {
+		t.Errorf("without files: %+v", none)
+	}
+}
+
+// Who deletes a post deletes its files and those of its replies; other files of the same bytes
+// keep them.
+func TestDeletePost_Files(t *testing.T) {
+	w, town := two(t)
+	shared := w.file("ada", town, "same")
+	root, reply := w.file("ada", town, "same"), w.file("bob", town, "reply")
+	var p core.Post
+	w.must("ada", w.postWith(town, root.ID), &p)
+	answer := w.postWith(town, reply.ID)
+	answer.Post.RootID = p.ID
+	w.must("bob", answer, nil)
+	w.must("ada", &command.DeletePost{PostID: p.ID}, nil)
+	for _, id := range []core.FileID{root.ID, reply.ID} {
+		if f := w.stored(id); f.DeleteAt == 0 || f.UpdateAt != f.DeleteAt {
+			t.Errorf("%+v", f)
+		}
+	}
+	b, _ := w.store.State().Blobs.Get(reply.Content.ID)
+	if w.refs("same") != 1 || b.Refs != 0 || b.ReleasedAt != w.at.UnixMilli() || w.stored(shared.ID).DeleteAt != 0 {
+		t.Errorf("%d references, and %+v", w.refs("same"), b)
+	}
+	for _, e := range w.events {
+		if files := field(e, "post").(core.Post).Metadata.Files; files != nil {
+			t.Errorf("a deleted post shows %+v", files)
+		}
+	}
+	w.file("bob", town, "reply")
+	if b, _ = w.store.State().Blobs.Get(reply.Content.ID); b.Refs != 1 || b.ReleasedAt != 0 {
+		t.Errorf("held again: %+v", b)
+	}
+}
+
+// A link stands until an administrator ends all links, and does not come back after that.
+func TestShareFile(t *testing.T) {
+	w, town := two(t)
+	w.person("eve")
+	f := w.file("bob", town, "f")
+	link := func(n byte) *command.ShareFile {
+		return &command.ShareFile{FileID: f.ID, Link: core.BlobID{n}}
+	}
+	w.refused("ada", link(1), core.KindForbidden) // not posted yet
+	w.must("bob", link(1), nil)
+	w.announced()
+	first, _ := w.store.State().FileLinks.Get(core.BlobID{1})
+	w.must("bob", link(1), nil)
+	if again, _ := w.store.State().FileLinks.Get(core.BlobID{1}); again != first || first.File != f.ID || first.CreateAt == 0 {
+		t.Errorf("kept %+v, then %+v", first, again)
+	}
+	var p core.Post
+	w.must("bob", w.postWith(town, f.ID), &p)
+	w.must("ada", link(2), nil)
+	w.refused("eve", link(3), core.KindForbidden)
+	w.refused("bob", link(0), core.KindInvalid)
+	w.refused("bob", &command.ShareFile{FileID: core.FileID{1}, Link: core.BlobID{4}}, core.KindNotFound)
+	other := w.file("bob", town, "other")
+	w.refused("bob", &command.ShareFile{FileID: other.ID, Link: core.BlobID{1}}, core.KindConflict)
+	w.refused("bob", &command.ExpireLinks{}, core.KindForbidden)
+	w.must("ada", &command.ExpireLinks{}, nil)
+	w.refused("bob", link(1), core.KindConflict)
+	w.must("bob", link(5), nil)
+	w.must("bob", &command.DeletePost{PostID: p.ID}, nil)
+	w.refused("bob", link(6), core.KindNotFound)
+}
+
+// A picture is held while somebody has it; a new one, and none, tell clients to fetch again.
+func TestSetUserImage(t *testing.T) {
+	w, _ := two(t)
+	bob := w.users["bob"]
+	set := func(pic core.BlobRef) *command.SetUserImage {
+		return &command.SetUserImage{UserID: bob.ID, Picture: pic}
+	}
+	var a, b, c core.User
+	w.must("bob", set(bytesOf("face")), &a)
+	w.announced("user_updated", "user_updated", "user_updated")
+	if w.events[0].Effect.Kind != event.UserChanged || a.Picture != bytesOf("face") || a.LastPictureUpdate <= bob.LastPictureUpdate || a.UpdateAt <= bob.UpdateAt {
+		t.Errorf("got %+v", a)
+	}
+	w.must("ada", set(bytesOf("face")), &b)
+	if w.refs("face") != 1 || b.LastPictureUpdate <= a.LastPictureUpdate {
+		t.Errorf("%d references, %+v", w.refs("face"), b)
+	}
+	w.must("bob", set(core.BlobRef{}), &c)
+	if w.refs("face") != 0 || c.Picture != (core.BlobRef{}) || c.LastPictureUpdate <= b.LastPictureUpdate {
+		t.Errorf("%d references, %+v", w.refs("face"), c)
+	}
+	w.refused("bob", set(core.BlobRef{ID: core.BlobID{1}, Size: core.MaxUserImage + 1}), core.KindInvalid)
+	w.refused("bob", &command.SetUserImage{UserID: w.users["ada"].ID, Picture: bytesOf("x")}, core.KindForbidden)
+	w.refused("ada", &command.SetUserImage{UserID: core.UserID{1}, Picture: bytesOf("x")}, core.KindNotFound)
+	w.refused("nobody", set(bytesOf("x")), core.KindUnauthorized)
+}
+
+// Whatever happens, the count of each blob is the number of live files, pictures and uploads
+// that name it, and the files of live posts are just those that the posts list.
+func TestBlobs_CountsAreTrue(t *testing.T) {
+	for seed := range uint64(20) {
+		w, town := two(t)
+		r := &recount{world: w, rnd: rand.New(rand.NewPCG(seed, 7)), town: town}
+		for range 400 {
+			r.step()
+		}
+		r.check()
+		if r.accepted < 150 {
+			t.Errorf("seed %d: only %d accepted: the test says little", seed, r.accepted)
+		}
+	}
+}
+
+// recount does random things with few blobs and then counts them anew.
+type recount struct {
+	*world
+	rnd      *rand.Rand
+	town     core.ChannelID
+	files    []core.FileID
+	posts    []core.PostID
+	uploads  []core.UploadID
+	accepted int
+}
+
+func one[T any](r *recount, list []T) (v T) {
+	if len(list) == 0 {
+		return v
+	}
+	return list[r.rnd.IntN(len(list))]
+}
+
+func (r *recount) blob() core.BlobRef { return bytesOf(strings.Repeat("x", 1+r.rnd.IntN(6))) }
+
+func (r *recount) some() []core.FileID {
+	var out []core.FileID
+	for range r.rnd.IntN(4) {
+		n := min(len(r.files), 12) // mostly new ones: the others are taken
+		out = append(out, one(r, r.files[len(r.files)-n:]))
+	}
+	return out
+}
+
+func (r *recount) step() {
+	if r.rnd.IntN(40) == 0 {
+		r.at = r.at.Add(time.Duration(core.UploadLife/3) * time.Millisecond)
+	}
+	who := one(r, []string{"ada", "bob"})
+	s, ok := r.store.State().Sessions.Get(r.sessions[who])
+	if ok {
+		s.ExpiresAt = 0 // the time that passes is about uploads
+		r.store.State().Sessions.Put(s)
+	}
+	if r.do(who, r.command(who), nil) == nil {
+		r.accepted++
+	}
+}
+
+func (r *recount) command(who string) command.Command {
+	f := r.newFile(r.town, "")
+	f.Content, f.Thumbnail = r.blob(), r.blob()
+	f.Size = f.Content.Size
+	switch r.rnd.IntN(11) {
+	case 0, 1, 2:
+		r.files = append(r.files, f.ID)
+		return &command.CreateFile{File: f, Text: "text"}
+	case 3, 4:
+		c := r.postWith(r.town, r.some()...)
+		if r.rnd.IntN(3) == 0 {
+			c.Post.RootID = one(r, r.posts)
+		}
+		r.posts = append(r.posts, c.Post.ID)
+		return c
+	case 5:
+		ids := r.some()
+		return &command.PatchPost{PostID: one(r, r.posts), HistoryID: core.NewID[core.Post](r.at), FileIDs: &ids}
+	case 6:
+		return &command.DeletePost{PostID: one(r, r.posts)}
+	case 7:
+		return &command.SetUserImage{UserID: r.users[who].ID, Picture: one(r, []core.BlobRef{r.blob(), {}})}
+	case 8:
+		up := core.Upload{ID: core.NewID[core.Upload](r.at), Type: core.UploadAttachment, ChannelID: r.town, Filename: "f", FileSize: 6}
+		r.uploads = append(r.uploads, up.ID)
+		return &command.CreateUpload{Upload: up}
+	case 9:
+		up, _ := r.store.State().Uploads.Get(one(r, r.uploads))
+		return &command.AppendUpload{UploadID: up.ID, Offset: up.FileOffset, Part: r.blob()}
+	default:
+		r.files = append(r.files, f.ID)
+		f.Content = bytesOf("xxxxxx")
+		f.Size = 6
+		return &command.FinishUpload{UploadID: one(r, r.uploads), File: f}
+	}
+}
+
+func (r *recount) check() {
+	r.Helper()
+	st := r.store.State()
+	want := map[core.BlobID]int64{}
+	listed := map[core.FileID]core.PostID{}
+	for _, id := range r.posts {
+		if p, ok := st.Posts.Get(id); ok && p.DeleteAt == 0 {
+			for _, f := range p.FileIDs {
+				listed[f] = id
+			}
+		}
+	}
+	for _, id := range r.files {
+		f, ok := st.Files.Get(id)
+		_, text := st.FileTexts.Get(id)
+		if !ok || f.DeleteAt != 0 {
+			if text {
+				r.Errorf("a text without its file")
+			}
+			continue
+		}
+		if listed[id] != f.PostID {
+			r.Errorf("%v is listed by %v and says %v", id, listed[id], f.PostID)
+		}
+		want[f.Content.ID]++
+		want[f.Thumbnail.ID]++
+	}
+	for _, u := range r.users {
+		u, _ = st.Users.Get(u.ID)
+		want[u.Picture.ID]++
+	}
+	for _, id := range r.uploads {
+		if up, ok := st.Uploads.Get(id); ok {
+			for _, part := range up.Parts {
+				want[part.ID]++
+			}
+		}
+	}
+	for n := 1; n <= 6; n++ {
+		ref := bytesOf(strings.Repeat("x", n))
+		b, known := st.Blobs.Get(ref.ID)
+		if b.Refs != want[ref.ID] || known && (b.ReleasedAt != 0) != (b.Refs == 0) {
+			r.Errorf("blob %d: counted %+v, should be %d", n, b, want[ref.ID])
+		}
+	}
+}
