@@ -98,6 +98,8 @@ type Tuning struct {
 	SnapshotThreshold uint64        `yaml:"snapshot_threshold,omitempty"` // entries; default 4096
 	TrailingLogs      uint64        `yaml:"trailing_logs,omitempty"`      // entries; default 100,000
 	CacheMB           int64         `yaml:"cache_mb,omitempty"`           // of applying; default 64
+	RepairEvery       time.Duration `yaml:"repair_every,omitempty"`       // of blobs at home; default 5m
+	SweepEvery        time.Duration `yaml:"sweep_every,omitempty"`        // default 1h
 }
 
 // The roles.

@@ -19,7 +19,7 @@ import (
 
 // startEdge serves clients.
 func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Listener) error {
-	store, err := n.openReader(ctx, s)
+	store, err := n.openReader(ctx, s, n.cfg.Postgres.MaxConns)
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,10 @@ func tokenFrom(r *http.Request) string {
 	return token
 }
 
-// openReader opens the pool of clients' reads: its role can select and nothing else.
-func (n *Node) openReader(ctx context.Context, s *stages) (*read.Store, error) {
+// openReader opens a pool of reads: its role can select and nothing else.
+func (n *Node) openReader(ctx context.Context, s *stages, conns int) (*read.Store, error) {
 	cfg := n.parts.Load().database
-	cfg.Role, cfg.MaxConns = pg.ReaderRole, n.cfg.Postgres.MaxConns
+	cfg.Role, cfg.MaxConns = pg.ReaderRole, conns
 	db, err := pg.Open(ctx, cfg)
 	if err != nil {
 		return nil, err

@@ -36,8 +36,9 @@ var (
 
 // The kinds of questions that are asked at home; they are append-only.
 const (
-	askEdge   byte = 1 // by edges; edge/api says what they are
-	askDigest byte = 2 // by home nodes: the digest after an index
+	askEdge     byte = 1 // by edges; edge/api says what they are
+	askDigest   byte = 2 // by home nodes: the digest after an index
+	askPosition byte = 3 // by home nodes: how far the leader is
 )
 
 const pollEvery = 5 * time.Millisecond // while waiting for a leader or the first entries, at start only
@@ -156,8 +157,12 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
 		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
-		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg)},
+		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg), askPosition: answerPosition(rep)},
 	})
+	if err != nil {
+		return nil, err
+	}
+	blobs, keep, err := n.startOrigin(s, ep)
 	if err != nil {
 		return nil, err
 	}
@@ -176,15 +181,14 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, func(ctx context.Context) error { return n.noteOutvoted(reg.Run(ctx)) })
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	own, err := n.openDisk(s)
-	if err != nil {
-		return nil, err
-	}
-	out := &outside{proposer: reg, view: view, signals: relay, blobs: own}
+	out := &outside{proposer: reg, view: view, signals: relay, blobs: blobs}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}
-	return out, n.awaitLeader(ctx, s, reg)
+	if err := n.awaitLeader(ctx, s, reg); err != nil {
+		return nil, err
+	}
+	return out, n.startKeeping(ctx, s, keep, reg, fwd)
 }
 
 func (n *Node) voters(ep *link.Endpoint) []region.Voter {
@@ -293,8 +297,12 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.onStop("forwarding", func() { _ = fwd.Close() })
 	s.start("follower", stopInner, f.Run)
-	n.update(func(p *parts) { p.follower = f })
-	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}}
+	blobs, err := n.startBlobLink(s, ep, candidates, func() bool { return f.Status().Connected })
+	if err != nil {
+		return nil, err
+	}
+	n.update(func(p *parts) { p.follower, p.keeping = f, &keeping{kind: kindLink} })
+	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, blobs: blobs}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()

@@ -60,6 +60,7 @@ type parts struct {
 	follower      *follower.Follower
 	gossip        *gossip.Gossip
 	fanout        *fanout.Hub
+	keeping       *keeping // of files
 	serving       bool
 }
 

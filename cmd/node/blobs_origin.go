@@ -1,0 +1,358 @@
+package node
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge"
+)
+
+// The limits of copying between home nodes. A copy that finds its queue full counts as failed;
+// repair brings it later.
+const (
+	copiesAtOnce  = 4 // to each other home node
+	maxCopies     = 256
+	fetchesAtOnce = 2
+	maxFetches    = 256
+	copyStart     = 10 * time.Second // what a copy may take besides its bytes
+	copyRate      = 1 << 20          // bytes a second that a copy makes at least
+	peerPause     = 2 * time.Second  // for which a home node that did not answer is not asked
+)
+
+// origin keeps blobs on the disks of the home nodes: Put returns once a majority has a blob, so
+// that the loss of any minority loses none. A blob that is not here, or has rotted here, is
+// read from another home node and fetched from there.
+type origin struct {
+	// immutable after newOrigin
+	own   cdn.Store
+	peers []*peerDisk
+	log   *slog.Logger
+
+	wishes chan cdn.Digest // to the fetchers; never closed
+
+	mu       sync.Mutex
+	fetching map[cdn.Digest]bool // guarded by mu
+
+	repaired, copyFailures atomic.Int64
+}
+
+// peerDisk is the disk of another home node.
+type peerDisk struct {
+	name  string
+	blobs edge.Blobs // its own disk, over a link
+	queue chan copying
+	avoid atomic.Int64 // until then, in Unix nanoseconds
+}
+
+// copying is a blob on its way to another home node.
+type copying struct {
+	blob cdn.Digest
+	size int64
+	done chan<- error // has room
+}
+
+func newOrigin(own cdn.Store, peers map[string]edge.Blobs, log *slog.Logger) *origin {
+	o := &origin{own: own, log: log, wishes: make(chan cdn.Digest, maxFetches), fetching: map[cdn.Digest]bool{}}
+	for name, blobs := range peers {
+		o.peers = append(o.peers, &peerDisk{name: name, blobs: blobs, queue: make(chan copying, maxCopies)})
+	}
+	return o
+}
+
+// Run copies and fetches until ctx ends.
+func (o *origin) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, p := range o.peers {
+		for range copiesAtOnce {
+			wg.Go(func() { o.copyLoop(ctx, p) })
+		}
+	}
+	for range fetchesAtOnce {
+		wg.Go(func() { o.fetchLoop(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Put implements cdn.Putter.
+func (o *origin) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
+	if err := o.own.Put(ctx, d, size, r); err != nil {
+		return err
+	}
+	return o.spread(ctx, d, size)
+}
+
+// spread returns once a majority of the home nodes, this one included, has a blob that is here;
+// copies to the others go on.
+func (o *origin) spread(ctx context.Context, d cdn.Digest, size int64) error {
+	need := (len(o.peers) + 1) / 2
+	done := make(chan error, len(o.peers))
+	for _, p := range o.peers {
+		select {
+		case p.queue <- copying{d, size, done}:
+		default:
+			done <- core.E(core.KindUnavailable, "too many copies are on their way to %s", p.name)
+		}
+	}
+	limit := time.NewTimer(copyLimit(size))
+	defer limit.Stop()
+	for failed := 0; need > 0; {
+		var err error
+		select {
+		case err = <-done:
+		case <-limit.C:
+			return fewCopies(core.E(core.KindTimeout, "the other home nodes are slow"))
+		case <-ctx.Done():
+			return fewCopies(ctx.Err())
+		}
+		if err == nil {
+			need--
+			continue
+		}
+		if failed++; len(o.peers)-failed < need {
+			return fewCopies(err)
+		}
+	}
+	return nil
+}
+
+func fewCopies(cause error) error {
+	return core.E(core.KindUnavailable, "The file could not be copied to enough home nodes. Try again later.").WithCause(cause)
+}
+
+func copyLimit(size int64) time.Duration {
+	return copyStart + time.Duration(size/copyRate)*time.Second
+}
+
+func (o *origin) copyLoop(ctx context.Context, p *peerDisk) {
+	for {
+		select {
+		case c := <-p.queue:
+			err := o.copyTo(ctx, p, c)
+			if err != nil {
+				o.copyFailures.Add(1)
+				o.log.Debug("a copy failed; repair will bring it", "blob", c.blob, "to", p.name, "error", err)
+			}
+			c.done <- err
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *origin) copyTo(ctx context.Context, p *peerDisk, c copying) error {
+	if p.away() {
+		return core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, copyLimit(c.size))
+	defer cancel()
+	b, err := o.own.Get(ctx, c.blob, cdn.Whole)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // it was read only
+	return p.note(p.blobs.Put(ctx, c.blob, c.size, b))
+}
+
+// Get implements cdn.Getter.
+func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
+	b, err := o.own.Get(ctx, d, r)
+	if err == nil {
+		b.ReadCloser = &watched{b.ReadCloser, func() { o.wish(d) }}
+		return b, nil
+	}
+	if !elsewhere(err) {
+		return b, err
+	}
+	at, b, err := o.ask(err, func(p *peerDisk) (cdn.Blob, error) { return p.blobs.Get(ctx, d, r) })
+	if at != nil {
+		o.wish(d)
+	}
+	return b, err
+}
+
+// Stat implements cdn.Stater.
+func (o *origin) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
+	size, err := o.own.Stat(ctx, d)
+	if err == nil || !elsewhere(err) {
+		return size, err
+	}
+	_, b, err := o.ask(err, func(p *peerDisk) (cdn.Blob, error) {
+		size, err := p.blobs.Stat(ctx, d)
+		return cdn.Blob{Size: size}, err
+	})
+	return b.Size, err
+}
+
+// elsewhere reports whether another node may do better: the blob is not here, or our disk fails.
+func elsewhere(err error) bool {
+	k := core.KindOf(err)
+	return k == core.KindNotFound || k == core.KindUnavailable
+}
+
+// ask asks the other home nodes in turn until one has the blob. That it is nowhere is said only
+// when every one has said so.
+func (o *origin) ask(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDisk, cdn.Blob, error) {
+	for _, p := range o.peers {
+		if p.away() {
+			last = core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
+			continue
+		}
+		b, err := get(p)
+		if p.note(err) == nil {
+			return p, b, nil
+		}
+		if core.KindOf(err) != core.KindNotFound {
+			last = err
+		}
+	}
+	return nil, cdn.Blob{}, last
+}
+
+// away reports whether the node did not answer a moment ago.
+func (p *peerDisk) away() bool { return time.Now().UnixNano() < p.avoid.Load() }
+
+// note remembers whether the node answers.
+func (p *peerDisk) note(err error) error {
+	switch k := core.KindOf(err); {
+	case err == nil || k == core.KindNotFound:
+		p.avoid.Store(0)
+	case k == core.KindUnavailable || k == core.KindTimeout:
+		p.avoid.Store(time.Now().Add(peerPause).UnixNano())
+	}
+	return err
+}
+
+// wish asks for a blob to be fetched, unless too many are asked for already: the next reader or
+// repair asks again.
+func (o *origin) wish(d cdn.Digest) {
+	if len(o.peers) == 0 {
+		return
+	}
+	select {
+	case o.wishes <- d:
+	default:
+	}
+}
+
+func (o *origin) fetchLoop(ctx context.Context) {
+	for {
+		select {
+		case d := <-o.wishes:
+			if err := o.fetch(ctx, d); err != nil && ctx.Err() == nil {
+				o.log.Warn("a blob could not be fetched", "blob", d, "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// fetch puts a blob that is missing or has rotted here back from another home node. It does
+// nothing when somebody else does so already.
+func (o *origin) fetch(ctx context.Context, d cdn.Digest) error {
+	if !o.begin(d) {
+		return nil
+	}
+	defer o.end(d)
+	if o.intact(ctx, d) {
+		return nil
+	}
+	last := error(core.E(core.KindNotFound, "no other home node has the blob"))
+	for _, p := range o.peers {
+		err := o.fetchFrom(ctx, p, d)
+		if err == nil {
+			o.repaired.Add(1)
+			o.log.Info("repaired a blob", "blob", d, "from", p.name)
+			return nil
+		}
+		if core.KindOf(err) != core.KindNotFound {
+			last = err
+		}
+	}
+	return last
+}
+
+func (o *origin) begin(d cdn.Digest) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fetching[d] {
+		return false
+	}
+	o.fetching[d] = true
+	return true
+}
+
+func (o *origin) end(d cdn.Digest) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.fetching, d)
+}
+
+// intact reads our own copy to its end.
+func (o *origin) intact(ctx context.Context, d cdn.Digest) bool {
+	_, err := readWhole(ctx, o.own, d)
+	return err == nil
+}
+
+func (o *origin) fetchFrom(ctx context.Context, p *peerDisk, d cdn.Digest) error {
+	if p.away() {
+		return core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
+	}
+	size, err := p.blobs.Stat(ctx, d)
+	if p.note(err) != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, copyLimit(size))
+	defer cancel()
+	b, err := p.blobs.Get(ctx, d, cdn.Whole)
+	if p.note(err) != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // Put has checked what it gave
+	return o.own.Put(ctx, d, b.Size, b)
+}
+
+// pending is how many copies wait for other home nodes.
+func (o *origin) pending() (n int) {
+	for _, p := range o.peers {
+		n += len(p.queue)
+	}
+	return n
+}
+
+// readWhole reads a blob to its end, which checks it, and gives the size that the store says it
+// has, also when the bytes are wrong.
+func readWhole(ctx context.Context, from cdn.Getter, d cdn.Digest) (size int64, err error) {
+	b, err := from.Get(ctx, d, cdn.Whole)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = b.Close() }() // the read has told
+	n, err := io.Copy(io.Discard, b)
+	if err == nil && n != b.Size {
+		err = core.E(core.KindDiverged, "the blob was cut short")
+	}
+	return b.Size, err
+}
+
+// watched notices that a blob has rotted while somebody reads it.
+type watched struct {
+	io.ReadCloser
+	rotten func()
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && core.KindOf(err) == core.KindDiverged {
+		w.rotten()
+	}
+	return n, err
+}

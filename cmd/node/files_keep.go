@@ -1,0 +1,91 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/region"
+	"github.com/nearside/nearside/replication/forward"
+	"github.com/nearside/nearside/replication/link"
+)
+
+// How often a home node looks after its blobs.
+const (
+	repairEvery = 5 * time.Minute
+	sweepEvery  = time.Hour
+	keepConns   = 2 // to the database
+)
+
+// The places where blobs can be.
+const (
+	kindDisk = "disk" // on the home nodes' disks
+	kindS3   = "s3"   // in a bucket
+	kindLink = "home" // at home, over the link
+)
+
+// keeping is what a node does with files, as the administration sees it. It is immutable; nil
+// fields are parts that this node has not.
+type keeping struct {
+	kind, where string
+	store       cdn.Getter // what verify reads; nil away from home without a bucket
+	origin      *origin
+	ledger      *read.Store
+	repair      *repair
+	sweeper     *sweeper
+}
+
+// startKeeping looks after the blobs at home: what is missing comes, what nobody needs goes.
+func (n *Node) startKeeping(ctx context.Context, s *stages, k *keeping, reg *region.Region, fwd *forward.Client) error {
+	ledger, err := n.openReader(ctx, s, keepConns)
+	if err != nil {
+		return err
+	}
+	k.ledger = ledger
+	fresh := func(ctx context.Context) error { return caughtUp(ctx, n.parts.Load().replica, reg, fwd) }
+	mine := func() bool { return true }
+	if k.origin != nil {
+		k.repair = &repair{origin: k.origin, ledger: ledger, fresh: fresh, every: cmp.Or(n.cfg.Tuning.RepairEvery, repairEvery), log: n.log}
+		s.start("blob repair", stopInner, k.repair.Run)
+	} else {
+		mine = reg.IsLeader
+	}
+	if store, ok := k.store.(sweepable); ok {
+		k.sweeper = &sweeper{store: store, ledger: ledger, fresh: fresh, mine: mine, grace: n.cfg.Files.Grace,
+			keep: n.cfg.Files.KeepDeleted, every: cmp.Or(n.cfg.Tuning.SweepEvery, sweepEvery), log: n.log}
+		s.start("blob sweep", stopInner, k.sweeper.Run)
+	}
+	n.update(func(p *parts) { p.keeping = k })
+	return nil
+}
+
+// caughtUp returns once the replica has everything that the leader had when it was called.
+func caughtUp(ctx context.Context, rep *replica.Replica, reg *region.Region, fwd *forward.Client) error {
+	if reg.IsLeader() { // it applied all that was before it
+		return nil
+	}
+	_, addr, ok := reg.Leader()
+	if !ok {
+		return core.E(core.KindUnavailable, "no home node leads")
+	}
+	answer, err := fwd.AskAt(ctx, addr, askPosition, nil)
+	if err != nil {
+		return err
+	}
+	pos, err := core.ParsePosition(string(answer))
+	if err != nil {
+		return err
+	}
+	return rep.WaitApplied(ctx, pos.Index)
+}
+
+// answerPosition answers caughtUp.
+func answerPosition(rep *replica.Replica) forward.AskHandler {
+	return func(context.Context, link.Identity, []byte) ([]byte, error) {
+		return []byte(rep.Position().String()), nil
+	}
+}
