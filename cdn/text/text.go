@@ -28,7 +28,7 @@ const (
 	timeout = 10 * time.Second
 
 	maxRead   = 64 << 20 // bytes of a file that are looked at
-	maxUnpack = 32 << 20 // bytes that compressed parts of a file may become
+	maxUnpack = 16 << 20 // bytes that compressed parts of a file may become
 )
 
 // running holds a token for each extraction that is going on.
@@ -91,10 +91,27 @@ func extractorFor(name, mime string) extractor {
 }
 
 var byExtension = map[string]extractor{
-	".txt": plain, ".text": plain, ".log": plain, ".csv": plain, ".tsv": plain,
+	".txt": plain, ".text": plain, ".log": plain, ".csv": plain, ".tsv": plain, ".json": plain, ".yaml": plain, ".yml": plain,
 	".md": plain, ".markdown": plain, ".rst": plain, ".adoc": plain,
+	".html": markup, ".htm": markup, ".xhtml": markup,
+	".docx": docx.extract, ".pptx": pptx.extract, ".xlsx": xlsx.extract,
+	".odt": opendocument.extract, ".odp": opendocument.extract, ".ods": opendocument.extract,
+	".pdf": pdf,
 }
+
+const (
+	openXML = "application/vnd.openxmlformats-officedocument."
+	oasis   = "application/vnd.oasis.opendocument."
+)
 
 var byType = map[string]extractor{
 	"application/json": plain, "application/xml": plain, "application/yaml": plain,
+	"text/html": markup, "application/xhtml+xml": markup,
+	openXML + "wordprocessingml.document":   docx.extract,
+	openXML + "presentationml.presentation": pptx.extract,
+	openXML + "spreadsheetml.sheet":         xlsx.extract,
+	oasis + "text":                          opendocument.extract,
+	oasis + "presentation":                  opendocument.extract,
+	oasis + "spreadsheet":                   opendocument.extract,
+	"application/pdf":                       pdf,
 }
