@@ -31,7 +31,7 @@ build: need-go ## Build the program into .build/nearside
 	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/nearside
 
 .PHONY: test
-test: need-go need-node build postgres driver ## Prove it: format, vet, Go tests with the race detector, the driver test (under 15 minutes)
+test: need-go need-node build postgres versitygw driver ## Prove it: format, vet, Go tests with the race detector, the driver test (under 15 minutes)
 	@NEARSIDE=$(CURDIR)/$(BIN) $(GO) run ./bench/suite
 
 .PHONY: check
@@ -62,7 +62,7 @@ driver: need-node
 	@cd $(E2E) && npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: bench
-bench: build postgres ## Measure every number we promise, beside its target; keeps the result in bench/results
+bench: build postgres versitygw ## Measure every number we promise, beside its target; keeps the result in bench/results
 	@$(GO) run ./bench -nearside $(BIN) -results bench/results $(BENCH)
 
 .PHONY: chaos
@@ -72,6 +72,10 @@ chaos: build postgres ## Kill and freeze nodes and databases under load and chec
 .PHONY: postgres
 postgres: ## Make sure that there is a PostgreSQL: the machine's, else a pinned build in .build
 	@sh deploy/fetch-postgres.sh
+
+.PHONY: versitygw
+versitygw: need-go ## Make sure that there is the S3 server of the tests, at its pinned version in .build
+	@GO=$(GO) sh deploy/fetch-versitygw.sh
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run

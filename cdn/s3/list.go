@@ -1,0 +1,138 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+)
+
+const pageSize = 1000 // of objects or uploads; no store gives more
+
+// Delete implements cdn.Deleter. In a bucket with versions the store keeps the bytes until its
+// own life-cycle rule takes them.
+func (s *Store) Delete(ctx context.Context, d cdn.Digest) error {
+	return s.remove(ctx, s.name(d))
+}
+
+func (s *Store) remove(ctx context.Context, name string) error {
+	return s.again(ctx, deleting, func(w *watch) error {
+		err := s.core.RemoveObject(w.ctx, s.cfg.Bucket, name, minio.RemoveObjectOptions{})
+		if r, ok := answer(err); ok && r.Code == minio.NoSuchKey {
+			return nil
+		}
+		return err
+	})
+}
+
+// Expire implements cdn.Deleter. The package comment says what a Put at another node may lose.
+func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (bool, error) {
+	done, ok := s.busy.expire(d)
+	if !ok {
+		return false, gone(ctx) // being put: young
+	}
+	defer done()
+	_, at, err := s.statAgain(ctx, d)
+	switch {
+	case core.KindOf(err) == core.KindNotFound:
+		return false, nil
+	case err != nil:
+		return false, err
+	case !at.Before(before):
+		return false, nil
+	}
+	if err := s.Delete(ctx, d); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// List implements cdn.Lister. Blobs that come or go meanwhile may be in it or not; whatever
+// else lies in the bucket is passed over.
+func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) error) error {
+	for last := s.name(after); ; {
+		page, err := s.page(ctx, last)
+		if err != nil {
+			return err
+		}
+		for _, obj := range page {
+			if obj.Key <= last { // else the caller would take what comes late for missing
+				return s.failed(listing, errors.New("the store does not list in the order of names: use a bucket of another type"))
+			}
+			last = obj.Key
+			if err := s.visit(ctx, obj, each); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+func (s *Store) visit(ctx context.Context, obj minio.ObjectInfo, each func(cdn.Info) error) error {
+	d, ours := s.digest(obj.Key)
+	if !ours {
+		return nil
+	}
+	if err := gone(ctx); err != nil {
+		return err
+	}
+	return each(cdn.Info{Digest: d, Size: obj.Size, PutAt: obj.LastModified})
+}
+
+// page gives the objects after a name; fewer than pageSize when there are no more. It holds no
+// connection while the caller looks at them.
+func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo, err error) {
+	opts := minio.ListObjectsOptions{Prefix: s.cfg.Prefix, Recursive: true, StartAfter: after, MaxKeys: pageSize}
+	err = s.again(ctx, listing, func(w *watch) error {
+		page = page[:0]
+		for obj := range s.core.ListObjectsIter(w.ctx, s.cfg.Bucket, opts) {
+			if obj.Err != nil {
+				return obj.Err
+			}
+			w.moved()
+			if page = append(page, obj); len(page) == pageSize {
+				return nil
+			}
+		}
+		return w.ctx.Err() // the iterator ends without a word when its context does
+	})
+	return page, err
+}
+
+// Sweep drops uploads of large blobs that began before a time and were never finished, and says
+// how many. Finished blobs are not touched.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (dropped int, err error) {
+	key, id := "", ""
+	for {
+		var page minio.ListMultipartUploadsResult
+		err := s.again(ctx, sweeping, func(w *watch) (err error) {
+			page, err = s.core.ListMultipartUploads(w.ctx, s.cfg.Bucket, s.cfg.Prefix, key, id, "", pageSize)
+			return err
+		})
+		if err != nil {
+			return dropped, err
+		}
+		for _, u := range page.Uploads {
+			if _, ours := s.digest(u.Key); !ours || !u.Initiated.Before(before) {
+				continue
+			}
+			if err := s.abort(ctx, u.Key, u.UploadID); err != nil {
+				return dropped, err
+			}
+			dropped++
+		}
+		if !page.IsTruncated {
+			return dropped, nil
+		}
+		if page.NextKeyMarker == key && page.NextUploadIDMarker == id {
+			return dropped, s.failed(sweeping, errors.New("the next page is the same page"))
+		}
+		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+	}
+}

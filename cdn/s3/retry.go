@@ -1,0 +1,95 @@
+package s3
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = 3 * time.Second
+)
+
+// watch ends a request by which nothing moves.
+type watch struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	timer   *time.Timer
+	limit   time.Duration
+	stalled atomic.Bool
+}
+
+func newWatch(ctx context.Context, limit time.Duration) *watch {
+	w := &watch{limit: limit}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	w.timer = time.AfterFunc(limit, func() {
+		w.stalled.Store(true)
+		w.cancel()
+	})
+	return w
+}
+
+func (w *watch) moved() { w.timer.Reset(w.limit) }
+
+// pause stops the clock while the caller is at work.
+func (w *watch) pause() { w.timer.Stop() }
+
+func (w *watch) end() {
+	w.timer.Stop()
+	w.cancel()
+}
+
+// blame tells our own giving up from what the store or the caller did.
+func (w *watch) blame(err error) error {
+	if err != nil && w.stalled.Load() {
+		return errStalled
+	}
+	return err
+}
+
+// again makes a request until it succeeds, fails for good, or has used up its budget. A try
+// must not outlive its return.
+func (s *Store) again(ctx context.Context, a action, try func(*watch) error) error {
+	return s.repeat(ctx, a, func() error {
+		w := newWatch(ctx, s.cfg.StallTimeout)
+		defer w.end()
+		return w.blame(try(w))
+	})
+}
+
+func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
+	began := time.Now()
+	for n := 0; ; n++ {
+		if err := gone(ctx); err != nil {
+			return err
+		}
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if gone := gone(ctx); gone != nil {
+			return gone
+		}
+		pause := rand.N(min(firstPause<<min(n, 10), maxPause))
+		if n >= s.cfg.MaxRetries || !passes(err) || time.Since(began)+pause > s.cfg.RetryFor {
+			return s.failed(a, err)
+		}
+		s.cfg.Logger.DebugContext(ctx, "object store failed, trying again", "doing", a.doing, "try", n+1, "err", err)
+		if err := rest(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return gone(ctx)
+	}
+}

@@ -1,0 +1,116 @@
+package s3
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/nearside/nearside/cdn"
+)
+
+// Store is a cdn.Store in a bucket, and a cdn.Signer.
+type Store struct {
+	// Immutable after New.
+	cfg       Config
+	core      *minio.Core
+	transport *http.Transport
+	creds     *credentials.Credentials
+	sse       encryption
+	checksums bool // the store takes checksum headers
+
+	memory *semaphore.Weighted // bytes of upload buffers
+	busy   *inUse
+
+	signing sync.Mutex    // guards signer
+	signer  *minio.Client // for the endpoint that clients see; made at the first use
+}
+
+var (
+	_ cdn.Store  = (*Store)(nil)
+	_ cdn.Signer = (*Store)(nil)
+)
+
+// New checks the configuration; nothing is read or sent before the first use.
+func New(cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	hostport, secure, err := host("endpoint", cfg.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg: cfg, transport: transport(cfg), memory: semaphore.NewWeighted(cfg.MaxBufferBytes),
+		busy: newInUse(), checksums: !strings.HasSuffix(hostport, "googleapis.com"),
+	}
+	if s.sse, err = encryptionOf(cfg, secure); err != nil {
+		return nil, err
+	}
+	if s.creds, err = credentialsOf(cfg); err != nil {
+		return nil, err
+	}
+	client, err := s.client("endpoint", cfg.Endpoint, cfg.Region)
+	if err != nil {
+		return nil, err
+	}
+	s.core = &minio.Core{Client: client}
+	_, _, err = host("public_endpoint", cfg.PublicEndpoint)
+	return s, err
+}
+
+// client makes a client that tries each request once: repeating is done here, where it has one
+// budget, and where no two requests read one buffer.
+func (s *Store) client(key, endpoint, region string) (*minio.Client, error) {
+	hostport, secure, err := host(key, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	styles := map[string]minio.BucketLookupType{
+		StyleAuto: minio.BucketLookupAuto, StylePath: minio.BucketLookupPath, StyleVirtual: minio.BucketLookupDNS,
+	}
+	c, err := minio.New(hostport, &minio.Options{
+		Creds: s.creds, Secure: secure, Transport: s.transport, Region: region,
+		BucketLookup: styles[s.cfg.PathStyle], MaxRetries: 1,
+	})
+	if err != nil {
+		return nil, badEndpoint(key, err)
+	}
+	return c, nil
+}
+
+func transport(cfg Config) *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: cfg.ConnectTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 2 * cfg.ConnectTimeout,
+		MaxIdleConns:        256,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     time.Minute,
+		DisableCompression:  true, // a blob is what it is
+	}
+}
+
+// Close drops the connections that are not in use.
+func (s *Store) Close() error {
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+// name is what the object of a blob is called: made of the digest's digits and nothing else.
+func (s *Store) name(d cdn.Digest) string {
+	x := d.String()
+	return s.cfg.Prefix + x[:2] + "/" + x[2:4] + "/" + x
+}
+
+// digest reads what name writes; any other object is not ours.
+func (s *Store) digest(name string) (cdn.Digest, bool) {
+	d, err := cdn.ParseDigest(name[strings.LastIndexByte(name, '/')+1:])
+	return d, err == nil && s.name(d) == name
+}
