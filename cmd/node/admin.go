@@ -2,9 +2,7 @@ package node
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,6 +22,7 @@ func (n *Node) admin() http.Handler {
 	mux.HandleFunc("GET /v1/tables", n.tables)
 	mux.HandleFunc("GET /v1/distance", n.getDistance)
 	mux.HandleFunc("PUT /v1/distance", n.putDistance)
+	n.handleFiles(mux)
 	return local(mux)
 }
 
@@ -62,16 +61,9 @@ func (n *Node) getDistance(w http.ResponseWriter, _ *http.Request) {
 // putDistance changes the path to one peer, or to every peer with "*".
 func (n *Node) putDistance(w http.ResponseWriter, r *http.Request) {
 	var change Imitate
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&change)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one value")
-		}
-	}
+	err := decode(w, r, `{"peer":"NODE","delay_ms":40,"jitter_ms":0,"loss":0,"blackout":false}`, &change)
 	if err != nil {
-		fail(w, core.E(core.KindInvalid, `the body looks like {"peer":"NODE","delay_ms":40,"jitter_ms":0,"loss":0,"blackout":false}: %v`, err))
+		fail(w, err)
 		return
 	}
 	if err := n.far.set(change); err != nil {
@@ -99,7 +91,9 @@ func fail(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	case core.KindNotFound:
 		status = http.StatusNotFound
-	case core.KindUnavailable:
+	case core.KindConflict:
+		status = http.StatusConflict
+	case core.KindUnavailable, core.KindTimeout:
 		status = http.StatusServiceUnavailable
 	default:
 	}

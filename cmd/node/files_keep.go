@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/nearside/nearside/cdn"
@@ -28,15 +29,17 @@ const (
 	kindLink = "home" // at home, over the link
 )
 
-// keeping is what a node does with files, as the administration sees it. It is immutable; nil
-// fields are parts that this node has not.
+// keeping is what a node does with files, as the administration sees it. It is not changed once
+// it is published; nil fields are parts that this node has not.
 type keeping struct {
 	kind, where string
-	store       cdn.Getter // what verify reads; nil away from home without a bucket
+	check       func(context.Context) error // tries the store
+	store       cdn.Getter                  // what verify reads; nil away from home without a bucket
 	origin      *origin
 	ledger      *read.Store
 	repair      *repair
 	sweeper     *sweeper
+	verifying   sync.Mutex // one at a time
 }
 
 // startKeeping looks after the blobs at home: what is missing comes, what nobody needs goes.
