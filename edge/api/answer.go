@@ -45,12 +45,35 @@ func (c *call) answer(status int, v any) error {
 
 // write sends the answer.
 func (c *call) write() {
+	c.writeHeaders()
+	if c.download != nil {
+		err := c.api.sendBlob(c.w, c.r, c.download)
+		if c.download = nil; err == nil {
+			return
+		}
+		c.answerProblem(err)
+	}
+	if c.status == http.StatusNotModified { // it has no body, and says nothing of one
+		c.w.WriteHeader(c.status)
+		return
+	}
 	h := c.header()
-	h.Set("X-Request-Id", c.id)
-	h.Set("X-Version-Id", DefaultVersion+".dev..false")
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = contentJSON
 	}
+	body := c.compressed()
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(c.status)
+	if c.r.Method != http.MethodHead {
+		_, _ = c.w.Write(body) // a client that went away cannot be told
+	}
+}
+
+// writeHeaders sets the headers that all answers have.
+func (c *call) writeHeaders() {
+	h := c.header()
+	h.Set("X-Request-Id", c.id)
+	h.Set("X-Version-Id", DefaultVersion+".dev..false")
 	h["Permissions-Policy"], h["X-Content-Type-Options"], h["Referrer-Policy"] = policyNone, policyNosniff, policyNoReferrer
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 		h["Expires"] = expiresNow
@@ -58,12 +81,6 @@ func (c *call) write() {
 	if c.api != nil {
 		h.Set("X-Version-Id", c.api.settings.versionID)
 		c.tellPosition()
-	}
-	body := c.compressed()
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	c.w.WriteHeader(c.status)
-	if c.r.Method != http.MethodHead {
-		_, _ = c.w.Write(body) // a client that went away cannot be told
 	}
 }
 
@@ -110,7 +127,7 @@ func (c *call) compressed() []byte {
 	if c.page != nil {
 		plain = c.page.plain
 	}
-	if len(plain) < minGzipBytes {
+	if len(plain) < minGzipBytes || c.header().Get("Content-Type") != contentJSON[0] { // pictures are packed already
 		return plain
 	}
 	c.header()["Vary"] = varyEncoding

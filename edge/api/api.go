@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/image"
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
@@ -26,6 +27,8 @@ const (
 	writeTimeout  = readTimeout + requestLimit + 60*time.Second // from the end of the header to the last byte of the answer
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 32 << 10
+
+	defaultFileBytes = 100 << 20
 )
 
 // DefaultVersion is the version of the API that clients are told; the first three parts are
@@ -57,6 +60,14 @@ type Files struct {
 	PublicLinks bool         // people may share links that need no session
 	Signer      cdn.Signer   // sends readers to the object store by signed URLs; default: bytes come from here
 	Scanner     scan.Scanner // asked about every upload; default: nobody is
+}
+
+// maxBytes is MaxBytes or its default.
+func (f Files) maxBytes() int64 {
+	if f.MaxBytes > 0 {
+		return f.MaxBytes
+	}
+	return defaultFileBytes
 }
 
 // VersionID is what clients are told of this server in X-Version-Id and in hello: web clients
@@ -91,6 +102,9 @@ type API struct {
 	misses   *hot.Misses[string]
 	home     *questions
 	settings settings
+	pictures *image.Maker
+	initials *hot.Cache[core.UserID, string, []byte] // drawn pictures, by username
+	damaged  *hot.Misses[core.BlobID]                // stored bytes that the log has a line about
 }
 
 // New makes an API and subscribes it to the events of the replica.
@@ -113,6 +127,8 @@ func New(cfg Config) (*API, error) {
 	a := &API{
 		cfg: cfg, log: cfg.Logger, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil),
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
+		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
+		damaged: hot.NewMisses[core.BlobID](missesKept, time.Hour),
 	}
 	var err error
 	if a.routes, err = newRoutes(); err != nil {

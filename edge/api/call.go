@@ -27,11 +27,12 @@ type call struct {
 	session core.Session // zero without one
 	user    core.User    // of the session
 
-	status int
-	body   []byte
-	page   *page         // an encoded answer that is shared, instead of body
-	seen   core.Position // what the client had seen, or has made, before
-	stale  time.Duration // how old the answer may be, when this edge is behind what the client saw
+	status   int
+	body     []byte
+	page     *page         // an encoded answer that is shared, instead of body
+	download *download     // stored bytes, instead of body; handlers set it last
+	seen     core.Position // what the client had seen, or has made, before
+	stale    time.Duration // how old the answer may be, when this edge is behind what the client saw
 }
 
 // serve handles a request from its row to its answer.
@@ -41,7 +42,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	c := &call{api: a, w: w, r: r, ctx: ctx, target: t, params: params, id: core.NewID[call](time.Now()).String()}
 	defer func() {
 		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
 			a.log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p)
+			if c.download != nil { // some of it may have been sent
+				panic(http.ErrAbortHandler)
+			}
 			c.answerProblem(core.E(core.KindInternal, ""))
 			c.write()
 		}

@@ -127,9 +127,11 @@ func (a *API) channelStats(c *call) error {
 	if err != nil {
 		return err
 	}
-	files := int64(0)
-	if c.flag("exclude_files_count") {
-		files = -1
+	files := int64(-1) // counting may be slow, and not every client shows it
+	if !c.flag("exclude_files_count") {
+		if files, err = a.cfg.Read.FilesInChannel(c.ctx, ch.ID); err != nil {
+			return err
+		}
 	}
 	return c.ok(map[string]any{
 		"channel_id": ch.ID, "member_count": members, "guest_count": 0, "pinnedpost_count": pinned, "files_count": files,

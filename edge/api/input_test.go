@@ -27,8 +27,10 @@ func filled(path string, ids map[string]string) string {
 func furnish(c *client) map[string]string {
 	team := c.newTeam("crew")
 	ch := c.newChannel(team.ID, "deck", "O")
-	p := c.post(ch, "hello")
+	f := c.addPicture(ch, "sail.png")
+	p := c.attach(ch, f)
 	return map[string]string{
+		"file_id": f.ID.String(),
 		"user_id": c.me.ID.String(), "username": c.me.Username, "email": c.me.Email, "team_id": team.ID.String(), "name": "crew",
 		"team_name": "crew", "channel_id": ch.String(), "channel_name": "deck", "post_id": p.ID.String(), "category": "tutorial_step",
 		"emoji_name": "smile", "preference_name": c.me.ID.String(), "role_id": strings.Repeat("a", 26), "role_name": "system_user",
@@ -71,11 +73,12 @@ func TestInput_Malformed(t *testing.T) {
 		for name, body := range bodies {
 			resp := ann.do(r.Method, filled(r.Path, ids), body, nil)
 			fine := name == "deep" || name == "bad ids" // unknown fields are ignored, and any text may be a name
-			takesBody := !strings.HasSuffix(r.Path, "pin")
+			takesBody := !strings.HasSuffix(r.Path, "pin") && !strings.HasSuffix(r.Path, "/expire")
+			form := strings.HasSuffix(r.Path, "/image") // a body without a form's type is refused unread
 			switch {
 			case resp.StatusCode >= 500, takesBody && !fine && resp.StatusCode < 400:
 				t.Errorf("%s %s with %s: %d", r.Method, r.Path, name, resp.StatusCode)
-			case name == "too large" && takesBody && resp.StatusCode != 413:
+			case name == "too large" && takesBody && !form && resp.StatusCode != 413:
 				t.Errorf("%s %s with %s: %d", r.Method, r.Path, name, resp.StatusCode)
 			}
 			checkShape(t, r.Method+" "+r.Path+" with "+name, resp)
@@ -90,6 +93,9 @@ func TestInput_Malformed(t *testing.T) {
 			resp := ann.do(r.Method, path+"?page=x&per_page=-3&since=z&before="+bad+"&limit_after=y", nil, nil)
 			if resp.StatusCode >= 500 && resp.StatusCode != 501 {
 				t.Errorf("%s %s: %d", r.Method, path, resp.StatusCode)
+			}
+			if strings.Contains(bad, "%2f") && r.Path == "/files/{file_id}/public" {
+				continue // of the web client's pages
 			}
 			checkShape(t, r.Method+" "+path, resp)
 		}

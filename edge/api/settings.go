@@ -43,11 +43,12 @@ func newSettings(cfg Config) settings {
 		"FeatureFlagContentFlagging": "false", "FeatureFlagBurnOnRead": "false", "FeatureFlagGraphQL": "false", "FeatureFlagOnboardingTourTips": "false",
 		"FeatureFlagExperimentalCrossTeamSearch": "false", "FeatureFlagAttributeBasedAccessControl": "false",
 	}
+	files := strconv.FormatBool(cfg.Files.Blobs != nil)
 	full := maps.Clone(limited)
 	maps.Copy(full, map[string]string{
 		"CollapsedThreads": "disabled", "TeammateNameDisplay": "username", "LockTeammateNameDisplay": "false",
-		"MaxPostSize": strconv.Itoa(core.MaxPostRunes), "MaxFileSize": "104857600", "EnableFileAttachments": "false", "EnableMobileFileUpload": "false",
-		"EnableMobileFileDownload": "false", "PostEditTimeLimit": "-1", "MaxNotificationsPerChannel": "1000",
+		"MaxPostSize": strconv.Itoa(core.MaxPostRunes), "MaxFileSize": strconv.FormatInt(cfg.Files.maxBytes(), 10), "EnableFileAttachments": files, "EnableMobileFileUpload": files,
+		"EnableMobileFileDownload": files, "PostEditTimeLimit": "-1", "MaxNotificationsPerChannel": "1000",
 		"TimeBetweenUserTypingUpdatesMilliseconds": "5000", "EnableUserTypingMessages": "true", "EnableChannelViewedMessages": "true",
 		"MinimumHashtagLength": strconv.Itoa(parse.MinHashtag), "EnableEmojiPicker": "true", "EnableGifPicker": "false", "EnableCustomEmoji": "false",
 		"EnableLinkPreviews": "false", "EnablePermalinkPreviews": "false", "EnableLatex": "true", "EnableInlineLatex": "true", "EnableSVGs": "false",
@@ -60,7 +61,7 @@ func newSettings(cfg Config) settings {
 		"ExperimentalEnableClickToReply": "false", "ExperimentalEnableHardenedMode": "false", "ExperimentalSharedChannels": "false",
 		"EnablePostUsernameOverride": "false", "EnablePostIconOverride": "false", "EnableIncomingWebhooks": "false", "EnableOutgoingWebhooks": "false",
 		"EnableCommands": "false", "EnableOAuthServiceProvider": "false", "EnableUserAccessTokens": "false", "EnablePostSearch": "false",
-		"EnablePublicLink": "false", "EnableConfirmNotificationsToChannel": "true", "EnableEmailBatching": "false", "EnableEmailInvitations": "false",
+		"EnablePublicLink": strconv.FormatBool(cfg.Files.Blobs != nil && cfg.Files.PublicLinks), "EnableConfirmNotificationsToChannel": "true", "EnableEmailBatching": "false", "EnableEmailInvitations": "false",
 		"EnablePreviewFeatures": "true", "EnableTutorial": "false", "EnableOnboardingFlow": "false", "EnableCrossTeamSearch": "false",
 		"EnableTestAPI": "false", "EnableBanner": "false", "BannerText": "", "BannerColor": "", "BannerTextColor": "", "AllowBannerDismissal": "false",
 		"EnableThemeSelection": "true", "AllowCustomThemes": "true", "AllowedThemes": "", "DefaultTheme": "", "FeedbackEmail": "", "SupportEmail": "",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
@@ -27,8 +28,11 @@ const limit = 30 * time.Second
 
 // home orders proposals as a region does, without Raft, and has every edge of a test apply them.
 type home struct {
-	t     testing.TB
-	asks  chan asked
+	t         testing.TB
+	asks      chan asked
+	blobs     *disk.Store       // the origin, at every edge
+	configure func(*api.Config) // of each edge; may be nil
+
 	mu    sync.Mutex // guards what follows
 	edges []*site
 	index core.Index
@@ -190,8 +194,16 @@ func (h *home) apply(batch []asked) {
 }
 
 // newHome makes a home with one edge, which is at home.
-func newHome(t testing.TB) (*home, *site) {
-	h := &home{t: t, asks: make(chan asked, 1024)}
+func newHome(t testing.TB) (*home, *site) { return newHomeWith(t, nil) }
+
+// newHomeWith is newHome with another configuration of every edge.
+func newHomeWith(t testing.TB, configure func(*api.Config)) (*home, *site) {
+	blobs, err := disk.Open(disk.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = blobs.Close() })
+	h := &home{t: t, asks: make(chan asked, 1024), blobs: blobs, configure: configure}
 	first := h.newSite(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -220,9 +232,14 @@ func (h *home) newSite(asker edge.Asker) *site {
 	readers := cfg
 	readers.Role = pg.ReaderRole
 	s := &site{Replica: rep, home: h, db: db, link: edge.Link{Connected: true}}
-	s.api, err = api.New(api.Config{
+	config := api.Config{
 		Proposer: h, View: s, Read: read.New(pgtest.Connect(t, readers)), Asker: asker, OpenServer: true, Build: "test",
-	})
+		Files: api.Files{Blobs: h.blobs, Spool: t.TempDir(), PublicLinks: true},
+	}
+	if h.configure != nil {
+		h.configure(&config)
+	}
+	s.api, err = api.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,6 +265,7 @@ func (h *home) newSite(asker edge.Asker) *site {
 // client is somebody at an edge.
 type client struct {
 	t        testing.TB
+	site     *site // where they signed up
 	url      string
 	token    string
 	me       core.User
@@ -255,7 +273,16 @@ type client struct {
 	roams    bool   // keeps position
 }
 
-// do sends a request and gives the answer, decoded into out unless that is nil.
+// place gives where a path of the API is: all but the page of public links are in one place.
+func place(path string) string {
+	if strings.HasPrefix(path, "/files/") && strings.Contains(path, "/public") {
+		return path
+	}
+	return "/api/v4" + path
+}
+
+// do sends a request and gives the answer, decoded into out unless that is nil. A body that
+// begins like a form is one.
 func (c *client) do(method, path string, body, out any) *http.Response {
 	c.t.Helper()
 	var in io.Reader
@@ -272,9 +299,13 @@ func (c *client) do(method, path string, body, out any) *http.Response {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.url+"/api/v4"+path, in)
+	req, err := http.NewRequestWithContext(ctx, method, c.url+place(path), in)
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	if form, ok := body.(string); ok && strings.HasPrefix(form, "--") {
+		boundary, _, _ := strings.Cut(form[2:], "\r\n")
+		req.Header.Set("Content-Type", "multipart/form-data; boundary="+boundary)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -351,7 +382,7 @@ const password = "correct horse"
 // signUp makes an account and signs it in.
 func (s *site) signUp(t testing.TB, name string) *client {
 	t.Helper()
-	c := &client{t: t, url: s.url}
+	c := &client{t: t, site: s, url: s.url}
 	c.must(201, "POST", "/users", map[string]string{"username": name, "email": name + "@example.com", "password": password}, &c.me)
 	c.token = c.must(200, "POST", "/users/login", map[string]string{"login_id": name, "password": password}, nil).Header.Get("Token")
 	return c
