@@ -53,6 +53,10 @@ type Blob struct {
 	Size int64 // of the whole blob, in bytes
 }
 
+// WriteTo implements io.WriterTo, so that io.Copy finds what the reader can do itself: a cache
+// writes whole chunks from its memory.
+func (b Blob) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, b.ReadCloser) }
+
 // Getter reads blobs. A blob that is not there gives core.KindNotFound, a range past its end
 // core.KindInvalid, a store that cannot be reached core.KindUnavailable; bytes that are not
 // what the digest says end the read with core.KindDiverged (checked when the whole is read).

@@ -3,96 +3,448 @@ package tier
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"hash"
 	"io"
-	"os"
+	"io/fs"
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
 )
 
-// reader gives checked chunks of a kept file; at the first bad one it goes on from the origin.
-type reader struct {
-	t        *Tier
-	ctx      context.Context // of the Get: a heal ends with it
-	d        cdn.Digest
-	f        *os.File
-	size     int64
-	off, end int64
-	buf      []byte // checked, not yet read
-	healed   io.ReadCloser
-}
+const maxHeals = 3 // of one reader; a disk that damages all it is given gets no fourth
 
-func (t *Tier) blob(ctx context.Context, f *os.File, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
-	info, err := f.Stat()
+// Get opens a blob or a part of it. Its reader is an io.WriterTo that writes whole chunks
+// without copying them, and an io.Seeker; ctx bounds all its waiting. A whole that the
+// origin gives wrong ends with core.KindDiverged before its last chunk.
+func (t *Tier) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
+	if ctx.Err() != nil {
+		return cdn.Blob{}, gone(ctx)
+	}
+	e, err := t.lookup(d)
 	if err != nil {
-		_ = f.Close()
-		return cdn.Blob{}, fault(err)
+		return cdn.Blob{}, err
 	}
-	total := info.Size()
-	size := total - (total+chunk+sha256.Size-1)/(chunk+sha256.Size)*sha256.Size
-	end := size
-	if r.Length >= 0 && r.Length <= size-r.Offset {
-		end = r.Offset + r.Length
-	} else if r.Length >= 0 {
-		end = -1
+	rd := &reader{t: t, ctx: ctx, d: d, size: -1}
+	if e != nil {
+		t.count.hits.Add(1)
+		t.touch(d)
+		rd.e, rd.size = e, e.size
+	} else {
+		t.count.misses.Add(1)
+		err = rd.join()
+		if errors.Is(err, errUnkept) {
+			err = rd.pass(r)
+		}
 	}
-	if r.Offset < 0 || r.Offset > size || end < 0 {
-		_ = f.Close()
-		return cdn.Blob{}, core.E(core.KindInvalid, "the range is past the end")
+	if err == nil {
+		err = rd.within(r)
 	}
-	return cdn.Blob{ReadCloser: &reader{t: t, ctx: ctx, d: d, f: f, size: size, off: r.Offset, end: end}, Size: size}, nil
+	if err != nil {
+		_ = rd.Close()
+		return cdn.Blob{}, err
+	}
+	return cdn.Blob{ReadCloser: rd, Size: rd.size}, nil
 }
 
+func (t *Tier) lookup(d cdn.Digest) (*entry, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errClosed()
+	}
+	return t.index[d], nil
+}
+
+func (t *Tier) touch(d cdn.Digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.policy.Touch(d)
+}
+
+// reader gives the bytes of a range from wherever they are: memory, a kept file, a fill, the
+// origin. It changes from one to the other between two chunks.
+type reader struct {
+	t    *Tier
+	ctx  context.Context // of the Get
+	d    cdn.Digest
+	size int64
+
+	start, off, end int64
+	moved           bool // not read from the start on, so the whole cannot be checked
+
+	pg   *page
+	buf  []byte // of pg, not read yet
+	from *counter
+
+	e      *entry // the blob as it is kept here; nil when it is not
+	held   bool   // e is open
+	fl     *fill  // that this reader waits for
+	src    *direct
+	heals  int
+	closed bool
+}
+
+// within sets the range, once the size is known.
+func (r *reader) within(want cdn.Range) error {
+	if want.Offset < 0 || want.Offset > r.size || want.Length > r.size-want.Offset {
+		return core.E(core.KindInvalid, "the range is not inside the blob of %d bytes", r.size)
+	}
+	r.start, r.off, r.end = want.Offset, want.Offset, r.size
+	if want.Length >= 0 {
+		r.end = want.Offset + want.Length
+	}
+	return nil
+}
+
+// join waits for a fill until the size is known; errUnkept says that there is none to wait for.
+func (r *reader) join() error {
+	r.fl = r.t.join(r.ctx, r.d)
+	if r.fl == nil {
+		return errUnkept
+	}
+	e, err := r.fl.entry(r.ctx)
+	switch {
+	case errors.Is(err, errUnkept):
+		r.leave()
+		return err
+	case err != nil:
+		return err
+	case r.size >= 0 && e.size != r.size:
+		return core.E(core.KindDiverged, "the origin gave another size")
+	}
+	r.size = e.size
+	if r.held = r.t.reopen(e); r.held {
+		r.e = e
+		return nil
+	}
+	r.leave() // it ended meanwhile and is not kept
+	return errUnkept
+}
+
+// reopen opens a blob that may be being filled; false when its file is closed.
+func (t *Tier) reopen(e *entry) bool {
+	t.mu.Lock()
+	opened := e.opens > 0 && e.f != nil
+	if opened {
+		e.opens++
+	}
+	t.mu.Unlock()
+	return opened || t.acquire(e) == nil
+}
+
+// pass opens the origin itself.
+func (r *reader) pass(want cdn.Range) error {
+	src, size, err := r.t.direct(r.ctx, r.d, want)
+	if err != nil {
+		return err
+	}
+	r.src = src
+	if r.size >= 0 && size != r.size {
+		return core.E(core.KindDiverged, "the origin gave another size")
+	}
+	r.size = size
+	return nil
+}
+
+// passRest goes on at the origin. A whole is read from its beginning, so that it can be checked.
+func (r *reader) passRest() error {
+	r.letGo()
+	if r.moved || r.start > 0 || r.end < r.size {
+		return r.pass(cdn.Range{Offset: r.off, Length: r.end - r.off})
+	}
+	if err := r.pass(cdn.Whole); err != nil {
+		return err
+	}
+	return r.src.skip(r.off)
+}
+
+// Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
-	if r.healed != nil {
-		return r.healed.Read(p)
+	if len(p) == 0 {
+		return 0, nil
 	}
-	if r.off == r.end {
-		return 0, io.EOF
-	}
-	if len(r.buf) == 0 && !r.next() {
-		if err := r.heal(); err != nil {
-			return 0, err
-		}
-		return r.healed.Read(p)
+	if err := r.ready(); err != nil {
+		return 0, err
 	}
 	n := copy(p, r.buf)
-	r.buf, r.off = r.buf[n:], r.off+int64(n)
+	r.took(n)
 	return n, nil
 }
 
-// next reads and checks the chunk of off.
-func (r *reader) next() bool {
-	i := r.off / chunk
-	lo, hi := i*chunk, min((i+1)*chunk, r.size)
-	buf := make([]byte, hi-lo)
-	var sum [sha256.Size]byte
-	if _, err := r.f.ReadAt(buf, lo); err != nil {
-		return false
+// WriteTo implements io.WriterTo.
+func (r *reader) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		switch err := r.ready(); {
+		case err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+			return n, nil
+		case err != nil:
+			return n, err
+		}
+		m, err := w.Write(r.buf)
+		n += int64(m)
+		r.took(m)
+		if err != nil {
+			return n, err
+		}
 	}
-	if _, err := r.f.ReadAt(sum[:], r.size+i*sha256.Size); err != nil || sha256.Sum256(buf) != sum {
-		return false
-	}
-	r.buf = buf[r.off-lo : min(hi, r.end)-lo]
-	return true
 }
 
-func (r *reader) heal() error {
-	r.t.mu.Lock()
-	r.t.drop(r.d)
-	r.t.stats.Healed++
-	r.t.mu.Unlock()
-	b, err := r.t.Get(r.ctx, r.d, cdn.Range{Offset: r.off, Length: r.end - r.off})
-	if err == nil {
-		r.healed = b.ReadCloser
+// Seek implements io.Seeker, within the range.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.off - r.start
+	case io.SeekEnd:
+		offset += r.end - r.start
+	}
+	if offset < 0 || offset > r.end-r.start {
+		return 0, core.E(core.KindInvalid, "the place is not inside the range")
+	}
+	if at := r.start + offset; at != r.off {
+		r.letGo()
+		r.off, r.moved = at, true
+	}
+	return offset, nil
+}
+
+// Close lets go of everything.
+func (r *reader) Close() error {
+	r.letGo()
+	r.leave()
+	r.shut()
+	r.closed = true
+	return nil
+}
+
+func (r *reader) took(n int) {
+	r.buf = r.buf[n:]
+	r.off += int64(n)
+	r.from.Add(int64(n))
+}
+
+// letGo drops the page and the origin.
+func (r *reader) letGo() {
+	if r.pg != nil {
+		r.pg.release()
+		r.pg, r.buf = nil, nil
+	}
+	if r.src != nil {
+		_ = r.src.Close()
+		r.src = nil
+	}
+}
+
+func (r *reader) leave() {
+	if r.fl != nil {
+		r.t.leave(r.fl)
+		r.fl = nil
+	}
+}
+
+// shut closes the kept file.
+func (r *reader) shut() {
+	if r.held {
+		r.t.release(r.e)
+	}
+	r.e, r.held = nil, false
+}
+
+// ready sees to it that there are bytes in buf.
+func (r *reader) ready() error {
+	if len(r.buf) > 0 {
+		return nil
+	}
+	if r.pg != nil {
+		r.pg.release()
+		r.pg = nil
+	}
+	for len(r.buf) == 0 {
+		if err := r.step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step gets bytes, or finds out where to look for them next.
+func (r *reader) step() error {
+	switch {
+	case r.closed:
+		return fs.ErrClosed
+	case r.off == r.end && r.src == nil:
+		return r.ends()
+	case r.ctx.Err() != nil:
+		return gone(r.ctx)
+	case r.src != nil:
+		return r.fromOrigin()
+	case r.fl != nil:
+		return r.fromFill()
+	case r.e != nil:
+		return r.fromKept()
+	}
+	if e, err := r.t.lookup(r.d); err != nil || e != nil {
+		r.e = e
+		return err
+	}
+	err := r.join()
+	if errors.Is(err, errUnkept) {
+		return r.passRest()
 	}
 	return err
 }
 
-// Close lets go of the file.
-func (r *reader) Close() error {
-	if r.healed != nil {
-		_ = r.healed.Close()
+// ends is what comes after the last byte: of a fill, only once all of it is right.
+func (r *reader) ends() error {
+	if r.fl != nil && r.end == r.size {
+		if err := r.fl.settled(r.ctx); err != nil && !errors.Is(err, errFilled) && !errors.Is(err, errUnkept) {
+			return err
+		}
 	}
-	return r.f.Close()
+	return io.EOF
 }
+
+func (r *reader) fromOrigin() error {
+	pg := r.t.pages.get(chunk)
+	n, err := r.src.Read(pg.data)
+	if err != nil {
+		pg.release()
+		return err
+	}
+	r.pg, r.buf, r.from = pg, pg.data[:n], &r.t.count.fromOrigin
+	return nil
+}
+
+func (r *reader) fromFill() error {
+	pg, n, err := r.fl.page(r.ctx, r.off)
+	switch {
+	case err == nil:
+		if n == int64(len(pg.data)) {
+			r.t.hot.offer(r.e, r.off/chunk, pg)
+		}
+		r.use(pg, n, &r.t.count.fromOrigin)
+		return nil
+	case errors.Is(err, errFilled):
+		r.leave() // and what is kept is open already
+		return nil
+	case errors.Is(err, errAhead):
+		return r.passRest()
+	case errors.Is(err, errUnkept), errors.Is(err, errDamaged):
+		r.leave()
+		r.shut()
+		return r.passRest()
+	}
+	return err
+}
+
+func (r *reader) fromKept() error {
+	i := r.off / chunk
+	if pg := r.t.hot.get(r.e, i); pg != nil {
+		r.use(pg, int64(len(pg.data)), &r.t.count.fromMemory)
+		return nil
+	}
+	if !r.held {
+		switch err := r.t.acquire(r.e); {
+		case err == nil:
+			r.held = true
+		case errors.Is(err, errGone):
+			r.e = nil
+			return nil
+		case errors.Is(err, errDamaged):
+			return r.heal()
+		default: // too many open files, a disk that does not answer
+			r.e = nil
+			return r.passRest()
+		}
+	}
+	pg := r.t.pages.get(min(chunk, r.size-i*chunk))
+	if !readChunk(r.e.f, i, r.size, r.e.sums[i], pg) {
+		pg.release()
+		return r.heal()
+	}
+	r.t.hot.offer(r.e, i, pg)
+	r.use(pg, int64(len(pg.data)), &r.t.count.fromDisk)
+	return nil
+}
+
+// heal drops the damaged blob, and the next step brings it again.
+func (r *reader) heal() error {
+	if r.heals++; r.heals > maxHeals {
+		return core.E(core.KindUnavailable, "the cache's disk damages what it is given")
+	}
+	if !r.t.damaged(r.e) {
+		return core.E(core.KindDiverged, "the only copy of the blob is damaged")
+	}
+	r.shut()
+	return nil
+}
+
+// use takes a page of which n bytes are good.
+func (r *reader) use(pg *page, n int64, from *counter) {
+	first := r.off / chunk * chunk
+	r.pg, r.buf, r.from = pg, pg.data[r.off-first:min(n, r.end-first)], from
+}
+
+// direct reads from the origin, and checks a whole against its digest: the last bytes of a
+// wrong one are not given.
+type direct struct {
+	blob io.ReadCloser
+	d    cdn.Digest
+	left int64
+	hash hash.Hash // nil for a part
+}
+
+func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direct, int64, error) {
+	b, err := t.cfg.Origin.Get(ctx, d, want)
+	if err != nil {
+		return nil, 0, err
+	}
+	t.count.passes.Add(1)
+	src := &direct{blob: b.ReadCloser, d: d, left: want.Length}
+	if want.Length < 0 {
+		src.left = b.Size - want.Offset
+	}
+	if src.left == b.Size {
+		src.hash = sha256.New()
+	}
+	return src, b.Size, nil
+}
+
+func (s *direct) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, s.end()
+	}
+	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	if s.hash != nil {
+		_, _ = s.hash.Write(p[:n])
+	}
+	switch {
+	case n > 0 && s.left > 0:
+		return n, nil
+	case n > 0:
+		if err := s.end(); err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+			return 0, err
+		}
+		return n, nil
+	case err == io.EOF: //nolint:errorlint // as above
+		return 0, core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
+	case err != nil:
+		return 0, fault(err)
+	}
+	return 0, nil
+}
+
+func (s *direct) end() error {
+	if s.hash != nil && cdn.Digest(s.hash.Sum(nil)) != s.d {
+		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
+	}
+	return io.EOF
+}
+
+func (s *direct) skip(n int64) error {
+	_, err := io.CopyN(io.Discard, s, n)
+	return err
+}
+
+func (s *direct) Close() error { return s.blob.Close() }

@@ -1,258 +1,335 @@
-// Package tier keeps blobs of an origin in a bounded directory at the edge. A miss is filled
-// once however many ask, is verified against its digest before it is kept, and every chunk
-// of a kept file is checked when read: a damaged one is dropped and fetched again.
-//
-// All methods may be called at once. Load is called once, before the first Get. A fill belongs
-// to those who wait for it.
-//
-// Invariants: files and bytes stay within Config's bounds, fills included; no unchecked byte of
-// a kept file reaches a reader. What does not fit is passed through from the origin unkept.
 package tier
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"io"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/tier/s3fifo"
 	"github.com/nearside/nearside/core"
 )
 
-const chunk = 256 << 10 // bytes under one hash
-
-// Config configures a Tier; all of it is required.
-type Config struct {
-	Dir      string // of this cache alone
-	MaxBytes int64  // on disk
-	MaxFiles int
-	Origin   cdn.Getter
-}
+const (
+	maxFills = 64          // at once; more misses are passed through
+	runWait  = time.Second // a miss before Run waits so long for it
+)
 
 // Tier is a cache over an origin.
 type Tier struct {
-	cfg Config
+	cfg    Config // immutable after New
+	onDisk func(file) file
+	hot    *hot
+	pages  pages
+	count  counters
+	ailing atomic.Bool   // the directory could not be written the last time
+	begun  chan struct{} // closed by Run
+	wake   chan struct{} // one slot: there is a copy to make
 
-	mu       sync.Mutex // guards all below, and that a name in policy has its file
-	policy   *policy
-	flights  map[cdn.Digest]*flight
-	reserved int64 // bytes of running fills
-	filling  int   // their files
-	stats    Stats
+	mu     sync.Mutex // guards all below, and that a name in index has its file
+	run    context.Context
+	ended  bool // Run has ended or is ending
+	closed bool
+	index  map[cdn.Digest]*entry
+	policy *s3fifo.Policy[cdn.Digest] // of the names in index
+	fills  map[cdn.Digest]*fill
+	apart  room     // on the disk and not in index: being written, or removed and still open
+	due    []*entry // to be copied to the origin, in order
+	owed   int      // entries that are due, copies under way included
+	work   sync.WaitGroup
 }
 
-// Stats counts since the start.
-type Stats struct{ Hits, Misses, Fills, Evictions, Healed, Bytes, Files int64 }
+// room is a part of the bounds.
+type room struct {
+	bytes int64
+	files int
+}
 
-type flight struct {
-	done chan struct{} // closed by the fill when err is set
-	err  error
+// entry is a blob on the disk. Its file is kept open while somebody reads it.
+type entry struct {
+	d     cdn.Digest // these two are immutable
+	size  int64
+	slots []*slot // guarded by hot.mu, as is forgot
+	// forgot says that no chunk may come into memory any more.
+	forgot bool
+
+	// Guarded by Tier.mu; f and sums do not change while opens is above zero.
+	due   bool
+	gone  bool // not in index: being written, or removed
+	opens int
+	f     *os.File
+	sums  []uint64
 }
 
 // New checks cfg; it touches no file.
 func New(cfg Config) (*Tier, error) {
-	if cfg.Dir == "" || cfg.MaxBytes <= 0 || cfg.MaxFiles <= 0 || cfg.Origin == nil {
-		return nil, core.E(core.KindInvalid, "a tier needs a directory, bounds and an origin")
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	return &Tier{cfg: cfg, policy: newPolicy(), flights: map[cdn.Digest]*flight{}}, nil
+	return &Tier{
+		cfg: cfg, hot: newHot(cfg.MemoryBytes), begun: make(chan struct{}), wake: make(chan struct{}, 1),
+		index: map[cdn.Digest]*entry{}, policy: s3fifo.New[cdn.Digest](), fills: map[cdn.Digest]*fill{},
+	}, nil
 }
 
-// Load takes up what an earlier run kept, and removes leftovers.
-func (t *Tier) Load() error {
-	if err := os.MkdirAll(t.cfg.Dir, 0o700); err != nil {
-		return fault(err)
-	}
-	files, err := os.ReadDir(t.cfg.Dir)
-	if err != nil {
-		return fault(err)
-	}
+// Run copies to the origin what is due, until ctx ends; it returns after the last fill has.
+func (t *Tier) Run(ctx context.Context) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, f := range files {
-		d, err := cdn.ParseDigest(f.Name())
-		info, ierr := f.Info()
-		if err != nil || ierr != nil {
-			if strings.HasPrefix(f.Name(), "fill-") {
-				_ = os.Remove(filepath.Join(t.cfg.Dir, f.Name()))
-			}
-			continue
-		}
-		t.policy.add(d, info.Size())
+	if t.run != nil {
+		t.mu.Unlock()
+		return core.E(core.KindInternal, "a tier runs once")
 	}
-	t.room(0, 0)
+	t.run = ctx
+	close(t.begun)
+	t.mu.Unlock()
+	var copiers sync.WaitGroup
+	for range maxCopies {
+		copiers.Go(func() { t.copies(ctx) })
+	}
+	copiers.Wait() // until ctx ends
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.work.Wait() // no fill begins after ended
 	return nil
 }
 
-// Stats gives the counters.
-func (t *Tier) Stats() Stats {
+// Close ends the use of a Tier whose Run has returned: every later call is refused.
+func (t *Tier) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.stats
-	s.Bytes, s.Files = t.policy.bytes, int64(len(t.policy.at))
-	return s
+	t.closed = true
+	for _, e := range t.index {
+		t.hot.forget(e)
+	}
+	return nil
 }
 
-// Purge forgets a blob.
-func (t *Tier) Purge(d cdn.Digest) {
+func (t *Tier) path(e *entry) string { return filepath.Join(t.cfg.Dir, fileName(e.d, e.size, e.due)) }
+
+// Purge forgets a blob, and says whether it was kept. What the origin does not have yet stays.
+func (t *Tier) Purge(d cdn.Digest) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop(d)
+	if fl := t.fills[d]; fl != nil {
+		fl.purged = true
+	}
+	e := t.index[d]
+	if e == nil || e.due {
+		return false
+	}
+	t.drop(e)
+	return true
 }
 
-func (t *Tier) path(d cdn.Digest) string { return filepath.Join(t.cfg.Dir, d.String()) }
-
-func (t *Tier) drop(d cdn.Digest) {
-	t.policy.remove(d)
-	_ = os.Remove(t.path(d))
+// PurgeAll forgets all blobs that the origin has, and says how many those were.
+func (t *Tier) PurgeAll() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, fl := range t.fills {
+		fl.purged = true
+	}
+	for _, e := range t.index {
+		if !e.due {
+			t.drop(e)
+			n++
+		}
+	}
+	return n
 }
 
-// room evicts until a file of size more bytes fits; false when it cannot.
-func (t *Tier) room(size int64, files int) bool {
-	for t.policy.bytes+t.reserved+size > t.cfg.MaxBytes || len(t.policy.at)+t.filling+files > t.cfg.MaxFiles {
-		d, ok := t.policy.evict()
+// Stat gives a blob's size: what is kept here, or what the origin says.
+func (t *Tier) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
+	t.mu.Lock()
+	e, closed := t.index[d], t.closed
+	t.mu.Unlock()
+	switch {
+	case closed:
+		return 0, errClosed()
+	case ctx.Err() != nil:
+		return 0, gone(ctx)
+	case e != nil:
+		return e.size, nil
+	}
+	return t.cfg.Origin.Stat(ctx, d)
+}
+
+// reserve makes room for a blob that is about to be written; nil when it does not fit. The
+// caller has it open.
+func (t *Tier) reserve(d cdn.Digest, size int64) *entry {
+	if size < 0 || size > t.cfg.MaxBytes { // and the sum below cannot overflow
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.makeRoom(room{fileBytes(size), 1}) {
+		return nil
+	}
+	t.apart.bytes, t.apart.files = t.apart.bytes+fileBytes(size), t.apart.files+1
+	return &entry{d: d, size: size, gone: true, opens: 1}
+}
+
+// makeRoom evicts until more fits. It evicts nothing if that would not be enough. Needs mu.
+func (t *Tier) makeRoom(more room) bool {
+	files, bytes := t.policy.Pinned()
+	if t.apart.bytes+bytes+more.bytes > t.cfg.MaxBytes || t.apart.files+files+more.files > t.cfg.MaxFiles {
+		return false
+	}
+	for t.apart.bytes+t.policy.Bytes()+more.bytes > t.cfg.MaxBytes || t.apart.files+t.policy.Len()+more.files > t.cfg.MaxFiles {
+		d, ok := t.policy.Evict()
 		if !ok {
 			return false
 		}
-		_ = os.Remove(t.path(d))
-		t.stats.Evictions++
+		t.remove(t.index[d])
+		t.count.evictions.Add(1)
 	}
 	return true
 }
 
-// Get reads from the cache, after a fill when the blob is not there.
-func (t *Tier) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
-	for first := true; ; first = false {
-		t.mu.Lock()
-		if f := t.open(d, first); f != nil {
-			t.mu.Unlock()
-			return t.blob(ctx, f, d, r)
+// keep gives a finished part its name, instead of an older one of the same blob when this one
+// is due. Needs mu.
+func (t *Tier) keep(e *entry, p *part, due bool) error {
+	if old := t.index[e.d]; old != nil {
+		if !due {
+			return os.Remove(p.path)
 		}
-		if fl := t.flights[d]; fl != nil {
-			t.mu.Unlock()
-			if err := wait(ctx, fl); err != nil {
-				return cdn.Blob{}, err
-			}
-			continue
-		}
-		fl := &flight{done: make(chan struct{})}
-		t.flights[d] = fl
-		t.mu.Unlock()
-		kept, err := t.fill(ctx, d)
-		t.mu.Lock()
-		delete(t.flights, d)
-		t.mu.Unlock()
-		if ctx.Err() == nil { // one who went away fails only himself: the next one waiting fills
-			fl.err = err
-		}
-		close(fl.done)
-		if err != nil {
-			return cdn.Blob{}, err
-		}
-		if !kept {
-			return t.cfg.Origin.Get(ctx, d, r)
-		}
+		t.drop(old)
 	}
-}
-
-// wait ends with the fill; who filled may have gone away, and then another reader tries.
-func wait(ctx context.Context, fl *flight) error {
-	select {
-	case <-ctx.Done():
-		return core.E(core.KindCanceled, "the reader went away").WithCause(ctx.Err())
-	case <-fl.done:
-		if k := core.KindOf(fl.err); fl.err != nil && (k == core.KindNotFound || k == core.KindUnavailable || k == core.KindDiverged) {
-			return fl.err
-		}
-		return nil
+	e.due = due
+	if err := os.Rename(p.path, t.path(e)); err != nil {
+		return err
 	}
-}
-
-// open gives the kept file, under mu so that no eviction comes between.
-func (t *Tier) open(d cdn.Digest, count bool) *os.File {
-	if t.policy.touch(d) {
-		if f, err := os.Open(t.path(d)); err == nil {
-			if count {
-				t.stats.Hits++
-			}
-			return f
-		}
-		t.drop(d)
-	}
-	if count {
-		t.stats.Misses++
+	e.gone = false
+	t.apart.bytes, t.apart.files = t.apart.bytes-fileBytes(e.size), t.apart.files-1
+	t.index[e.d] = e
+	t.policy.Add(e.d, fileBytes(e.size))
+	t.policy.Pin(e.d, true) // it is open
+	if due {
+		t.owe(e)
 	}
 	return nil
 }
 
-// fill brings a blob in; false when it does not fit.
-func (t *Tier) fill(ctx context.Context, d cdn.Digest) (bool, error) {
-	b, err := t.cfg.Origin.Get(ctx, d, cdn.Whole)
-	if err != nil {
-		return false, err
+// drop removes a kept blob; while somebody reads it, it still takes up room. Needs mu.
+func (t *Tier) drop(e *entry) {
+	t.policy.Remove(e.d)
+	if e.opens > 0 {
+		t.apart.bytes, t.apart.files = t.apart.bytes+fileBytes(e.size), t.apart.files+1
 	}
-	defer func() { _ = b.Close() }()
-	size := b.Size + (b.Size+chunk-1)/chunk*sha256.Size
+	t.remove(e)
+}
+
+// remove takes out what the policy has let go of. Needs mu.
+func (t *Tier) remove(e *entry) {
+	delete(t.index, e.d)
+	if e.due {
+		t.owed--
+	}
+	e.gone = true
+	t.hot.forget(e)
+	if err := os.Remove(t.path(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.cfg.Logger.Warn("a cached blob cannot be removed", "blob", e.d, "err", err)
+	}
+}
+
+// acquire opens a kept blob's file for reading; errDamaged says that it must be dropped, errGone
+// that it was.
+func (t *Tier) acquire(e *entry) error {
 	t.mu.Lock()
-	ok := t.room(size, 1)
-	if ok {
-		t.reserved, t.filling = t.reserved+size, t.filling+1
+	if e.gone {
+		t.mu.Unlock()
+		return errGone
+	}
+	e.opens++
+	t.policy.Pin(e.d, true)
+	opened, path := e.f != nil, t.path(e)
+	t.mu.Unlock()
+	if opened {
+		return nil
+	}
+	f, sums, err := openKept(path, e.d, e.size)
+	t.mu.Lock()
+	renamed := errors.Is(err, fs.ErrNotExist) && path != t.path(e)
+	switch {
+	case err != nil:
+	case e.f != nil:
+		_ = f.Close() // another reader opened it too
+	default:
+		e.f, e.sums = f, sums
 	}
 	t.mu.Unlock()
-	if !ok {
-		return false, nil
+	if err == nil {
+		return nil
 	}
-	name, err := t.write(d, b)
+	t.release(e)
+	if renamed { // it has reached the origin
+		return t.acquire(e)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return errDamaged
+	}
+	return err
+}
+
+// release ends what reserve or acquire began.
+func (t *Tier) release(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.reserved, t.filling = t.reserved-size, t.filling-1
-	if err == nil {
-		err = os.Rename(name, t.path(d))
+	if e.opens--; e.opens > 0 {
+		return
 	}
-	if err != nil {
-		_ = os.Remove(name)
-		return false, fault(err)
+	if e.f != nil {
+		_ = e.f.Close()
+		e.f, e.sums = nil, nil
 	}
-	t.policy.add(d, size)
-	t.stats.Fills++
-	return true, nil
+	if e.gone {
+		t.hot.forget(e)
+		t.apart.bytes, t.apart.files = t.apart.bytes-fileBytes(e.size), t.apart.files-1
+		return
+	}
+	t.policy.Pin(e.d, e.due)
 }
 
-// write keeps the content and after it the hash of each chunk.
-func (t *Tier) write(d cdn.Digest, b cdn.Blob) (name string, err error) {
-	f, err := os.CreateTemp(t.cfg.Dir, "fill-")
-	if err != nil {
-		return "", err
+// damaged drops a blob that is not what was written; who comes second finds it dropped. False
+// when nobody else has the blob, so that it must stay.
+func (t *Tier) damaged(e *entry) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.index[e.d] != e {
+		return true
 	}
-	defer func() { _ = f.Close() }()
-	whole, buf := sha256.New(), make([]byte, chunk)
-	var sums []byte
-	for left := b.Size; left > 0; {
-		part := buf[:min(left, chunk)]
-		if _, err := io.ReadFull(b, part); err != nil {
-			return f.Name(), err
-		}
-		whole.Write(part)
-		s := sha256.Sum256(part)
-		sums = append(sums, s[:]...)
-		if _, err := f.Write(part); err != nil {
-			return f.Name(), err
-		}
-		left -= int64(len(part))
+	if e.due {
+		return false
 	}
-	if !bytes.Equal(whole.Sum(nil), d[:]) {
-		return f.Name(), core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
-	}
-	_, err = f.Write(sums)
-	return f.Name(), err
+	t.cfg.Logger.Warn("a cached blob was damaged and is fetched again", "blob", e.d)
+	t.count.healed.Add(1)
+	t.drop(e)
+	return true
 }
 
+var errGone = errors.New("the blob was evicted")
+
+func errClosed() error { return core.E(core.KindUnavailable, "the cache is closed") }
+
+// gone says why a context ended.
+func gone(ctx context.Context) error {
+	k := core.KindCanceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		k = core.KindTimeout
+	}
+	return core.E(k, "the reader went away").WithCause(context.Cause(ctx))
+}
+
+// fault gives an error of the origin or the disk a kind that callers act on.
 func fault(err error) error {
 	if core.KindOf(err) != core.KindInternal {
 		return err
 	}
-	return core.E(core.KindUnavailable, "the cache could not be filled").WithCause(err)
+	return core.E(core.KindUnavailable, "the blob cannot be read now").WithCause(err)
 }

@@ -1,0 +1,462 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+)
+
+const (
+	ahead     = 1 << 20 // a reader so far before a fill is sent to the origin
+	stall     = 30 * time.Second
+	maxTries  = 3 // of an origin that breaks off without giving a byte
+	errUnkept = fillEnd("the blob cannot be kept")
+	errAhead  = fillEnd("the fill is far behind")
+	errFilled = fillEnd("the fill has ended")
+)
+
+// fillEnd tells a reader to go on elsewhere.
+type fillEnd string
+
+func (e fillEnd) Error() string { return string(e) }
+
+// fill brings one blob in. Tier.Run waits for it.
+type fill struct {
+	t      *Tier
+	d      cdn.Digest
+	cancel context.CancelFunc
+	done   chan struct{} // closed when all is decided
+	front  atomic.Int64  // bytes that are there
+
+	// Guarded by Tier.mu.
+	waiters int
+	purged  bool
+	kept    bool
+
+	mu     sync.Mutex // guards all below
+	change chan struct{}
+	e      *entry // nil until the size is known
+	part   *part
+	sums   []uint64 // of the chunks that are whole
+	pg     *page    // of chunk at, the one being written
+	at     int64
+	right  bool  // the whole is what the digest says
+	err    error // why it ended; errFilled when all is well
+}
+
+// join makes the caller wait with others for a blob; nil when it cannot be filled now.
+func (t *Tier) join(ctx context.Context, d cdn.Digest) *fill {
+	t.awaitRun(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fl := t.fills[d]
+	if fl == nil {
+		if t.run == nil || t.ended || t.run.Err() != nil || len(t.fills) >= maxFills {
+			return nil
+		}
+		run, cancel := context.WithCancel(t.run)
+		fl = &fill{t: t, d: d, cancel: cancel, done: make(chan struct{})}
+		t.fills[d] = fl
+		t.work.Go(func() { fl.run(run) })
+	}
+	fl.waiters++
+	return fl
+}
+
+// awaitRun gives a node that is starting a moment to start.
+func (t *Tier) awaitRun(ctx context.Context) {
+	select {
+	case <-t.begun:
+		return
+	default:
+	}
+	limit := time.NewTimer(runWait)
+	defer limit.Stop()
+	select {
+	case <-t.begun:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+}
+
+// leave takes a reader away. When it was the last one and half or more is to come, the fill
+// ends; whoever comes now begins another.
+func (t *Tier) leave(fl *fill) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fl.waiters--
+	if fl.waiters > 0 || fl.pastHalf() {
+		return
+	}
+	fl.cancel()
+	if t.fills[fl.d] == fl {
+		delete(t.fills, fl.d)
+	}
+}
+
+// spoil keeps a fill from being kept.
+func (t *Tier) spoil(fl *fill) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fl.purged = true
+}
+
+func (fl *fill) pastHalf() bool {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	return fl.err != nil || fl.e != nil && fl.front.Load()*2 >= fl.e.size
+}
+
+func (fl *fill) run(ctx context.Context) {
+	defer fl.cancel()
+	err := fl.bring(ctx)
+	if err == nil {
+		err = errFilled
+		fl.t.count.fills.Add(1)
+	}
+	fl.t.mu.Lock()
+	if fl.t.fills[fl.d] == fl {
+		delete(fl.t.fills, fl.d)
+	}
+	fl.t.mu.Unlock()
+	fl.mu.Lock()
+	fl.err = err
+	if fl.pg != nil {
+		fl.pg.release()
+		fl.pg = nil
+	}
+	e := fl.e
+	fl.tell()
+	fl.mu.Unlock()
+	if e != nil {
+		fl.t.release(e)
+	}
+	close(fl.done)
+}
+
+// bring fetches, checks and keeps.
+func (fl *fill) bring(ctx context.Context) error {
+	ctx, alive, stop := watched(ctx)
+	defer stop()
+	src := &source{ctx: ctx, t: fl.t, d: fl.d, alive: alive}
+	if err := src.open(); err != nil {
+		return err
+	}
+	defer src.close()
+	e := fl.t.reserve(fl.d, src.size)
+	if e == nil {
+		return errUnkept
+	}
+	p, err := fl.t.newPart()
+	if err != nil {
+		fl.t.release(e)
+		return fl.t.ails(err)
+	}
+	fl.t.mu.Lock()
+	e.f = p.f
+	fl.t.mu.Unlock()
+	fl.mu.Lock()
+	fl.e, fl.part = e, p
+	fl.tell()
+	fl.mu.Unlock()
+	if err = fl.copy(src); err == nil {
+		err = fl.settle()
+	}
+	if err != nil {
+		removePart(p)
+	}
+	return err
+}
+
+// copy moves the content, telling readers of every piece.
+func (fl *fill) copy(src *source) error {
+	for off := int64(0); off < src.size; {
+		pg := fl.t.pages.get(min(chunk, src.size-off))
+		fl.mu.Lock()
+		old := fl.pg
+		fl.pg, fl.at = pg, off/chunk
+		fl.mu.Unlock()
+		if old != nil {
+			old.release()
+		}
+		for at := 0; at < len(pg.data); {
+			n, err := src.Read(pg.data[at:])
+			if err != nil {
+				return err
+			}
+			if err := fl.add(pg.data[at : at+n]); err != nil {
+				return err
+			}
+			at, off = at+n, off+int64(n)
+		}
+	}
+	return nil
+}
+
+func (fl *fill) add(b []byte) error {
+	if _, err := fl.part.Write(b); err != nil {
+		return fl.t.ails(err)
+	}
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.sums = fl.part.sums
+	fl.front.Add(int64(len(b)))
+	fl.tell()
+	return nil
+}
+
+// settle checks the whole and keeps it. Readers get the last chunk before it is durable.
+func (fl *fill) settle() error {
+	e, p := fl.e, fl.part // only this goroutine sets them
+	right := p.is(fl.d)
+	fl.mu.Lock()
+	fl.right, fl.sums = right, p.sums
+	fl.tell()
+	fl.mu.Unlock()
+	if !right {
+		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
+	}
+	err := p.finish(fl.d)
+	fl.t.mu.Lock()
+	defer fl.t.mu.Unlock()
+	e.sums = p.sums
+	if err == nil && !fl.purged {
+		if err = fl.t.keep(e, p, false); err == nil {
+			fl.kept = true
+			fl.t.ailing.Store(false)
+			return nil
+		}
+	}
+	removePart(p)
+	if err != nil {
+		_ = fl.t.ails(err) // readers have all of it, only nobody after them
+	}
+	return nil
+}
+
+// tell wakes who waits for a change. Needs mu.
+func (fl *fill) tell() {
+	if fl.change != nil {
+		close(fl.change)
+		fl.change = nil
+	}
+}
+
+// await waits for a change after mu was held.
+func (fl *fill) await(ctx context.Context) error {
+	if fl.change == nil {
+		fl.change = make(chan struct{})
+	}
+	change := fl.change
+	fl.mu.Unlock()
+	defer fl.mu.Lock()
+	select {
+	case <-change:
+		return nil
+	case <-ctx.Done():
+		return gone(ctx)
+	}
+}
+
+// entry waits until the size is known.
+func (fl *fill) entry(ctx context.Context) (*entry, error) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	for {
+		switch {
+		case fl.e != nil:
+			return fl.e, nil
+		case fl.err != nil:
+			return nil, fl.err
+		}
+		if err := fl.await(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// page gives the chunk of an offset, as much of it as may be read: n bytes. The caller has the
+// entry open.
+func (fl *fill) page(ctx context.Context, off int64) (pg *page, n int64, err error) {
+	fl.mu.Lock()
+	for {
+		front := fl.front.Load()
+		give := front
+		if !fl.right { // so that nobody takes a wrong content for the whole
+			give = min(front, (fl.e.size-1)/chunk*chunk)
+		}
+		i := off / chunk
+		switch {
+		case fl.err != nil:
+			defer fl.mu.Unlock()
+			return nil, 0, fl.err
+		case off >= front+ahead:
+			fl.mu.Unlock()
+			return nil, 0, errAhead
+		case off < give && i == fl.at && fl.pg != nil:
+			defer fl.mu.Unlock()
+			return fl.pg.hold(), min(give-i*chunk, chunk), nil
+		case off < give:
+			sum := fl.sums[i]
+			fl.mu.Unlock()
+			pg := fl.t.pages.get(min(chunk, fl.e.size-i*chunk))
+			if !readChunk(fl.part.f, i, fl.e.size, sum, pg) {
+				pg.release()
+				fl.t.spoil(fl)
+				return nil, 0, errDamaged
+			}
+			return pg, int64(len(pg.data)), nil
+		}
+		if err := fl.await(ctx); err != nil {
+			fl.mu.Unlock()
+			return nil, 0, err
+		}
+	}
+}
+
+// settled waits until the content is known to be right.
+func (fl *fill) settled(ctx context.Context) error {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	for {
+		switch {
+		case fl.right:
+			return nil
+		case fl.err != nil:
+			return fl.err
+		}
+		if err := fl.await(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// Warm brings a blob in without reading it. One that does not fit is core.KindTooLarge, a
+// directory that cannot be written core.KindUnavailable.
+func (t *Tier) Warm(ctx context.Context, d cdn.Digest) error {
+	if e, err := t.lookup(d); err != nil || e != nil {
+		return err
+	}
+	fl := t.join(ctx, d)
+	if fl == nil {
+		return core.E(core.KindUnavailable, "too much is being fetched, or the node is stopping")
+	}
+	defer t.leave(fl)
+	select {
+	case <-fl.done:
+	case <-ctx.Done():
+		return gone(ctx)
+	}
+	t.mu.Lock()
+	kept := fl.kept
+	t.mu.Unlock()
+	fl.mu.Lock()
+	err := fl.err
+	fl.mu.Unlock()
+	switch {
+	case kept:
+		return nil
+	case !errors.Is(err, errUnkept) && !errors.Is(err, errFilled):
+		return fault(err)
+	case t.ailing.Load():
+		return core.E(core.KindUnavailable, "the cache's directory cannot be written")
+	}
+	return core.E(core.KindTooLarge, "the blob does not fit into the cache")
+}
+
+// ails notes that the directory cannot be written, once until it can.
+func (t *Tier) ails(err error) error {
+	if !t.ailing.Swap(true) {
+		t.cfg.Logger.Warn("the cache's directory cannot be written; misses are passed through", "dir", t.cfg.Dir, "err", err)
+	}
+	return errUnkept
+}
+
+// watched gives a context that ends when alive was not called for too long.
+func watched(parent context.Context) (ctx context.Context, alive, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	timer := time.AfterFunc(stall, func() {
+		cancel(core.E(core.KindUnavailable, "the origin does not go on"))
+	})
+	return ctx, func() { timer.Reset(stall) }, func() { timer.Stop(); cancel(nil) }
+}
+
+// source reads a whole blob from the origin; where that breaks off it goes on from there.
+type source struct {
+	ctx   context.Context
+	t     *Tier
+	d     cdn.Digest
+	alive func()
+	blob  cdn.Blob
+	size  int64
+	off   int64
+	tries int
+}
+
+func (s *source) open() error {
+	r := cdn.Whole
+	if s.off > 0 {
+		r.Offset = s.off
+	}
+	b, err := s.t.cfg.Origin.Get(s.ctx, s.d, r)
+	if err != nil {
+		return s.why(err)
+	}
+	if s.off > 0 && b.Size != s.size {
+		_ = b.Close()
+		return core.E(core.KindDiverged, "the origin gave another size")
+	}
+	s.blob, s.size = b, b.Size
+	s.alive()
+	return nil
+}
+
+func (s *source) close() { _ = s.blob.Close() }
+
+// Read gives at least one byte or an error.
+func (s *source) Read(p []byte) (int, error) {
+	for {
+		n, err := s.blob.Read(p)
+		if n > 0 {
+			s.off, s.tries = s.off+int64(n), 0
+			s.alive()
+			return n, nil
+		}
+		if err == nil {
+			continue
+		}
+		if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+			err = core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
+		}
+		if s.tries++; !brokeOff(err) || s.tries > maxTries || s.ctx.Err() != nil {
+			return 0, s.why(err)
+		}
+		_ = s.blob.Close()
+		if err := s.open(); err != nil {
+			s.blob.ReadCloser = io.NopCloser(nil)
+			return 0, err
+		}
+	}
+}
+
+func brokeOff(err error) bool {
+	k := core.KindOf(err)
+	return k == core.KindUnavailable || k == core.KindTimeout || k == core.KindInternal
+}
+
+// why prefers the reason for which the context was ended.
+func (s *source) why(err error) error {
+	if s.ctx.Err() == nil {
+		return fault(err)
+	}
+	if cause := context.Cause(s.ctx); core.KindOf(cause) == core.KindUnavailable {
+		return cause
+	}
+	return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
+}

@@ -1,0 +1,133 @@
+package tier
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/nearside/nearside/cdn"
+)
+
+const maxSeen = 1 << 16 // remembered chunks
+
+// hot is the chunks in memory. A chunk is let in when it is read a second time while the first
+// is still remembered, so that who streams a large blob washes nothing out and uses the same
+// memory over and over; what was not read since the last round leaves first.
+type hot struct {
+	max int64 // immutable
+
+	mu        sync.Mutex // guards all below and every entry's slots and forgot
+	bytes     int64
+	clock     list.List // of *slot, next to leave at the back
+	seen      list.List // of sight, latest in front; its bytes stay within max
+	seenAt    map[place]*list.Element
+	seenBytes int64
+}
+
+type slot struct {
+	e    *entry
+	i    int64
+	pg   *page
+	read bool // since its last round
+	el   *list.Element
+}
+
+type place struct {
+	d cdn.Digest
+	i int64
+}
+
+type sight struct {
+	at   place
+	size int64
+}
+
+func newHot(limit int64) *hot { return &hot{max: limit, seenAt: map[place]*list.Element{}} }
+
+// get gives a chunk that the caller releases, or nil.
+func (h *hot) get(e *entry, i int64) *page {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if int64(len(e.slots)) <= i || e.slots[i] == nil {
+		return nil
+	}
+	e.slots[i].read = true
+	return e.slots[i].pg.hold()
+}
+
+// offer tells of a checked chunk that was read from elsewhere.
+func (h *hot) offer(e *entry, i int64, pg *page) {
+	size := int64(len(pg.data))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case size > h.max || e.forgot || e.slots != nil && e.slots[i] != nil:
+	case h.sighted(place{e.d, i}, size):
+		h.admit(e, i, pg)
+	}
+}
+
+func (h *hot) admit(e *entry, i int64, pg *page) {
+	size := int64(len(pg.data))
+	for h.bytes+size > h.max {
+		s := h.clock.Back().Value.(*slot)
+		if s.read {
+			s.read = false
+			h.clock.MoveToFront(s.el)
+			continue
+		}
+		h.remove(s)
+	}
+	if e.slots == nil {
+		e.slots = make([]*slot, chunks(e.size))
+	}
+	s := &slot{e: e, i: i, pg: pg.hold()}
+	s.el = h.clock.PushFront(s)
+	e.slots[i] = s
+	h.bytes += size
+}
+
+func (h *hot) remove(s *slot) {
+	h.clock.Remove(s.el)
+	s.e.slots[s.i] = nil
+	h.bytes -= int64(len(s.pg.data))
+	s.pg.release()
+}
+
+// sighted reports whether a chunk was read before, and remembers that it was now.
+func (h *hot) sighted(at place, size int64) bool {
+	if el := h.seenAt[at]; el != nil {
+		h.lose(el)
+		return true
+	}
+	h.seenAt[at] = h.seen.PushFront(sight{at, size})
+	h.seenBytes += size
+	for h.seenBytes > h.max || h.seen.Len() > maxSeen {
+		h.lose(h.seen.Back())
+	}
+	return false
+}
+
+func (h *hot) lose(el *list.Element) {
+	s := h.seen.Remove(el).(sight)
+	delete(h.seenAt, s.at)
+	h.seenBytes -= s.size
+}
+
+// forget lets go of all chunks of a blob, for good.
+func (h *hot) forget(e *entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e.forgot = true
+	for _, s := range e.slots {
+		if s != nil {
+			h.remove(s)
+		}
+	}
+	e.slots = nil
+}
+
+func (h *hot) held() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bytes
+}

@@ -1,0 +1,133 @@
+// Package tiertrace measures how well a cache's choice of what to keep does on a made-up day:
+// many reads of equal files, few of them popular (Zipf's law), with or without somebody who
+// reads everything once. The test of cdn/tier and the project's bench program share it.
+//
+// It moves names, not bytes. Everything follows from the seed.
+package tiertrace
+
+import (
+	"container/list"
+	"math"
+	"math/rand/v2"
+	"sort"
+
+	"github.com/nearside/nearside/cdn/tier/s3fifo"
+)
+
+// Config is a trace. The zero value of a field means its default.
+type Config struct {
+	Reads int     // default 100,000
+	Files int     // default 10,000
+	Room  int     // files that the cache holds; default a tenth of Files
+	S     float64 // Zipf's exponent; default 1
+	Seed  uint64
+	Scan  bool // from the middle on, one read of every file in order comes between the others
+}
+
+// Result is what part of the reads was answered from the cache, after it had filled once. Reads
+// of the scan are not counted: nobody can answer them.
+type Result struct {
+	Tier   float64 // the policy of cdn/tier
+	LRU    float64
+	Oracle float64 // a cache that holds the most popular files from the start
+	Reads  int     // that were counted
+}
+
+// Of says how near the tier comes to the oracle.
+func (r Result) Of() float64 { return r.Tier / r.Oracle }
+
+func (c Config) withDefaults() Config {
+	if c.Reads <= 0 {
+		c.Reads = 100_000
+	}
+	if c.Files <= 0 {
+		c.Files = 10_000
+	}
+	if c.Room <= 0 {
+		c.Room = max(c.Files/10, 1)
+	}
+	if c.S <= 0 {
+		c.S = 1
+	}
+	return c
+}
+
+// Run replays a trace on both caches.
+func Run(c Config) Result {
+	c = c.withDefaults()
+	tier, lru := &fifo{p: s3fifo.New[int](), room: c.Room}, &recent{at: map[int]*list.Element{}, room: c.Room}
+	var hits, lruHits, best, counted, full, scanned int
+	for n, file := range c.reads() {
+		if n >= c.Reads/2 && c.Scan && scanned < c.Files {
+			tier.read(scanned)
+			lru.read(scanned)
+			scanned++
+		}
+		t, l := tier.read(file), lru.read(file)
+		if tier.p.Len() < c.Room {
+			full = n
+			continue
+		}
+		counted = n - full
+		hits, lruHits, best = hits+one(t), lruHits+one(l), best+one(file < c.Room)
+	}
+	of := float64(max(counted, 1))
+	return Result{Tier: float64(hits) / of, LRU: float64(lruHits) / of, Oracle: float64(best) / of, Reads: counted}
+}
+
+// reads draws files by popularity, the most popular is 0. (math/rand's Zipf has no exponent 1.)
+func (c Config) reads() []int {
+	rng, sums, sum := rand.New(rand.NewPCG(c.Seed, 1)), make([]float64, c.Files), 0.0
+	for i := range sums {
+		sum += 1 / math.Pow(float64(i+1), c.S)
+		sums[i] = sum
+	}
+	reads := make([]int, c.Reads)
+	for i := range reads {
+		reads[i] = min(sort.SearchFloat64s(sums, rng.Float64()*sum), c.Files-1)
+	}
+	return reads
+}
+
+// fifo is the tier's policy with room for so many files.
+type fifo struct {
+	p    *s3fifo.Policy[int]
+	room int
+}
+
+func (f *fifo) read(file int) bool {
+	if f.p.Touch(file) {
+		return true
+	}
+	if f.p.Len() >= f.room {
+		f.p.Evict()
+	}
+	f.p.Add(file, 1)
+	return false
+}
+
+// recent is a cache that keeps what was read last.
+type recent struct {
+	order list.List // of int, last read in front
+	at    map[int]*list.Element
+	room  int
+}
+
+func (r *recent) read(file int) bool {
+	if e := r.at[file]; e != nil {
+		r.order.MoveToFront(e)
+		return true
+	}
+	if r.order.Len() >= r.room {
+		delete(r.at, r.order.Remove(r.order.Back()).(int))
+	}
+	r.at[file] = r.order.PushFront(file)
+	return false
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
