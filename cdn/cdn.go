@@ -3,8 +3,9 @@
 // stored blob never changes, and every read can be checked against its own name.
 //
 // The interfaces are as small as a capability: who only reads holds a Getter. cdn/disk keeps
-// blobs in a directory, cdn/tier is an edge's cache over another store, cdn/cdntest is the
-// suite that every store passes; cdn/image and cdn/scan look into what is to be kept.
+// blobs in a directory, cdn/s3 in a bucket, cdn/tier is an edge's cache over another store,
+// cdn/cdntest is the suite that every store passes; cdn/image and cdn/scan look into what is to
+// be kept. Copy brings all blobs of one store to another.
 //
 // Invariants: Put returns only when the blob is durable, and stores nothing under a digest
 // that is not the content's; Get gives exactly the stored bytes or an error, never a part of
