@@ -22,7 +22,8 @@ const checkLimit = time.Minute
 
 // Check tries once everything that a Store will have to do, with a small object of its own, and
 // says in a sentence what is wrong and which setting mends it. Its error's message is meant for
-// the operator.
+// the operator. What may pass by itself is core.KindUnavailable, what a setting has to mend
+// core.KindInvalid: only with the latter need nobody start.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -61,7 +62,11 @@ func (s *Store) verdict(ctx context.Context, a action, err error) error {
 	case errors.As(err, &ours):
 		return ours
 	}
-	return core.E(core.KindUnavailable, "object store: %s: %s", a.doing, s.explain(a, err)).WithCause(err)
+	kind := core.KindInvalid
+	if passes(err) {
+		kind = core.KindUnavailable
+	}
+	return core.E(kind, "object store: %s: %s", a.doing, s.explain(a, err)).WithCause(err)
 }
 
 // probe is an object that is no blob, since its name is no digest.
