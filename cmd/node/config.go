@@ -53,6 +53,7 @@ type Config struct {
 type Client struct {
 	Listen string `yaml:"listen,omitempty"` // HOST:PORT; port 0 picks a free one
 	URL    string `yaml:"url,omitempty"`    // as clients write it; default http://<listen>
+	Assets string `yaml:"assets,omitempty"` // directory of a built web client to serve; default: none
 }
 
 // Admin is where the node tells about itself. It has no authentication: only loopback
@@ -122,7 +123,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI) {
+	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI, &cfg.Client.Assets) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -172,6 +173,8 @@ func (cfg Config) Check() error {
 		return bad("client.listen: missing; an edge serves clients at HOST:PORT")
 	case !cfg.is(RoleEdge) && cfg.Client.Listen != "":
 		return bad("client.listen: only a node with the role edge serves clients")
+	case !cfg.is(RoleEdge) && cfg.Client.Assets != "":
+		return bad("client.assets: only a node with the role edge serves clients")
 	case !cfg.is(RoleHome) && len(cfg.Home) == 0:
 		return bad("home: missing; an edge needs the home nodes and their link addresses")
 	}

@@ -2,15 +2,18 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/assets"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
 	"github.com/nearside/nearside/edge/session"
@@ -35,6 +38,9 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
 	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
+		return err
+	}
+	if cfg.Assets, err = n.assets(s); err != nil {
 		return err
 	}
 	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
@@ -73,6 +79,20 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
 	return nil
+}
+
+// assets opens the web client's build; nil when none is configured.
+func (n *Node) assets(s *stages) (http.Handler, error) {
+	if n.cfg.Client.Assets == "" {
+		return nil, nil
+	}
+	h, err := assets.New(assets.Config{Dir: n.cfg.Client.Assets, Cache: filepath.Join(n.cfg.Data, "assets"), Logger: n.log})
+	if err != nil {
+		return nil, fmt.Errorf("client.assets: %w", err)
+	}
+	s.onStop("web client files", h.Close)
+	s.start("web client", stopInner, h.Run)
+	return h, nil
 }
 
 // tokenFrom gives the token of an upgrade. One in the URL counts no more than it does elsewhere.

@@ -49,6 +49,7 @@ type Config struct {
 	Build      string        // this build, in X-Version-Id and the client configuration; default "dev"
 	PageBytes  int64         // memory for encoded pages of posts; default 64 MiB
 	Files      Files         // what is done with files
+	Assets     http.Handler  // serves the web client at every path that is not the API's; default: a page that says there is none
 	Logger     *slog.Logger  // default: discard
 }
 
@@ -124,6 +125,9 @@ func New(cfg Config) (*API, error) {
 	if cfg.WebSocket == nil {
 		cfg.WebSocket = http.HandlerFunc(noWebSocket)
 	}
+	if cfg.Assets == nil {
+		cfg.Assets = http.HandlerFunc(serveLanding)
+	}
 	a := &API{
 		cfg: cfg, log: cfg.Logger, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil),
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
@@ -170,7 +174,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	hit, params := a.routes.find(method, path)
 	if hit == nil {
 		if !strings.HasPrefix(path, "/api/") && path != "/api" && method == http.MethodGet {
-			serveLanding(w, r)
+			a.cfg.Assets.ServeHTTP(w, r)
 			return
 		}
 		hit = &target{route: &unknownRoute}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// landing is what a browser finds until the web client is built.
+// landing is what a browser finds where no web client is configured.
 //
 //go:embed landing.html
 var landing []byte

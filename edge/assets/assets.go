@@ -1,0 +1,153 @@
+// Package assets serves the files of a built web client: what lies under /static/ by its name,
+// and root.html for every other path, as the client's own router expects. It builds nothing,
+// knows no sessions and serves no API.
+//
+// A file's entity tag comes from its content, so it is the same at every edge; each content
+// coding has a tag of its own, since a strong tag names bytes. Compressed forms are made once,
+// by Run, kept by digest in a directory that New owns, and checked against the file they stand
+// for before they are used, whoever made them. A request waits for a form that is being made,
+// but not long: then it gets the plain file, marked so that no cache keeps it.
+//
+// A Handler is safe for concurrent use. A new build is served as soon as its files are in place;
+// put them there by renaming, root.html last.
+//
+// Invariants: only regular files inside the build are served, none whose path has an element
+// that begins with a dot; an answer's bytes are those its entity tag names.
+package assets
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Config configures a Handler: one of FS and Dir is required.
+type Config struct {
+	FS     fs.FS        // a build of the web client
+	Dir    string       // a directory with one; links in it that lead outside are not followed
+	Cache  string       // directory for compressed forms, which are removed with their files; default: memory
+	Logger *slog.Logger // default: discard
+}
+
+// Handler serves a build.
+type Handler struct {
+	// Immutable after New.
+	fsys  fs.FS
+	root  *os.Root // of Dir; nil with FS
+	store store
+	log   *slog.Logger
+	jobs  chan job // closed by nobody; Run reads it
+
+	mu      sync.Mutex
+	entries map[string]*entry // by name; only files that exist are in it
+}
+
+const (
+	rootPage    = "root.html"
+	maxEntries  = 20_000
+	queuedForms = 64
+)
+
+// What caches may do with each kind of answer. The year is the one that clients' caches know.
+const (
+	cacheLong   = "max-age=31556926, public"
+	cacheHashed = cacheLong + ", immutable"
+	cacheAsk    = "no-cache, max-age=31556926, public"
+	cacheNever  = "no-cache, public"
+)
+
+// New opens a build; one without a root page is refused.
+func New(cfg Config) (*Handler, error) {
+	if (cfg.FS == nil) == (cfg.Dir == "") {
+		return nil, errors.New("assets.Config needs one of FS and Dir")
+	}
+	h := &Handler{fsys: cfg.FS, log: cfg.Logger, jobs: make(chan job, queuedForms), entries: map[string]*entry{}}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dir != "" {
+		root, err := os.OpenRoot(cfg.Dir)
+		if err != nil {
+			return nil, core.E(core.KindNotFound, "the web client's directory cannot be opened").WithCause(err)
+		}
+		h.root, h.fsys = root, root.FS()
+	}
+	if info, err := fs.Stat(h.fsys, rootPage); err != nil || !info.Mode().IsRegular() {
+		h.Close()
+		return nil, core.E(core.KindNotFound, "the web client's directory has no %s", rootPage).WithCause(err)
+	}
+	var err error
+	if h.store, err = openStore(cfg.Cache); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Close lets go of the directories. Call it after Run has ended and nobody asks any more.
+func (h *Handler) Close() {
+	if h.root != nil {
+		_ = h.root.Close()
+	}
+	if h.store != nil {
+		h.store.close()
+	}
+}
+
+// ServeHTTP answers GET and HEAD.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Frame-Options", "SAMEORIGIN")
+	header.Set("Content-Security-Policy", "frame-ancestors 'self'; script-src 'self'")
+	header.Set("Permissions-Policy", "")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		header.Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	name, cache := place(r.URL.Path)
+	h.serve(w, r, name, cache)
+}
+
+// place says which file a path means and how long it may be kept.
+func place(p string) (name, cache string) {
+	switch p {
+	case "/robots.txt", "/unsupported_browser.js":
+		return p[1:], cacheAsk
+	case "/static":
+		return "", ""
+	}
+	name, static := strings.CutPrefix(p, "/static/")
+	switch {
+	case !static:
+		return rootPage, cacheAsk
+	case path.Base(name) == "remote_entry.js", name == rootPage:
+		return name, cacheAsk
+	case hashed.MatchString(path.Base(name)):
+		return name, cacheHashed
+	}
+	return name, cacheLong
+}
+
+// hashed are names that a build gives to no other content.
+var hashed = regexp.MustCompile(`(^|[.\-_])[0-9a-f]{8,64}\.`)
+
+// visible reports whether a name may be a file of the build at all.
+func visible(name string) bool {
+	return fs.ValidPath(name) && !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") && !strings.ContainsAny(name, "\\\x00")
+}
+
+func notFound(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", cacheNever)
+	http.Error(w, "404 page not found", http.StatusNotFound)
+}
