@@ -53,3 +53,8 @@ func (s *Store) BlobUses(ctx context.Context, id core.BlobID) (uses BlobUses, er
 	}
 	return uses, err
 }
+
+// RecentFiles gives the latest files that are not deleted, newest first.
+func (s *Store) RecentFiles(ctx context.Context, limit int) ([]core.File, error) {
+	return many(ctx, s.db, pg.Files, `FROM files t WHERE delete_at = 0 ORDER BY id DESC LIMIT $1`, limit)
+}
