@@ -23,6 +23,7 @@ func (n *Node) admin() http.Handler {
 	mux.HandleFunc("GET /v1/distance", n.getDistance)
 	mux.HandleFunc("PUT /v1/distance", n.putDistance)
 	n.handleFiles(mux)
+	n.handleCache(mux)
 	return local(mux)
 }
 

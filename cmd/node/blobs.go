@@ -1,22 +1,51 @@
 package node
 
 import (
+	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/nearside/nearside/cdn/disk"
+	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/cdn/scan"
+	"github.com/nearside/nearside/cdn/tier"
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 )
 
-// diskReserve is what blobs leave free on a disk that PostgreSQL and the log may share.
-const diskReserve = 256 << 20
+const (
+	diskReserve = 256 << 20 // bytes that blobs leave free on a disk that PostgreSQL and the log may share
+	startCheck  = 15 * time.Second
+)
 
-// startOrigin makes this home node one of those that keep the blobs, and serves them to the
-// others. It comes before the link, which serves from it.
-func (n *Node) startOrigin(s *stages, ep *link.Endpoint) (edge.Blobs, *keeping, error) {
+// startOrigin makes this home node one of those that keep the blobs, or that reach the bucket
+// which does, and serves them to the others. It comes before the link, which serves from it.
+func (n *Node) startOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*keeping, error) {
+	k, own, err := n.openOrigin(ctx, s, ep)
+	if err != nil {
+		return nil, err
+	}
+	cfg := blob.ServerConfig{Whole: served{k.blobs}, Logger: n.log}
+	if own != nil {
+		cfg.Own = served{own}
+	}
+	srv, err := blob.NewServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ep.Handle(link.ClassBlob, srv.Serve)
+	return k, n.startTier(ctx, s, k)
+}
+
+// openOrigin gives the origin, and this node's own disk if that is a part of it.
+func (n *Node) openOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*keeping, edge.Blobs, error) {
+	if n.cfg.Files.S3 != nil {
+		k, err := n.startBucket(ctx, s)
+		return k, nil, err
+	}
 	own, err := disk.Open(disk.Config{Dir: n.cfg.Files.Dir, MinFree: diskReserve})
 	if err != nil {
 		return nil, nil, err
@@ -35,32 +64,79 @@ func (n *Node) startOrigin(s *stages, ep *link.Endpoint) (edge.Blobs, *keeping, 
 	}
 	o := newOrigin(own, peers, n.log)
 	s.start("blob copies", stopInner, o.Run)
-	srv, err := blob.NewServer(blob.ServerConfig{Whole: served{o}, Own: served{own}, Logger: n.log})
-	if err != nil {
-		return nil, nil, err
-	}
-	ep.Handle(link.ClassBlob, srv.Serve)
-	return o, &keeping{kind: kindDisk, where: n.cfg.Files.Dir, store: own, origin: o}, nil
+	return &keeping{kind: kindDisk, where: n.cfg.Files.Dir, blobs: o, store: own, origin: o}, own, nil
 }
 
-// startBlobLink gives the origin as an edge elsewhere sees it: over the link.
-func (n *Node) startBlobLink(s *stages, ep *link.Endpoint, candidates func() []string, connected func() bool) (edge.Blobs, error) {
-	client, err := blob.New(blob.Config{Endpoint: ep, Candidates: candidates, Connected: connected, Logger: n.log})
+// startAwayBlobs gives the origin as an edge elsewhere reaches it: the bucket if it knows it,
+// else home over the link.
+func (n *Node) startAwayBlobs(ctx context.Context, s *stages, cfg blob.Config) (*keeping, error) {
+	if n.cfg.Files.S3 != nil {
+		k, err := n.startBucket(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return k, n.startTier(ctx, s, k)
+	}
+	client, err := blob.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	s.start("blob links", stopInner, client.Run)
-	return linked{client}, nil
+	k := &keeping{kind: kindLink, blobs: linked{client}}
+	return k, n.startTier(ctx, s, k)
+}
+
+// startTier puts an edge's cache before the origin.
+func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
+	if !n.cfg.is(RoleEdge) {
+		return nil
+	}
+	f := n.cfg.Files
+	t, err := tier.New(tier.Config{
+		Dir: filepath.Join(n.cfg.Data, "cache"), MaxBytes: f.CacheMB << 20, MaxFiles: f.CacheFiles, MemoryBytes: f.MemoryMB << 20,
+		Origin: k.blobs, Local: f.Acknowledge == ackLocal, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.Load(); err != nil {
+		return err
+	}
+	s.onStop("cache", func() { _ = t.Close() })
+	s.start("cache copies", stopInner, t.Run)
+	k.tier = t
+	return n.openLedger(ctx, s, k)
+}
+
+// startBucket opens the bucket and tries it. With one that refuses us for a reason which a
+// setting has to mend, a home node does not start; an edge does, since it can still show what
+// it has, and so does everybody while the bucket is only out of reach.
+func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
+	store, err := s3.New(n.cfg.Files.S3.settings(n.log))
+	if err != nil {
+		return nil, err
+	}
+	s.onStop("bucket", func() { _ = store.Close() })
+	b := &bucket{store: store, log: n.log}
+	if err := b.try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.is(RoleHome) {
+		return nil, err
+	}
+	s.start("bucket check", stopInner, b.Run)
+	k := &keeping{kind: kindS3, where: n.cfg.Files.S3.Bucket, blobs: store, store: store, trouble: b.trouble}
+	if n.cfg.Files.Redirect {
+		k.signer = store
+	}
+	return k, nil
 }
 
 // apiFiles says what the API does with files. What an earlier run was receiving is forgotten:
 // nobody was told that it is kept.
-func (n *Node) apiFiles(blobs edge.Blobs) (api.Files, error) {
+func (n *Node) apiFiles(k *keeping) (api.Files, error) {
 	spool := filepath.Join(n.cfg.Data, "spool")
 	if err := emptyDir(spool); err != nil {
 		return api.Files{}, err
 	}
-	f := api.Files{Blobs: blobs, Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, PublicLinks: n.cfg.Files.PublicLinks}
+	f := api.Files{Blobs: k.reach(), Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, PublicLinks: n.cfg.Files.PublicLinks, Signer: k.signer}
 	if n.cfg.Files.Clamd == "" {
 		return f, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
 )
@@ -33,17 +34,19 @@ type Files struct {
 // S3 says which bucket keeps the files. Every home node needs it, and every edge that should
 // reach the bucket itself; other edges reach it through home.
 type S3 struct {
-	Endpoint   string `yaml:"endpoint,omitempty"`    // https://HOST[:PORT] or HOST; default Amazon's
-	Bucket     string `yaml:"bucket"`                // required
-	Prefix     string `yaml:"prefix,omitempty"`      // of every object's name
-	Region     string `yaml:"region,omitempty"`      // default: asked for
-	PathStyle  string `yaml:"path_style,omitempty"`  // auto, path or virtual; default auto
-	AccessKey  string `yaml:"access_key,omitempty"`  // with secret_key or secret_file; or iam
-	SecretKey  Secret `yaml:"secret_key,omitempty"`  //
-	SecretFile string `yaml:"secret_file,omitempty"` // file that holds the secret key
-	IAM        bool   `yaml:"iam,omitempty"`         // take the keys from the environment or the machine's role
-	SSE        string `yaml:"sse,omitempty"`         // none, s3, kms:KEYID or c; default none
-	SSEKeyFile string `yaml:"sse_key_file,omitempty"`
+	Endpoint string `yaml:"endpoint,omitempty"` // https://HOST[:PORT] or HOST; default Amazon's
+	// PublicEndpoint is how clients reach it, for redirect; default Endpoint.
+	PublicEndpoint string `yaml:"public_endpoint,omitempty"`
+	Bucket         string `yaml:"bucket"`                 // required
+	Prefix         string `yaml:"prefix,omitempty"`       // of every object's name
+	Region         string `yaml:"region,omitempty"`       // default: asked for
+	PathStyle      string `yaml:"path_style,omitempty"`   // auto, path or virtual; default auto
+	AccessKey      string `yaml:"access_key,omitempty"`   // with secret_key or secret_file, or iam; default AWS_ACCESS_KEY_ID
+	SecretKey      Secret `yaml:"secret_key,omitempty"`   // default AWS_SECRET_ACCESS_KEY
+	SecretFile     string `yaml:"secret_file,omitempty"`  // file that holds the secret key; it may change
+	IAM            bool   `yaml:"iam,omitempty"`          // take the keys from the environment or the machine's role
+	SSE            string `yaml:"sse,omitempty"`          // none, s3, kms:KEYID or c; default none
+	SSEKeyFile     string `yaml:"sse_key_file,omitempty"` // 32 bytes, with sse: c
 }
 
 // Secret is a word that is written to no log and shown to nobody.
@@ -105,29 +108,20 @@ func (f Files) check() error {
 			return err
 		}
 	}
-	if f.S3 != nil {
-		return f.S3.check()
+	if f.S3 == nil {
+		return nil
 	}
-	return nil
+	_, err := s3.New(f.S3.settings(nil)) // it knows best what it can use
+	return err
 }
 
-func (c *S3) check() error {
-	bad := func(format string, args ...any) error { return core.E(core.KindInvalid, format, args...) }
-	switch {
-	case c.Bucket == "":
-		return bad("files.s3.bucket: missing; it names the bucket that keeps the files")
-	case c.PathStyle != "" && c.PathStyle != "auto" && c.PathStyle != "path" && c.PathStyle != "virtual":
-		return bad("files.s3.path_style: %q is none; use auto, path or virtual", c.PathStyle)
-	case c.SecretKey != "" && c.SecretFile != "":
-		return bad("files.s3: secret_key and secret_file exclude each other")
-	case !c.IAM && (c.AccessKey == "" || c.SecretKey == "" && c.SecretFile == ""):
-		return bad("files.s3: needs access_key with secret_key or secret_file, or iam: true")
-	case c.IAM && (c.AccessKey != "" || c.SecretKey != "" || c.SecretFile != ""):
-		return bad("files.s3: iam and keys exclude each other")
-	case (c.SSE == "c") != (c.SSEKeyFile != ""):
-		return bad("files.s3.sse_key_file: goes with sse: c")
+// settings gives the same to the store.
+func (c *S3) settings(log *slog.Logger) s3.Config {
+	return s3.Config{
+		Endpoint: c.Endpoint, PublicEndpoint: c.PublicEndpoint, Bucket: c.Bucket, Prefix: c.Prefix, Region: c.Region, PathStyle: c.PathStyle,
+		AccessKey: c.AccessKey, SecretKey: string(c.SecretKey), SecretFile: c.SecretFile, IAM: c.IAM, SSE: c.SSE, SSEKeyFile: c.SSEKeyFile,
+		Logger: log,
 	}
-	return nil
 }
 
 // paths gives the settings that name files, to make them absolute.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,7 +14,7 @@ type FilesStatus struct {
 	Node  string `json:"node"`
 	Store string `json:"store"`           // disk: the home nodes' disks; s3: a bucket; home: over the link
 	Where string `json:"where,omitempty"` // directory or bucket
-	Blobs int64  `json:"blobs"`           // that the log refers to; 0 on edges
+	Blobs int64  `json:"blobs"`           // that the log refers to
 	Bytes int64  `json:"bytes"`           // of them
 	// At a home node with a disk: blobs that it should have and could not get, copies that wait
 	// for other home nodes, and what was done since the start.
@@ -50,7 +49,6 @@ func (n *Node) getFiles(w http.ResponseWriter, r *http.Request) {
 	}
 	st := FilesStatus{Node: n.cfg.Name, Store: k.kind, Where: k.where}
 	k.counts(&st)
-	st.Trouble = k.trouble(r.Context())
 	if k.ledger != nil {
 		err = referenced(r.Context(), k.ledger, func(b core.Blob) error {
 			st.Blobs++
@@ -67,6 +65,9 @@ func (n *Node) getFiles(w http.ResponseWriter, r *http.Request) {
 
 // counts fills in what costs nothing to know.
 func (k *keeping) counts(st *FilesStatus) {
+	if k.trouble != nil {
+		st.Trouble = k.trouble()
+	}
 	if k.origin != nil {
 		st.Pending, st.Repaired = int64(k.origin.pending()), k.origin.repaired.Load()
 	}
@@ -81,7 +82,7 @@ func (k *keeping) counts(st *FilesStatus) {
 // verify answers with a line of JSON for every bad blob, and others on the way.
 func (n *Node) verify(w http.ResponseWriter, r *http.Request, repair bool) {
 	k, err := n.kept()
-	if err == nil && (k.store == nil || k.ledger == nil) {
+	if err == nil && k.sweeper == nil {
 		err = core.E(core.KindInvalid, "files are verified at home; ask a home node")
 	}
 	if err == nil && !k.verifying.TryLock() {
@@ -146,15 +147,4 @@ func decode(w http.ResponseWriter, r *http.Request, example string, into any) er
 		return core.E(core.KindInvalid, "the body looks like %s: %v", example, err)
 	}
 	return nil
-}
-
-// trouble tries the store, for those who ask whether it can be used.
-func (k *keeping) trouble(ctx context.Context) string {
-	if k.check == nil {
-		return ""
-	}
-	if err := k.check(ctx); err != nil {
-		return err.Error()
-	}
-	return ""
 }

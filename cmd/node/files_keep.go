@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/tier"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/forward"
 	"github.com/nearside/nearside/replication/link"
@@ -33,37 +35,54 @@ const (
 // it is published; nil fields are parts that this node has not.
 type keeping struct {
 	kind, where string
-	check       func(context.Context) error // tries the store
-	store       cdn.Getter                  // what verify reads; nil away from home without a bucket
-	origin      *origin
-	ledger      *read.Store
+	blobs       edge.Blobs    // the origin
+	signer      cdn.Signer    // nil: clients are not sent to the bucket
+	trouble     func() string // why the origin cannot be used; nil: nobody knows
+	tier        *tier.Tier    // of an edge
+	store       cdn.Getter    // what verify reads; nil away from home
+	origin      *origin       // of the home nodes' disks
+	ledger      *read.Store   // opened by openLedger
 	repair      *repair
 	sweeper     *sweeper
 	verifying   sync.Mutex // one at a time
 }
 
+// reach is where an edge keeps bytes and finds them.
+func (k *keeping) reach() edge.Blobs {
+	if k.tier != nil {
+		return k.tier
+	}
+	return k.blobs
+}
+
 // startKeeping looks after the blobs at home: what is missing comes, what nobody needs goes.
 func (n *Node) startKeeping(ctx context.Context, s *stages, k *keeping, reg *region.Region, fwd *forward.Client) error {
-	ledger, err := n.openReader(ctx, s, keepConns)
-	if err != nil {
+	if err := n.openLedger(ctx, s, k); err != nil {
 		return err
 	}
-	k.ledger = ledger
 	fresh := func(ctx context.Context) error { return caughtUp(ctx, n.parts.Load().replica, reg, fwd) }
 	mine := func() bool { return true }
 	if k.origin != nil {
-		k.repair = &repair{origin: k.origin, ledger: ledger, fresh: fresh, every: cmp.Or(n.cfg.Tuning.RepairEvery, repairEvery), log: n.log}
+		k.repair = &repair{origin: k.origin, ledger: k.ledger, fresh: fresh, every: cmp.Or(n.cfg.Tuning.RepairEvery, repairEvery), log: n.log}
 		s.start("blob repair", stopInner, k.repair.Run)
 	} else {
 		mine = reg.IsLeader
 	}
 	if store, ok := k.store.(sweepable); ok {
-		k.sweeper = &sweeper{store: store, ledger: ledger, fresh: fresh, mine: mine, grace: n.cfg.Files.Grace,
+		k.sweeper = &sweeper{store: store, ledger: k.ledger, fresh: fresh, mine: mine, grace: n.cfg.Files.Grace,
 			keep: n.cfg.Files.KeepDeleted, every: cmp.Or(n.cfg.Tuning.SweepEvery, sweepEvery), log: n.log}
 		s.start("blob sweep", stopInner, k.sweeper.Run)
 	}
 	n.update(func(p *parts) { p.keeping = k })
 	return nil
+}
+
+// openLedger lets k ask what the log knows of blobs.
+func (n *Node) openLedger(ctx context.Context, s *stages, k *keeping) (err error) {
+	if k.ledger == nil {
+		k.ledger, err = n.openReader(ctx, s, keepConns)
+	}
+	return err
 }
 
 // caughtUp returns once the replica has everything that the leader had when it was called.

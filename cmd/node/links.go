@@ -12,6 +12,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication"
+	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/forward"
 	"github.com/nearside/nearside/replication/gossip"
@@ -50,7 +51,7 @@ type outside struct {
 	view     edge.View
 	signals  edge.Signals
 	asker    edge.Asker // nil: nobody knows more than this node
-	blobs    edge.Blobs // where the bytes of files are
+	blobs    *keeping   // where the bytes of files are
 }
 
 // startLink starts the link and what hangs on it: the region at home, a follower elsewhere.
@@ -162,7 +163,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err != nil {
 		return nil, err
 	}
-	blobs, keep, err := n.startOrigin(s, ep)
+	keep, err := n.startOrigin(ctx, s, ep)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, func(ctx context.Context) error { return n.noteOutvoted(reg.Run(ctx)) })
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: reg, view: view, signals: relay, blobs: blobs}
+	out := &outside{proposer: reg, view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}
@@ -286,9 +287,8 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err != nil {
 		return nil, err
 	}
-	fwd, err := forward.New(forward.Config{
-		Endpoint: ep, Candidates: candidates, Connected: func() bool { return f.Status().Connected }, Logger: n.log,
-	})
+	connected := func() bool { return f.Status().Connected }
+	fwd, err := forward.New(forward.Config{Endpoint: ep, Candidates: candidates, Connected: connected, Logger: n.log})
 	if err != nil {
 		return nil, err
 	}
@@ -297,12 +297,12 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.onStop("forwarding", func() { _ = fwd.Close() })
 	s.start("follower", stopInner, f.Run)
-	blobs, err := n.startBlobLink(s, ep, candidates, func() bool { return f.Status().Connected })
+	keep, err := n.startAwayBlobs(ctx, s, blob.Config{Endpoint: ep, Candidates: candidates, Connected: connected, Logger: n.log})
 	if err != nil {
 		return nil, err
 	}
-	n.update(func(p *parts) { p.follower, p.keeping = f, &keeping{kind: kindLink} })
-	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, blobs: blobs}
+	n.update(func(p *parts) { p.follower, p.keeping = f, keep })
+	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, blobs: keep}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()

@@ -44,6 +44,11 @@ type sweepable interface {
 	cdn.Lister
 }
 
+// tidier is a store that can be left with half-made blobs.
+type tidier interface {
+	Sweep(ctx context.Context, before time.Time) (dropped int, err error)
+}
+
 // Sweep is what a sweep did.
 type Sweep struct {
 	Blobs      int64  `json:"blobs"` // in the store
@@ -52,6 +57,7 @@ type Sweep struct {
 	Released   int64  `json:"released"` // old enough to go whose files were deleted
 	Swept      int64  `json:"swept"`
 	SweptBytes int64  `json:"swept_bytes"`
+	Unfinished int    `json:"unfinished,omitempty"` // half-made blobs that were dropped
 	Skipped    string `json:"skipped,omitempty"` // why nothing was swept
 }
 
@@ -98,6 +104,11 @@ func (s *sweeper) sweep(ctx context.Context, force bool) (Sweep, error) {
 	}
 	for _, v := range victims {
 		if err := s.expire(ctx, v, before, &done); err != nil {
+			return done, err
+		}
+	}
+	if t, ok := s.store.(tidier); ok {
+		if done.Unfinished, err = t.Sweep(ctx, before); err != nil {
 			return done, err
 		}
 	}
