@@ -106,6 +106,10 @@ type API struct {
 	pictures *image.Maker
 	initials *hot.Cache[core.UserID, string, []byte] // drawn pictures, by username
 	damaged  *hot.Misses[core.BlobID]                // stored bytes that the log has a line about
+
+	gate      *gate
+	spools    *spooler
+	transfers *transfers
 }
 
 // New makes an API and subscribes it to the events of the replica.
@@ -133,6 +137,7 @@ func New(cfg Config) (*API, error) {
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
 		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](missesKept, time.Hour),
+		gate:    newGate(), spools: &spooler{dir: cfg.Files.Spool, free: freeBytes}, transfers: newTransfers(),
 	}
 	var err error
 	if a.routes, err = newRoutes(); err != nil {

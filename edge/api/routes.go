@@ -110,6 +110,12 @@ var table = []route{
 	{"POST", "/api/v4/posts/ids/reactions", (*API).reactionsOfPosts, known, false},
 	{"DELETE", "/api/v4/users/{user_id}/posts/{post_id}/reactions/{emoji_name}", (*API).removeReaction, known, false},
 
+	{"POST", "/api/v4/files", (*API).uploadFiles, known, false},
+	{"POST", "/api/v4/uploads", (*API).createUpload, known, false},
+	{"GET", "/api/v4/uploads/{upload_id}", (*API).getUpload, known, false},
+	{"POST", "/api/v4/uploads/{upload_id}", (*API).uploadData, known, false},
+	{"GET", "/api/v4/users/{user_id}/uploads", (*API).listUploads, known, false},
+
 	{"GET", "/api/v4/files/{file_id}", (*API).getFile, known, true},
 	{"GET", "/api/v4/files/{file_id}/thumbnail", (*API).fileThumbnail, known, true},
 	{"GET", "/api/v4/files/{file_id}/preview", (*API).filePreview, known, true},

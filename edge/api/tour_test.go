@@ -82,6 +82,11 @@ var tour = []struct {
 	{"POST /posts/ids", `["{post_id}"]`, 200, "id message"},
 	{"GET /channels/{channel_id}/posts", "", 200, "order posts next_post_id prev_post_id first_inaccessible_post_time"},
 	{"GET /users/{user_id}/channels/{channel_id}/posts/unread", "", 200, "order posts next_post_id prev_post_id"},
+	{"POST /files", channelForm + formWith("files", "a.txt", []byte("ahoy")), 201, "file_infos client_ids"},
+	{"POST /uploads", `{"channel_id":"{channel_id}","filename":"log.txt","file_size":4}`, 201, "id type create_at user_id channel_id filename file_size file_offset"},
+	{"GET /uploads/{upload_id}", "", 200, "id type create_at user_id channel_id filename file_size file_offset"},
+	{"GET /users/{user_id}/uploads", "", 200, "id type create_at user_id channel_id filename file_size file_offset"},
+	{"POST /uploads/{upload_id}", "ahoy", 201, "id name size mime_type"},
 	{"GET /files/{file_id}", "", 200, notJSON},
 	{"GET /files/{file_id}/thumbnail", "", 200, notJSON},
 	{"GET /files/{file_id}/preview", "", 200, notJSON},
@@ -130,6 +135,7 @@ func TestTour_EveryOperation(t *testing.T) {
 	bob := s.signUp(t, "bob")
 	ids := furnish(ann)
 	ids["other_id"] = bob.me.ID.String()
+	ids["upload_id"] = ann.begin(ids["channel_id"], "log.txt", 4).ID.String()
 	var roles []struct{ ID string }
 	ann.must(200, "GET", "/roles", nil, &roles)
 	ids["role_id"] = roles[0].ID

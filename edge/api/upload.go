@@ -1,0 +1,380 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/image"
+	"github.com/nearside/nearside/cdn/text"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+)
+
+// maxClientID bounds what a client calls its file.
+const maxClientID = 256
+
+// fileRequest is what an upload request says besides the files' bytes.
+type fileRequest struct {
+	channel   core.Channel
+	clientIDs []string
+	files     []arrived
+}
+
+// arrived is a file whose bytes are here, and nowhere else yet.
+type arrived struct {
+	name string
+	*spool
+}
+
+func (q *fileRequest) close() {
+	for _, f := range q.files {
+		f.close()
+	}
+}
+
+// uploadFiles takes files in, by a form or as the body. All of them have arrived before anything
+// is kept of any, and all are kept before the first is made known.
+func (a *API) uploadFiles(c *call) error {
+	if err := c.needFiles(); err != nil {
+		return err
+	}
+	boundary, multi, err := formBoundary(c.r.Header)
+	if err != nil {
+		return err
+	}
+	q := new(fileRequest)
+	defer q.close()
+	name, err := c.checkRequest(q, multi)
+	if err != nil {
+		return err
+	}
+	in, err := c.receive()
+	if err != nil {
+		return err
+	}
+	defer in.end()
+	if multi {
+		err = c.receiveForm(q, newForm(in, boundary))
+	} else {
+		err = c.receiveBody(q, name, in)
+	}
+	if err != nil {
+		return err
+	}
+	return c.keepFiles(q)
+}
+
+// checkRequest checks what can be checked before any of the body is read, and gives the name of
+// the file that is the body.
+func (c *call) checkRequest(q *fileRequest, multi bool) (name string, err error) {
+	if !multi || c.query("channel_id") != "" {
+		if q.channel, err = c.uploadChannel(c.query("channel_id")); err != nil {
+			return "", err
+		}
+	}
+	limit, largest := c.api.cfg.Files.maxBytes(), int64(0)
+	if largest = limit; multi {
+		largest = core.MaxFilesPerPost * (limit + formSlack)
+	}
+	switch {
+	case c.r.ContentLength > largest:
+		return "", tooLarge(limit)
+	case multi:
+		return "", nil
+	case c.r.ContentLength == 0:
+		return "", emptyBody()
+	}
+	q.clientIDs = append(c.values["client_ids"], c.values["client_id"]...)
+	return cleanName(c.query("filename"))
+}
+
+// emptyBody refuses a body without bytes. In a form a file may be empty; here nobody means it.
+func emptyBody() error {
+	return core.E(core.KindInvalid, "The request has no body; the body is the file.").WithID("api.file.upload_file.empty.app_error")
+}
+
+func (c *call) keepFiles(q *fileRequest) error {
+	var kept []*command.CreateFile
+	for _, f := range q.files {
+		err := c.within(storeLimit(f.size), func() error {
+			cmd, err := c.keep(f, core.NewID[core.File](time.Now()), q.channel)
+			kept = append(kept, cmd)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		f.close()
+	}
+	out := struct {
+		Files     []core.File `json:"file_infos"`
+		ClientIDs []string    `json:"client_ids"`
+	}{make([]core.File, len(kept)), append([]string{}, q.clientIDs...)}
+	for i, cmd := range kept {
+		if err := c.propose(q.channel.TeamID, cmd, &out.Files[i]); err != nil {
+			return err
+		}
+	}
+	return c.created(out)
+}
+
+// receiveBody takes in a request whose body is a file.
+func (c *call) receiveBody(q *fileRequest, name string, in *incoming) error {
+	if err := c.receiveFile(q, name, in); err != nil {
+		return err
+	}
+	if q.files[0].size == 0 {
+		return emptyBody()
+	}
+	return q.complete()
+}
+
+// receiveForm takes in a request whose body is a multipart form.
+func (c *call) receiveForm(q *fileRequest, f *form) error {
+	for {
+		p, err := f.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = c.receivePart(q, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := f.drain(); err != nil {
+		return err
+	}
+	return q.complete()
+}
+
+func (c *call) receivePart(q *fileRequest, p *formPart) error {
+	if p.file {
+		if q.channel.ID.IsZero() {
+			return badParam("channel_id").WithID("api.file.upload_file.missing_channel_id.app_error")
+		}
+		if len(q.files) >= core.MaxFilesPerPost {
+			return core.E(core.KindInvalid, "At most %d files can be uploaded in one request.", core.MaxFilesPerPost).WithID("api.file.upload_file.too_many_files.app_error")
+		}
+		name, err := cleanName(p.name)
+		if err != nil {
+			return err
+		}
+		return c.receiveFile(q, name, p)
+	}
+	value, err := p.text()
+	if err != nil {
+		return err
+	}
+	switch p.field {
+	case "channel_id":
+		err = c.within(requestLimit, func() (err error) {
+			q.channel, err = c.uploadChannel(value)
+			return err
+		})
+	case "client_ids":
+		q.clientIDs = append(q.clientIDs, value)
+	}
+	return err
+}
+
+// receiveFile takes one file in.
+func (c *call) receiveFile(q *fileRequest, name string, r io.Reader) error {
+	limit := c.api.cfg.Files.maxBytes()
+	sp, err := c.api.spools.open(min(c.r.ContentLength, limit))
+	if err != nil {
+		return err
+	}
+	q.files = append(q.files, arrived{name, sp})
+	all, err := sp.take(r, limit)
+	if err == nil && !all {
+		all, err = atEnd(r)
+	}
+	switch {
+	case err != nil:
+		return bodyError(err)
+	case !all:
+		return tooLarge(limit)
+	}
+	return nil
+}
+
+// complete checks what can be checked only when all is here.
+func (q *fileRequest) complete() error {
+	switch {
+	case len(q.files) == 0:
+		return core.E(core.KindInvalid, "The form has no file.").WithID("api.file.upload_file.no_file.app_error")
+	case len(q.clientIDs) > 0 && len(q.clientIDs) != len(q.files):
+		return core.E(core.KindInvalid, "The form has %d client_ids for %d files.", len(q.clientIDs), len(q.files)).
+			WithID("api.file.upload_file.incorrect_number_of_client_ids.app_error")
+	}
+	for _, id := range q.clientIDs {
+		if len(id) > maxClientID {
+			return badParam("client_ids")
+		}
+	}
+	return nil
+}
+
+// uploadChannel gives a channel that who asks may upload to. It is decided again when the file is
+// made known; here it spares everybody the transfer.
+func (c *call) uploadChannel(said string) (core.Channel, error) {
+	id, ok := core.ParseID[core.Channel](said)
+	if !ok {
+		return core.Channel{}, badParam("channel_id")
+	}
+	ch, err := c.api.facts.channel(c.ctx, id)
+	if err == nil && ch.ID.IsZero() && c.caughtUpWithHome("upload "+said) {
+		ch, err = c.api.facts.channel(c.ctx, id)
+	}
+	switch {
+	case err != nil:
+		return ch, err
+	case ch.ID.IsZero():
+		return ch, noChannel()
+	}
+	if err := granted(c.mayInChannel(ch, authz.UploadFile)); err != nil {
+		return ch, err
+	}
+	if ch.DeleteAt != 0 {
+		return ch, core.E(core.KindInvalid, "The channel is archived: nobody can upload to it.").WithID("api.file.upload_file.archived_channel.app_error")
+	}
+	return ch, nil
+}
+
+func tooLarge(limit int64) error {
+	return core.E(core.KindTooLarge, "A file can have at most %d bytes.", limit).WithID("api.file.upload_file.too_large_detailed.app_error")
+}
+
+// keep makes of an arrived file what can be made known: it is looked at, and its bytes and those
+// of its previews are put where they last. What it has put when it fails is swept later.
+func (c *call) keep(f arrived, id core.FileID, ch core.Channel) (*command.CreateFile, error) {
+	if err := c.scan(f); err != nil {
+		return nil, err
+	}
+	head, err := f.head()
+	if err != nil {
+		return nil, err
+	}
+	cmd := &command.CreateFile{File: core.File{
+		ID: id, ChannelID: ch.ID, Name: f.name, Extension: extensionOf(f.name), Size: f.size, MimeType: typeOf(f.name, head), Content: f.ref(),
+	}}
+	blobs := []blob{{cmd.File.Content, f.reader()}}
+	if pictures[cmd.File.MimeType] {
+		small, err := c.picture(f, &cmd.File)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, small...)
+	}
+	cmd.Text = c.words(f, cmd.File.MimeType)
+	return cmd, c.put(blobs)
+}
+
+// scan asks the scanner, if there is one. What it cannot judge is not clean.
+func (c *call) scan(f arrived) error {
+	s := c.api.cfg.Files.Scanner
+	if s == nil {
+		return nil
+	}
+	verdict, err := s.Scan(c.ctx, f.reader())
+	switch {
+	case core.KindOf(err) == core.KindTooLarge:
+		return core.E(core.KindTooLarge, "The file is larger than the virus scanner takes.").WithID("api.nearside.scan_too_large.app_error").WithCause(err)
+	case err != nil && c.ctx.Err() == nil, core.KindOf(err) == core.KindTimeout:
+		return core.E(core.KindUnavailable, "The virus scanner cannot be asked at the moment. Nothing was kept.").WithID("api.nearside.scan_unavailable.app_error").WithCause(err)
+	case err != nil:
+		return err
+	case verdict.Infected:
+		c.api.log.Warn("an upload is infected", "user", c.user.ID, "signature", verdict.Signature, "request", c.id)
+		return core.E(core.KindInvalid, "The virus scanner found %s in the file. It was not kept.", verdict.Signature).WithID("api.nearside.infected.app_error")
+	}
+	return nil
+}
+
+// blob is bytes to put.
+type blob struct {
+	core.BlobRef
+	io.Reader
+}
+
+func blobOf(b []byte) blob {
+	return blob{core.BlobRef{ID: sha256.Sum256(b), Size: int64(len(b))}, bytes.NewReader(b)}
+}
+
+// picture makes the previews of what should be a picture. One that is broken is a file like any
+// other.
+func (c *call) picture(f arrived, file *core.File) ([]blob, error) {
+	set, err := c.api.pictures.Make(c.ctx, f.reader())
+	switch {
+	case err == nil:
+	case core.AsError(err).ID == image.OverLimits:
+		return nil, core.E(core.KindInvalid, "The picture is larger than 7680×4320 pixels, or has too many frames.").WithID(image.OverLimits).WithCause(err)
+	case core.KindOf(err) == core.KindInvalid:
+		return nil, nil
+	case core.KindOf(err) == core.KindTimeout:
+		return nil, core.E(core.KindUnavailable, "Too many pictures are being looked at. Nothing was kept; try again in a few seconds.").
+			WithID("api.nearside.pictures_busy.app_error").WithCause(err)
+	default:
+		return nil, err
+	}
+	file.Width, file.Height = int64(set.Width), int64(set.Height)
+	if !set.HasPreview {
+		return nil, nil
+	}
+	thumbnail, preview := blobOf(set.Thumbnail), blobOf(set.Preview)
+	file.HasPreview, file.MiniPreview = true, set.Mini
+	file.Thumbnail, file.Preview = thumbnail.BlobRef, preview.BlobRef
+	return []blob{thumbnail, preview}, nil
+}
+
+// words gives what the file can be found by. A file without is kept all the same.
+func (c *call) words(f arrived, kind string) string {
+	words, err := text.Extract(c.ctx, f.name, kind, f.file, f.size, core.MaxFileText)
+	if err != nil {
+		c.api.log.Debug("no text in a file", "type", kind, "size", f.size, "error", err)
+		return ""
+	}
+	return words
+}
+
+// put stores blobs at once, as each may have to travel far.
+func (c *call) put(blobs []blob) error {
+	errs := make([]error, len(blobs))
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, b := range blobs {
+		all.Go(func() {
+			if errs[i] = c.api.cfg.Files.Blobs.Put(ctx, cdn.Digest(b.ID), b.Size, b.Reader); errs[i] != nil {
+				cancel() // the others are of no use
+			}
+		})
+	}
+	all.Wait()
+	return c.notStored(errors.Join(errs...))
+}
+
+// notStored gives what a store said as an error for the client: whatever it is, nothing was made,
+// and it is not the client's fault.
+func (c *call) notStored(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case c.r.Context().Err() != nil:
+		return core.E(core.KindCanceled, "").WithCause(err)
+	case core.KindOf(err) == core.KindInternal, core.KindOf(err) == core.KindInvalid:
+		return core.E(core.KindInternal, "").WithCause(fmt.Errorf("store a file: %w", err))
+	}
+	return core.E(core.KindUnavailable, "The file store cannot be reached at the moment. Nothing was kept; try again in a few seconds.").
+		WithID("api.nearside.files_unavailable.app_error").WithCause(err)
+}

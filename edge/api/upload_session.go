@@ -1,0 +1,444 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+)
+
+// Limits of uploads that take several requests.
+const (
+	partBytes    = 4 << 20 // stored at once, so that little is lost when anything dies
+	partsAtMost  = core.MaxUploadParts / 2
+	silentLimit  = time.Second     // after which a request is taken for dead when its client asks again
+	settleLimit  = 5 * time.Second // for a request that has ended to have stored what it got
+	settleTick   = 20 * time.Millisecond
+	onTheLine    = 16 << 20        // bytes; more than a kernel keeps of a connection
+	headerOffset = "Upload-Offset" // where a client believes that its bytes belong; not required
+)
+
+func noUpload() *core.Error {
+	return core.E(core.KindNotFound, "There is no such upload.").WithID("app.upload.get.app_error")
+}
+
+func (a *API) createUpload(c *call) error {
+	if err := c.needFiles(); err != nil {
+		return err
+	}
+	var in core.Upload
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if in.ChannelID.IsZero() {
+		return badParam("channel_id")
+	}
+	ch, err := c.uploadChannel(in.ChannelID.String())
+	if err != nil {
+		return err
+	}
+	up := core.Upload{ID: core.NewID[core.Upload](time.Now()), Type: in.Type, ChannelID: ch.ID, FileSize: in.FileSize}
+	switch up.Type {
+	case "":
+		up.Type = core.UploadAttachment
+	case "import":
+		return notBuilt("uploads for imports")
+	}
+	if up.Filename, err = cleanName(in.Filename); err != nil {
+		return core.AsError(err).WithID("model.upload_session.is_valid.filename.app_error")
+	}
+	if err := up.Check(); err != nil {
+		return err
+	}
+	if limit := a.cfg.Files.maxBytes(); up.FileSize > limit {
+		return core.AsError(tooLarge(limit)).WithID("app.upload.create.upload_too_large.app_error")
+	}
+	var out core.Upload
+	if err := c.propose(ch.TeamID, &command.CreateUpload{Upload: up}, &out); err != nil {
+		return err
+	}
+	return c.created(out)
+}
+
+func (a *API) listUploads(c *call) error {
+	id, err := c.onlyMe()
+	if err != nil {
+		return err
+	}
+	if err := c.needFiles(); err != nil {
+		return err
+	}
+	c.newest()
+	list, err := a.cfg.Read.UploadsOfUser(c.ctx, id)
+	return c.list(append([]core.Upload{}, list...), err)
+}
+
+func (a *API) getUpload(c *call) error {
+	if err := c.needFiles(); err != nil {
+		return err
+	}
+	id, err := pathID[core.Upload](c, "upload_id")
+	if err != nil {
+		return err
+	}
+	a.transfers.settle(c.ctx, id)
+	return c.list(c.ownUpload(id))
+}
+
+// newest catches up with home, if it can be reached: who goes on with an upload at another edge
+// must not be told an offset of the past, or the bytes that follow would go to the wrong place.
+func (c *call) newest() {
+	if c.api.cfg.Asker == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, askLimit)
+	defer cancel()
+	if err := c.api.catchUpWithHome(ctx); err != nil {
+		c.stale = max(c.api.cfg.View.Link().Lag, time.Millisecond)
+	}
+}
+
+// ownUpload gives an upload of who asks.
+func (c *call) ownUpload(id core.UploadID) (core.Upload, error) {
+	c.newest()
+	up, ok, err := c.api.cfg.Read.Upload(c.ctx, id)
+	switch {
+	case err != nil:
+		return up, err
+	case !ok:
+		return up, noUpload()
+	case !c.isMe(up.UserID):
+		return core.Upload{}, core.E(core.KindForbidden, "The upload is somebody else's.").WithID("api.upload.get_upload.forbidden.app_error")
+	}
+	return up, nil
+}
+
+// uploadData takes in what comes next of an upload. What has arrived is stored part by part, so
+// whatever dies, the client, this edge or home's leader, any edge goes on from the last part. When
+// all is there the file is made; should that fail, the next request does it, also one without a
+// body, and also when the file is there already and its client was never told.
+func (a *API) uploadData(c *call) error {
+	if err := c.needFiles(); err != nil {
+		return err
+	}
+	id, err := pathID[core.Upload](c, "upload_id")
+	if err != nil {
+		return err
+	}
+	up, err := c.ownUpload(id)
+	if core.KindOf(err) == core.KindNotFound {
+		return c.finishedBefore(id, err)
+	}
+	if err != nil {
+		return err
+	}
+	ch, err := c.uploadChannel(up.ChannelID.String())
+	if err != nil {
+		return err
+	}
+	boundary, multi, err := formBoundary(c.r.Header)
+	if err != nil {
+		return err
+	}
+	if err := c.checkExtent(up, multi); err != nil {
+		return err
+	}
+	in, err := c.receive()
+	if err != nil {
+		return err
+	}
+	defer in.end()
+	if err := a.transfers.begin(id, in); err != nil {
+		return err
+	}
+	defer a.transfers.leave(id, in)
+	d := &data{call: c, body: in, from: in, team: ch.TeamID, up: up}
+	if multi {
+		d.form = newForm(in, boundary)
+	}
+	err = d.receive()
+	if err == nil && d.up.FileOffset == d.up.FileSize {
+		in.settled()
+		return a.finishUpload(c, d.up, ch)
+	}
+	a.transfers.leave(id, in) // before settled: who waited for that goes on at once
+	in.settled()
+	c.status = http.StatusNoContent
+	return err
+}
+
+// fileOf is the id of the file that is made of an upload: so a repeated request finds it.
+func fileOf(id core.UploadID) core.FileID { return core.FileID(id) }
+
+// finishedBefore answers with the file of an upload that is gone because it was finished.
+func (c *call) finishedBefore(id core.UploadID, missing error) error {
+	f, ok, err := c.api.cfg.Read.File(c.ctx, fileOf(id))
+	switch {
+	case err != nil:
+		return err
+	case !ok || !c.isMe(f.UserID) || f.DeleteAt != 0:
+		return missing
+	}
+	return c.created(f)
+}
+
+// checkExtent refuses a body that cannot fit, before any of it is read.
+func (c *call) checkExtent(up core.Upload, multi bool) error {
+	left := up.FileSize - up.FileOffset
+	if said := c.r.Header.Get(headerOffset); said != "" && said != strconv.FormatInt(up.FileOffset, 10) {
+		return core.E(core.KindConflict, "The upload is at byte %d.", up.FileOffset).WithID("api.nearside.upload_offset.app_error")
+	}
+	if !multi && c.r.ContentLength > left || multi && c.r.ContentLength > left+core.MaxFilesPerPost*formSlack {
+		return overExtent(up)
+	}
+	return nil
+}
+
+func overExtent(up core.Upload) error {
+	return core.E(core.KindInvalid, "The upload takes %d more bytes, from byte %d on.", up.FileSize-up.FileOffset, up.FileOffset).
+		WithID("api.upload.upload_data.invalid_content_length")
+}
+
+// data is a body that becomes parts of an upload.
+type data struct {
+	call *call
+	body *incoming
+	from io.Reader // the bytes of the file in the body
+	form *form     // nil when the body is the bytes
+	team core.TeamID
+	up   core.Upload
+}
+
+// findFile goes to the file in the form.
+func (d *data) findFile() error {
+	for {
+		p, err := d.form.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return core.E(core.KindInvalid, "The form has no file.").WithID("api.upload.upload_data.multipart_error")
+		case err != nil:
+			return err
+		case p.file:
+			d.from = p
+			return nil
+		}
+		if _, err := p.text(); err != nil {
+			return err
+		}
+	}
+}
+
+// receive takes in parts until the body ends.
+func (d *data) receive() error {
+	if d.form != nil {
+		if err := d.findFile(); err != nil {
+			return err
+		}
+	}
+	for all := false; !all; {
+		var err error
+		if all, err = d.part(); err != nil {
+			return err
+		}
+		d.body.pause()
+	}
+	if d.form != nil {
+		return d.form.drain()
+	}
+	return nil
+}
+
+// part takes in one part, and reports whether it was the last of the body. Of a body that is cut
+// short, what came is kept; of one that is too long, the last part is not.
+func (d *data) part() (all bool, err error) {
+	left := d.up.FileSize - d.up.FileOffset
+	want := min(left, max(d.call.api.transfers.part, d.up.FileSize/partsAtMost))
+	sp, err := d.call.api.spools.open(want)
+	if err != nil {
+		return false, err
+	}
+	defer sp.close()
+	if all, err = sp.take(d.from, want); err == nil && !all && d.form != nil && d.body.over.Load() {
+		// The form's reader has all that will come, and cannot tell data from the beginning of a
+		// boundary that was cut off until its end is seen.
+		all, err = sp.take(d.from, left-sp.size)
+	}
+	if err == nil && !all && sp.size == left {
+		if all, err = atEnd(d.from); err == nil && !all {
+			return false, overExtent(d.up)
+		}
+	}
+	if err != nil {
+		return false, d.keepCut(sp, bodyError(err))
+	}
+	return all, d.append(sp)
+}
+
+// keepCut keeps what came before a body was cut short, if it was.
+func (d *data) keepCut(sp *spool, why error) error {
+	if d.body.err == nil || d.body.err == io.EOF && d.form == nil { //nolint:errorlint // incoming gives nothing else
+		return why // not the body's fault: a full disk, or a form that makes no sense
+	}
+	if d.form != nil {
+		if err := sp.cut(int64(len("\r\n--" + d.form.boundary + "--"))); err != nil {
+			return errors.Join(why, err)
+		}
+	}
+	before := d.call.ctx
+	d.call.ctx = context.WithoutCancel(before) // the client has gone, and will want to go on
+	defer func() { d.call.ctx = before }()
+	if err := d.append(sp); err != nil {
+		d.call.api.log.Debug("the end of a cut request is lost", "upload", d.up.ID, "bytes", sp.size, "error", err)
+	}
+	return why
+}
+
+// append stores a part and makes it known.
+func (d *data) append(sp *spool) error {
+	if sp.size == 0 {
+		return nil
+	}
+	c := d.call
+	return c.within(storeLimit(sp.size), func() error {
+		if err := c.put([]blob{{sp.ref(), sp.reader()}}); err != nil {
+			return err
+		}
+		err := c.propose(d.team, &command.AppendUpload{UploadID: d.up.ID, Offset: d.up.FileOffset, Part: sp.ref()}, &d.up)
+		if core.KindOf(err) == core.KindConflict {
+			return concurrent().WithCause(err)
+		}
+		return err
+	})
+}
+
+// finishUpload answers with the file of an upload that has all its parts.
+func (a *API) finishUpload(c *call, up core.Upload, ch core.Channel) error {
+	var out core.File
+	err := c.within(storeLimit(up.FileSize), func() error {
+		whole, err := c.assemble(up)
+		if err != nil {
+			return err
+		}
+		defer whole.close()
+		cmd, err := c.keep(arrived{up.Filename, whole}, fileOf(up.ID), ch)
+		if err != nil {
+			return err
+		}
+		return c.propose(ch.TeamID, &command.FinishUpload{UploadID: up.ID, File: cmd.File, Text: cmd.Text}, &out)
+	})
+	if err != nil {
+		return err
+	}
+	return c.created(out)
+}
+
+// assemble makes a whole of parts that are stored, wherever they came in.
+func (c *call) assemble(up core.Upload) (*spool, error) {
+	whole, err := c.api.spools.open(up.FileSize)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range up.Parts {
+		if err := c.copyPart(whole, p); err != nil {
+			whole.close()
+			return nil, err
+		}
+	}
+	return whole, nil
+}
+
+func (c *call) copyPart(to *spool, p core.BlobRef) error {
+	b, err := c.api.cfg.Files.Blobs.Get(c.ctx, cdn.Digest(p.ID), cdn.Whole)
+	if err != nil {
+		return c.lost(p, err)
+	}
+	defer func() { _ = b.Close() }()
+	before := to.size
+	if _, err := to.take(b, p.Size+1); err != nil {
+		return c.lost(p, err)
+	}
+	if to.size-before != p.Size {
+		return c.lost(p, core.E(core.KindDiverged, "a part of %d bytes, not %d", to.size-before, p.Size))
+	}
+	return nil
+}
+
+// lost is notStored for a part that should be stored: that it is not, nobody else would notice.
+func (c *call) lost(p core.BlobRef, err error) error {
+	if k := core.KindOf(err); k == core.KindNotFound || k == core.KindDiverged {
+		c.api.log.Error("a part of an upload is lost or damaged", "blob", p.ID, "request", c.id, "error", err)
+	}
+	return c.notStored(err)
+}
+
+func concurrent() *core.Error {
+	return core.E(core.KindConflict, "The upload is going on in another request.").WithID("app.upload.upload_data.concurrent.app_error").
+		WithStatus(http.StatusBadRequest)
+}
+
+// transfers are the requests that are adding to uploads at this edge, one for each upload.
+type transfers struct {
+	part int64 // partBytes
+
+	mu   sync.Mutex // guards byID
+	byID map[core.UploadID]*incoming
+}
+
+func newTransfers() *transfers {
+	return &transfers{part: partBytes, byID: map[core.UploadID]*incoming{}}
+}
+
+func (t *transfers) begin(id core.UploadID, in *incoming) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID[id] != nil {
+		return concurrent()
+	}
+	t.byID[id] = in
+	return nil
+}
+
+// leave ends what begin began. More than once is harmless.
+func (t *transfers) leave(id core.UploadID, in *incoming) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID[id] == in {
+		delete(t.byID, id)
+	}
+}
+
+// settle waits until a request that is over, though nobody may have noticed yet, has stored what
+// it got: who asks how far an upload is goes on from there, and nothing may be added after that.
+// A request that has gone silent is ended. One that is getting on is left alone, once more has
+// come than could have waited on the line.
+func (t *transfers) settle(ctx context.Context, id core.UploadID) {
+	t.mu.Lock()
+	in := t.byID[id]
+	t.mu.Unlock()
+	if in == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	tick := time.NewTicker(settleTick)
+	defer tick.Stop()
+	for begin := in.bytes.Load(); in.bytes.Load()-begin < onTheLine; {
+		if in.silent(silentLimit) {
+			in.stop()
+		}
+		select {
+		case <-in.taken:
+			return
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,727 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"image/gif"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/scan"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
+)
+
+// channelForm is the first part of a form.
+const channelForm = "--edge\r\nContent-Disposition: form-data; name=\"channel_id\"\r\n\r\n{channel_id}\r\n"
+
+func field(name, value string) string {
+	return "--edge\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
+}
+
+func filePart(name string, content []byte) string {
+	return strings.TrimSuffix(formWith("files", name, content), "--edge--\r\n")
+}
+
+type uploaded struct {
+	Files     []core.File `json:"file_infos"`
+	ClientIDs []string    `json:"client_ids"`
+}
+
+// stored counts the blobs that are kept.
+func (h *home) stored() (n int) {
+	h.t.Helper()
+	err := h.blobs.List(h.t.Context(), cdn.Digest{}, func(cdn.Info) error { n++; return nil })
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+// wantContent checks the bytes under a file's name.
+func (h *home) wantContent(ref core.BlobRef, want []byte) {
+	h.t.Helper()
+	b, err := h.blobs.Get(h.t.Context(), cdn.Digest(ref.ID), cdn.Whole)
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	defer b.Close()
+	if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, want) {
+		h.t.Errorf("%d bytes, not the %d that were sent: %v", len(got), len(want), err)
+	}
+}
+
+// spools counts the files of a spool directory that the process holds.
+func spools(t testing.TB, dir string) (n int) {
+	t.Helper()
+	held, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("this system does not say which files are open: ", err)
+	}
+	for _, fd := range held {
+		if name, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(name, dir) {
+			n++
+		}
+	}
+	return n
+}
+
+// until waits for a condition.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("still not: %s", what)
+		}
+		<-tick.C
+	}
+}
+
+// harbor is what tests of uploads need.
+type harbor struct {
+	*home
+	*site
+	away  *site // another edge
+	ann   *client
+	ch    core.ChannelID
+	spool string // of both edges
+}
+
+func newHarbor(t testing.TB, configure func(*api.Config)) harbor {
+	dir := t.TempDir()
+	h, s := newHomeWith(t, func(cfg *api.Config) {
+		cfg.Files.Spool = dir
+		if configure != nil {
+			configure(cfg)
+		}
+	})
+	away := h.newSite(&asker{answer: api.AnswerPosition(s)})
+	t.Cleanup(func() { // before either edge stops
+		until(t, "the other edge has everything", func() bool { return away.Position().Index >= s.Position().Index })
+	})
+	ann := s.signUp(t, "ann")
+	return harbor{h, s, away, ann, ann.newChannel(ann.newTeam("crew").ID, "deck", "O"), dir}
+}
+
+// send is do with a body and headers as they are.
+func (c *client) send(ctx context.Context, path string, body io.Reader, length int64, headers map[string]string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, "POST", c.url+"/api/v4"+path, body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.ContentLength = length
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	for k, v := range headers {
+		req.Header.Set(k, v)
+	}
+	return http.DefaultClient.Do(req)
+}
+
+func TestUpload_Form(t *testing.T) {
+	// Files of a form are kept with the names, types and bytes they came with, in order, and can
+	// be attached to a post of their owner.
+	w := newHarbor(t, nil)
+	picture := pngBytes(300, 200)
+	var got uploaded
+	form := field("channel_id", w.ch.String()) + field("client_ids", "one") + field("client_ids", "two") + field("ignored", "x") +
+		filePart(`C:\\fakepath\\Log.TXT`, []byte("hoist the mainsail")) + filePart("Sail.PNG", picture) + filePart("empty", nil)
+	form = strings.Replace(form, field("ignored", "x"), field("client_ids", "three"), 1) + "--edge--\r\n"
+	w.ann.must(201, "POST", "/files", form, &got)
+	if len(got.Files) != 3 || strings.Join(got.ClientIDs, " ") != "one two three" {
+		t.Fatalf("%+v", got)
+	}
+	text, sail, empty := got.Files[0], got.Files[1], got.Files[2]
+	if text.Name != "Log.TXT" || text.Extension != "txt" || text.MimeType != "text/plain" || text.Size != 18 || text.UserID != w.ann.me.ID ||
+		text.ChannelID != w.ch || !text.PostID.IsZero() || text.CreateAt == 0 || text.CreateAt != text.UpdateAt || text.HasPreview {
+		t.Errorf("%+v", text)
+	}
+	if sail.MimeType != "image/png" || sail.Width != 300 || sail.Height != 200 || !sail.HasPreview || len(sail.MiniPreview) == 0 {
+		t.Errorf("%+v", sail)
+	}
+	if empty.Size != 0 || empty.Name != "empty" {
+		t.Errorf("%+v", empty)
+	}
+	for i, want := range [][]byte{[]byte("hoist the mainsail"), picture, {}} {
+		f, ok, err := w.file(got.Files[i].ID)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		w.wantContent(f.Content, want)
+	}
+	var p core.Post
+	w.ann.must(201, "POST", "/posts", map[string]any{"channel_id": w.ch, "file_ids": []core.FileID{text.ID, sail.ID}}, &p)
+	if len(p.Metadata.Files) != 2 || p.Metadata.Files[1].PostID != p.ID {
+		t.Errorf("%+v", p.Metadata)
+	}
+	if n := spools(t, w.spool); n > 0 {
+		t.Errorf("%d spool files are left", n)
+	}
+}
+
+func TestUpload_Body(t *testing.T) {
+	// A request whose body is the file needs its name and channel in the URL.
+	w := newHarbor(t, nil)
+	var got uploaded
+	path := "/files?channel_id=" + w.ch.String()
+	w.ann.must(201, "POST", path+"&filename=Maps%2Fisland.html&client_id=c", "<h1>here</h1>", &got)
+	if len(got.Files) != 1 || got.Files[0].Name != "island.html" || got.Files[0].MimeType != "text/html" || len(got.ClientIDs) != 1 {
+		t.Errorf("%+v", got)
+	}
+	w.ann.fails(400, "model.file_info.is_valid.name.app_error", "POST", path, "x")
+	w.ann.fails(400, "api.file.upload_file.empty.app_error", "POST", path+"&filename=x", "")
+	resp, err := w.ann.send(t.Context(), path+"&filename=x", io.MultiReader(), -1, nil) // without a length
+	if err != nil || resp.StatusCode != 400 {
+		t.Errorf("an empty body without a length: %v %v", resp, err)
+	}
+	w.ann.fails(400, "api.context.invalid_body_param.app_error", "POST", "/files?filename=x", "x")
+}
+
+func TestUpload_Pictures(t *testing.T) {
+	// Each picture has its previews; a broken one is a plain file, an animation stays as it is,
+	// and one over the limits is refused.
+	w := newHarbor(t, nil)
+	send := func(name string, content []byte) core.File {
+		var got uploaded
+		w.ann.must(201, "POST", "/files?channel_id="+w.ch.String()+"&filename="+name, string(content), &got)
+		f, ok, err := w.file(got.Files[0].ID)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		w.wantContent(f.Content, content)
+		return f
+	}
+	for name, content := range map[string][]byte{"a.png": pngBytes(500, 400), "a.jpg": jpegBytes(500, 400), "no extension": jpegBytes(20, 10)} {
+		f := send(strings.ReplaceAll(name, " ", "+"), content)
+		if !f.HasPreview || f.Width == 0 || f.Thumbnail.ID.IsZero() || f.Preview.ID.IsZero() {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if again := send("again-"+strings.ReplaceAll(name, " ", "+"), content); again.Preview != f.Preview || again.Thumbnail != f.Thumbnail {
+			t.Errorf("%s: its previews have another name the second time", name)
+		}
+		for _, ref := range []core.BlobRef{f.Thumbnail, f.Preview} {
+			if size, err := w.blobs.Stat(t.Context(), cdn.Digest(ref.ID)); err != nil || size != ref.Size {
+				t.Errorf("%s: a preview of %d bytes: %d, %v", name, ref.Size, size, err)
+			}
+		}
+	}
+	for _, broken := range [][]byte{[]byte("no picture"), pngBytes(100, 100)[:300]} {
+		if f := send("broken.png", broken); f.HasPreview || f.MimeType != "image/png" || !f.Preview.ID.IsZero() {
+			t.Errorf("%+v", f)
+		}
+	}
+	if f := send("drawing.svg", []byte("<svg/>")); f.HasPreview || f.MimeType != "image/svg+xml" {
+		t.Errorf("%+v", f)
+	}
+	if f := send("party.gif", animated(t)); f.HasPreview || f.Width != 8 || f.Height != 6 {
+		t.Errorf("%+v", f)
+	}
+	before := w.stored()
+	w.ann.fails(400, "api.file.upload_file.large_image_detailed.app_error", "POST", "/files?channel_id="+w.ch.String()+"&filename=bomb.png", string(bomb(60_000, 60_000)))
+	if w.stored() != before {
+		t.Error("something of the bomb was kept")
+	}
+}
+
+func animated(t *testing.T) []byte {
+	t.Helper()
+	var one, all bytes.Buffer
+	if err := gif.Encode(&one, drawn(8, 6), nil); err != nil {
+		t.Fatal(err)
+	}
+	g, err := gif.DecodeAll(&one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Image, g.Delay, g.Disposal = append(g.Image, g.Image[0]), []int{5, 5}, nil
+	if err := gif.EncodeAll(&all, g); err != nil {
+		t.Fatal(err)
+	}
+	return all.Bytes()
+}
+
+// bomb is a PNG that says it is larger than it should be.
+func bomb(w, h uint32) []byte {
+	b := bytes.Clone(pngBytes(1, 1))
+	binary.BigEndian.PutUint32(b[16:], w)
+	binary.BigEndian.PutUint32(b[20:], h)
+	binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
+	return b
+}
+
+func TestUpload_BadRequestsLeaveNothing(t *testing.T) {
+	// A request that is wrong in any way is refused with its reason, and nothing of it is kept:
+	// no bytes, no file, no room on the disk.
+	w := newHarbor(t, func(cfg *api.Config) { cfg.Files.MaxBytes = 100_000 })
+	eve := w.signUp(t, "eve")
+	gone := w.ann.newChannel(w.ann.newTeam("ghosts").ID, "hold", "O")
+	w.ann.must(200, "DELETE", "/channels/"+gone.String(), nil, nil)
+	good := field("channel_id", w.ch.String())
+	end := "--edge--\r\n"
+	big := bytes.Repeat([]byte("x"), 100_001)
+	const form, name = "api.file.upload_file.read_form.app_error", "model.file_info.is_valid.name.app_error"
+	for what, c := range map[string]struct {
+		status   int
+		id, body string
+		by       *client
+	}{
+		"cut in a file":          {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa"))[:70], w.ann},
+		"cut after a file":       {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")), w.ann},
+		"cut in the last line":   {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + "--ed", w.ann},
+		"no channel":             {400, "api.file.upload_file.missing_channel_id.app_error", filePart("a", nil) + end, w.ann},
+		"the channel comes last": {400, "api.file.upload_file.missing_channel_id.app_error", filePart("a", nil) + good + end, w.ann},
+		"no such channel":        {404, "app.channel.get.existing.app_error", field("channel_id", core.NewID[core.Channel](t0).String()) + filePart("a", nil) + end, w.ann},
+		"no id of a channel":     {400, "api.context.invalid_body_param.app_error", field("channel_id", "x") + filePart("a", nil) + end, w.ann},
+		"a foreign channel":      {403, "api.context.permissions.app_error", good + filePart("a", nil) + end, eve},
+		"an archived channel":    {400, "api.file.upload_file.archived_channel.app_error", field("channel_id", gone.String()) + filePart("a", nil) + end, w.ann},
+		"a large file":           {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", big) + end, w.ann},
+		"a large second file":    {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", nil) + filePart("a", big) + end, w.ann},
+		"too many files":         {400, "api.file.upload_file.too_many_files.app_error", good + strings.Repeat(filePart("a", nil), 11) + end, w.ann},
+		"too many parts":         {400, form, good + strings.Repeat(field("x", "y"), 101) + end, w.ann},
+		"a long field":           {400, form, good + field("x", strings.Repeat("y", 2000)) + end, w.ann},
+		"long headers":           {400, form, good + "--edge\r\nX: " + strings.Repeat("y", 20_000) + "\r\n\r\n\r\n" + end, w.ann},
+		"a nameless part":        {400, form, good + "--edge\r\n\r\nx\r\n" + end, w.ann},
+		"an encoded part":        {400, form, good + strings.Replace(filePart("a", nil), "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1) + end, w.ann},
+		"no file":                {400, "api.file.upload_file.no_file.app_error", good + end, w.ann},
+		"ids of other files":     {400, "api.file.upload_file.incorrect_number_of_client_ids.app_error", good + field("client_ids", "1") + filePart("a", nil) + filePart("b", nil) + end, w.ann},
+		"a name of dots":         {400, name, good + filePart("..", nil) + end, w.ann},
+		"an empty name":          {400, name, good + filePart("", nil) + end, w.ann},
+		"no boundary at all":     {400, "api.file.upload_file.read_request.app_error", "--edge nonsense", w.ann},
+	} {
+		t.Run(what, func(t *testing.T) {
+			resp, err := c.by.send(t.Context(), "/files", strings.NewReader(c.body), int64(len(c.body)), map[string]string{"Content-Type": "multipart/form-data; boundary=edge"})
+			wantProblem(t, resp, err, c.status, c.id)
+		})
+	}
+	raw := "/files?filename=a&channel_id="
+	eve.fails(403, "api.context.permissions.app_error", "POST", raw+w.ch.String(), "x")
+	w.ann.fails(413, "api.file.upload_file.too_large_detailed.app_error", "POST", raw+w.ch.String(), string(big))
+	resp, err := w.ann.send(t.Context(), raw+w.ch.String(), bytes.NewReader(big), -1, nil)
+	wantProblem(t, resp, err, 413, "api.file.upload_file.too_large_detailed.app_error")
+	for _, kind := range []string{"multipart/form-data", "multipart/mixed; boundary=edge", "multipart/form-data; boundary=\"\"", "multipart/form-data; boundary=" + strings.Repeat("x", 71)} {
+		resp, err := w.ann.send(t.Context(), raw+w.ch.String(), strings.NewReader("--edge--\r\n"), 10, map[string]string{"Content-Type": kind})
+		wantProblem(t, resp, err, 400, form)
+	}
+	if n := w.stored(); n != 0 {
+		t.Errorf("%d blobs are kept", n)
+	}
+	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	if left, err := os.ReadDir(w.spool); err != nil || len(left) > 0 {
+		t.Errorf("the spool holds %v, %v", left, err)
+	}
+}
+
+func wantProblem(t *testing.T, resp *http.Response, err error, status int, id string) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	raw, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != status || !strings.Contains(string(raw), `"`+id+`"`) {
+		t.Errorf("%d %s, not %d %s", resp.StatusCode, raw, status, id)
+	}
+}
+
+// dial opens a connection on which a test writes a request by hand.
+func (c *client) dial(t *testing.T, path string, length string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(limit))
+	fmt.Fprintf(conn, "POST /api/v4%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", path, c.token, length)
+	return conn
+}
+
+func TestUpload_WrongLength(t *testing.T) {
+	// A body shorter than its announced length is refused, and nothing of it is kept.
+	w := newHarbor(t, nil)
+	for _, length := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
+		conn := w.ann.dial(t, "/files?filename=a&channel_id="+w.ch.String(), length)
+		fmt.Fprint(conn, "4\r\nabc")
+		_ = conn.(*net.TCPConn).CloseWrite()
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		wantProblem(t, resp, err, 400, "api.file.upload_file.read_request.app_error")
+	}
+	if n := w.stored(); n != 0 {
+		t.Errorf("%d blobs are kept", n)
+	}
+	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+}
+
+func TestUpload_RefusedBeforeTheBody(t *testing.T) {
+	// A client that asks first is told that it may not upload before it has sent anything; and
+	// while home is out of reach, that it need not try.
+	w := newHarbor(t, nil)
+	eve := w.signUp(t, "eve")
+	path := "/files?filename=a&channel_id=" + w.ch.String()
+	refused := func(by *client, length string, status int, id string) {
+		t.Helper()
+		conn := by.dial(t, path, "Expect: 100-continue\r\nContent-Length: "+length)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		wantProblem(t, resp, err, status, id)
+	}
+	refused(eve, "1000", 403, "api.context.permissions.app_error")
+	refused(w.ann, "104857601", 413, "api.file.upload_file.too_large_detailed.app_error")
+	w.setLink(edge.Link{})
+	refused(w.ann, "1000", 503, "api.nearside.unavailable.app_error")
+	w.setLink(edge.Link{Connected: true})
+	conn := w.ann.dial(t, path, "Expect: 100-continue\r\nContent-Length: 4")
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 100 {
+		t.Fatalf("%v %v", resp, err)
+	}
+	fmt.Fprint(conn, "ahoy")
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 201 {
+		t.Errorf("%v %v", resp, err)
+	}
+}
+
+func TestUpload_SlowLoris(t *testing.T) {
+	// Who sends too slowly is cut off and holds nothing; who is slow but gets on is not.
+	w := newHarbor(t, nil)
+	w.api.SetPace(300*time.Millisecond, 1000)
+	path := "/files?filename=a&channel_id=" + w.ch.String()
+	conn := w.ann.dial(t, path, "Content-Length: 100000")
+	fmt.Fprint(conn, "a few bytes, and then nothing")
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	wantProblem(t, resp, err, 408, "api.nearside.upload_slow.app_error")
+	if _, err := in.ReadByte(); err == nil {
+		t.Error("the connection lives on")
+	}
+	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	conn = w.ann.dial(t, path, "Content-Length: 10000")
+	for range 10 { // a second in all: longer than any window
+		<-tick.C
+		fmt.Fprint(conn, strings.Repeat("x", 1000))
+	}
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 201 {
+		t.Errorf("%v %v", resp, err)
+	}
+}
+
+func TestUpload_LongWorkAfterTheBody(t *testing.T) {
+	// What is done after the body has come may take longer than any wait for the body, and the
+	// connection serves the next request.
+	slow := &slowBlobs{wait: 1500 * time.Millisecond}
+	w := newHarbor(t, func(cfg *api.Config) { slow.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = slow })
+	w.api.SetPace(300*time.Millisecond, 1000)
+	srv := w.api.Server()
+	srv.ReadTimeout, srv.WriteTimeout = time.Second, time.Second
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	ann := *w.ann
+	ann.url = "http://" + l.Addr().String()
+	for range 2 {
+		ann.must(201, "POST", "/files?filename=a&channel_id="+w.ch.String(), "ahoy", nil)
+		ann.must(201, "POST", "/files", field("channel_id", w.ch.String())+formWith("files", "a", []byte("ahoy")), nil)
+	}
+}
+
+// slowBlobs takes its time to put.
+type slowBlobs struct {
+	edge.Blobs
+	wait time.Duration
+}
+
+func (s *slowBlobs) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
+	select {
+	case <-time.After(s.wait):
+		return s.Blobs.Put(ctx, d, size, r)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func TestUpload_GivenUp(t *testing.T) {
+	// A client that goes away in the middle leaves nothing behind.
+	w := newHarbor(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, more := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		resp, err := w.ann.send(ctx, "/files?filename=a&channel_id="+w.ch.String(), r, -1, nil)
+		if err == nil {
+			resp.Body.Close()
+		}
+		done <- err
+	}()
+	if _, err := more.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the upload is under way", func() bool { return spools(t, w.spool) == 1 })
+	cancel()
+	_ = more.CloseWithError(errors.New("gone"))
+	if err := <-done; err == nil {
+		t.Error("an answer to an upload that was given up")
+	}
+	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	if n := w.stored(); n != 0 {
+		t.Errorf("%d blobs are kept", n)
+	}
+}
+
+// brokenBlobs refuses every Put while it is down.
+type brokenBlobs struct {
+	edge.Blobs
+	down atomic.Bool
+}
+
+func (b *brokenBlobs) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
+	if b.down.Load() {
+		return core.E(core.KindUnavailable, "the bucket is away")
+	}
+	return b.Blobs.Put(ctx, d, size, r)
+}
+
+func TestUpload_OriginDown(t *testing.T) {
+	// While the origin is away uploads say so, and when to come back; nothing is half made.
+	origin := &brokenBlobs{}
+	w := newHarbor(t, func(cfg *api.Config) { origin.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = origin })
+	origin.down.Store(true)
+	path := "/files?filename=a.png&channel_id=" + w.ch.String()
+	before := w.Position()
+	resp := w.ann.must(503, "POST", path, string(pngBytes(40, 40)), nil)
+	if resp.Header.Get("Retry-After") == "" || w.Position().Index != before.Index || w.stored() != 0 || spools(t, w.spool) != 0 {
+		t.Errorf("%v; %v, then %v; %d blobs, %d spool files", resp.Header, before, w.Position(), w.stored(), spools(t, w.spool))
+	}
+	if raw, _ := io.ReadAll(resp.Body); strings.Contains(string(raw), "bucket") {
+		t.Errorf("the answer tells of the inside: %s", raw)
+	}
+	origin.down.Store(false)
+	w.ann.must(201, "POST", path, string(pngBytes(40, 40)), nil)
+}
+
+func TestUpload_DiskFull(t *testing.T) {
+	// When the disk of the edge has no room, or runs out of it in the middle, uploads say so.
+	w := newHarbor(t, nil)
+	path := "/files?filename=a&channel_id=" + w.ch.String()
+	w.api.SetFree(func(string) (int64, error) { return 64<<20 + 1000, nil })
+	w.ann.fails(503, "api.nearside.disk_full.app_error", "POST", path, strings.Repeat("x", 1001))
+	w.ann.must(201, "POST", path, strings.Repeat("x", 1000), nil)
+	var asked atomic.Int64
+	w.api.SetFree(func(string) (int64, error) { return 80<<20 - asked.Add(1)<<23, nil })
+	resp, err := w.ann.send(t.Context(), path, io.LimitReader(zeros{}, 64<<20), -1, nil)
+	wantProblem(t, resp, err, 503, "api.nearside.disk_full.app_error")
+	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+}
+
+// zeros is a reader without an end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// scanner finds "plague", and can be away.
+type scanner struct{ away, full atomic.Bool }
+
+func (s *scanner) Scan(_ context.Context, r io.Reader) (scan.Verdict, error) {
+	raw, err := io.ReadAll(r)
+	switch {
+	case err != nil:
+		return scan.Verdict{}, err
+	case s.away.Load():
+		return scan.Verdict{}, core.E(core.KindUnavailable, "clamd is away")
+	case s.full.Load():
+		return scan.Verdict{}, core.E(core.KindTooLarge, "too much for clamd")
+	}
+	return scan.Verdict{Infected: bytes.Contains(raw, []byte("plague")), Signature: "Plague.Black"}, nil
+}
+
+func TestUpload_Scanner(t *testing.T) {
+	// What the scanner finds something in, or cannot judge, is not kept.
+	s := new(scanner)
+	w := newHarbor(t, func(cfg *api.Config) { cfg.Files.Scanner = s })
+	path := "/files?filename=a&channel_id=" + w.ch.String()
+	w.ann.must(201, "POST", path, "healthy", nil)
+	w.ann.fails(400, "api.nearside.infected.app_error", "POST", path, "the plague")
+	form := field("channel_id", w.ch.String()) + filePart("a", []byte("fine")) + formWith("files", "b", []byte("plague"))
+	at := w.Position().Index
+	w.ann.fails(400, "api.nearside.infected.app_error", "POST", "/files", form)
+	s.full.Store(true)
+	w.ann.fails(413, "api.nearside.scan_too_large.app_error", "POST", path, "healthy")
+	s.full.Store(false)
+	s.away.Store(true)
+	w.ann.fails(503, "api.nearside.scan_unavailable.app_error", "POST", path, "healthy")
+	if w.Position().Index != at {
+		t.Error("a file was made known")
+	}
+}
+
+func TestUpload_AtOnce(t *testing.T) {
+	// One user cannot take all the room for uploads: those over the limit are told to come later.
+	w := newHarbor(t, nil)
+	path := "/files?filename=a&channel_id=" + w.ch.String()
+	bob := w.signUp(t, "bob")
+	bob.joinTeam(w.teamOf(w.ch))
+	bob.join(w.ch)
+	var conns []net.Conn
+	for range 16 {
+		conns = append(conns, w.ann.dial(t, path, "Content-Length: 4"))
+	}
+	until(t, "all are under way", func() bool { return spools(t, w.spool) == len(conns) })
+	w.ann.fails(429, "api.nearside.uploads_of_user.app_error", "POST", path, "ahoy")
+	bob.must(201, "POST", path, "ahoy", nil)
+	for _, c := range conns {
+		fmt.Fprint(c, "ahoy")
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 201 {
+			t.Errorf("%v %v", resp, err)
+		}
+	}
+	w.ann.must(201, "POST", path, "ahoy", nil)
+}
+
+func TestUpload_FlatMemory(t *testing.T) {
+	// A large upload takes as much memory as a small one, by a form or as the body.
+	w := newHarbor(t, func(cfg *api.Config) { cfg.Files.MaxBytes = 1 << 30 })
+	const size = 300 << 20
+	for name, send := range map[string]func() (*http.Response, error){
+		"body": func() (*http.Response, error) {
+			return w.ann.send(t.Context(), "/files?filename=a.bin&channel_id="+w.ch.String(), io.LimitReader(zeros{}, size), size, nil)
+		},
+		"form": func() (*http.Response, error) {
+			head := field("channel_id", w.ch.String()) + strings.TrimSuffix(filePart("a.bin", nil), "\r\n")
+			body := io.MultiReader(strings.NewReader(head), io.LimitReader(zeros{}, size), strings.NewReader("\r\n--edge--\r\n"))
+			return w.ann.send(t.Context(), "/files", body, -1, map[string]string{"Content-Type": "multipart/form-data; boundary=edge"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			idle := heap()
+			peak, stop := watchHeap(t)
+			resp, err := send()
+			if err != nil || resp.StatusCode != 201 {
+				t.Fatalf("%v %v", resp, err)
+			}
+			stop()
+			if used := int64(peak.Load()) - int64(idle); used > 64<<20 {
+				t.Errorf("%d MB above idle", used>>20)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// watchHeap keeps the most that the heap had until it is stopped.
+func watchHeap(t *testing.T) (*atomic.Uint64, func()) {
+	peak, ctx := new(atomic.Uint64), t.Context()
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			peak.Store(max(peak.Load(), heap()))
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return peak, func() { cancel(); <-done }
+}
+
+func TestUpload_NotConfigured(t *testing.T) {
+	// Where no files are kept, every operation on uploads says so.
+	_, s := newHomeWith(t, func(cfg *api.Config) { cfg.Files.Blobs = nil })
+	ann := s.signUp(t, "ann")
+	const id = "api.file.attachments.disabled.app_error"
+	up := core.NewID[core.Upload](t0).String()
+	ann.fails(501, id, "POST", "/files", "x")
+	ann.fails(501, id, "POST", "/uploads", "{}")
+	ann.fails(501, id, "GET", "/uploads/"+up, nil)
+	ann.fails(501, id, "POST", "/uploads/"+up, "x")
+	ann.fails(501, id, "GET", "/users/me/uploads", nil)
+}
+
+func TestCleanName(t *testing.T) {
+	// A name is the last element of whatever path came, without what deceives the eye, and short
+	// enough with its extension.
+	long := strings.Repeat("ü", 300)
+	for said, want := range map[string]string{
+		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\Users\ann\a.txt`: "a.txt", `..\..\a`: "a", "dir/": "", "": "", ".": "", "..": "", "/..": "",
+		"a\x00.txt": "", " a ": "a", "a\r\nb\x7f": "ab", "a\u202egpj.exe": "agpj.exe", "\xffa": "\ufffda", "\u2028": "", "日本.pdf": "日本.pdf", ".profile": ".profile",
+		long: long[:2*core.MaxFileName], long + ".jpeg": long[:2*(core.MaxFileName-5)] + ".jpeg", "a." + long: "a." + long[:2*(core.MaxFileName-2)],
+		"...": "...", `a"b;c=d`: `a"b;c=d`,
+	} {
+		got, err := api.CleanName(said)
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("%.40q is %.40q %v, not %.40q", said, got, err, want)
+		}
+	}
+}
+
+func TestTypeOf(t *testing.T) {
+	// The type is by the extension, else by the beginning; never with parameters.
+	for _, c := range [][3]string{
+		{"a.HTML", "", "text/html"}, {"a.jpg", "<html>", "image/jpeg"}, {"a", "<html>", "text/html"}, {"a", "\x89PNG\r\n\x1a\n", "image/png"},
+		{"a.unknown", "words", "text/plain"}, {"a", "\x00\x01", "application/octet-stream"}, {"a", "", "text/plain"}, {"a.tar.gz", "", "application/gzip"},
+	} {
+		if got := api.TypeOf(c[0], []byte(c[1])); got != c[2] {
+			t.Errorf("%s %q is %s, not %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+func FuzzMultipart(f *testing.F) {
+	// Whatever comes as a form is read like the standard library reads it, or refused as invalid;
+	// however it is cut into reads; and a form that is cut short is never taken for a whole one.
+	good := field("channel_id", "x") + filePart("a.txt", []byte("hello\r\n--edg\r\n")) + formWith("files", "", nil)
+	for _, s := range []string{good, good + "epilogue", "preamble\r\n" + good, "", "--edge--", "--edge\r\n\r\n--edge--", strings.ReplaceAll(good, "\r\n", "\n"),
+		good[:60], field("x", strings.Repeat("y", 5000)), filePart(`"\`, []byte("x"))} {
+		f.Add([]byte(s), uint16(20))
+	}
+	f.Fuzz(func(t *testing.T, body []byte, cut uint16) {
+		got, err := api.ReadForm(bytes.NewReader(body), "edge")
+		again, err2 := api.ReadForm(iotest.OneByteReader(bytes.NewReader(body)), "edge")
+		if fmt.Sprint(got) != fmt.Sprint(again) || (err == nil) != (err2 == nil) {
+			t.Fatalf("%q: %v %v; byte by byte: %v %v", body, got, err, again, err2)
+		}
+		if err != nil {
+			if core.KindOf(err) != core.KindInvalid {
+				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		wantSameForm(t, body, got)
+		if end := bytes.LastIndex(body, []byte("--edge--")); end >= 0 {
+			if short, err := api.ReadForm(bytes.NewReader(body[:int(cut)%(end+1)]), "edge"); err == nil && len(short) >= len(got) && len(got) > 0 {
+				t.Fatalf("%q is whole when cut at %d", body, int(cut)%(end+1))
+			}
+		}
+	})
+}
