@@ -1,8 +1,13 @@
 package apply
 
 import (
+	"slices"
+
 	"github.com/nearside/nearside/core"
 )
+
+// loadsAtOnce is how many rows are loaded before they are used: few enough to be cached still.
+const loadsAtOnce = 500
 
 // hold counts one more reference to each blob that is named. That a blob's size is always the
 // same tells a mixed-up name before it is kept.
@@ -23,17 +28,26 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 // release counts one reference less to each blob that is named. The row stays when there are
 // none left: since when is what the sweep of stored bytes goes by.
 func (x *exec) release(refs ...core.BlobRef) {
-	for _, ref := range refs {
-		b, known := x.Blobs.Get(ref.ID)
-		if ref.ID.IsZero() || !known || b.Refs == 0 {
-			continue
+	for some := range slices.Chunk(refs, loadsAtOnce) {
+		var k Keys
+		k.blobs(some...)
+		x.Load(&k)
+		for _, ref := range some {
+			x.releaseOne(ref)
 		}
-		b.Refs--
-		if b.Refs == 0 {
-			b.ReleasedAt = x.now
-		}
-		x.Blobs.Put(b)
 	}
+}
+
+func (x *exec) releaseOne(ref core.BlobRef) {
+	b, known := x.Blobs.Get(ref.ID)
+	if ref.ID.IsZero() || !known || b.Refs == 0 {
+		return
+	}
+	b.Refs--
+	if b.Refs == 0 {
+		b.ReleasedAt = x.now
+	}
+	x.Blobs.Put(b)
 }
 
 // named is a reference without a size when it names nothing.

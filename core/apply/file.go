@@ -86,29 +86,37 @@ func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.Fil
 	if _, err := x.attach(u, p, added); err != nil {
 		return nil, err
 	}
-	for _, id := range p.FileIDs {
-		if !slices.Contains(ids, id) {
-			x.deleteFile(id)
-		}
-	}
+	x.deleteFiles(slices.DeleteFunc(slices.Clone(p.FileIDs), func(id core.FileID) bool { return slices.Contains(ids, id) }))
 	return ids, nil
 }
 
-// deleteFile lets a file's bytes go; the row stays, so that clients learn what was there.
-func (x *exec) deleteFile(id core.FileID) {
-	f, ok := x.Files.Get(id)
-	if !ok || f.DeleteAt != 0 {
+// deleteFiles lets the bytes of a post's files go; the rows stay, so that clients learn what
+// was there.
+func (x *exec) deleteFiles(ids []core.FileID) {
+	if len(ids) == 0 {
 		return
 	}
-	f.DeleteAt = max(x.now, f.UpdateAt+1)
-	f.UpdateAt = f.DeleteAt
-	x.Files.Put(f)
-	x.FileTexts.Delete(id)
-	x.release(f.Content, f.Thumbnail, f.Preview)
+	x.Load(&Keys{Files: ids})
+	var gone []core.BlobRef
+	for _, id := range ids {
+		f, ok := x.Files.Get(id)
+		if !ok || f.DeleteAt != 0 {
+			continue
+		}
+		f.DeleteAt = max(x.now, f.UpdateAt+1)
+		f.UpdateAt = f.DeleteAt
+		x.Files.Put(f)
+		x.FileTexts.Delete(id)
+		gone = append(gone, f.Content, f.Thumbnail, f.Preview)
+	}
+	x.release(gone...)
 }
 
 // addFiles gives a post those of its files that are not deleted.
 func addFiles(x *exec, p *core.Post) {
+	if len(p.FileIDs) > 0 {
+		x.Load(&Keys{Files: p.FileIDs})
+	}
 	for _, id := range p.FileIDs {
 		if f, ok := x.Files.Get(id); ok && f.DeleteAt == 0 {
 			p.Metadata.Files = append(p.Metadata.Files, f)

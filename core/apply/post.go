@@ -366,9 +366,7 @@ func (x *exec) bury(p core.Post, by core.User) core.Post {
 	}
 	p.Props["deleteBy"] = by.ID.String()
 	x.Posts.Put(p)
-	for _, id := range p.FileIDs {
-		x.deleteFile(id)
-	}
+	x.deleteFiles(p.FileIDs)
 	return p
 }
 

@@ -18,6 +18,8 @@ type Lookup[V, K comparable] interface {
 // Scans are the few questions that need more than one row. Their order is total and the same
 // on every replica. They see the writes of the entry being applied.
 type Scans interface {
+	// Load says that all of some rows will be asked for next, so that they are read at once.
+	Load(k *Keys)
 	// Replies gives the replies of a root post that are not deleted, oldest first (create_at, id).
 	Replies(root core.PostID) []core.Post
 	// ChannelsOf gives a user's memberships in the channels of a team, by channel id.

@@ -148,6 +148,14 @@ type scans struct{ s *Store }
 // rowsOf gives the rows behind a table of the state, for scans of it.
 func rowsOf[K comparable, T any](t apply.Table[K, T]) *rows[K, T] { return t.(*rows[K, T]) }
 
+// Load implements apply.Scans.
+func (q scans) Load(k *apply.Keys) {
+	var p pipe
+	if q.s.want(&p, k); len(p.steps) > 0 {
+		q.s.read(&p)
+	}
+}
+
 // Replies implements apply.Scans.
 func (q scans) Replies(root core.PostID) []core.Post {
 	return rowsOf(q.s.state.Posts).scan("SELECT "+Posts.Columns("")+" FROM posts WHERE root_id = $1 AND delete_at = 0", [][]byte{root[:]},
@@ -377,7 +385,12 @@ func (h *hinted) want(p *pipe) {
 		}
 		keys.Hint(user, c)
 	}
-	k := &h.s.k
+	h.s.want(p, &keys)
+}
+
+// want asks for rows by their keys.
+func (s *Store) want(p *pipe, keys *apply.Keys) {
+	k := &s.k
 	k.users.want(p, keys.Users)
 	k.usernames.want(p, keys.Usernames)
 	k.emails.want(p, keys.Emails)

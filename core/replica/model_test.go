@@ -25,6 +25,7 @@ type chaos struct {
 	teams    []core.TeamID
 	channels []core.ChannelID
 	posts    []core.PostID
+	few      few
 	past     []core.Entry
 }
 
@@ -37,6 +38,7 @@ func newChaos(t testing.TB, seed uint64) *chaos {
 	for range 40 {
 		c.posts = append(c.posts, id[core.Post](c.log))
 	}
+	c.few = newFew(c.log)
 	return c
 }
 
@@ -51,6 +53,7 @@ func (c *chaos) people() (out []core.Entry) {
 			c.entry(by, &command.CreateTeam{Team: core.Team{ID: c.teams[0], Name: "first", DisplayName: "First", Type: core.TeamOpen, AllowOpenInvite: true}}),
 			c.entry(by, &command.AddTeamMember{TeamID: c.teams[0], UserID: u}),
 			c.entry(by, &command.CreateChannel{Channel: core.Channel{ID: c.channels[i], TeamID: c.teams[0], Name: name, DisplayName: "R", Type: core.ChannelOpen}}))
+		out = append(out, c.beginFiles(i)...)
 	}
 	return out
 }
@@ -83,7 +86,7 @@ func (c *chaos) next() core.Entry {
 func (c *chaos) command(who int) command.Command {
 	team, room, post := pick(c, c.teams), pick(c, c.channels), pick(c, c.posts)
 	other := pick(c, c.users)
-	switch c.rnd.IntN(24) {
+	switch c.rnd.IntN(32) {
 	case 0:
 		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.word(), Email: c.word() + "@x.org", PasswordHash: "x"}}
 	case 1:
@@ -119,14 +122,19 @@ func (c *chaos) command(who int) command.Command {
 	case 16:
 		return &command.DeletePreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.word(), Name: c.word()}}}
 	case 17:
-		if c.rnd.IntN(4) == 0 {
+		if c.rnd.IntN(12) == 0 {
 			return &command.EndSession{SessionID: c.sessions[who]}
 		}
 		if c.rnd.IntN(4) == 0 {
 			return &command.DeleteChannel{ChannelID: room}
 		}
+	case 18, 19, 20, 21, 22, 23, 24, 25:
+		return c.fileCommand(who, room, post)
 	}
 	p := core.Post{ID: post, ChannelID: room, Message: c.word(), PendingPostID: c.word()}
+	if c.rnd.IntN(4) == 0 {
+		p.FileIDs = c.someFiles(who, room)
+	}
 	if c.rnd.IntN(2) == 0 {
 		p.RootID = pick(c, c.posts)
 		p.Props = map[string]any{"from": 3.0}
@@ -238,6 +246,7 @@ func equalRows(t *testing.T, c *chaos, m *model, db *pg.DB) {
 	equalTable(t, db, pg.Preferences, s.Preferences.Get, prefs, func(v core.Preference) apply.PreferenceKey {
 		return apply.PreferenceKey{User: v.UserID, Category: v.Category, Name: v.Name}
 	})
+	equalFiles(t, c, s, db)
 	equalTable(t, db, pg.Counters, s.Counters.Get, nil, func(v apply.Counter) string { return v.Name })
 }
 

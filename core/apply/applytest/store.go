@@ -67,6 +67,9 @@ func (s *Store) Revert() {
 	s.undo = s.undo[:0]
 }
 
+// Load implements apply.Scans: everything is here.
+func (s *Store) Load(*apply.Keys) {}
+
 // Replies implements apply.Scans.
 func (s *Store) Replies(root core.PostID) []core.Post {
 	return scan(s.state.Posts, func(p core.Post) bool { return p.RootID == root && p.DeleteAt == 0 }, func(a, b core.Post) int {
