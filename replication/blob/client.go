@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	suspectFor = 3 * time.Second // a node that was silent is asked last
-	checkEvery = time.Second     // how often Run looks whether the first candidate is another
+	suspectFor = 3 * time.Second // a node that was silent or lost is asked last
+	checkEvery = time.Second     // how often Run looks after its connections
 	keepPause  = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
 )
@@ -44,7 +44,7 @@ type Client struct {
 	pool *pool
 
 	mu      sync.Mutex
-	suspect map[string]time.Time // guarded by mu: silent nodes, until when
+	suspect map[string]time.Time // guarded by mu: nodes that were silent or lost, until when
 }
 
 var _ Store = (*Client)(nil)
@@ -71,34 +71,34 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Run keeps a connection to the first candidate until ctx ends, and then closes all of the
-// client's.
+// Run keeps connections to the first candidate, fresh ones, until ctx ends, and then closes
+// all of the client's.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.Close()
-	for pause := time.Duration(0); ctx.Err() == nil; {
-		conn, err := c.first(ctx)
-		if err != nil {
+	for pause := keepPause; ctx.Err() == nil; {
+		if err := c.keep(ctx); err != nil {
 			c.cfg.Logger.Debug("no connection for blobs", "err", err)
-			pause = min(max(2*pause, keepPause), maxPause)
 			wait(ctx, jitter(pause))
+			pause = min(2*pause, maxPause)
 			continue
 		}
-		pause = 0
-		select {
-		case <-conn.Context().Done():
-		case <-time.After(checkEvery): // another one may be first by now
-		case <-ctx.Done():
-		}
+		pause = keepPause
+		wait(ctx, checkEvery)
 	}
 	return nil
 }
 
-func (c *Client) first(ctx context.Context) (*link.Conn, error) {
+func (c *Client) keep(ctx context.Context) error {
 	addrs := c.cfg.Candidates()
 	if len(addrs) == 0 {
-		return nil, core.E(core.KindUnavailable, "no home node known")
+		return core.E(core.KindUnavailable, "no home node known")
 	}
-	return c.pool.get(ctx, addrs[0])
+	for ln := range lanes {
+		if err := c.pool.connect(ctx, addrs[0], ln); err != nil {
+			return err
+		}
+	}
+	return c.pool.renew(ctx, addrs[0])
 }
 
 // Close ends the client's connections and what is under way on them.
@@ -129,7 +129,7 @@ func (c *Client) At(addr string) Store {
 	return &route{Client: c, addrs: func() []string { return []string{addr} }, direct: true, rounds: 1}
 }
 
-// order gives the candidates: connected ones first, silent ones last.
+// order gives the candidates: connected ones first, suspect ones last.
 func (c *Client) order() []string {
 	addrs := slices.Clone(c.cfg.Candidates())
 	c.mu.Lock()
@@ -153,8 +153,12 @@ func (c *Client) order() []string {
 	return addrs
 }
 
-// silent marks a node that did not answer: the next requests need not wait for it again.
-func (c *Client) silent(addr string) {
+// blame marks a node that was silent or has lost its connection: the next requests need not
+// wait for it again. One that only broke a stream off may have had a reason.
+func (c *Client) blame(addr string, err error) {
+	if !timedOut(err) && c.pool.alive(addr) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.suspect[addr] = time.Now().Add(suspectFor)
@@ -172,12 +176,13 @@ type route struct {
 // Stat implements Store.
 func (r *route) Stat(ctx context.Context, name [32]byte) (size int64, err error) {
 	err = r.try(ctx, false, func(ctx context.Context, addr string) error {
-		st, err := r.open(ctx, addr, wire.KindBlobStat, wire.AppendBlobStat(nil, wire.BlobStat{Direct: r.direct, Name: name}))
+		st, err := r.open(ctx, addr, laneGet, wire.KindBlobStat, wire.AppendBlobStat(nil, wire.BlobStat{Direct: r.direct, Name: name}))
 		if err != nil {
 			return err
 		}
-		defer st.Abort()
+		defer st.end()
 		defer context.AfterFunc(ctx, st.Abort)()
+		_ = st.CloseWrite()
 		head, err := r.head(st, r.cfg.Idle+placeWait+margin)
 		size = head.Size
 		return err
@@ -185,28 +190,22 @@ func (r *route) Stat(ctx context.Context, name [32]byte) (size int64, err error)
 	return size, err
 }
 
-// open begins a request.
-func (r *route) open(ctx context.Context, addr string, kind wire.Kind, body []byte) (*link.Stream, error) {
-	conn, err := r.pool.get(ctx, addr)
-	if err != nil {
-		return nil, &unreached{addr, err}
-	}
-	octx, cancel := context.WithTimeout(ctx, placeWait) // the peer's limit of streams
-	defer cancel()
-	st, err := conn.OpenStream(octx)
+// open begins a request. The caller ends the lease.
+func (r *route) open(ctx context.Context, addr string, ln lane, kind wire.Kind, body []byte) (*lease, error) {
+	st, err := r.pool.open(ctx, addr, ln)
 	if err != nil {
 		return nil, &unreached{addr, err}
 	}
 	_ = st.SetWriteDeadline(time.Now().Add(r.cfg.Idle))
 	if err := wire.NewWriter(st).Write(kind, body); err != nil {
-		st.Abort()
+		st.end()
 		return nil, &unreached{addr, err}
 	}
 	return st, nil
 }
 
 // head reads the answer.
-func (r *route) head(st *link.Stream, within time.Duration) (wire.BlobHead, error) {
+func (r *route) head(st *lease, within time.Duration) (wire.BlobHead, error) {
 	addr := st.Conn().RemoteAddr()
 	_ = st.SetReadDeadline(time.Now().Add(within))
 	kind, body, err := wire.NewReader(st, maxAnswer).Next()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
 
@@ -35,17 +34,19 @@ type body struct {
 	cancel context.CancelFunc
 	name   [32]byte
 
-	off    int64 // of the next byte
-	want   int64 // bytes still to come; below zero: to the end, until the first head has said how many
-	size   int64 // of the whole blob; below zero until the first head
-	whole  bool  // the server has confirmed the end
-	err    error // for every Read from now on
-	breaks int   // since the last byte
-	avoid  string
+	off   int64 // of the next byte
+	want  int64 // bytes still to come; below zero: to the end, until the first head has said how many
+	size  int64 // of the whole blob; below zero until the first head
+	whole bool  // the server has confirmed the end
+	err   error // for every Read from now on
 
-	st   *link.Stream // nil while there is none
-	addr string       // of st's node
-	stop func() bool  // ends the watch of ctx over st
+	breaks int       // since the last byte
+	broken time.Time // the first of them
+	avoid  string    // the node of the last one, if it had no bytes to give
+
+	st   *lease      // nil while there is none
+	addr string      // of st's node
+	stop func() bool // ends the watch of ctx over st
 }
 
 // Read implements io.Reader.
@@ -109,6 +110,7 @@ func (b *body) pull(p []byte) (n int, err error) {
 	if n > 0 {
 		b.breaks = 0
 	}
+	b.st.on.moved.Add(int64(n))
 	b.off, b.want = b.off+int64(n), b.want-int64(n)
 	return n, nil
 }
@@ -130,19 +132,20 @@ func (b *body) confirm() error {
 
 // broke drops the stream and decides whether to go on.
 func (b *body) broke(err error) error {
+	b.route.blame(b.addr, err)
 	b.drop()
-	b.breaks++
+	if b.breaks++; b.breaks == 1 {
+		b.broken = time.Now()
+	}
 	switch {
 	case b.ctx.Err() != nil:
 		return gaveUp(b.ctx, err)
-	case b.breaks > min(maxBreaks, b.route.rounds):
+	case b.breaks > min(maxBreaks, b.route.rounds), b.breaks > 1 && time.Since(b.broken) >= b.route.cfg.Patience:
 		return err
-	case timedOut(err):
-		b.route.silent(b.addr)
 	}
 	if b.avoid = ""; b.breaks > 1 {
 		b.avoid = b.addr // it gives streams, but no bytes
-		wait(b.ctx, jitter(firstPause<<b.breaks))
+		wait(b.ctx, jitter(min(firstPause<<b.breaks, roundPause)))
 	}
 	b.route.cfg.Logger.Info("blob transfer interrupted", "offset", b.off, "of", b.size, "err", err)
 	return nil
@@ -162,19 +165,19 @@ func (b *body) reach() error {
 
 func (b *body) open(ctx context.Context, addr string) error {
 	ask := wire.AppendBlobGet(nil, wire.BlobGet{Direct: b.route.direct, Name: b.name, Offset: b.off, Length: b.want})
-	st, err := b.route.open(ctx, addr, wire.KindBlobGet, ask)
+	st, err := b.route.open(ctx, addr, laneGet, wire.KindBlobGet, ask)
 	if err != nil {
 		return err
 	}
 	_ = st.CloseWrite()
-	stop := context.AfterFunc(ctx, st.Abort)
+	stop := context.AfterFunc(ctx, st.end)
 	head, err := b.route.head(st, b.route.cfg.Idle+placeWait+margin)
 	if err == nil {
 		err = b.agree(head, addr)
 	}
 	if err != nil {
 		stop()
-		st.Abort()
+		st.end()
 		return err
 	}
 	b.st, b.addr, b.stop = st, addr, stop
@@ -197,7 +200,7 @@ func (b *body) agree(head wire.BlobHead, addr string) error {
 func (b *body) drop() {
 	if b.st != nil {
 		b.stop()
-		b.st.Abort()
+		b.st.end()
 		b.st = nil
 	}
 }

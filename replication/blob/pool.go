@@ -3,60 +3,166 @@ package blob
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/replication/link"
 )
 
-const dialTimeout = 2 * time.Second
+const (
+	dialTimeout = 2 * time.Second
+	bulkBytes   = 1 << 20
+	renewAfter  = 15 * time.Second // of a connection that has moved bulk
+	renewEarly  = 5 * time.Second  // of a calm one whose path has become slower
+)
 
-// pool holds a connection to each node that was asked.
+// lane separates what comes from what goes. QUIC ends its fast start when round trips grow,
+// and on a connection that carries both directions the full queue of one would end it for the
+// other, which would then crawl.
+type lane byte
+
+const (
+	laneGet lane = iota
+	lanePut
+	lanes
+)
+
+// pool holds a connection per lane to each node that was asked.
 type pool struct {
 	e *link.Endpoint
 
 	mu     sync.Mutex
-	peers  map[string]*peer // guarded by mu
-	closed bool             // guarded by mu
+	peers  map[string]*[lanes]peer // guarded by mu
+	old    map[*carrier]struct{}   // guarded by mu: replaced, but still in use
+	closed bool                    // guarded by mu
 }
 
-// peer is the connection to one address.
+// peer is one lane to one address.
 type peer struct {
-	dialing chan struct{} // one slot; held while dialing, so that a peer is dialed once
-	conn    *link.Conn    // guarded by pool.mu; may be dead
+	dialing chan struct{} // one slot; held while dialing, so that a lane is dialed once
+	now     *carrier      // guarded by pool.mu; may be dead; nil before the first
 }
 
-func newPool(e *link.Endpoint) *pool { return &pool{e: e, peers: map[string]*peer{}} }
+// carrier is a connection in use.
+type carrier struct {
+	*link.Conn
+	moved atomic.Int64 // bytes
+	born  time.Time
+	users int       // guarded by pool.mu
+	seen  int64     // guarded by pool.mu: moved when worn last looked
+	bulk  time.Time // guarded by pool.mu: since when it is known to have moved much
+}
 
-// get gives a live connection, dialing when there is none.
-func (p *pool) get(ctx context.Context, addr string) (*link.Conn, error) {
+// lease is a stream on a carrier.
+type lease struct {
+	*link.Stream
+	pool *pool
+	on   *carrier
+	once sync.Once
+}
+
+// end gives up what is left of the stream.
+func (l *lease) end() {
+	l.once.Do(func() {
+		l.Abort()
+		l.pool.leave(l.on)
+	})
+}
+
+func newPool(e *link.Endpoint) *pool {
+	return &pool{e: e, peers: map[string]*[lanes]peer{}, old: map[*carrier]struct{}{}}
+}
+
+// open gives a stream on a live connection, dialing when there is none.
+func (p *pool) open(ctx context.Context, addr string, ln lane) (*lease, error) {
+	c, err := p.enter(ctx, addr, ln)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, placeWait) // the peer's limit of streams
+	defer cancel()
+	st, err := c.OpenStream(ctx)
+	if err != nil {
+		p.leave(c)
+		return nil, err
+	}
+	return &lease{Stream: st, pool: p, on: c}, nil
+}
+
+func (p *pool) enter(ctx context.Context, addr string, ln lane) (*carrier, error) {
+	for {
+		if err := p.connect(ctx, addr, ln); err != nil {
+			return nil, err
+		}
+		if _, c, err := p.look(addr, ln, 1); c != nil || err != nil {
+			return c, err
+		}
+		// It died in this moment; ctx bounds how often that can be.
+	}
+}
+
+func (p *pool) leave(c *carrier) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.users--
+	if _, old := p.old[c]; old && c.users == 0 {
+		delete(p.old, c)
+		c.Close(link.CodeDone, "renewed")
+	}
+}
+
+// connect makes sure that a lane is up.
+func (p *pool) connect(ctx context.Context, addr string, ln lane) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	at, conn, err := p.look(addr)
-	if conn != nil || err != nil {
-		return conn, err
+	at, c, err := p.look(addr, ln, 0)
+	if c != nil || err != nil {
+		return err
 	}
 	select {
 	case at.dialing <- struct{}{}:
 		defer func() { <-at.dialing }()
 	case <-ctx.Done():
-		return nil, core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
+		return core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
 	}
-	if _, conn, err = p.look(addr); conn != nil || err != nil {
-		return conn, err // somebody else has dialed
+	if _, c, err = p.look(addr, ln, 0); c != nil || err != nil {
+		return err // somebody else has dialed
 	}
-	conn, err = p.e.Dial(ctx, addr, link.ClassBlob)
+	return p.dial(ctx, addr, at)
+}
+
+// dial puts a new connection into a lane; the old one is closed when nobody uses it any more.
+func (p *pool) dial(ctx context.Context, addr string, at *peer) error {
+	conn, err := p.e.Dial(ctx, addr, link.ClassBlob)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !conn.Peer().Has(link.RoleHome) { // it could acknowledge blobs that home never sees
 		conn.Close(link.CodeRefused, "not a home node")
-		return nil, core.E(core.KindMisdirected, "%s is not a home node", conn.Peer())
+		return core.E(core.KindMisdirected, "%s is not a home node", conn.Peer())
 	}
-	return conn, p.keep(at, conn)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		conn.Close(link.CodeDone, "closed")
+		return errClosed
+	}
+	switch c := at.now; {
+	case c == nil:
+	case c.users == 0:
+		c.Close(link.CodeDone, "renewed")
+	default:
+		p.old[c] = struct{}{}
+	}
+	at.now = &carrier{Conn: conn, born: time.Now()}
+	return nil
 }
 
-func (p *pool) look(addr string) (*peer, *link.Conn, error) {
+var errClosed = core.E(core.KindUnavailable, "the blob client is closed")
+
+// look gives a lane and its connection, if that is alive, to so many users more.
+func (p *pool) look(addr string, ln lane, users int) (*peer, *carrier, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -64,43 +170,91 @@ func (p *pool) look(addr string) (*peer, *link.Conn, error) {
 	}
 	at := p.peers[addr]
 	if at == nil {
-		at = &peer{dialing: make(chan struct{}, 1)}
+		at = new([lanes]peer)
+		for i := range at {
+			at[i].dialing = make(chan struct{}, 1)
+		}
 		p.peers[addr] = at
 	}
-	if at.conn != nil && at.conn.Context().Err() == nil {
-		return at, at.conn, nil
+	c := at[ln].now
+	if c == nil || c.Context().Err() != nil {
+		return &at[ln], nil, nil
 	}
-	return at, nil, nil
+	c.users += users
+	return &at[ln], c, nil
 }
 
-var errClosed = core.E(core.KindUnavailable, "the blob client is closed")
-
-func (p *pool) keep(at *peer, conn *link.Conn) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		conn.Close(link.CodeDone, "closed")
-		return errClosed
-	}
-	at.conn = conn
-	return nil
-}
-
-// alive reports whether a connection to a node is open.
+// alive reports whether any connection to a node is open.
 func (p *pool) alive(addr string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.peers[addr]
-	return at != nil && at.conn != nil && at.conn.Context().Err() == nil
+	if at == nil {
+		return false
+	}
+	for i := range at {
+		if c := at[i].now; c != nil && c.Context().Err() == nil {
+			return true
+		}
+	}
+	return false
 }
 
+// worn gives a node's lanes that would be slow to start. QUIC remembers a bad moment of the path
+// for as long as a connection lives, and regains speed by a packet per round trip; a new
+// connection finds out in a few what the path can do now.
+func (p *pool) worn(addr string, now time.Time) (worn []*peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.peers[addr]
+	if at == nil {
+		return nil
+	}
+	for i := range at {
+		if c := at[i].now; c != nil && c.Context().Err() == nil && c.worn(now) {
+			worn = append(worn, &at[i])
+		}
+	}
+	return worn
+}
+
+// worn is called with pool.mu held.
+func (c *carrier) worn(now time.Time) bool {
+	moved := c.moved.Load()
+	calm := moved-c.seen < bulkBytes // else it is itself what slows the path
+	c.seen = moved
+	if moved >= bulkBytes && c.bulk.IsZero() {
+		c.bulk = now
+	}
+	return !c.bulk.IsZero() && now.Sub(c.bulk) >= renewAfter || calm && now.Sub(c.born) >= renewEarly && c.Slowed()
+}
+
+// renew replaces the worn connections to a node; nobody waits for it.
+func (p *pool) renew(ctx context.Context, addr string) error {
+	for _, at := range p.worn(addr, time.Now()) {
+		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		err := p.dial(dctx, addr, at)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends every connection and what is under way on it.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
+	for c := range p.old {
+		c.Close(link.CodeDone, "closed")
+	}
 	for _, at := range p.peers {
-		if at.conn != nil {
-			at.conn.Close(link.CodeDone, "closed")
+		for i := range at {
+			if c := at[i].now; c != nil {
+				c.Close(link.CodeDone, "closed")
+			}
 		}
 	}
 }

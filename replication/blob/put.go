@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
 
@@ -22,17 +21,17 @@ func (r *route) Put(ctx context.Context, name [32]byte, size int64, from io.Read
 		if err := src.rewind(); err != nil {
 			return enough{err}
 		}
-		st, err := r.open(ctx, addr, wire.KindBlobPut, ask)
+		st, err := r.open(ctx, addr, lanePut, wire.KindBlobPut, ask)
 		if err != nil {
 			return err
 		}
-		defer st.Abort()
+		defer st.end()
 		defer context.AfterFunc(ctx, st.Abort)()
 		return r.put(st, src)
 	})
 }
 
-func (r *route) put(st *link.Stream, src *source) error {
+func (r *route) put(st *lease, src *source) error {
 	if err := r.pour(st, src); err != nil {
 		var e enough
 		if errors.As(err, &e) {
@@ -46,7 +45,7 @@ func (r *route) put(st *link.Stream, src *source) error {
 }
 
 // pour sends the bytes. Each bufferful has its own deadline.
-func (r *route) pour(st *link.Stream, src *source) error {
+func (r *route) pour(st *lease, src *source) error {
 	buf := make([]byte, min(max(src.size, 1), bufBytes))
 	for left := src.size; left > 0; {
 		n, err := src.read(buf[:min(left, int64(len(buf)))])
@@ -54,6 +53,7 @@ func (r *route) pour(st *link.Stream, src *source) error {
 		if _, werr := st.Write(buf[:n]); werr != nil {
 			return werr
 		}
+		st.on.moved.Add(int64(n))
 		left -= int64(n)
 		switch {
 		case err == nil, left == 0 && errors.Is(err, io.EOF):
@@ -70,7 +70,7 @@ func (r *route) pour(st *link.Stream, src *source) error {
 }
 
 // early reads the answer of a server that wants no more bytes: it has the blob, or refuses it.
-func (r *route) early(st *link.Stream, cause error) error {
+func (r *route) early(st *lease, cause error) error {
 	_, err := r.head(st, margin)
 	var u *unreached
 	if errors.As(err, &u) {

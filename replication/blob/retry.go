@@ -91,8 +91,8 @@ func (r *route) round(ctx context.Context, do func(ctx context.Context, addr str
 		}
 		var u *unreached
 		answered := !errors.As(err, &u)
-		if !answered && timedOut(err) {
-			r.silent(addr)
+		if !answered {
+			r.blame(addr, err)
 		}
 		if answered || !reached {
 			last = err

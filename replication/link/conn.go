@@ -36,6 +36,13 @@ func (c *Conn) Class() Class { return c.class }
 // RTT is the smoothed round-trip time of the path.
 func (c *Conn) RTT() time.Duration { return c.q.ConnectionStats().SmoothedRTT }
 
+// Slowed reports whether the last round trip took so much longer than the shortest that QUIC,
+// which knows no better than that the connection's own packets queue, would end its fast start.
+func (c *Conn) Slowed() bool {
+	s := c.q.ConnectionStats()
+	return s.LatestRTT-s.MinRTT > min(max(s.MinRTT/8, 4*time.Millisecond), 16*time.Millisecond)
+}
+
 // RemoteAddr is the peer's UDP address.
 func (c *Conn) RemoteAddr() string { return c.q.RemoteAddr().String() }
 

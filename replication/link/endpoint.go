@@ -23,11 +23,13 @@ const (
 	maxStreamWindow     = 32 << 20
 	initialConnWindow   = 4 << 20
 	maxConnWindow       = 64 << 20
+	blobStreamWindow    = 8 << 20
+	blobConnWindow      = 32 << 20
 	maxStreams          = 2048
 	handshakeTimeout    = 5 * time.Second
 	keepAlive           = 2 * time.Second
 	idleTimeout         = 6 * time.Second
-	shortIdleTimeout    = 3 * time.Second // elections and proposals must not wait for a dead connection
+	shortIdleTimeout    = 3 * time.Second // elections, proposals and reads must not wait for a dead connection
 	connIDBytes         = 16              // with shorter ones small packets would be too small to be answered by a reset
 	maxConns            = 4096            // accepted connections; more are refused
 )
@@ -182,11 +184,7 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, class Class) (*Conn, e
 	if err != nil {
 		return nil, core.E(core.KindUnavailable, "cannot resolve %s", addr).WithCause(err)
 	}
-	idle := idleTimeout
-	if class == ClassRaft || class == ClassForward {
-		idle = shortIdleTimeout
-	}
-	q, err := e.tr.Dial(ctx, ua, e.clientTLS(class), quicConfig(idle))
+	q, err := e.tr.Dial(ctx, ua, e.clientTLS(class), dialConfig(class))
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -293,6 +291,22 @@ func (e *Endpoint) clientTLS(class Class) *tls.Config {
 			_, err := admit(s.PeerCertificates, e.self, rules[class].serve, x509.ExtKeyUsageServerAuth)
 			return err
 		},
+	}
+}
+
+// dialConfig suits a class. Who reads blobs opens wide windows at once: under a fast stream its
+// acknowledgements take all that QUIC's pacing lets it send, and the frames that would open the windows
+// further wait until the stream stands still.
+func dialConfig(class Class) *quic.Config {
+	switch class {
+	case ClassRaft, ClassForward:
+		return quicConfig(shortIdleTimeout)
+	case ClassBlob:
+		c := quicConfig(shortIdleTimeout) // a read under way must not wait for a dead connection
+		c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = blobStreamWindow, blobConnWindow
+		return c
+	default:
+		return quicConfig(idleTimeout)
 	}
 }
 
