@@ -261,7 +261,7 @@ type reading struct {
 
 func (r *reading) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a wrapped one is a source that broke
+	if err != nil && err != io.EOF { // a wrapped one is a source that broke
 		r.err = err
 	}
 	if r.unreported += int64(n); r.unreported >= progressBytes {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -28,6 +29,8 @@ func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 		{"PutThenGet/SameBytesOfEverySize", sizes},
 		{"Get/GivesTheRange", ranges},
 		{"Get/RangePastTheEndIsInvalid", badRanges},
+		{"Get/RangesOfALargeBlob", largeRanges},
+		{"Get/HalfReadThenClosed", halfRead},
 		{"NotThere/IsNotFound", notThere},
 		{"Put/WrongBytesLeaveNothing", wrongBytes},
 		{"Put/BrokenReaderLeavesNothing", brokenReader},
@@ -37,10 +40,40 @@ func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 		{"Expire/TakesTheOldAndKeepsTheNew", expires},
 		{"List/InOrderFromAfter", lists},
 		{"List/StopsAtTheCallersError", listStops},
+		{"All/AtOnceNeverGiveOtherBytes", atOnce},
 		{"Canceled/EndsEveryCall", canceled},
 		{"Canceled/MidwayPutLeavesNothing", canceledMidway},
 	} {
 		t.Run(promise.name, func(t *testing.T) { promise.test(t, open(t)) })
+	}
+}
+
+// RunSpoiled tries what is promised of bytes that changed behind the store's back. open gives a
+// store and the path of the file in which it keeps a blob, as it is.
+func RunSpoiled(t *testing.T, open func(t *testing.T) (s cdn.Store, file func(cdn.Digest) string)) {
+	const size = 6<<20 + 11
+	for name, spoil := range map[string]func([]byte) []byte{
+		"a bit flipped":     func(b []byte) []byte { b[len(b)/3] ^= 4; return b },
+		"last byte flipped": func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"cut short":         func(b []byte) []byte { return b[:len(b)/2] },
+		"one more byte":     func(b []byte) []byte { return append(b, 0) },
+		"emptied":           func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, file := open(t)
+			d, b := put(t, s, 1, size)
+			if err := os.WriteFile(file(d), spoil(bytes.Clone(b)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			blob, err := s.Get(t.Context(), d, cdn.Whole)
+			if err == nil {
+				_, err = io.ReadFull(blob, make([]byte, max(blob.Size, 1))) // who stops at Size learns it too
+				_ = blob.Close()
+			}
+			wantKind(t, "read", err, core.KindDiverged)
+			put(t, s, 1, size)
+			wantBytes(t, s, d, cdn.Whole, b, size) // putting it again heals it
+		})
 	}
 }
 
@@ -146,6 +179,84 @@ func badRanges(t *testing.T, s cdn.Store) {
 			_ = blob.Close()
 		}
 		wantKind(t, "get past the end", err, core.KindInvalid)
+	}
+}
+
+func largeRanges(t *testing.T, s cdn.Store) {
+	const size, part = 12<<20 + 5, 5 << 20
+	d, b := put(t, s, 1, size)
+	for _, r := range []cdn.Range{
+		{Offset: part - 1, Length: 2}, {Offset: part, Length: part}, {Offset: 2*part - 7, Length: 100}, {Offset: 1, Length: size - 1},
+		{Offset: size - 1, Length: 1}, {Offset: 0, Length: size},
+	} {
+		wantBytes(t, s, d, r, b[r.Offset:r.Offset+r.Length], size)
+	}
+	wantBytes(t, s, d, cdn.Range{Offset: 2*part + 1, Length: -1}, b[2*part+1:], size)
+}
+
+func halfRead(t *testing.T, s cdn.Store) {
+	d, b := put(t, s, 1, 3<<20)
+	for range 20 { // a store that kept what is not read would run dry
+		blob, err := s.Get(t.Context(), d, cdn.Whole)
+		if err != nil {
+			t.Fatalf("get: %v", err)
+		}
+		if _, err := io.ReadFull(blob, make([]byte, 1000)); err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if err := blob.Close(); err != nil {
+			t.Fatalf("close: %v", err)
+		}
+	}
+	wantBytes(t, s, d, cdn.Whole, b, len(b))
+}
+
+// atOnce puts, reads and deletes a few blobs at the same time. A reader may find a blob missing,
+// but never other bytes.
+func atOnce(t *testing.T, s cdn.Store) {
+	const blobs, rounds, size = 3, 15, 100_000
+	var wg sync.WaitGroup
+	for i := range blobs {
+		d, b := Content(byte(i), size)
+		wg.Go(func() {
+			for range rounds {
+				if err := s.Put(t.Context(), d, size, bytes.NewReader(b)); err != nil {
+					t.Errorf("put: %v", err)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range rounds {
+				if err := s.Delete(t.Context(), d); err != nil {
+					t.Errorf("delete: %v", err)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range 2 * rounds {
+				readOrMiss(t, s, d, b)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range blobs {
+		d, b := put(t, s, byte(i), size)
+		wantBytes(t, s, d, cdn.Whole, b, size)
+	}
+}
+
+func readOrMiss(t *testing.T, s cdn.Store, d cdn.Digest, want []byte) {
+	blob, err := s.Get(t.Context(), d, cdn.Whole)
+	if err == nil {
+		var got []byte
+		got, err = io.ReadAll(blob)
+		_ = blob.Close()
+		if err == nil && !bytes.Equal(got, want) {
+			t.Errorf("read %d other bytes", len(got))
+		}
+	}
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		t.Errorf("get: %v", err)
 	}
 }
 

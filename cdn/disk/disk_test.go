@@ -48,6 +48,14 @@ func TestStore_KeepsThePromises(t *testing.T) {
 	})
 }
 
+// Whatever happens to a blob's file, it never reads as whole, and a Put heals it.
+func TestStore_SpoiledFiles_AreFoundAndHealed(t *testing.T) {
+	cdntest.RunSpoiled(t, func(t *testing.T) (cdn.Store, func(cdn.Digest) string) {
+		dir := t.TempDir()
+		return openIn(t, Config{Dir: dir}), func(d cdn.Digest) string { return filepath.Join(dir, filepath.FromSlash(place(d))) }
+	})
+}
+
 // A blob that changed on the disk never reads as whole, however the reader reads it.
 func TestGet_RottenBlob_EndsDiverged(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{

@@ -23,7 +23,7 @@ const checkLimit = time.Minute
 // Check tries once everything that a Store will have to do, with a small object of its own, and
 // says in a sentence what is wrong and which setting mends it. Its error's message is meant for
 // the operator. What may pass by itself is core.KindUnavailable, what a setting has to mend
-// core.KindInvalid: only with the latter need nobody start.
+// core.KindInvalid: with the latter a node had better not start.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -59,6 +59,8 @@ func (s *Store) verdict(ctx context.Context, a action, err error) error {
 	switch {
 	case gone(ctx) != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return gone(ctx)
+	case errors.Is(err, errFile) && errors.As(err, &ours):
+		return core.E(core.KindInvalid, "%s", ours.Message).WithCause(ours.Cause)
 	case errors.As(err, &ours):
 		return ours
 	}
@@ -91,8 +93,8 @@ func (p *probe) put(w *watch) error {
 		return p.send(w, p.name, cdn.Digest(sum), p.content)
 	}
 	err := try()
-	if r, ok := answer(err); ok && p.cfg.Region == "" && otherRegion(r) {
-		err = try() // the client has taken down the region now
+	if p.redirected(err) {
+		err = try()
 	}
 	p.there = err == nil
 	return err
@@ -101,7 +103,7 @@ func (p *probe) put(w *watch) error {
 func (p *probe) get(w *watch) error {
 	got, err := p.read(w)
 	if err == nil && !bytes.Equal(got, p.content) {
-		return core.E(core.KindUnavailable, "object store: it gives other bytes than were put: something between changes them, or two stores answer at %s", p.cfg.Endpoint)
+		return core.E(core.KindInvalid, "object store: it gives other bytes than were put: something between changes them, or two stores answer at %s", p.cfg.Endpoint)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -87,7 +88,7 @@ func (f *secretFile) RetrieveWithCredContext(*credentials.CredContext) (credenti
 	b, err := os.ReadFile(f.path)
 	secret := strings.TrimSpace(string(b))
 	if err != nil || secret == "" {
-		return credentials.Value{}, core.E(core.KindUnavailable, "%ssecret_file: no secret key can be read from it", setting).WithCause(err)
+		return credentials.Value{}, badFile("secret_file", "no secret key", err)
 	}
 	f.readAt = time.Now()
 	return credentials.Value{AccessKeyID: f.access, SecretAccessKey: secret, SignerType: credentials.SignatureV4}, nil
@@ -146,10 +147,17 @@ func readKey(path string) (encrypt.ServerSide, error) {
 		b, err = hex.DecodeString(text)
 	}
 	if err != nil || len(b) != 32 {
-		return nil, core.E(core.KindUnavailable, "%ssse_key_file: no key of 32 bytes can be read from it", setting).WithCause(err)
+		return nil, badFile("sse_key_file", "no key of 32 bytes", err)
 	}
 	return encrypt.NewSSEC(b)
 }
+
+// badFile is what whoever wants a blob meets while a key file is not as it should be.
+func badFile(key, what string, err error) error {
+	return core.E(core.KindUnavailable, "%s%s: %s can be read from it", setting, key, what).WithCause(errors.Join(errFile, err))
+}
+
+var errFile = errors.New("a file of the configuration is not usable")
 
 // onceGood calls f until it succeeds once.
 func onceGood[T any](f func() (T, error)) func() (T, error) {

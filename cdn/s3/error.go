@@ -66,8 +66,7 @@ func (s *Store) failed(a action, err error) error {
 func passes(err error) bool {
 	if r, ok := answer(err); ok {
 		return r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented ||
-			slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooManyRequests}, r.StatusCode) ||
-			slices.Contains(passing, r.Code) || otherRegion(r)
+			slices.Contains(passingStatus, r.StatusCode) || slices.Contains(passing, r.Code)
 	}
 	var ours *core.Error
 	if errors.As(err, &ours) {
@@ -77,17 +76,22 @@ func passes(err error) bool {
 	return !(errors.As(err, &dns) && dns.IsNotFound) && !mistrust(err) && !strings.Contains(err.Error(), httpsOverHTTP)
 }
 
+// A conflict is with another request that is under way.
+var passingStatus = []int{http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests}
+
 // Codes that come with statuses that say less. The last two: bytes were damaged on the way.
 var passing = []string{
 	"RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled", "SlowDown",
-	"ExpiredToken", "ExpiredTokenException", "OperationAborted", minio.BadDigest, minio.XAmzContentSHA256Mismatch,
+	"ExpiredToken", "ExpiredTokenException", minio.BadDigest, minio.XAmzContentSHA256Mismatch,
 }
 
 const httpsOverHTTP = "server gave HTTP response to HTTPS client"
 
-// otherRegion reports whether the store named the bucket's region; the client remembers it.
-func otherRegion(r minio.ErrorResponse) bool {
-	return r.Region != "" && (r.Code == minio.AuthorizationHeaderMalformed || r.Code == minio.InvalidRegion)
+// redirected reports whether the store named the bucket's region when none was configured; the
+// client has taken it down then.
+func (s *Store) redirected(err error) bool {
+	r, _ := answer(err)
+	return s.cfg.Region == "" && r.Region != "" && (r.Code == minio.AuthorizationHeaderMalformed || r.Code == minio.InvalidRegion)
 }
 
 func mistrust(err error) bool {

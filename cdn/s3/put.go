@@ -255,7 +255,7 @@ func (s *source) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a wrapped one is a reader that broke
+	if err != nil && err != io.EOF { // a wrapped one is a reader that broke
 		s.err = err
 	}
 	return n, err

@@ -73,7 +73,7 @@ func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
 			return gone
 		}
 		pause := rand.N(min(firstPause<<min(n, 10), maxPause))
-		if n >= s.cfg.MaxRetries || !passes(err) || time.Since(began)+pause > s.cfg.RetryFor {
+		if n >= s.cfg.MaxRetries || !passes(err) && !s.redirected(err) || time.Since(began)+pause > s.cfg.RetryFor {
 			return s.failed(a, err)
 		}
 		s.cfg.Logger.DebugContext(ctx, "object store failed, trying again", "doing", a.doing, "try", n+1, "err", err)

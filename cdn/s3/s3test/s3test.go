@@ -121,16 +121,17 @@ func (s *Server) Stop() {
 	if s.cmd == nil {
 		return
 	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // the group that we made: the server and its shells
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // the group that we made: the server and the shell beside it
 	<-s.ended
 	_ = s.hold.Close()
 	s.cmd = nil
 }
 
-// underShell runs a program and ends when it ends. A second shell reads a pipe that nobody
+// underShell becomes a program and leaves a shell beside it, which reads a pipe that nobody
 // writes to: when this process is gone, it kills the program.
-const underShell = `exec 3<&0; "$@" </dev/null & server=$!
-{ read -r _ <&3; kill -9 $server; } >/dev/null 2>&1 & wait $server`
+const underShell = `exec 3<&0
+{ read -r _ <&3; kill -9 $$; } >/dev/null 2>&1 &
+exec "$@" 3<&- </dev/null`
 
 func (s *Server) run() error {
 	ended, err := s.spawn()
