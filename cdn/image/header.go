@@ -3,10 +3,10 @@ package image
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/draw"
 	"image/gif"
 	"image/jpeg"
@@ -26,6 +26,8 @@ type header struct {
 	config      image.Config
 	orientation int // EXIF: 1 is upright
 	frames      int
+	framePixels int  // of all frames of a GIF together
+	progressive bool // a JPEG of many scans, or an interlaced PNG
 }
 
 type format struct {
@@ -98,16 +100,43 @@ func (h *header) readRest(r io.ReadSeeker) error {
 	if err := rewind(r); err != nil {
 		return err
 	}
-	var err error
 	switch h.name {
 	case "jpeg":
-		h.orientation = orientationOf(bufio.NewReader(r))
+		return h.readJPEG(bufio.NewReader(r))
+	case "png":
+		return h.readPNG(r)
 	case "gif":
-		h.frames, err = countFrames(bufio.NewReader(r))
+		return h.readGIF(bufio.NewReader(r))
 	case "webp":
-		err = checkWebP(r)
+		return h.readWebP(r)
+	case "tiff":
+		return h.readTIFF(r)
 	}
-	return err
+	return nil
+}
+
+// weight is about how many bytes a decoder takes for the picture.
+func (h header) weight() int64 {
+	perPixel := 4
+	switch m := h.config.ColorModel; {
+	case m == color.GrayModel, m == color.AlphaModel:
+		perPixel = 1
+	case m == color.YCbCrModel:
+		perPixel = 3
+	case m == color.RGBA64Model, m == color.NRGBA64Model, m == color.Gray16Model:
+		perPixel = 8
+	}
+	switch {
+	case h.name == "tiff": // holds a block of any depth beside the picture
+		perPixel += 8
+	case h.name == "webp":
+		perPixel *= 2
+	case h.progressive && h.name == "jpeg": // holds four bytes for each coefficient
+		perPixel *= 5
+	case h.progressive:
+		perPixel *= 2
+	}
+	return int64(perPixel) * int64(h.config.Width) * int64(h.config.Height)
 }
 
 func (h header) decode(r io.ReadSeeker) (m image.Image, err error) {
@@ -115,10 +144,16 @@ func (h header) decode(r io.ReadSeeker) (m image.Image, err error) {
 	if err := rewind(r); err != nil {
 		return nil, err
 	}
-	if m, err = h.pixel(r); err != nil {
+	if h.name == "webp" && h.frames > 1 {
+		m, err = firstWebP(r)
+	} else {
+		m, err = h.pixel(r)
+	}
+	if err != nil {
 		return nil, broken(h.name, err)
 	}
-	if m.Bounds().Empty() || m.Bounds().Dx() > h.config.Width || m.Bounds().Dy() > h.config.Height {
+	screen := image.Rect(0, 0, h.config.Width, h.config.Height)
+	if m.Bounds().Empty() || m.Bounds().Dx() > screen.Dx() || m.Bounds().Dy() > screen.Dy() {
 		return nil, core.E(core.KindInvalid, "a %s that is not of its size", h.name)
 	}
 	return onScreen(m, h.config.Width, h.config.Height), nil
@@ -157,138 +192,4 @@ func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = core.E(core.KindInvalid, "a picture that cannot be decoded").WithCause(fmt.Errorf("panic: %v", p))
 	}
-}
-
-// countFrames walks a GIF's blocks without unpacking them. What is broken counts as far as it
-// goes; the decoder will say more.
-func countFrames(r *bufio.Reader) (int, error) {
-	head := make([]byte, 13)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return 0, broken("gif", err)
-	}
-	skipTable(r, head[10])
-	frames := 0
-	for {
-		c, err := r.ReadByte()
-		switch {
-		case err != nil || c == ';':
-			return frames, nil
-		case c == '!':
-			_, _ = r.Discard(1)
-		case c == ',':
-			if frames++; frames > MaxFrames {
-				return frames, core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames).WithID(OverLimits)
-			}
-			desc := make([]byte, 9)
-			if _, err := io.ReadFull(r, desc); err != nil {
-				return frames, nil
-			}
-			skipTable(r, desc[8])
-			_, _ = r.Discard(1)
-		default:
-			return frames, nil
-		}
-		skipBlocks(r)
-	}
-}
-
-func skipTable(r *bufio.Reader, flags byte) {
-	if flags&0x80 != 0 {
-		_, _ = r.Discard(3 << (flags&7 + 1))
-	}
-}
-
-func skipBlocks(r *bufio.Reader) {
-	for {
-		n, err := r.ReadByte()
-		if err != nil || n == 0 {
-			return
-		}
-		_, _ = r.Discard(int(n))
-	}
-}
-
-// checkWebP looks at the sizes inside the chunks: the container's own may be another.
-func checkWebP(r io.ReadSeeker) error {
-	if _, err := r.Seek(12, io.SeekStart); err != nil {
-		return core.AsError(err)
-	}
-	for range 64 {
-		b := make([]byte, 18)
-		n, err := io.ReadFull(r, b)
-		if n < 8 {
-			return nil
-		}
-		w, h, ok := webpSize(b[:n])
-		if ok {
-			return checkSize(w, h)
-		}
-		if err != nil {
-			return nil
-		}
-		size := int64(binary.LittleEndian.Uint32(b[4:]))
-		if _, err := r.Seek(8+size+size&1-int64(n), io.SeekCurrent); err != nil {
-			return core.AsError(err)
-		}
-	}
-	return core.E(core.KindInvalid, "a webp of too many parts")
-}
-
-func webpSize(b []byte) (w, h int, ok bool) {
-	if string(b[:4]) == "VP8 " && len(b) == 18 {
-		return int(binary.LittleEndian.Uint16(b[14:]) & 0x3fff), int(binary.LittleEndian.Uint16(b[16:]) & 0x3fff), true
-	}
-	if string(b[:4]) == "VP8L" && len(b) >= 13 {
-		v := binary.LittleEndian.Uint32(b[9:])
-		return int(v&0x3fff) + 1, int(v>>14&0x3fff) + 1, true
-	}
-	return 0, 0, false
-}
-
-// orientationOf finds the EXIF orientation of a JPEG; 1 when there is none.
-func orientationOf(r *bufio.Reader) int {
-	_, _ = r.Discard(2)
-	for {
-		seg := make([]byte, 4)
-		if _, err := io.ReadFull(r, seg); err != nil || seg[0] != 0xff || seg[1] == 0xda {
-			return 1
-		}
-		n := int(binary.BigEndian.Uint16(seg[2:])) - 2
-		if n < 0 {
-			return 1
-		}
-		if seg[1] != 0xe1 {
-			_, _ = r.Discard(n)
-			continue
-		}
-		body := make([]byte, n)
-		if _, err := io.ReadFull(r, body); err != nil {
-			return 1
-		}
-		if t, ok := bytes.CutPrefix(body, []byte("Exif\x00\x00")); ok {
-			return exifOrientation(t)
-		}
-	}
-}
-
-// exifOrientation reads tag 0x0112 of the first directory.
-func exifOrientation(b []byte) int {
-	var order binary.ByteOrder = binary.BigEndian
-	if bytes.HasPrefix(b, []byte("II")) {
-		order = binary.LittleEndian
-	}
-	if len(b) < 8 {
-		return 1
-	}
-	at := int(order.Uint32(b[4:]))
-	if at < 8 || at > len(b)-2 {
-		return 1
-	}
-	count := int(order.Uint16(b[at:]))
-	for at += 2; count > 0 && at+12 <= len(b); at, count = at+12, count-1 {
-		if o := int(order.Uint16(b[at+8:])); order.Uint16(b[at:]) == 0x0112 && o >= 1 && o <= 8 {
-			return o
-		}
-	}
-	return 1
 }

@@ -3,11 +3,16 @@
 //
 // Pictures come from strangers, so the header is read first and a picture over the limits is
 // refused before anything the size of its pixels is allocated. One Maker decodes two at a
-// time; the other callers wait for a slot or for their context. A decoder cannot be stopped in
-// the middle, but it reads through the deadline, so it ends at its next read.
+// time, and only one if they are huge; the other callers wait for a slot or for their context.
+// A decoder cannot be stopped in the middle, but it reads through the deadline, so it ends at
+// its next read.
+//
+// An animated GIF, PNG or WebP is shown as it is: Make describes it and makes nothing of it. What
+// needs a still picture takes the first frame (of a PNG, the picture that stands for it).
 //
 // Invariants: the same bytes in give the same bytes out (all scaling is in integers); nothing
-// of the source's metadata, so no place of a photo, is in any output.
+// of the source's metadata, so no place of a photo, is in any output. How a photo is to be
+// turned is read from the EXIF of JPEG, PNG, WebP and TIFF, and done.
 package image
 
 import (
@@ -19,6 +24,8 @@ import (
 	"image/png"
 	"io"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/nearside/nearside/core"
 )
@@ -42,6 +49,7 @@ const (
 	quality      = 90
 	slots        = 2
 	timeout      = 30 * time.Second
+	maxDecoding  = 512 << 20 // bytes of all pictures that are being decoded; a larger one is alone
 )
 
 // Info describes a picture as it is seen, so after its orientation is applied.
@@ -61,17 +69,20 @@ type Set struct {
 
 // Maker makes pictures; it is safe for concurrent use.
 type Maker struct {
-	slots chan struct{} // a token in it is a picture in memory
+	slots  chan struct{}       // a token in it is a picture in memory
+	memory *semaphore.Weighted // bytes that decoders may take
 }
 
 // New gives a Maker with its own two slots.
-func New() *Maker { return &Maker{slots: make(chan struct{}, slots)} }
+func New() *Maker {
+	return &Maker{slots: make(chan struct{}, slots), memory: semaphore.NewWeighted(maxDecoding)}
+}
 
 // Make reads a picture and makes all its small ones. What is no picture, a broken one or one
 // over the limits gives core.KindInvalid.
 func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 	var s Set
-	err := m.within(ctx, r, func(r io.ReadSeeker) error {
+	err := m.within(ctx, r, func(ctx context.Context, r io.ReadSeeker) error {
 		h, err := readHeader(r)
 		if err != nil {
 			return err
@@ -80,11 +91,7 @@ func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 		if h.frames > 1 {
 			return nil
 		}
-		src, err := h.decode(r)
-		if err != nil {
-			return err
-		}
-		return s.fill(src, h.orientation)
+		return m.decode(ctx, h, r, func(src image.Image) error { return s.fill(src, h.orientation) })
 	})
 	if err != nil {
 		return Set{}, err
@@ -92,32 +99,8 @@ func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 	return s, nil
 }
 
-// Square cuts the middle of a picture to n×n pixels, as PNG: an avatar.
-func (m *Maker) Square(ctx context.Context, r io.ReadSeeker, n int) ([]byte, error) {
-	if n < 1 || n > previewWidth {
-		return nil, core.E(core.KindInvalid, "an avatar of %d pixels", n)
-	}
-	var out []byte
-	err := m.within(ctx, r, func(r io.ReadSeeker) error {
-		h, err := readHeader(r)
-		if err != nil {
-			return err
-		}
-		src, err := h.decode(r)
-		if err != nil {
-			return err
-		}
-		b := src.Bounds()
-		side := min(b.Dx(), b.Dy())
-		x, y := b.Min.X+(b.Dx()-side)/2, b.Min.Y+(b.Dy()-side)/2
-		out, err = encodePNG(orient(scale(src, image.Rect(x, y, x+side, y+side), n, n), h.orientation))
-		return err
-	})
-	return out, err
-}
-
 // within runs f in a slot, with a deadline on its reads.
-func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(io.ReadSeeker) error) error {
+func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(context.Context, io.ReadSeeker) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
@@ -126,17 +109,51 @@ func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(io.ReadSeeke
 	case <-ctx.Done():
 		return core.AsError(ctx.Err())
 	}
-	err := f(&limited{ctx, r})
+	err := f(ctx, limit(ctx, r))
 	if ctx.Err() != nil { // whatever the decoder made of it
 		return core.AsError(ctx.Err())
 	}
 	return err
 }
 
-// limited ends reads when its context does.
+// decode waits until there is memory for a picture and gives its pixels to use.
+func (m *Maker) decode(ctx context.Context, h header, r io.ReadSeeker, use func(image.Image) error) error {
+	weight := min(h.weight(), maxDecoding)
+	if err := m.memory.Acquire(ctx, weight); err != nil {
+		return core.AsError(err)
+	}
+	defer m.memory.Release(weight)
+	src, err := h.decode(r)
+	if err != nil {
+		return err
+	}
+	return use(src)
+}
+
+// limit ends reads when ctx ends. What can be read at any place stays so: the TIFF decoder
+// would keep the whole file in memory otherwise.
+func limit(ctx context.Context, r io.ReadSeeker) io.ReadSeeker {
+	if at, ok := r.(io.ReaderAt); ok {
+		return &limitedAt{limited{ctx, r}, at}
+	}
+	return &limited{ctx, r}
+}
+
 type limited struct {
 	ctx context.Context
 	io.ReadSeeker
+}
+
+type limitedAt struct {
+	limited
+	at io.ReaderAt
+}
+
+func (l *limitedAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return l.at.ReadAt(p, off)
 }
 
 func (l *limited) Read(p []byte) (int, error) {

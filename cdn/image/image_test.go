@@ -2,18 +2,13 @@ package image
 
 import (
 	"bytes"
-	"compress/zlib"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
-	"runtime"
 	"testing"
 	"time"
 
@@ -105,44 +100,11 @@ func TestMaker_TransparentThumbnail(t *testing.T) {
 	must[image.Image](t)(jpeg.Decode(bytes.NewReader(s.Preview)))
 }
 
-// withExif puts an EXIF orientation and a secret into a JPEG.
-func withExif(in []byte, o uint16) []byte {
-	tiff := []byte("MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01")
-	tiff = append(binary.BigEndian.AppendUint16(tiff, o), 0, 0, 0, 0, 0, 0)
-	body := append([]byte("Exif\x00\x00"), append(tiff, "SECRETPLACE"...)...)
-	seg := binary.BigEndian.AppendUint16([]byte{0xff, 0xe1}, uint16(len(body)+2))
-	return append(append(append([]byte{}, in[:2]...), append(seg, body...)...), in[2:]...)
-}
-
 // near says which quarter's colour this is.
 func near(c color.Color) string {
 	r, g, b, _ := c.RGBA()
 	name := map[string]string{"true,false,false": "R", "false,true,false": "G", "false,false,true": "B", "true,true,true": "W"}
 	return name[fmt.Sprintf("%v,%v,%v", r > 1<<15, g > 1<<15, b > 1<<15)]
-}
-
-// All eight EXIF orientations are turned upright, and nothing else of the EXIF is kept.
-func TestMaker_Orientation(t *testing.T) {
-	want := []string{"RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB"} // left to right, then down
-	for i, w := range want {
-		in := withExif(encoded(t, "jpeg", corners(64, 32)), uint16(i+1))
-		s := must[Set](t)(New().Make(t.Context(), bytes.NewReader(in)))
-		m := must[image.Image](t)(jpeg.Decode(bytes.NewReader(s.Preview)))
-		width, height := m.Bounds().Dx(), m.Bounds().Dy()
-		if turned := i+1 >= 5; (width == 32) != turned || s.Width != width || s.Height != height {
-			t.Errorf("orientation %d: %d×%d, info %d×%d", i+1, width, height, s.Width, s.Height)
-		}
-		var got string
-		for _, p := range [][2]int{{1, 1}, {3, 1}, {1, 3}, {3, 3}} {
-			got += near(m.At(width*p[0]/4, height*p[1]/4))
-		}
-		if got != w {
-			t.Errorf("orientation %d gives %s, not %s", i+1, got, w)
-		}
-		if bytes.Contains(s.Preview, []byte("SECRET")) || bytes.Contains(s.Thumbnail, []byte("Exif")) {
-			t.Errorf("orientation %d: the EXIF is in an output", i+1)
-		}
-	}
 }
 
 // An animation is described and left alone; a still GIF is not.
@@ -181,90 +143,8 @@ func animation(t testing.TB, frames int) []byte {
 	return b.Bytes()
 }
 
-// bombPNG is a well-formed grey PNG of w×h zeros; its pixels are cut after a megabyte.
-func bombPNG(w, h uint32) []byte {
-	var z bytes.Buffer
-	zw := zlib.NewWriter(&z)
-	_, _ = zw.Write(make([]byte, 1<<20))
-	_ = zw.Close()
-	ihdr := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
-	b := []byte("\x89PNG\r\n\x1a\n")
-	for _, c := range []struct {
-		name string
-		body []byte
-	}{{"IHDR", append(ihdr, 8, 0, 0, 0, 0)}, {"IDAT", z.Bytes()}, {"IEND", nil}} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(c.body)))
-		data := append([]byte(c.name), c.body...)
-		b = binary.BigEndian.AppendUint32(append(b, data...), crc32.ChecksumIEEE(data))
-	}
-	return b
-}
-
-// lyingWebP says 10×10 outside and 16383×16383 inside.
-func lyingWebP() []byte {
-	vp8x := append([]byte("VP8X\x0a\x00\x00\x00"), 0, 0, 0, 0, 9, 0, 0, 9, 0, 0)
-	vp8 := append([]byte("VP8 \x20\x00\x00\x00"), 0x10, 0x02, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f)
-	body := append(append(vp8x, vp8...), make([]byte, 22)...)
-	b := binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body)+4))
-	return append(append(b, "WEBP"...), body...)
-}
-
-// lyingTIFF changes the width and height of a small TIFF.
-func lyingTIFF(t testing.TB) []byte {
-	b := encoded(t, "tiff", corners(8, 8))
-	at := int(binary.LittleEndian.Uint32(b[4:]))
-	for n := int(binary.LittleEndian.Uint16(b[at:])); n > 0; n-- {
-		e := b[at+2+12*(n-1):]
-		if tag := binary.LittleEndian.Uint16(e); tag == 256 || tag == 257 {
-			binary.LittleEndian.PutUint16(e[2:], 4)
-			binary.LittleEndian.PutUint32(e[8:], 60000)
-		}
-	}
-	return b
-}
-
 func contextOf(t testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), 10*time.Millisecond)
-}
-
-func bombs(t testing.TB) map[string][]byte {
-	big := encoded(t, "bmp", corners(4, 4))
-	binary.LittleEndian.PutUint32(big[18:], 50000)
-	binary.LittleEndian.PutUint32(big[22:], 50000)
-	return map[string][]byte{
-		"png 60000×60000":  bombPNG(60000, 60000),
-		"png one row":      bombPNG(1<<30, 1),
-		"gif 5000 frames":  animation(t, 5000),
-		"webp that lies":   lyingWebP(),
-		"tiff 60000×60000": lyingTIFF(t),
-		"bmp 50000×50000":  big,
-		"text":             []byte("hello, this is no picture"),
-		"nothing":          nil,
-		"jpeg cut":         encoded(t, "jpeg", corners(64, 64))[:40],
-	}
-}
-
-// A bomb is refused as invalid in 100 ms and without 64 MB.
-func TestMaker_Bombs(t *testing.T) {
-	for name, in := range bombs(t) {
-		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			start := time.Now()
-			_, err := New().Make(t.Context(), bytes.NewReader(in))
-			took := time.Since(start)
-			runtime.ReadMemStats(&after)
-			if core.KindOf(err) != core.KindInvalid {
-				t.Errorf("error %v, not invalid", err)
-			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
-				t.Errorf("%d bytes were allocated", used)
-			}
-			if took > 100*time.Millisecond {
-				t.Errorf("took %v", took)
-			}
-		})
-	}
 }
 
 // An avatar is the middle of the picture.
@@ -288,22 +168,4 @@ func TestMaker_SlotsAreBounded(t *testing.T) {
 	if core.KindOf(err) != core.KindTimeout {
 		t.Errorf("error %v, not a timeout", err)
 	}
-}
-
-// Headers from strangers are refused or understood, never a panic, never over the limits.
-func FuzzHeader(f *testing.F) {
-	for _, b := range bombs(f) {
-		f.Add(b)
-	}
-	f.Add(withExif(encoded(f, "jpeg", corners(8, 8)), 6))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := readHeader(bytes.NewReader(b))
-		var e *core.Error
-		if err != nil && !errors.As(err, &e) {
-			t.Fatalf("a foreign error: %v", err)
-		}
-		if err == nil && h.config.Width*h.config.Height > MaxPixels {
-			t.Fatalf("%v is over the limit", h.config)
-		}
-	})
 }

@@ -7,40 +7,132 @@ import (
 )
 
 // scale gives the part r of src in w×h pixels, each the mean of what it covers. It holds no
-// more than its output: a kernel scaler would keep a column of floats for each source row.
+// more than its output and one row of sums: a kernel scaler would keep a column of floats for
+// each source row.
 func scale(src image.Image, r image.Rectangle, w, h int) *image.RGBA {
 	dst := image.NewRGBA(image.Rect(0, 0, w, h))
 	if r.Dx() == w && r.Dy() == h {
 		draw.Draw(dst, dst.Bounds(), src, r.Min, draw.Src)
 		return dst
 	}
-	at := reader(src)
+	add, mean := adder(src)
+	columns := make([]span, w)
+	for x := range columns {
+		columns[x] = spanOf(x, w, r.Min.X, r.Dx())
+	}
+	sums := make([]sum, w)
 	for y := range h {
-		y0, y1 := span(y, h, r.Min.Y, r.Dy())
-		for x := range w {
-			x0, x1 := span(x, w, r.Min.X, r.Dx())
-			dst.SetRGBA(x, y, mean(at, image.Rect(x0, y0, x1, y1)))
+		clear(sums)
+		rows := spanOf(y, h, r.Min.Y, r.Dy())
+		for sy := rows.from; sy < rows.to; sy++ {
+			add(sy, columns, sums)
+		}
+		line := dst.Pix[y*dst.Stride:]
+		for x := range sums {
+			c := mean(sums[x], uint64((rows.to-rows.from)*(columns[x].to-columns[x].from)))
+			line[4*x], line[4*x+1], line[4*x+2], line[4*x+3] = c.R, c.G, c.B, c.A
 		}
 	}
 	return dst
 }
 
-// span is the source's part of the i-th of n pixels, at least one pixel.
-func span(i, n, start, size int) (int, int) {
+// span is a part of a row or column.
+type span struct{ from, to int }
+
+// spanOf is the source's part of the i-th of n pixels, at least one pixel.
+func spanOf(i, n, start, size int) span {
 	from, to := i*size/n, (i+1)*size/n
-	return start + from, start + max(to, from+1)
+	return span{start + from, start + max(to, from+1)}
 }
 
-func mean(at func(x, y int) color.RGBA64, area image.Rectangle) color.RGBA {
-	var r, g, b, a uint64
-	for y := area.Min.Y; y < area.Max.Y; y++ {
-		for x := area.Min.X; x < area.Max.X; x++ {
-			c := at(x, y)
-			r, g, b, a = r+uint64(c.R), g+uint64(c.G), b+uint64(c.B), a+uint64(c.A)
+// sum is what the pixels under one pixel add up to, in the source's own terms.
+type sum [4]uint64
+
+// adder gives the ways to add one row of a picture to sums and to make the mean a colour. The
+// usual types of pictures are read from their bytes: through the interface a photo takes ten
+// times as long.
+func adder(m image.Image) (add func(y int, columns []span, sums []sum), mean func(s sum, n uint64) color.RGBA) {
+	switch m := m.(type) {
+	case *image.YCbCr:
+		return addYCbCr(m), func(s sum, n uint64) color.RGBA {
+			r, g, b := color.YCbCrToRGB(rounded(s[0], n), rounded(s[1], n), rounded(s[2], n))
+			return color.RGBA{r, g, b, 255}
+		}
+	case *image.RGBA:
+		return addRGBA(m), meanOf8
+	case *image.Gray:
+		return addGray(m), meanOf8
+	}
+	return addAny(m), func(s sum, n uint64) color.RGBA { return meanOf8(s, n<<8) }
+}
+
+func rounded(s, n uint64) uint8 { return uint8((s + n/2) / n) }
+
+func meanOf8(s sum, n uint64) color.RGBA {
+	return color.RGBA{uint8(s[0] / n), uint8(s[1] / n), uint8(s[2] / n), uint8(s[3] / n)}
+}
+
+// addYCbCr adds before colours are converted, which gives the mean just as well.
+func addYCbCr(m *image.YCbCr) func(int, []span, []sum) {
+	return func(y int, columns []span, sums []sum) {
+		luma := m.Y[m.YOffset(m.Rect.Min.X, y):]
+		chroma := m.COffset(m.Rect.Min.X, y)
+		shift, first := 0, m.Rect.Min.X
+		switch m.SubsampleRatio {
+		case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
+			shift = 1
+		case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
+			shift = 2
+		}
+		cb, cr := m.Cb[chroma:], m.Cr[chroma:]
+		for i, c := range columns {
+			var l, b, r uint64
+			for x := c.from; x < c.to; x++ {
+				k := x>>shift - first>>shift
+				l, b, r = l+uint64(luma[x-first]), b+uint64(cb[k]), r+uint64(cr[k])
+			}
+			s := &sums[i]
+			s[0], s[1], s[2] = s[0]+l, s[1]+b, s[2]+r
 		}
 	}
-	n := uint64(area.Dx()*area.Dy()) << 8
-	return color.RGBA{R: uint8(r / n), G: uint8(g / n), B: uint8(b / n), A: uint8(a / n)}
+}
+
+func addRGBA(m *image.RGBA) func(int, []span, []sum) {
+	return func(y int, columns []span, sums []sum) {
+		for i, c := range columns {
+			s := &sums[i]
+			row := m.Pix[m.PixOffset(c.from, y) : m.PixOffset(c.to-1, y)+4]
+			for ; len(row) >= 4; row = row[4:] {
+				s[0], s[1], s[2], s[3] = s[0]+uint64(row[0]), s[1]+uint64(row[1]), s[2]+uint64(row[2]), s[3]+uint64(row[3])
+			}
+		}
+	}
+}
+
+func addGray(m *image.Gray) func(int, []span, []sum) {
+	return func(y int, columns []span, sums []sum) {
+		for i, c := range columns {
+			var l uint64
+			for _, v := range m.Pix[m.PixOffset(c.from, y) : m.PixOffset(c.to-1, y)+1] {
+				l += uint64(v)
+			}
+			s := &sums[i]
+			s[0], s[1], s[2], s[3] = s[0]+l, s[1]+l, s[2]+l, s[3]+255*uint64(c.to-c.from)
+		}
+	}
+}
+
+func addAny(m image.Image) func(int, []span, []sum) {
+	at := reader(m)
+	return func(y int, columns []span, sums []sum) {
+		for i, c := range columns {
+			s := &sums[i]
+			for x := c.from; x < c.to; x++ {
+				p := at(x, y)
+				s[0], s[1], s[2], s[3] = s[0]+uint64(p.R), s[1]+uint64(p.G), s[2]+uint64(p.B), s[3]+uint64(p.A)
+			}
+		}
+	}
 }
 
 // reader avoids an allocation for each pixel where the picture's type lets it.

@@ -1,0 +1,53 @@
+package image
+
+import (
+	"encoding/binary"
+	"io"
+
+	"github.com/nearside/nearside/core"
+)
+
+// maxChunks bounds the parts of a PNG or a WebP: a decoder allocates for each, even an empty one.
+// A hundred megabytes in the usual parts of eight kilobytes are fewer.
+const maxChunks = 20_000
+
+// readPNG finds the orientation and whether it is an animation. No chunk is unpacked.
+func (h *header) readPNG(r io.ReadSeeker) error {
+	at := int64(8)
+	for range maxChunks {
+		if _, err := r.Seek(at, io.SeekStart); err != nil {
+			return core.AsError(err)
+		}
+		var b [8]byte
+		if _, err := io.ReadFull(r, b[:]); err != nil || string(b[4:]) == "IEND" {
+			return h.checkFrames()
+		}
+		n := int64(binary.BigEndian.Uint32(b[:]))
+		h.readPNGChunk(r, string(b[4:]), n)
+		at += 12 + n
+	}
+	return core.E(core.KindInvalid, "a png of too many parts")
+}
+
+func (h *header) readPNGChunk(r io.Reader, name string, n int64) {
+	var b [13]byte
+	switch name {
+	case "IHDR":
+		if _, err := io.ReadFull(r, b[:]); err == nil {
+			h.progressive = b[12] == 1
+		}
+	case "acTL":
+		if _, err := io.ReadFull(r, b[:4]); err == nil {
+			h.frames = int(binary.BigEndian.Uint32(b[:]))
+		}
+	case "eXIf":
+		h.readExif(r, n)
+	}
+}
+
+func (h *header) checkFrames() error {
+	if h.frames > MaxFrames {
+		return core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames)
+	}
+	return nil
+}
