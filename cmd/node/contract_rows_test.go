@@ -13,7 +13,7 @@ type row struct {
 	op        string                                           // METHOD path
 	as        string                                           // who asks; default ada
 	fresh     func(t *testing.T, f *fixture) map[string]string // parameters that this row needs for itself
-	query     string                                           // of the good request
+	query     string                                           // of the good request; its parameters are filled in as those of the path
 	body      func(f *fixture) any                             // of the good request
 	status    int                                              // of the good answer; default 200
 	described int                                              // the status whose schema the answer has, where the description has another
@@ -26,6 +26,7 @@ type row struct {
 	badQuery  string // a malformed query, where there is neither a body nor an id in the path
 	badStatus int    // default 400
 	anyForm   string // why nothing can be malformed
+	bytes     bool   // the body is a file's bytes, and they may be any
 
 	unlike string // how existing servers and clients differ from the description, whose schema is then not compared
 
@@ -157,6 +158,14 @@ func contract() []row {
 		{op: "POST /api/v4/posts/ids/reactions", nobody: "what may not be read is left out", body: func(f *fixture) any { return []string{f.values["post_id"]} }},
 		{op: "DELETE /api/v4/users/{user_id}/posts/{post_id}/reactions/{emoji_name}"},
 
+		// uploads
+		{op: "POST /api/v4/files", status: 201, query: "?channel_id={channel_id}&filename=log.txt", bytes: true, badQuery: "?channel_id=no-id&filename=log.txt",
+			body: func(*fixture) any { return "ahoy" }},
+		{op: "POST /api/v4/uploads", status: 201, body: func(f *fixture) any { return f.newUpload() }},
+		{op: "GET /api/v4/uploads/{upload_id}", fresh: freshUpload},
+		{op: "POST /api/v4/uploads/{upload_id}", status: 201, fresh: freshUpload, bytes: true, body: func(*fixture) any { return "ahoy" }},
+		{op: "GET /api/v4/users/{user_id}/uploads"},
+
 		// the system
 		{op: "GET /api/v4/config/client", query: "?format=old", open: true, nobody: "anybody may ask", anyForm: noForm},
 		{op: "GET /api/v4/license/client", query: "?format=old", open: true, nobody: "anybody may ask", anyForm: noForm},
@@ -274,4 +283,13 @@ func freshPost(t *testing.T, f *fixture) map[string]string {
 	f.last = f.make("ada", "/api/v4/posts", m{"channel_id": f.values["channel_id"], "message": "to change"})
 	f.send(t, "PUT", "/api/v4/posts/"+f.last+"/patch", f.token("ada"), m{"message": "changed"})
 	return map[string]string{"post_id": f.last}
+}
+
+func (f *fixture) newUpload() any {
+	return m{"channel_id": f.values["channel_id"], "filename": "log.txt", "file_size": len("ahoy")}
+}
+
+func freshUpload(t *testing.T, f *fixture) map[string]string {
+	t.Helper()
+	return map[string]string{"upload_id": f.make("ada", "/api/v4/uploads", f.newUpload())}
 }

@@ -195,7 +195,7 @@ func (f *fixture) send(t *testing.T, method, path, token string, body any) reply
 func (r row) ask(t *testing.T, f *fixture, d *description) {
 	method, template, _ := strings.Cut(r.op, " ")
 	values := r.values(t, f)
-	good := f.expand(t, template, values) + r.query
+	good := f.expand(t, template+r.query, values)
 	if !r.open {
 		f.wantProblem(t, "unauthenticated", f.send(t, method, good, "", r.content(f)), http.StatusUnauthorized)
 	}
@@ -247,8 +247,8 @@ func (r row) malformed(t *testing.T, f *fixture, template string, values map[str
 	switch {
 	case r.badQuery != "":
 		return f.expand(t, template, values) + r.badQuery, []any{r.content(f)}
-	case r.body != nil:
-		return f.expand(t, template, values) + r.query, noBody
+	case r.body != nil && !r.bytes:
+		return f.expand(t, template+r.query, values), noBody
 	}
 	first := idParameter.FindString(template)
 	if first == "" {
@@ -259,7 +259,7 @@ func (r row) malformed(t *testing.T, f *fixture, template string, values map[str
 		bad = map[string]string{}
 	}
 	bad[strings.Trim(first, "{}")] = "no-id"
-	return f.expand(t, template, bad) + r.query, []any{r.content(f)}
+	return f.expand(t, template+r.query, bad), []any{r.content(f)}
 }
 
 var (
