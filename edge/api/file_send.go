@@ -204,7 +204,6 @@ func (p *pace) arm() {
 		return
 	}
 	p.timer = time.AfterFunc(pieceLimit, p.stop)
-	_ = p.control.SetReadDeadline(time.Time{}) // its end would end the request's context
 }
 
 func (p *pace) end() {

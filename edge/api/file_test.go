@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -188,10 +187,12 @@ func newShipshape(t testing.TB, h *home, s *site) *shipshape {
 	return w
 }
 
-func decoded[T any](t testing.TB, raw []byte) (v T) {
-	t.Helper()
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatalf("%q: %v", raw, err)
+// file gives a file with what answers do not say: where it is stored.
+func (w *shipshape) file(id core.FileID) core.File {
+	w.home.t.Helper()
+	f, ok, err := read.New(w.site.db).File(w.home.t.Context(), id)
+	if err != nil || !ok {
+		w.home.t.Fatal(ok, err)
 	}
-	return v
+	return f
 }

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
-	"mime/multipart"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +21,6 @@ const (
 	userImageSide  = 256 // of what is kept of an uploaded one
 	initialsSide   = 128
 	initialsBytes  = 8 << 20 // memory for drawn initials
-	maxUserParts   = 16      // of a form with a picture
 	userImageCache = "max-age=86400, private"
 )
 
@@ -106,7 +102,82 @@ func (a *API) setUserImage(c *call) error {
 	if a.cfg.Files.Blobs == nil {
 		return core.E(core.KindNotBuilt, "Pictures are not kept on this server.").WithID("api.user.upload_profile_user.storage.app_error")
 	}
-	png, err := a.receivePicture(c)
+	boundary, multi, err := formBoundary(c.r.Header)
+	if err == nil && !multi {
+		err = noPicture()
+	}
+	if err != nil {
+		return err
+	}
+	in, err := c.receive()
+	if err != nil {
+		return err
+	}
+	defer in.end()
+	sp, err := c.receivePicture(newForm(in, boundary))
+	if err != nil {
+		return err
+	}
+	defer sp.close()
+	return c.within(storeLimit(sp.size), func() error { return a.keepPicture(c, id, sp) })
+}
+
+func noPicture() *core.Error {
+	return core.E(core.KindInvalid, "There is no file under 'image' in the request.").WithID("api.user.upload_profile_user.no_file.app_error")
+}
+
+// receivePicture takes the field "image" of a form in, and reads the form to its end: one that
+// was cut short changes nothing.
+func (c *call) receivePicture(f *form) (sp *spool, err error) {
+	defer func() {
+		if err != nil && sp != nil {
+			sp.close()
+		}
+	}()
+	for {
+		p, err := f.next()
+		ended := err == io.EOF //nolint:errorlint // a form that was cut short wraps one
+		switch {
+		case ended && sp == nil:
+			return nil, noPicture()
+		case ended:
+			return sp, f.drain()
+		case err != nil:
+			return sp, err
+		}
+		if p.field != "image" || !p.file || sp != nil {
+			continue
+		}
+		if sp, err = c.api.spools.open(min(c.r.ContentLength, c.api.cfg.Files.maxBytes())); err != nil {
+			return nil, err
+		}
+		if err := takePicture(sp, p, c.api.cfg.Files.maxBytes()); err != nil {
+			return sp, err
+		}
+	}
+}
+
+func takePicture(sp *spool, r io.Reader, limit int64) error {
+	all, err := sp.take(r, limit)
+	if err == nil && !all {
+		all, err = atEnd(r)
+	}
+	switch {
+	case err != nil:
+		return bodyError(err)
+	case !all:
+		return core.E(core.KindTooLarge, "The picture is larger than %d bytes.", limit).WithID("api.user.upload_profile_user.too_large.app_error")
+	}
+	return nil
+}
+
+// keepPicture cuts a picture square, and makes it a user's.
+func (a *API) keepPicture(c *call, id core.UserID, sp *spool) error {
+	png, err := a.pictures.Square(c.ctx, sp.reader(), userImageSide)
+	if core.KindOf(err) == core.KindInvalid {
+		err = core.E(core.KindInvalid, "The picture cannot be used: %s.", core.AsError(err).Message).
+			WithID("api.user.upload_profile_user.decode.app_error").WithCause(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,64 +200,4 @@ func (a *API) deleteUserImage(c *call) error {
 		return err
 	}
 	return c.done()
-}
-
-// receivePicture gives the picture of the request's form, cut square. It waits in a file: a
-// decoder reads it more than once, and it may be as large as any file.
-func (a *API) receivePicture(c *call) ([]byte, error) {
-	part, err := c.picturePart()
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(a.cfg.Files.Spool, "picture-")
-	if err != nil {
-		return nil, core.E(core.KindUnavailable, "There is no room for uploads at the moment.").WithCause(err)
-	}
-	defer func() {
-		_ = f.Close() // it goes
-		_ = os.Remove(f.Name())
-	}()
-	if _, err := io.Copy(f, part); err != nil {
-		return nil, badPictureForm(err)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, badPictureForm(err)
-	}
-	png, err := a.pictures.Square(c.ctx, f, userImageSide)
-	if core.KindOf(err) == core.KindInvalid {
-		err = core.E(core.KindInvalid, "The picture cannot be used: %s.", core.AsError(err).Message).
-			WithID("api.user.upload_profile_user.decode.app_error").WithCause(err)
-	}
-	return png, err
-}
-
-// picturePart finds the field "image" of the request's form.
-func (c *call) picturePart() (*multipart.Part, error) {
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, c.api.cfg.Files.maxBytes()+maxBodyBytes)
-	form, err := c.r.MultipartReader()
-	for range maxUserParts {
-		if err != nil {
-			break
-		}
-		var part *multipart.Part
-		if part, err = form.NextPart(); err == nil && part.FormName() == "image" {
-			return part, nil
-		}
-	}
-	if err == nil || errors.Is(err, io.EOF) {
-		return nil, core.E(core.KindInvalid, "There is no file under 'image' in the request.").WithID("api.user.upload_profile_user.no_file.app_error")
-	}
-	return nil, badPictureForm(err)
-}
-
-func badPictureForm(err error) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return core.E(core.KindTooLarge, "The picture is too large.").WithID("api.user.upload_profile_user.too_large.app_error")
-	}
-	var disk *os.PathError
-	if errors.As(err, &disk) {
-		return core.E(core.KindUnavailable, "There is no room for uploads at the moment.").WithCause(err)
-	}
-	return core.E(core.KindInvalid, "The form with the picture could not be read.").WithID("api.user.upload_profile_user.parse.app_error").WithCause(err)
 }

@@ -31,6 +31,7 @@ type home struct {
 	t         testing.TB
 	asks      chan asked
 	blobs     *disk.Store       // the origin, at every edge
+	dir       string            // where it is
 	configure func(*api.Config) // of each edge; may be nil
 
 	mu    sync.Mutex // guards what follows
@@ -198,12 +199,13 @@ func newHome(t testing.TB) (*home, *site) { return newHomeWith(t, nil) }
 
 // newHomeWith is newHome with another configuration of every edge.
 func newHomeWith(t testing.TB, configure func(*api.Config)) (*home, *site) {
-	blobs, err := disk.Open(disk.Config{Dir: t.TempDir()})
+	dir := t.TempDir()
+	blobs, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = blobs.Close() })
-	h := &home{t: t, asks: make(chan asked, 1024), blobs: blobs, configure: configure}
+	h := &home{t: t, asks: make(chan asked, 1024), blobs: blobs, dir: dir, configure: configure}
 	first := h.newSite(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

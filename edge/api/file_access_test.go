@@ -1,0 +1,484 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
+)
+
+func TestFiles_TypesAndDispositions(t *testing.T) {
+	// Browsers show pictures, films and sounds of known types and nothing else; what could run in
+	// a page is text, and never shown in place.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	for _, c := range []struct{ kind, served, how string }{
+		{"image/jpeg", "image/jpeg", "inline"}, {"image/png", "image/png", "inline"}, {"image/bmp", "image/bmp", "inline"}, {"image/gif", "image/gif", "inline"},
+		{"image/tiff", "image/tiff", "inline"}, {"image/webp", "image/webp", "inline"}, {"video/avi", "video/avi", "inline"}, {"video/mpeg", "video/mpeg", "inline"},
+		{"video/mp4", "video/mp4", "inline"}, {"audio/mpeg", "audio/mpeg", "inline"}, {"audio/wav", "audio/wav", "inline"}, {"IMAGE/PNG", "image/png", "inline"},
+		{"image/svg+xml", "image/svg+xml", "attachment"}, {"application/pdf", "application/pdf", "attachment"}, {"text/plain; charset=utf-8", "text/plain", "attachment"},
+		{"text/html; charset=utf-8", "text/plain", "attachment"}, {"Text/HTML", "text/plain", "attachment"}, {"application/xhtml+xml", "application/xhtml+xml", "attachment"},
+		{"text/javascript", "text/plain", "attachment"}, {"application/javascript", "text/plain", "attachment"}, {"application/ecmascript", "text/plain", "attachment"},
+		{"application/x-javascript", "text/plain", "attachment"}, {"text/jscript", "text/plain", "attachment"}, {"text/javascript1.5", "text/plain", "attachment"},
+		{"", "application/octet-stream", "attachment"}, {"nonsense", "application/octet-stream", "attachment"}, {"image/png, text/html", "application/octet-stream", "attachment"},
+		{"image/png\r\nX-Evil: 1", "application/octet-stream", "attachment"}, {"text/html;", "text/plain", "attachment"},
+	} {
+		f := w.ann.addFile(w.ch, "x.bin", c.kind, []byte("<script>alert(1)</script>"), nil)
+		for query, how := range map[string]string{"": c.how, "?download=1": "attachment"} {
+			resp, body := w.ann.fetch("GET", "/files/"+f.ID.String()+query)
+			if resp.StatusCode != 200 || string(body) != "<script>alert(1)</script>" {
+				t.Fatalf("%q: %d %q", c.kind, resp.StatusCode, body)
+			}
+			for name, want := range map[string]string{
+				"Content-Type": c.served, "Content-Disposition": how + `; filename="x.bin"`, "Cache-Control": "private, max-age=86400", "X-Frame-Options": "DENY",
+				"Content-Security-Policy": "Frame-ancestors 'none'", "X-Content-Type-Options": "nosniff", "Content-Encoding": "", "X-Evil": "",
+				"Etag": fmt.Sprintf(`"%x"`, sha256.Sum256(body)), "Accept-Ranges": "bytes", "Content-Length": "25",
+			} {
+				if got := resp.Header.Get(name); got != want {
+					t.Errorf("%q%s: %s is %q, not %q", c.kind, query, name, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestFiles_HostileNames(t *testing.T) {
+	// Whatever a file is called, its name cannot break out of the header, and comes back whole.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	for _, name := range []string{
+		"plain.txt", `say "hello".txt`, "a\r\nSet-Cookie: stolen=1.txt", `back;filename="evil.html`, "naïve – 日本.png", "100%.txt", "%22.txt", "tab\there", "\u202egpj.exe",
+		"quote'.txt", "semi;colon=1", " leading", "+ & =.txt", "😀.gif", strings.Repeat("長", 256), "\u0085\u2028.txt",
+	} {
+		f := w.ann.addFile(w.ch, name, "text/plain", []byte("x"), nil)
+		resp, _ := w.ann.fetch("GET", "/files/"+f.ID.String())
+		got := resp.Header.Get("Content-Disposition")
+		how, params, err := mime.ParseMediaType(got)
+		if err != nil || how != "attachment" || resp.Header.Get("Set-Cookie") != "" && strings.Contains(resp.Header.Get("Set-Cookie"), "stolen") {
+			t.Errorf("%q: %q: %v", name, got, err)
+		}
+		for _, r := range got {
+			if r < ' ' || r > '~' {
+				t.Fatalf("%q: the header holds %q", name, r)
+			}
+		}
+		_, encoded, extended := strings.Cut(got, "; filename*=UTF-8''")
+		decoded, err := url.PathUnescape(encoded)
+		switch {
+		case extended && (err != nil || decoded != name):
+			t.Errorf("%q came back as %q, %v", name, decoded, err)
+		case !extended && params["filename"] != name:
+			t.Errorf("%q came back as %q", name, params["filename"])
+		}
+	}
+}
+
+// counting counts what is asked of a store.
+type counting struct {
+	edge.Blobs
+	reads atomic.Int64
+}
+
+func (c *counting) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
+	c.reads.Add(1)
+	return c.Blobs.Get(ctx, d, r)
+}
+
+func (c *counting) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
+	c.reads.Add(1)
+	return c.Blobs.Stat(ctx, d)
+}
+
+func TestFiles_WhoMayRead(t *testing.T) {
+	// Only who may read a file's channel gets anything of it, or its owner before it is posted;
+	// nobody gets anything of a deleted one. Who is refused costs the store nothing.
+	blobs := &counting{}
+	h, s := newHomeWith(t, func(cfg *api.Config) {
+		blobs.Blobs = cfg.Files.Blobs
+		cfg.Files.Blobs = blobs
+	})
+	w := newShipshape(t, h, s)
+	mate := s.signUp(t, "mate")
+	mate.joinTeam(w.team.ID)
+	w.ann.must(201, "POST", "/channels/"+w.ch.String()+"/members", map[string]string{"user_id": mate.me.ID.String()}, nil)
+	posted := w.ann.addPicture(w.ch, "posted.png")
+	post := w.ann.attach(w.ch, posted)
+	left := mate.addPicture(w.ch, "left.png")
+	mate.attach(w.ch, left)
+	loose := mate.addPicture(w.ch, "loose.png")
+	deleted := w.ann.addPicture(w.ch, "deleted.png")
+	gone := w.ann.attach(w.ch, deleted)
+	w.ann.must(200, "DELETE", "/posts/"+gone.ID.String(), nil, nil)
+	w.ann.must(200, "DELETE", "/channels/"+w.ch.String()+"/members/"+mate.me.ID.String(), nil, nil)
+	nobody := &client{t: t, site: s, url: s.url}
+	for _, c := range []struct {
+		who    *client
+		name   string
+		file   core.File
+		status int
+	}{
+		{w.ann, "ann, a member", posted, 200}, {w.admin, "an administrator", posted, 200}, {w.bob, "bob of the team", posted, 403}, {w.eve, "eve", posted, 403},
+		{mate, "who left, of another's", posted, 403}, {mate, "who left, of their own", left, 403}, {mate, "who left, of what they have not posted", loose, 200},
+		{w.ann, "ann", deleted, 404}, {w.admin, "an administrator", deleted, 404}, {w.bob, "bob", loose, 403},
+		{nobody, "nobody", posted, 401}, {w.ann, "ann", core.File{ID: core.NewID[core.File](t0)}, 404},
+	} {
+		for _, op := range []string{"", "/thumbnail", "/preview", "/info", "/link"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				before := blobs.reads.Load()
+				want := c.status
+				if op == "/link" && c.file.ID == loose.ID && c.who == mate {
+					want = 403 // links are for those who may read the channel
+				}
+				resp, body := c.who.fetch(method, "/files/"+c.file.ID.String()+op)
+				if resp.StatusCode != want {
+					t.Errorf("%s %s%s for %s: %d, not %d: %.200s", method, c.file.Name, op, c.name, resp.StatusCode, want, body)
+				}
+				if want != 200 && blobs.reads.Load() != before {
+					t.Errorf("%s %s%s: refusing %s asked the store", method, c.file.Name, op, c.name)
+				}
+			}
+		}
+	}
+	for who, want := range map[*client]int{w.ann: 200, w.bob: 403, w.eve: 403, nobody: 401} {
+		if resp, _ := who.fetch("GET", "/posts/"+post.ID.String()+"/files/info"); resp.StatusCode != want {
+			t.Errorf("files of a post: %d, not %d", resp.StatusCode, want)
+		}
+	}
+	w.ann.fails(403, "api.context.permissions.app_error", "GET", "/posts/"+post.ID.String()+"/files/info?include_deleted=true", nil)
+}
+
+func TestFiles_HeadIsGetWithoutBody(t *testing.T) {
+	// HEAD answers as GET does, for whole files, ranges and conditions, without the bytes.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	f := w.ann.addPicture(w.ch, "sail.png")
+	for _, op := range []string{"", "/thumbnail", "/preview", "?download=1"} {
+		for _, headers := range [][]string{nil, {"Range", "bytes=5-20"}, {"Range", "bytes=99999999-"}, {"If-None-Match", "*"}, {"Range", "bytes=1-2,4-5"}} {
+			got, body := w.ann.fetch("GET", "/files/"+f.ID.String()+op, headers...)
+			head, none := w.ann.fetch("HEAD", "/files/"+f.ID.String()+op, headers...)
+			if head.StatusCode != got.StatusCode || len(none) > 0 || got.StatusCode != 304 && head.ContentLength != got.ContentLength || got.StatusCode < 300 && got.ContentLength != int64(len(body)) {
+				t.Errorf("%s %v: %d with %d bytes, and HEAD %d with %d", op, headers, got.StatusCode, got.ContentLength, head.StatusCode, head.ContentLength)
+			}
+			for name := range got.Header {
+				if name == "X-Request-Id" || name == "Date" || strings.HasPrefix(got.Header.Get(name), "multipart/") {
+					continue
+				}
+				if head.Header.Get(name) != got.Header.Get(name) {
+					t.Errorf("%s %v: %s is %q, and for HEAD %q", op, headers, name, got.Header.Get(name), head.Header.Get(name))
+				}
+			}
+		}
+	}
+	thumb, _ := w.ann.fetch("HEAD", "/files/"+f.ID.String()+"/thumbnail")
+	preview, _ := w.ann.fetch("HEAD", "/files/"+f.ID.String()+"/preview")
+	if thumb.Header.Get("Content-Type") != "image/png" || preview.Header.Get("Content-Type") != "image/jpeg" {
+		t.Errorf("the thumbnail is %q, the preview %q", thumb.Header.Get("Content-Type"), preview.Header.Get("Content-Type"))
+	}
+	plain := w.ann.addFile(w.ch, "x.txt", "text/plain", []byte("x"), nil)
+	w.ann.fails(400, "api.file.get_file_thumbnail.no_thumbnail.app_error", "GET", "/files/"+plain.ID.String()+"/thumbnail", nil)
+	w.ann.fails(400, "api.file.get_file_preview.no_preview.app_error", "GET", "/files/"+plain.ID.String()+"/preview", nil)
+}
+
+// logged is what was logged.
+type logged struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.Write(p)
+}
+
+func (l *logged) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.String(), what)
+}
+
+func TestFiles_DamagedAtTheStore(t *testing.T) {
+	// Bytes that are missing give 503 and damaged ones 500 or no end, never 404 and never other
+	// bytes; the log says it once, with the file.
+	var log logged
+	h, s := newHomeWith(t, func(cfg *api.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	w := newShipshape(t, h, s)
+	missing := w.ann.addFile(w.ch, "missing", "image/png", noise(1000), nil)
+	if err := h.blobs.Delete(t.Context(), cdn.Digest(w.file(missing.ID).Content.ID)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.ann.fails(503, "api.file.read_file.missing.app_error", "GET", "/files/"+missing.ID.String(), nil)
+	}
+	if n := log.count("of=\"file " + missing.ID.String()); n != 1 {
+		t.Errorf("the log says %d times that the file is missing", n)
+	}
+	small := w.ann.addFile(w.ch, "small", "image/png", noise(2000), nil)
+	flip(t, h, w.file(small.ID).Content.ID)
+	w.ann.fails(500, "api.file.read_file.damaged.app_error", "GET", "/files/"+small.ID.String(), nil)
+	content := noise(3 << 20)
+	large := w.ann.addFile(w.ch, "large", "image/png", content, nil)
+	flip(t, h, w.file(large.ID).Content.ID)
+	resp, body, err := w.ann.tryFetch("GET", "/files/"+large.ID.String())
+	if err == nil || resp.StatusCode != 200 || len(body) >= len(content) {
+		t.Errorf("a damaged large file gave %d bytes and %v", len(body), err)
+	}
+	if n := log.count("of=\"file " + large.ID.String()); n != 1 {
+		t.Errorf("the log says %d times that the file is damaged", n)
+	}
+}
+
+// flip flips the last bit of a stored blob.
+func flip(t *testing.T, h *home, id core.BlobID) {
+	t.Helper()
+	name := filepath.Join(h.dir, id.String()[:2], id.String()[2:4], id.String())
+	b, err := os.ReadFile(name)
+	if err == nil {
+		b[len(b)-1] ^= 1
+		err = os.WriteFile(name, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signer signs nothing, but says what it was asked for.
+type signer struct{ err error }
+
+func (s *signer) SignedURL(_ context.Context, d cdn.Digest, kind, disposition string, valid time.Duration) (string, error) {
+	return "https://bucket.example/" + d.String() + "?" + url.Values{"type": {kind}, "disposition": {disposition}, "valid": {valid.String()}}.Encode(), s.err
+}
+
+func TestFiles_Redirect(t *testing.T) {
+	// With an object store that signs, bytes come from there: for people who may read the file,
+	// for a minute, and no cache keeps the way. HEAD and public links are answered here.
+	sign := &signer{}
+	h, s := newHomeWith(t, func(cfg *api.Config) { cfg.Files.Signer = sign })
+	w := newShipshape(t, h, s)
+	f := w.ann.addPicture(w.ch, "sail.png")
+	w.ann.attach(w.ch, f)
+	f = w.file(f.ID)
+	for op, want := range map[string]struct {
+		blob core.BlobRef
+		kind string
+	}{"": {f.Content, "image/png"}, "/thumbnail": {f.Thumbnail, "image/png"}, "/preview": {f.Preview, "image/jpeg"}} {
+		stored := want.blob.ID.String()
+		resp, body := w.ann.fetch("GET", "/files/"+f.ID.String()+op)
+		to, err := url.Parse(resp.Header.Get("Location"))
+		if err != nil || resp.StatusCode != 302 || len(body) > 0 || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%s: %d, %v, %v", op, resp.StatusCode, resp.Header, err)
+		}
+		if q := to.Query(); to.Path != "/"+stored || q.Get("type") != want.kind || q.Get("disposition") != `inline; filename="sail.png"` || q.Get("valid") != "1m0s" {
+			t.Errorf("%s is sent to %v", op, to)
+		}
+		if resp, _ := w.ann.fetch("HEAD", "/files/"+f.ID.String()+op); resp.StatusCode != 200 || resp.Header.Get("Etag") != `"`+stored+`"` {
+			t.Errorf("HEAD %s: %d %v", op, resp.StatusCode, resp.Header)
+		}
+		if resp, _ := w.bob.fetch("GET", "/files/"+f.ID.String()+op); resp.StatusCode != 403 {
+			t.Errorf("%s for bob: %d", op, resp.StatusCode)
+		}
+	}
+	if resp, _ := w.eve.fetch("GET", "/files/"+f.ID.String()+"/public?h="+w.ann.linkToken(f.ID.String())); resp.StatusCode != 200 {
+		t.Errorf("a public link: %d", resp.StatusCode)
+	}
+	sign.err = core.E(core.KindUnavailable, "no keys")
+	w.ann.fails(503, "api.file.read_file.unavailable.app_error", "GET", "/files/"+f.ID.String(), nil)
+	sign.err = errors.New("secret words")
+	w.ann.fails(500, "api.nearside.internal.app_error", "GET", "/files/"+f.ID.String(), nil)
+}
+
+func TestFiles_NowhereToKeepThem(t *testing.T) {
+	// Without a store every operation on files says so, and clients are told in their settings.
+	_, s := newHomeWith(t, func(cfg *api.Config) { cfg.Files = api.Files{} })
+	ann := s.signUp(t, "ann")
+	id := core.NewID[core.File](t0).String()
+	for _, path := range []string{"/files/" + id, "/files/" + id + "/thumbnail", "/files/" + id + "/preview", "/files/" + id + "/info", "/files/" + id + "/link", "/files/" + id + "/public?h=x"} {
+		ann.fails(501, "api.file.attachments.disabled.app_error", "GET", path, nil)
+	}
+	ann.fails(501, "api.file.attachments.disabled.app_error", "POST", "/files/search", `{"terms":"x"}`)
+	ann.fails(501, "api.user.upload_profile_user.storage.app_error", "POST", "/users/me/image", pictureForm)
+	if resp, _ := ann.fetch("GET", "/users/me/image"); resp.StatusCode != 200 {
+		t.Errorf("initials: %d", resp.StatusCode)
+	}
+	var settings map[string]string
+	ann.must(200, "GET", "/config/client?format=old", nil, &settings)
+	if settings["EnableFileAttachments"] != "false" || settings["EnablePublicLink"] != "false" {
+		t.Errorf("clients are told %v", settings)
+	}
+}
+
+func TestFiles_Settings(t *testing.T) {
+	// Clients are told what they may do with files, and how large these may be.
+	_, s := newHomeWith(t, func(cfg *api.Config) { cfg.Files.MaxBytes = 7 << 20 })
+	ann := s.signUp(t, "ann")
+	var settings map[string]string
+	ann.must(200, "GET", "/config/client?format=old", nil, &settings)
+	for name, want := range map[string]string{
+		"EnableFileAttachments": "true", "EnableMobileFileUpload": "true", "EnableMobileFileDownload": "true", "MaxFileSize": "7340032", "EnablePublicLink": "true",
+	} {
+		if settings[name] != want {
+			t.Errorf("%s is %q", name, settings[name])
+		}
+	}
+}
+
+func TestFiles_CountedAndInfo(t *testing.T) {
+	// A channel's files are counted and a post's are listed in its order, without deleted ones;
+	// storage in use is told roughly.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	one := w.ann.addFile(w.ch, "one.txt", "text/plain", noise(4321), nil)
+	two := w.ann.addPicture(w.ch, "two.png")
+	w.ann.addFile(w.ch, "loose.txt", "text/plain", []byte("x"), nil)
+	p := w.ann.attach(w.ch, two, one)
+	var stats map[string]any
+	w.ann.must(200, "GET", "/channels/"+w.ch.String()+"/stats", nil, &stats)
+	if stats["files_count"] != 2.0 {
+		t.Errorf("the channel has %v files", stats["files_count"])
+	}
+	w.ann.must(200, "GET", "/channels/"+w.ch.String()+"/stats?exclude_files_count=true", nil, &stats)
+	if stats["files_count"] != -1.0 {
+		t.Errorf("uncounted files are %v", stats["files_count"])
+	}
+	var files []core.File
+	w.ann.must(200, "GET", "/posts/"+p.ID.String()+"/files/info", nil, &files)
+	if len(files) != 2 || files[0].ID != two.ID || files[1].ID != one.ID || files[0].PostID != p.ID || files[0].Width != 300 || !files[0].HasPreview {
+		t.Errorf("the post's files are %+v", files)
+	}
+	var info core.File
+	w.ann.must(200, "GET", "/files/"+one.ID.String()+"/info", nil, &info)
+	if info.Name != "one.txt" || info.Size != 4321 || info.PostID != p.ID || info.ChannelID != w.ch {
+		t.Errorf("the file is %+v", info)
+	}
+	resp := w.ann.must(200, "GET", "/posts/"+w.ann.post(w.ch, "no files").ID.String()+"/files/info", nil, &files)
+	if len(files) != 0 || resp.ContentLength != 2 {
+		t.Errorf("no files are %+v", files)
+	}
+	var usage struct{ Bytes int64 }
+	w.ann.must(200, "GET", "/usage/storage", nil, &usage)
+	if first := usage.Bytes; first <= 0 || strings.Trim(fmt.Sprint(first)[1:], "0") != "" {
+		t.Errorf("storage in use is %d", first)
+	}
+	w.ann.must(200, "DELETE", "/posts/"+p.ID.String(), nil, nil)
+	w.ann.must(200, "GET", "/channels/"+w.ch.String()+"/stats", nil, &stats)
+	if stats["files_count"] != 0.0 {
+		t.Errorf("after deletion the channel has %v files", stats["files_count"])
+	}
+}
+
+func TestLinks(t *testing.T) {
+	// A public link opens one file for anybody until links are made worthless, and then a new one
+	// does; asking again gives the same. The log holds no token.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	f := w.ann.addFile(w.ch, "map.png", "image/png", []byte("treasure"), nil)
+	other := w.ann.addFile(w.ch, "other.png", "image/png", []byte("nothing"), nil)
+	w.ann.attach(w.ch, f, other)
+	id := f.ID.String()
+	token := w.ann.linkToken(id)
+	index := s.Position().Index
+	if again := w.ann.linkToken(id); again != token || s.Position().Index != index {
+		t.Errorf("asking again gave another link, or changed something")
+	}
+	nobody := &client{t: t, site: s, url: s.url}
+	open := func(id, token string) int {
+		t.Helper()
+		resp, body := nobody.fetch("GET", "/files/"+id+"/public?h="+token)
+		if resp.StatusCode == 200 && (string(body) != "treasure" || resp.Header.Get("Content-Disposition") != `inline; filename="map.png"`) {
+			t.Errorf("the link gave %q with %v", body, resp.Header)
+		}
+		return resp.StatusCode
+	}
+	if open(id, token) != 200 {
+		t.Error("the link does not work")
+	}
+	if resp, body := nobody.fetch("HEAD", "/files/"+id+"/public?h="+token); resp.StatusCode != 200 || resp.ContentLength != 8 || len(body) > 0 {
+		t.Errorf("HEAD of a link: %d", resp.StatusCode)
+	}
+	wrong := "api.file.get_file.public_invalid.app_error"
+	for _, h := range []string{"", "x", strings.Repeat("0", 64), strings.ToUpper(token), token[1:], token + "0", strings.Repeat("a", 500)} {
+		nobody.fails(400, wrong, "GET", "/files/"+id+"/public?h="+h, nil)
+	}
+	nobody.fails(400, wrong, "GET", "/files/"+other.ID.String()+"/public?h="+token, nil)
+	nobody.fails(400, "api.context.invalid_url_param.app_error", "GET", "/files/x/public?h="+token, nil)
+	for _, who := range []*client{w.bob, w.eve} {
+		who.fails(403, "api.context.permissions.app_error", "GET", "/files/"+id+"/link", nil)
+		who.fails(403, "api.context.permissions.app_error", "POST", "/files/links/expire", nil)
+	}
+	if adminToken := w.admin.linkToken(id); adminToken == token {
+		t.Error("two people have the same link")
+	}
+	w.admin.must(200, "POST", "/files/links/expire", nil, nil)
+	if open(id, token) != 400 {
+		t.Error("an old link works")
+	}
+	fresh := w.ann.linkToken(id)
+	if fresh == token || open(id, fresh) != 200 || open(id, token) != 400 {
+		t.Error("there is no new link, or the old one works again")
+	}
+	w.ann.must(200, "DELETE", "/posts/"+w.file(f.ID).PostID.String(), nil, nil)
+	if open(id, fresh) == 200 {
+		t.Error("a deleted file can be read")
+	}
+}
+
+func TestLinks_Off(t *testing.T) {
+	// Where public links are off nobody gets one, and those given out before do not work.
+	on := true
+	h, s := newHomeWith(t, func(cfg *api.Config) { cfg.Files.PublicLinks = on })
+	on = false
+	off := h.newSite(nil)
+	w := newShipshape(t, h, s)
+	f := w.ann.addFile(w.ch, "map.png", "image/png", []byte("treasure"), nil)
+	token := w.ann.linkToken(f.ID.String())
+	disabled := "api.file.get_public_link.disabled.app_error"
+	w.ann.at(off).fails(501, disabled, "GET", "/files/"+f.ID.String()+"/link", nil)
+	w.ann.at(off).fails(501, disabled, "GET", "/files/"+f.ID.String()+"/public?h="+token, nil)
+}
+
+func TestLinks_SiteURL(t *testing.T) {
+	// A link begins with the deployment's address, where that is known.
+	h, s := newHomeWith(t, func(cfg *api.Config) { cfg.SiteURL = "https://chat.example/" })
+	w := newShipshape(t, h, s)
+	f := w.ann.addFile(w.ch, "map.png", "image/png", []byte("treasure"), nil)
+	var out struct{ Link string }
+	w.ann.must(200, "GET", "/files/"+f.ID.String()+"/link", nil, &out)
+	if !strings.HasPrefix(out.Link, "https://chat.example/files/"+f.ID.String()+"/public?h=") {
+		t.Errorf("the link is %q", out.Link)
+	}
+}
+
+func TestLinks_AtAnEdgeThatIsBehind(t *testing.T) {
+	// An edge that has not seen a link yet asks home before it calls it wrong.
+	h, s := newHome(t)
+	ask := &asker{answer: api.AnswerPosition(s)}
+	behind := h.newSite(ask)
+	w := newShipshape(t, h, s)
+	f := w.ann.addFile(w.ch, "map.png", "image/png", []byte("treasure"), nil)
+	behind.hold()
+	token := w.ann.linkToken(f.ID.String())
+	ask.answer = func(ctx context.Context, q []byte) ([]byte, error) {
+		behind.release()
+		return api.AnswerPosition(s)(ctx, q)
+	}
+	nobody := &client{t: t, site: behind, url: behind.url}
+	if resp, body := nobody.fetch("GET", "/files/"+f.ID.String()+"/public?h="+token); resp.StatusCode != 200 || string(body) != "treasure" {
+		t.Errorf("the link gave %d %q", resp.StatusCode, body)
+	}
+}

@@ -1,0 +1,171 @@
+package api_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+)
+
+func TestTerms(t *testing.T) {
+	// The search box means what its users mean by it.
+	const day = int64(24 * 60 * 60 * 1000)
+	const may2 = int64(1_714_608_000_000) // 2024-05-02 in UTC
+	for s, want := range map[string]api.Terms{
+		"":                              {},
+		"  \t\n":                        {},
+		"sea  Log":                      {Words: []string{"sea", "Log"}},
+		`"the log" x "open end`:         {Words: []string{"the log", "x", "open end"}},
+		`-mutiny -"bad food" - --x`:     {Excluded: []string{"mutiny", "bad food", "-x"}},
+		"map* 2024-05-02":               {Words: []string{"map*", "2024-05-02"}},
+		"from:@Ann FROM: bob -from:eve": {From: []string{"ann", "bob"}, NotFrom: []string{"eve"}},
+		"in:~deck -in:Cabin":            {In: []string{"deck"}, NotIn: []string{"cabin"}},
+		"ext:.PDF -ext:exe":             {Ext: []string{"pdf"}, NotExt: []string{"exe"}},
+		"on:2024-05-02":                 {After: may2, Before: may2 + day},
+		"after:2024-05-02":              {After: may2 + day},
+		"before:2024-5-2":               {Before: may2},
+		"-after:2024-05-02":             {Before: may2 + day},
+		"-before:2024-05-02":            {After: may2},
+		"-on:2024-05-02":                {NotOn: true},
+		"after:2024-05-01 before:2024-05-03 on:2024-05-02": {After: may2, Before: may2 + day},
+		"on:tomorrow from: in:":                            {Words: []string{"on:tomorrow", "in:"}, From: nil},
+		`from:"ann"`:                                       {From: []string{"ann"}},
+		"http://x.example/from:y":                          {Words: []string{"http://x.example/from:y"}},
+		"on:0000-00-00 on:9999-12-31":                      {Words: []string{"on:0000-00-00"}, After: 253402214400000, Before: 253402300800000},
+	} {
+		if s == "on:tomorrow from: in:" { // the value may stand after a space, whatever it is
+			want = api.Terms{Words: []string{"on:tomorrow"}, From: []string{"in:"}}
+		}
+		if diff := cmp.Diff(want, api.ParseTerms(s, 0)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", s, diff)
+		}
+	}
+	if got := api.ParseTerms("on:2024-05-02", -5*60*60); got.After != may2+5*60*60*1000 || got.Before != got.After+day {
+		t.Errorf("a day in New York is %+v", got)
+	}
+}
+
+func FuzzTerms(f *testing.F) {
+	for _, s := range []string{`from:ann "a b" -c in:x*`, `-`, `"`, `-"`, `on:2024-01-01`, "from:", `from: "`, "\u00a0", "ext:.", "after:1-1-1", `-on: "2024-2-3" x`} {
+		f.Add(s, 3600)
+	}
+	f.Fuzz(func(t *testing.T, s string, zone int) {
+		if zone < -100_000 || zone > 100_000 {
+			t.Skip()
+		}
+		got := api.ParseTerms(s, zone)
+		total := 0
+		for _, list := range [][]string{got.Words, got.Excluded, got.From, got.NotFrom, got.In, got.NotIn, got.Ext, got.NotExt} {
+			for _, v := range list {
+				total += len(strings.ToLower(v))
+				if utf8.ValidString(s) && !utf8.ValidString(v) {
+					t.Fatalf("%q gave %q", s, v)
+				}
+			}
+		}
+		if slices.Contains(got.Words, "") || slices.Contains(got.Excluded, "") || utf8.ValidString(s) && total > 3*len(s) {
+			t.Fatalf("%q gave %+v", s, got)
+		}
+		if plain := strings.Fields(s); !strings.ContainsAny(s, `":-`) && !slices.Equal(plain, got.Words) {
+			t.Fatalf("%q gave %q", s, got.Words)
+		}
+	})
+}
+
+func TestSearch(t *testing.T) {
+	// Files are found by name, text, person, channel, kind and day, and by nobody who is not in
+	// their channel.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	deck := w.ann.newChannel(w.team.ID, "deck", "O")
+	w.bob.join(deck)
+	add := func(c *client, ch core.ChannelID, name, text string) {
+		f := c.addFile(ch, name, "text/plain", []byte(name), func(cmd *command.CreateFile) { cmd.Text = text })
+		c.attach(ch, f)
+	}
+	add(w.ann, w.ch, "secret-map.pdf", "here lies the treasure")
+	add(w.ann, deck, "log-2024.txt", "wind and weather")
+	add(w.bob, deck, "menu.pdf", "ship's biscuit, treasure of the galley")
+	add(w.bob, deck, "Menüplan Dienstag.docx", "biscuit again")
+	w.ann.addFile(deck, "unposted-map.pdf", "text/plain", []byte("x"), nil)
+	find := func(c *client, terms string, more ...any) string {
+		t.Helper()
+		body := map[string]any{"terms": terms, "is_or_search": false}
+		for i := 0; i < len(more); i += 2 {
+			body[more[i].(string)] = more[i+1]
+		}
+		var out struct {
+			Order     []core.FileID
+			FileInfos map[core.FileID]core.File `json:"file_infos"`
+		}
+		resp := c.must(200, "POST", "/files/search", body, &out)
+		if resp.Header.Get("Cache-Control") != "no-cache, no-store, must-revalidate" {
+			t.Errorf("Cache-Control %q", resp.Header.Get("Cache-Control"))
+		}
+		var names []string
+		for _, id := range out.Order {
+			names = append(names, out.FileInfos[id].Name)
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	}
+	for _, c := range []struct {
+		who   *client
+		terms string
+		want  string
+		more  []any
+	}{
+		{w.ann, "map", "secret-map.pdf", nil}, {w.bob, "map", "", nil}, {w.eve, "log", "", nil}, {w.ann, "treasure", "menu.pdf secret-map.pdf", nil},
+		{w.bob, "treasure", "menu.pdf", nil}, {w.ann, "treasure -galley", "secret-map.pdf", nil}, {w.ann, `"ship's biscuit"`, "menu.pdf", nil},
+		{w.ann, "biscuit wind", "", nil}, {w.ann, "biscuit wind", "Menüplan Dienstag.docx log-2024.txt menu.pdf", []any{"is_or_search", true}},
+		{w.ann, "ext:pdf", "menu.pdf secret-map.pdf", nil}, {w.ann, "ext:pdf -from:bob", "secret-map.pdf", nil}, {w.ann, "from:bob ext:pdf", "menu.pdf", nil},
+		{w.ann, "in:cabin", "secret-map.pdf", nil}, {w.bob, "in:cabin", "", nil}, {w.ann, "in:deck -ext:pdf", "Menüplan Dienstag.docx log-2024.txt", nil},
+		{w.ann, "in:" + w.ch.String(), "secret-map.pdf", nil}, {w.ann, "from:nosuchperson", "", nil}, {w.ann, "in:nosuchplace map", "", nil},
+		{w.ann, "menü*", "Menüplan Dienstag.docx", nil}, {w.ann, "after:2020-01-01 log", "log-2024.txt", nil}, {w.ann, "before:2020-01-01", "", nil},
+		{w.ann, "' | & ! <-> :* \\", "", nil}, {w.ann, "log", "", []any{"page", 1}}, {w.ann, "ext:pdf in:deck", "menu.pdf", []any{"per_page", 1}},
+	} {
+		if got := find(c.who, c.terms, c.more...); got != c.want {
+			t.Errorf("%s finds %q by %q, not %q", c.who.me.Username, got, c.terms, c.want)
+		}
+	}
+	w.ann.must(200, "DELETE", "/channels/"+deck.String(), nil, nil)
+	if got := find(w.ann, "log"); got != "" {
+		t.Errorf("in an archived channel %q is found", got)
+	}
+	if got := find(w.ann, "log in:deck", "include_deleted_channels", true); got != "log-2024.txt" {
+		t.Errorf("in archived channels too %q is found", got)
+	}
+}
+
+func TestSearch_Form(t *testing.T) {
+	// A search is understood in JSON and as either kind of form; one without words, with too many
+	// or of a team that is not one's own is refused.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	w.ann.attach(w.ch, w.ann.addFile(w.ch, "map.pdf", "application/pdf", []byte("x"), nil))
+	form := "--edge\r\nContent-Disposition: form-data; name=\"terms\"\r\n\r\nmap\r\n--edge\r\nContent-Disposition: form-data; name=\"is_or_search\"\r\n\r\ntrue\r\n--edge--\r\n"
+	for _, path := range []string{"/files/search", "/teams/" + w.team.ID.String() + "/files/search"} {
+		var out struct{ Order []core.FileID }
+		for _, body := range []string{form, `{"terms":"map"}`} {
+			if w.ann.must(200, "POST", path, body, &out); len(out.Order) != 1 {
+				t.Errorf("%s with %q finds %d", path, body, len(out.Order))
+			}
+		}
+		invalid := "api.context.invalid_body_param.app_error"
+		for _, body := range []string{
+			`{}`, `{"terms":""}`, `{"terms":" "}`, `{"terms":"` + strings.Repeat("x", 5000) + `"}`, `{"terms":"x","time_zone_offset":9999999}`, `{"terms":"` + strings.Repeat("x ", 2000) + `"}`,
+			"--edge\r\nbroken", "--edge\r\nContent-Disposition: form-data; name=\"terms\"\r\n\r\na\x00b\r\n--edge--\r\n",
+		} {
+			w.ann.fails(400, invalid, "POST", path, body)
+		}
+		w.ann.fails(413, "api.context.request_body_too_large.app_error", "POST", path, "--edge\r\nContent-Disposition: form-data; name=\"terms\"\r\n\r\n"+strings.Repeat("x", 400_000)+"\r\n--edge--\r\n")
+		w.ann.fails(400, "api.file.search_files.invalid_params.app_error", "POST", path, `{"terms":"-on:2024-01-01"}`)
+	}
+	w.eve.fails(403, "api.context.permissions.app_error", "POST", "/teams/"+w.team.ID.String()+"/files/search", `{"terms":"map"}`)
+}
