@@ -170,8 +170,12 @@ func TestSearchFiles(t *testing.T) {
 			t.Errorf("%+v:\nfound %q\nwant  %q", c.q, got, c.want)
 		}
 	}
+	rows := []string{strings.Repeat("a ", 64)}
+	if got := d.search(read.FileQuery{Terms: rows, Excluded: rows}); got != "" {
+		t.Errorf("the longest search found %q", got)
+	}
 	long := strings.Repeat("x", 5000)
-	for _, terms := range [][]string{{long}, slices.Repeat([]string{"x"}, 5000)} {
+	for _, terms := range [][]string{{long}, slices.Repeat([]string{"x"}, 65), {strings.Repeat("x ", 65)}} {
 		if _, err := d.s.SearchFiles(t.Context(), read.FileQuery{User: d.bob, Terms: terms, Page: read.Page{Size: 1}}); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%d terms: %v", len(terms), err)
 		}

@@ -25,8 +25,8 @@ type FileQuery struct {
 }
 
 const (
-	maxTerms     = 100
-	maxTermBytes = 1000
+	maxWords     = 64 // of all terms, and of all that are excluded
+	maxWordBytes = 255
 )
 
 // The words of a name and of a text, said exactly as their indexes do.
@@ -38,7 +38,7 @@ const (
 
 // SearchFiles gives a page of the files of posts that a query finds, the newest first.
 func (s *Store) SearchFiles(ctx context.Context, q FileQuery) ([]core.File, error) {
-	if !bounded(q.Terms) || !bounded(q.Excluded) {
+	if !bounded(q.Terms...) || !bounded(q.Excluded...) {
 		return nil, core.E(core.KindInvalid, "Search for fewer or shorter words.")
 	}
 	a := newArgs(nil)
@@ -48,18 +48,40 @@ func (s *Store) SearchFiles(ctx context.Context, q FileQuery) ([]core.File, erro
 		return []core.File{}, nil
 	}
 	conds = append(conds, words...)
-	return many(ctx, s.db, pg.Files, `FROM files t JOIN channels c ON c.id = t.channel_id WHERE `+strings.Join(conds, " AND ")+
-		` ORDER BY t.create_at DESC, t.id DESC LIMIT `+a.add(q.Page.Size)+` OFFSET `+a.add(q.Page.offset()), a.values...)
+	sql := `FROM files t JOIN channels c ON c.id = t.channel_id WHERE ` + strings.Join(conds, " AND ") +
+		` ORDER BY t.create_at DESC, t.id DESC LIMIT ` + a.add(q.Page.Size) + ` OFFSET ` + a.add(q.Page.offset())
+	return s.byIndex(ctx, sql, a.values...)
 }
 
-// bounded: no more and no longer terms than PostgreSQL takes, and than anybody means.
-func bounded(terms []string) bool {
+// byIndex asks for files without reading whole tables: PostgreSQL takes splitting a text into
+// words to cost nothing, and would do it to every text there is for a word that many have.
+func (s *Store) byIndex(ctx context.Context, rest string, args ...any) (list []core.File, err error) {
+	err = s.db.ReadTx(ctx, func(ctx context.Context, tx pg.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
+			return err
+		}
+		list, err = many(ctx, tx, pg.Files, rest, args...)
+		return err
+	})
+	return list, wrap("search files", err)
+}
+
+// bounded: no more and no longer words than anybody means. What PostgreSQL does with the words
+// of a row grows with their square.
+func bounded(terms ...string) bool {
+	words := 0
 	for _, t := range terms {
-		if len(t) > maxTermBytes {
+		row := wordsOf(t)
+		if words += len(row); words > maxWords {
 			return false
 		}
+		for _, w := range row {
+			if len(w) > maxWordBytes {
+				return false
+			}
+		}
 	}
-	return len(terms) <= maxTerms
+	return true
 }
 
 // scope keeps a search to what the user may see.
@@ -112,30 +134,38 @@ func (q *FileQuery) words(a *args) (conds []string, found bool) {
 	inName, inText := terms(q.Terms, join)
 	switch {
 	case inName != "":
-		conds = append(conds, `t.id IN (SELECT t.id FROM files t WHERE `+live+` AND `+nameWords+` @@ to_tsquery('simple', `+a.add(inName)+`)
-			UNION SELECT x.file_id FROM file_texts x WHERE `+textWords+` @@ to_tsquery('simple', `+a.add(inText)+`))`)
+		conds = append(conds, `t.id IN `+having(a, inName, inText))
 	case len(q.Terms) > 0:
 		return nil, false
 	}
 	if inName, inText = terms(q.Excluded, " | "); inName != "" {
-		conds = append(conds, `NOT `+nameWords+` @@ to_tsquery('simple', `+a.add(inName)+`)`,
-			`NOT EXISTS (SELECT FROM file_texts x WHERE x.file_id = t.id AND `+textWords+` @@ to_tsquery('simple', `+a.add(inText)+`))`)
+		conds = append(conds, `t.id NOT IN `+having(a, inName, inText))
 	}
 	return conds, true
 }
 
-// terms writes terms in the language of queries, once for names and once for texts. What is
-// punctuation parts words as it does in the indexes, so that nothing of it can be understood
-// as an operator.
+// having gives the files whose names or texts have words.
+func having(a *args, inName, inText string) string {
+	return `(SELECT t.id FROM files t WHERE ` + live + ` AND ` + nameWords + ` @@ to_tsquery('simple', ` + a.add(inName) + `)
+		UNION ALL SELECT x.file_id FROM file_texts x WHERE ` + textWords + ` @@ to_tsquery('simple', ` + a.add(inText) + `))`
+}
+
+// wordsOf parts words by punctuation as the indexes do, so that none of it is left to be taken
+// for an operator.
+func wordsOf(term string) []string {
+	return strings.Fields(strings.Map(func(r rune) rune {
+		if r == 0 || strings.ContainsRune(punctuation, r) {
+			return ' '
+		}
+		return r
+	}, term))
+}
+
+// terms writes terms in the language of queries, once for names and once for texts.
 func terms(list []string, join string) (inName, inText string) {
 	var names, texts []string
 	for _, term := range list {
-		words := strings.Fields(strings.Map(func(r rune) rune {
-			if r == 0 || strings.ContainsRune(punctuation, r) {
-				return ' '
-			}
-			return r
-		}, term))
+		words := wordsOf(term)
 		if len(words) == 0 {
 			continue
 		}

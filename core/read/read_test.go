@@ -14,7 +14,7 @@ import (
 )
 
 // store gives a Store that can only read, and the database to fill.
-func store(t *testing.T) (*read.Store, *pg.DB) {
+func store(t testing.TB) (*read.Store, *pg.DB) {
 	t.Helper()
 	cfg := pgtest.Database(t)
 	db := pgtest.Connect(t, cfg)
@@ -25,7 +25,7 @@ func store(t *testing.T) (*read.Store, *pg.DB) {
 	return read.New(pgtest.Connect(t, cfg)), db
 }
 
-func fill(t *testing.T, db *pg.DB, sql string, args ...any) {
+func fill(t testing.TB, db *pg.DB, sql string, args ...any) {
 	t.Helper()
 	if _, err := pg.Exec(t.Context(), db, sql, args...); err != nil {
 		t.Fatal(err)
