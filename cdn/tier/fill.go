@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,8 +13,6 @@ import (
 
 const (
 	ahead     = 1 << 20 // a reader so far before a fill is sent to the origin
-	stall     = 30 * time.Second
-	maxTries  = 3 // of an origin that breaks off without giving a byte
 	errUnkept = fillEnd("the blob cannot be kept")
 	errAhead  = fillEnd("the fill is far behind")
 	errFilled = fillEnd("the fill has ended")
@@ -248,7 +245,7 @@ func (fl *fill) tell() {
 	}
 }
 
-// await waits for a change after mu was held.
+// await waits for a change. Needs mu, and gives it up meanwhile.
 func (fl *fill) await(ctx context.Context) error {
 	if fl.change == nil {
 		fl.change = make(chan struct{})
@@ -282,42 +279,46 @@ func (fl *fill) entry(ctx context.Context) (*entry, error) {
 }
 
 // page gives the chunk of an offset, as much of it as may be read: n bytes. The caller has the
-// entry open.
-func (fl *fill) page(ctx context.Context, off int64) (pg *page, n int64, err error) {
+// entry open. One who does not wait is told when the chunk is far ahead.
+func (fl *fill) page(ctx context.Context, off int64, wait bool) (pg *page, n int64, err error) {
+	pg, n, sum, err := fl.find(ctx, off, wait)
+	if err != nil || pg != nil {
+		return pg, n, err
+	}
+	i := off / chunk
+	pg = fl.t.pages.get(min(chunk, fl.e.size-i*chunk))
+	if !readChunk(fl.part.f, i, fl.e.size, sum, pg) {
+		pg.release()
+		fl.t.spoil(fl)
+		return nil, 0, errDamaged
+	}
+	return pg, int64(len(pg.data)), nil
+}
+
+// find waits until an offset may be read; no page says that its chunk is in the file already.
+func (fl *fill) find(ctx context.Context, off int64, wait bool) (pg *page, n int64, sum uint64, err error) {
 	fl.mu.Lock()
-	for {
+	defer fl.mu.Unlock()
+	i := off / chunk
+	for fl.err == nil {
 		front := fl.front.Load()
 		give := front
 		if !fl.right { // so that nobody takes a wrong content for the whole
 			give = min(front, (fl.e.size-1)/chunk*chunk)
 		}
-		i := off / chunk
 		switch {
-		case fl.err != nil:
-			defer fl.mu.Unlock()
-			return nil, 0, fl.err
-		case off >= front+ahead:
-			fl.mu.Unlock()
-			return nil, 0, errAhead
+		case off >= front+ahead && !wait:
+			return nil, 0, 0, errAhead
 		case off < give && i == fl.at && fl.pg != nil:
-			defer fl.mu.Unlock()
-			return fl.pg.hold(), min(give-i*chunk, chunk), nil
+			return fl.pg.hold(), min(give-i*chunk, chunk), 0, nil
 		case off < give:
-			sum := fl.sums[i]
-			fl.mu.Unlock()
-			pg := fl.t.pages.get(min(chunk, fl.e.size-i*chunk))
-			if !readChunk(fl.part.f, i, fl.e.size, sum, pg) {
-				pg.release()
-				fl.t.spoil(fl)
-				return nil, 0, errDamaged
-			}
-			return pg, int64(len(pg.data)), nil
+			return nil, 0, fl.sums[i], nil
 		}
 		if err := fl.await(ctx); err != nil {
-			fl.mu.Unlock()
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
 	}
+	return nil, 0, 0, fl.err
 }
 
 // settled waits until the content is known to be right.
@@ -376,87 +377,4 @@ func (t *Tier) ails(err error) error {
 		t.cfg.Logger.Warn("the cache's directory cannot be written; misses are passed through", "dir", t.cfg.Dir, "err", err)
 	}
 	return errUnkept
-}
-
-// watched gives a context that ends when alive was not called for too long.
-func watched(parent context.Context) (ctx context.Context, alive, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	timer := time.AfterFunc(stall, func() {
-		cancel(core.E(core.KindUnavailable, "the origin does not go on"))
-	})
-	return ctx, func() { timer.Reset(stall) }, func() { timer.Stop(); cancel(nil) }
-}
-
-// source reads a whole blob from the origin; where that breaks off it goes on from there.
-type source struct {
-	ctx   context.Context
-	t     *Tier
-	d     cdn.Digest
-	alive func()
-	blob  cdn.Blob
-	size  int64
-	off   int64
-	tries int
-}
-
-func (s *source) open() error {
-	r := cdn.Whole
-	if s.off > 0 {
-		r.Offset = s.off
-	}
-	b, err := s.t.cfg.Origin.Get(s.ctx, s.d, r)
-	if err != nil {
-		return s.why(err)
-	}
-	if s.off > 0 && b.Size != s.size {
-		_ = b.Close()
-		return core.E(core.KindDiverged, "the origin gave another size")
-	}
-	s.blob, s.size = b, b.Size
-	s.alive()
-	return nil
-}
-
-func (s *source) close() { _ = s.blob.Close() }
-
-// Read gives at least one byte or an error.
-func (s *source) Read(p []byte) (int, error) {
-	for {
-		n, err := s.blob.Read(p)
-		if n > 0 {
-			s.off, s.tries = s.off+int64(n), 0
-			s.alive()
-			return n, nil
-		}
-		if err == nil {
-			continue
-		}
-		if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
-			err = core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
-		}
-		if s.tries++; !brokeOff(err) || s.tries > maxTries || s.ctx.Err() != nil {
-			return 0, s.why(err)
-		}
-		_ = s.blob.Close()
-		if err := s.open(); err != nil {
-			s.blob.ReadCloser = io.NopCloser(nil)
-			return 0, err
-		}
-	}
-}
-
-func brokeOff(err error) bool {
-	k := core.KindOf(err)
-	return k == core.KindUnavailable || k == core.KindTimeout || k == core.KindInternal
-}
-
-// why prefers the reason for which the context was ended.
-func (s *source) why(err error) error {
-	if s.ctx.Err() == nil {
-		return fault(err)
-	}
-	if cause := context.Cause(s.ctx); core.KindOf(cause) == core.KindUnavailable {
-		return cause
-	}
-	return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
 }

@@ -23,7 +23,7 @@ type origin struct {
 	gets  []cdn.Range
 	puts  int
 	down  atomic.Bool
-	spoil func(d cdn.Digest, r cdn.Range, b io.Reader) io.Reader // of every Get; nil changes nothing
+	spoil func(ctx context.Context, r cdn.Range, b io.Reader) io.Reader // of every Get; nil changes nothing
 }
 
 func newOrigin() *origin { return &origin{blobs: map[cdn.Digest][]byte{}} }
@@ -71,7 +71,7 @@ func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, 
 	}
 	var rd io.Reader = bytes.NewReader(part)
 	if o.spoil != nil {
-		rd = o.spoil(d, r, rd)
+		rd = o.spoil(ctx, r, rd)
 	}
 	return cdn.Blob{ReadCloser: &bound{ctx, rd}, Size: int64(len(b))}, nil
 }

@@ -55,7 +55,7 @@ func (t *Tier) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) e
 
 // store writes the part and brings it to where Put promises it.
 func (t *Tier) store(ctx context.Context, e *entry, p *part, r io.Reader) error {
-	rest, err := receive(ctx, p, e.size, r)
+	rest, err := t.receive(ctx, p, e.size, r)
 	switch {
 	case err != nil && rest == nil:
 		return err
@@ -86,8 +86,10 @@ func (t *Tier) store(ctx context.Context, e *entry, p *part, r io.Reader) error 
 }
 
 // receive writes what r gives. After an error of the disk it gives what is not written yet.
-func receive(ctx context.Context, p *part, size int64, r io.Reader) (rest io.Reader, err error) {
-	buf := make([]byte, min(chunk, size+1))
+func (t *Tier) receive(ctx context.Context, p *part, size int64, r io.Reader) (rest io.Reader, err error) {
+	pg := t.pages.get(min(chunk, size+1))
+	defer pg.release()
+	buf := pg.data
 	for {
 		if ctx.Err() != nil {
 			return nil, gone(ctx)
@@ -97,10 +99,10 @@ func receive(ctx context.Context, p *part, size int64, r io.Reader) (rest io.Rea
 			return nil, errOther()
 		}
 		if w, err := p.Write(buf[:n]); err != nil {
-			return io.MultiReader(bytes.NewReader(buf[w:n]), r), err
+			return io.MultiReader(bytes.NewReader(bytes.Clone(buf[w:n])), r), err
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+		case err == io.EOF:
 			return nil, nil
 		case err != nil:
 			return nil, err

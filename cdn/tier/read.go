@@ -2,9 +2,7 @@ package tier
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
 
@@ -82,7 +80,7 @@ type reader struct {
 	fl     *fill  // that this reader waits for
 	src    *direct
 	heals  int
-	closed bool
+	failed error // an error is the last word
 }
 
 // within sets the range, once the size is known.
@@ -147,10 +145,14 @@ func (r *reader) pass(want cdn.Range) error {
 	return nil
 }
 
+// whole reports whether all of the blob is read in order. Such a reader, when it heals, waits for
+// the fill however far it is ahead: the origin would have to give it as much again.
+func (r *reader) whole() bool { return !r.moved && r.start == 0 && r.end == r.size }
+
 // passRest goes on at the origin. A whole is read from its beginning, so that it can be checked.
 func (r *reader) passRest() error {
 	r.letGo()
-	if r.moved || r.start > 0 || r.end < r.size {
+	if !r.whole() {
 		return r.pass(cdn.Range{Offset: r.off, Length: r.end - r.off})
 	}
 	if err := r.pass(cdn.Whole); err != nil {
@@ -176,7 +178,7 @@ func (r *reader) Read(p []byte) (int, error) {
 func (r *reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		switch err := r.ready(); {
-		case err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+		case err == io.EOF:
 			return n, nil
 		case err != nil:
 			return n, err
@@ -213,7 +215,7 @@ func (r *reader) Close() error {
 	r.letGo()
 	r.leave()
 	r.shut()
-	r.closed = true
+	r.failed = fs.ErrClosed
 	return nil
 }
 
@@ -259,19 +261,19 @@ func (r *reader) ready() error {
 		r.pg.release()
 		r.pg = nil
 	}
-	for len(r.buf) == 0 {
-		if err := r.step(); err != nil {
-			return err
+	for len(r.buf) == 0 && r.failed == nil {
+		err := r.step()
+		if err == io.EOF {
+			return err // who seeks may read on
 		}
+		r.failed = err
 	}
-	return nil
+	return r.failed
 }
 
 // step gets bytes, or finds out where to look for them next.
 func (r *reader) step() error {
 	switch {
-	case r.closed:
-		return fs.ErrClosed
 	case r.off == r.end && r.src == nil:
 		return r.ends()
 	case r.ctx.Err() != nil:
@@ -316,7 +318,7 @@ func (r *reader) fromOrigin() error {
 }
 
 func (r *reader) fromFill() error {
-	pg, n, err := r.fl.page(r.ctx, r.off)
+	pg, n, err := r.fl.page(r.ctx, r.off, r.whole())
 	switch {
 	case err == nil:
 		if n == int64(len(pg.data)) {
@@ -384,67 +386,3 @@ func (r *reader) use(pg *page, n int64, from *counter) {
 	first := r.off / chunk * chunk
 	r.pg, r.buf, r.from = pg, pg.data[r.off-first:min(n, r.end-first)], from
 }
-
-// direct reads from the origin, and checks a whole against its digest: the last bytes of a
-// wrong one are not given.
-type direct struct {
-	blob io.ReadCloser
-	d    cdn.Digest
-	left int64
-	hash hash.Hash // nil for a part
-}
-
-func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direct, int64, error) {
-	b, err := t.cfg.Origin.Get(ctx, d, want)
-	if err != nil {
-		return nil, 0, err
-	}
-	t.count.passes.Add(1)
-	src := &direct{blob: b.ReadCloser, d: d, left: want.Length}
-	if want.Length < 0 {
-		src.left = b.Size - want.Offset
-	}
-	if src.left == b.Size {
-		src.hash = sha256.New()
-	}
-	return src, b.Size, nil
-}
-
-func (s *direct) Read(p []byte) (int, error) {
-	if s.left == 0 {
-		return 0, s.end()
-	}
-	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
-	if s.hash != nil {
-		_, _ = s.hash.Write(p[:n])
-	}
-	switch {
-	case n > 0 && s.left > 0:
-		return n, nil
-	case n > 0:
-		if err := s.end(); err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
-			return 0, err
-		}
-		return n, nil
-	case err == io.EOF: //nolint:errorlint // as above
-		return 0, core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
-	case err != nil:
-		return 0, fault(err)
-	}
-	return 0, nil
-}
-
-func (s *direct) end() error {
-	if s.hash != nil && cdn.Digest(s.hash.Sum(nil)) != s.d {
-		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
-	}
-	return io.EOF
-}
-
-func (s *direct) skip(n int64) error {
-	_, err := io.CopyN(io.Discard, s, n)
-	return err
-}
-
-func (s *direct) Close() error { return s.blob.Close() }

@@ -6,7 +6,7 @@
 // it adds, so whatever bounds the caller has hold at every moment.
 //
 // A Policy is not safe for concurrent use. Invariants: Evict never gives a pinned name; each
-// name is in one queue; there are never more remembered names than kept ones.
+// name is in one queue, or pinned; there are never more remembered names than kept ones.
 package s3fifo
 
 import "container/list"
@@ -60,40 +60,41 @@ func (p *Policy[K]) Touch(k K) bool {
 
 // Add begins to keep a name that is not kept.
 func (p *Policy[K]) Add(k K, size int64) {
-	it := &item[K]{key: k, size: size}
-	p.at[k] = it
-	p.bytes += size
-	if g := p.ghosts[k]; g != nil { // it was missed soon after it left
+	g := p.ghosts[k]
+	if g != nil { // it was missed soon after it left
 		p.ghost.Remove(g)
 		delete(p.ghosts, k)
-		it.el = p.main.PushFront(it)
-		return
 	}
-	it.small, it.el = true, p.small.PushFront(it)
-	p.smallBytes += size
+	p.add(&item[K]{key: k, size: size, small: g == nil})
 }
 
 // AddProven begins to keep a name that earned its place in an earlier run.
-func (p *Policy[K]) AddProven(k K, size int64) {
-	it := &item[K]{key: k, size: size}
-	p.at[k], it.el = it, p.main.PushFront(it)
-	p.bytes += size
+func (p *Policy[K]) AddProven(k K, size int64) { p.add(&item[K]{key: k, size: size}) }
+
+func (p *Policy[K]) add(it *item[K]) {
+	p.at[it.key] = it
+	p.bytes += it.size
+	p.link(it)
 }
 
-// Pin keeps a name from being evicted until it is called with false.
+// Pin keeps a name from being evicted until it is called with false. Meanwhile it is in no
+// queue: one that cannot leave must not stand in the way of those that can.
 func (p *Policy[K]) Pin(k K, on bool) {
 	it := p.at[k]
 	if it == nil || it.pinned == on {
 		return
 	}
-	it.pinned = on
 	if on {
+		p.unlink(it)
+		it.pinned = true
 		p.pinned++
 		p.pinnedBytes += it.size
-	} else {
-		p.pinned--
-		p.pinnedBytes -= it.size
+		return
 	}
+	it.pinned = false
+	p.pinned--
+	p.pinnedBytes -= it.size
+	p.link(it)
 }
 
 // Remove forgets a name, pinned or not.
@@ -106,6 +107,16 @@ func (p *Policy[K]) Remove(k K) {
 	delete(p.at, k)
 	p.bytes -= it.size
 	p.unlink(it)
+}
+
+// link makes it the newest of its queue.
+func (p *Policy[K]) link(it *item[K]) {
+	if !it.small {
+		it.el = p.main.PushFront(it)
+		return
+	}
+	it.el = p.small.PushFront(it)
+	p.smallBytes += it.size
 }
 
 func (p *Policy[K]) unlink(it *item[K]) {
@@ -121,13 +132,11 @@ func (p *Policy[K]) unlink(it *item[K]) {
 func (p *Policy[K]) Evict() (k K, ok bool) {
 	for p.pinned < len(p.at) {
 		it := p.last()
-		small := it.small
-		if it.freq > 0 || it.pinned {
+		if it.freq > 0 {
 			p.again(it)
 			continue
 		}
-		p.Remove(it.key)
-		if small {
+		if p.Remove(it.key); it.small {
 			p.remember(it.key)
 		}
 		return it.key, true
@@ -138,7 +147,7 @@ func (p *Policy[K]) Evict() (k K, ok bool) {
 // last is the next that may have to go.
 func (p *Policy[K]) last() *item[K] {
 	q := &p.main
-	if p.small.Len() > 0 && (p.main.Len() == 0 || p.smallBytes*smallShare >= p.bytes) {
+	if p.small.Len() > 0 && (p.main.Len() == 0 || p.smallBytes*smallShare >= p.bytes-p.pinnedBytes) {
 		q = &p.small
 	}
 	return q.Back().Value.(*item[K])
@@ -147,11 +156,11 @@ func (p *Policy[K]) last() *item[K] {
 // again gives one that was read another turn, in the main queue.
 func (p *Policy[K]) again(it *item[K]) {
 	p.unlink(it)
-	it.freq = max(it.freq-1, 0)
+	it.freq--
 	if it.small {
-		it.freq = 0 // what it was read for is its place in the main queue
+		it.small, it.freq = false, 0 // what it was read for is its place in the main queue
 	}
-	it.small, it.el = false, p.main.PushFront(it)
+	p.link(it)
 }
 
 // remember keeps the name of what left unread, no more of them than there are kept ones.

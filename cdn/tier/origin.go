@@ -1,0 +1,164 @@
+package tier
+
+import (
+	"context"
+	"crypto/sha256"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core"
+)
+
+const (
+	stall    = 30 * time.Second // an origin that gives nothing for so long is given up
+	maxTries = 3                // of an origin that breaks off without giving a byte
+)
+
+// watched gives a context that ends when alive was not called for too long.
+func watched(parent context.Context) (ctx context.Context, alive, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	timer := time.AfterFunc(stall, func() {
+		cancel(core.E(core.KindUnavailable, "the origin does not go on"))
+	})
+	return ctx, func() { timer.Reset(stall) }, func() { timer.Stop(); cancel(nil) }
+}
+
+// source reads a whole blob from the origin; where that breaks off it goes on from there.
+type source struct {
+	ctx   context.Context
+	t     *Tier
+	d     cdn.Digest
+	alive func()
+	blob  cdn.Blob
+	size  int64
+	off   int64
+	tries int
+}
+
+func (s *source) open() error {
+	r := cdn.Whole
+	if s.off > 0 {
+		r.Offset = s.off
+	}
+	b, err := s.t.cfg.Origin.Get(s.ctx, s.d, r)
+	if err != nil {
+		return s.why(err)
+	}
+	if s.off > 0 && b.Size != s.size {
+		_ = b.Close()
+		return core.E(core.KindDiverged, "the origin gave another size")
+	}
+	s.blob, s.size = b, b.Size
+	s.alive()
+	return nil
+}
+
+func (s *source) close() { _ = s.blob.Close() }
+
+// Read gives at least one byte or an error.
+func (s *source) Read(p []byte) (int, error) {
+	for {
+		n, err := s.blob.Read(p)
+		if n > 0 {
+			s.off, s.tries = s.off+int64(n), 0
+			s.alive()
+			return n, nil
+		}
+		if err == nil {
+			continue
+		}
+		if err == io.EOF {
+			err = core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
+		}
+		if s.tries++; !brokeOff(err) || s.tries > maxTries || s.ctx.Err() != nil {
+			return 0, s.why(err)
+		}
+		_ = s.blob.Close()
+		if err := s.open(); err != nil {
+			s.blob.ReadCloser = io.NopCloser(nil)
+			return 0, err
+		}
+	}
+}
+
+func brokeOff(err error) bool {
+	k := core.KindOf(err)
+	return k == core.KindUnavailable || k == core.KindTimeout || k == core.KindInternal
+}
+
+// why prefers the reason for which the context was ended.
+func (s *source) why(err error) error {
+	if s.ctx.Err() == nil {
+		return fault(err)
+	}
+	if cause := context.Cause(s.ctx); core.KindOf(cause) == core.KindUnavailable {
+		return cause
+	}
+	return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
+}
+
+// direct reads from the origin, and checks a whole against its digest: the last bytes of a
+// wrong one are not given.
+type direct struct {
+	blob io.ReadCloser
+	d    cdn.Digest
+	left int64
+	hash hash.Hash // nil for a part
+}
+
+func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direct, int64, error) {
+	b, err := t.cfg.Origin.Get(ctx, d, want)
+	if err != nil {
+		return nil, 0, err
+	}
+	t.count.passes.Add(1)
+	src := &direct{blob: b.ReadCloser, d: d, left: want.Length}
+	if want.Length < 0 {
+		src.left = b.Size - want.Offset
+	}
+	if src.left == b.Size {
+		src.hash = sha256.New()
+	}
+	return src, b.Size, nil
+}
+
+func (s *direct) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, s.end()
+	}
+	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	if s.hash != nil {
+		_, _ = s.hash.Write(p[:n])
+	}
+	switch {
+	case n > 0 && s.left > 0:
+		return n, nil
+	case n > 0:
+		if err := s.end(); err != io.EOF {
+			return 0, err
+		}
+		return n, nil
+	case err == io.EOF:
+		return 0, core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
+	case err != nil:
+		return 0, fault(err)
+	}
+	return 0, nil
+}
+
+func (s *direct) end() error {
+	if s.hash != nil && cdn.Digest(s.hash.Sum(nil)) != s.d {
+		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
+	}
+	return io.EOF
+}
+
+func (s *direct) skip(n int64) error {
+	_, err := io.CopyN(io.Discard, s, n)
+	return err
+}
+
+func (s *direct) Close() error { return s.blob.Close() }
