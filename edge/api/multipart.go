@@ -16,6 +16,7 @@ const (
 	maxFormField = 1 << 10
 	formSlack    = 16 << 10 // bytes between two files' contents: the headers, and what is read ahead
 	maxBoundary  = 70       // RFC 2046
+	tailBytes    = 8 << 10  // more than the standard library reads ahead
 )
 
 // form reads a multipart body, part by part, without keeping any of it.
@@ -24,6 +25,7 @@ type form struct {
 	boundary string
 	parts    *multipart.Reader
 	count    int
+	tail     []byte // the end of what was read so far
 }
 
 // formPart is a field, or a file if the part has a file name, even an empty one.
@@ -47,7 +49,29 @@ func formBoundary(h http.Header) (boundary string, multi bool, err error) {
 }
 
 func newForm(body *incoming, boundary string) *form {
-	return &form{body: body, boundary: boundary, parts: multipart.NewReader(body, boundary)}
+	f := &form{body: body, boundary: boundary}
+	f.parts = multipart.NewReader(formBody{f}, boundary)
+	return f
+}
+
+// formBody is the body, of which the form keeps the tail.
+type formBody struct{ *form }
+
+// Read implements io.Reader.
+func (f formBody) Read(b []byte) (int, error) {
+	n, err := f.body.Read(b)
+	if len(f.tail)+n > 2*tailBytes {
+		f.tail = append(f.tail[:0], f.tail[max(0, len(f.tail)-tailBytes):]...)
+	}
+	f.tail = append(f.tail, b[max(0, n-tailBytes):n]...)
+	return n, err
+}
+
+// closed reports whether the form has its end. The standard library takes one that was cut off in
+// the headers of a part for a whole one; that can only be when there is nothing left to read.
+func (f *form) closed() bool {
+	end := "--" + f.boundary + "--"
+	return !f.body.over.Load() || strings.HasPrefix(string(f.tail), end) || strings.Contains(string(f.tail), "\n"+end)
 }
 
 // next gives the next part; io.EOF after the last. Its other errors are for the client.
@@ -77,7 +101,7 @@ func (f *form) next() (*formPart, error) {
 // failed says how the form ended: as it should, or by an error for the client.
 func (f *form) failed(err error) error {
 	switch {
-	case err == io.EOF: //nolint:errorlint // a wrapped one means that the closing boundary is missing
+	case err == io.EOF && f.closed(): //nolint:errorlint // a wrapped one means that the closing boundary is missing
 		return io.EOF
 	case f.body.err != nil && !errors.Is(f.body.err, io.EOF):
 		return f.body.err

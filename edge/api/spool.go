@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
 )
 
@@ -141,9 +140,6 @@ type onlyWriter struct{ io.Writer }
 func (p *spool) ref() core.BlobRef {
 	return core.BlobRef{ID: core.BlobID(p.hash.Sum(nil)), Size: p.size}
 }
-
-// digest is ref's name for those who store bytes.
-func (p *spool) digest() cdn.Digest { return cdn.Digest(p.ref().ID) }
 
 // reader reads what has arrived from its beginning, beside other readers.
 func (p *spool) reader() *io.SectionReader { return io.NewSectionReader(p.file, 0, p.size) }

@@ -305,6 +305,7 @@ func TestUpload_BadRequestsLeaveNothing(t *testing.T) {
 		"a name of dots":         {400, name, good + filePart("..", nil) + end, w.ann},
 		"an empty name":          {400, name, good + filePart("", nil) + end, w.ann},
 		"no boundary at all":     {400, "api.file.upload_file.read_request.app_error", "--edge nonsense", w.ann},
+		"cut in a header":        {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + filePart("b", nil)[:40], w.ann},
 	} {
 		t.Run(what, func(t *testing.T) {
 			resp, err := c.by.send(t.Context(), "/files", strings.NewReader(c.body), int64(len(c.body)), map[string]string{"Content-Type": "multipart/form-data; boundary=edge"})
