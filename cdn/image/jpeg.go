@@ -3,6 +3,7 @@ package image
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"github.com/nearside/nearside/core"
@@ -50,7 +51,7 @@ func (h *header) readJPEG(r *bufio.Reader) error {
 func nextMarker(r *bufio.Reader) (byte, bool) {
 	for {
 		if _, err := r.ReadSlice(0xff); err != nil {
-			if err == bufio.ErrBufferFull {
+			if errors.Is(err, bufio.ErrBufferFull) {
 				continue
 			}
 			return 0, false
