@@ -24,7 +24,8 @@ func run(args ...string) (code int, out, errOut string) {
 
 // The help of every command is what its golden file says; a change is seen in review.
 func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
-	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version"} {
+	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version",
+		"files", "files status", "files verify", "files sweep", "files migrate", "cdn", "cdn stat", "cdn warm", "cdn purge", "doctor"} {
 		t.Run("nearside "+command, func(t *testing.T) {
 			args := append(strings.Fields(command), "--help")
 			code, out, errOut := run(args...)

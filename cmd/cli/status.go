@@ -58,25 +58,17 @@ func (a *app) lag() *cobra.Command {
 }
 
 func (a *app) watch(use, short, long, head string, row func(io.Writer, report)) *cobra.Command {
-	var data string
-	var admin []string
+	var t targets
 	var o format
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: noArgs,
-		Long: long + `
-
-The nodes are those of the data directory of "serve" or "demo", or those named with --admin
-or, as a list with commas, in ` + adminEnv + `.`,
+		Long:    long + "\n\n" + targetsHelp,
 		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin http://127.0.0.1:8067 -o json",
 	}
-	cmd.Flags().StringVar(&data, "data", defaultData, "`directory` of the deployment")
-	cmd.Flags().StringSliceVar(&admin, "admin", nil, "administration `URLs` of the nodes")
+	t.flags(cmd)
 	o.flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if env := os.Getenv(adminEnv); env != "" && len(admin) == 0 && !cmd.Flags().Changed("data") {
-			admin = strings.Split(env, ",")
-		}
-		nodes, err := findNodes(data, admin)
+		nodes, err := t.find(cmd)
 		if err != nil {
 			return err
 		}

@@ -91,10 +91,10 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	if !n.cfg.is(RoleEdge) {
 		return nil
 	}
-	f := n.cfg.Files
+	f, origin := n.cfg.Files, &counted{Blobs: k.blobs}
 	t, err := tier.New(tier.Config{
 		Dir: filepath.Join(n.cfg.Data, "cache"), MaxBytes: f.CacheMB << 20, MaxFiles: f.CacheFiles, MemoryBytes: f.MemoryMB << 20,
-		Origin: k.blobs, Local: f.Acknowledge == ackLocal, Logger: n.log,
+		Origin: origin, Local: f.Acknowledge == ackLocal, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	}
 	s.onStop("cache", func() { _ = t.Close() })
 	s.start("cache copies", stopInner, t.Run)
-	k.tier = t
+	k.tier, k.counted = t, origin
 	return n.openLedger(ctx, s, k)
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -164,7 +165,11 @@ func (o *origin) copyTo(ctx context.Context, p *peerDisk, c copying) error {
 func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	b, err := o.own.Get(ctx, d, r)
 	if err == nil {
-		b.ReadCloser = &watched{b.ReadCloser, func() { o.wish(d) }}
+		b.ReadCloser = &watched{b.ReadCloser, func(err error) {
+			if core.KindOf(err) == core.KindDiverged {
+				o.wish(d)
+			}
+		}}
 		return b, nil
 	}
 	if !elsewhere(err) {
@@ -342,17 +347,17 @@ func readWhole(ctx context.Context, from cdn.Getter, d cdn.Digest) (size int64, 
 	return b.Size, err
 }
 
-// watched notices that a blob has rotted while somebody reads it.
+// watched notices what is wrong with a blob while somebody reads it.
 type watched struct {
 	io.ReadCloser
-	rotten func()
+	failed func(error)
 }
 
 // Read implements io.Reader.
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
-	if err != nil && core.KindOf(err) == core.KindDiverged {
-		w.rotten()
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.failed(err)
 	}
 	return n, err
 }

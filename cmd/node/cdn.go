@@ -26,9 +26,16 @@ type CacheStatus struct {
 
 // Warmed is the answer of /v1/cdn/warm.
 type Warmed struct {
+	Node   string   `json:"node"`
 	Warmed int      `json:"warmed"`
 	Failed int      `json:"failed"`
 	Errors []string `json:"errors,omitempty"` // some of them
+}
+
+// Purged is the answer of /v1/cdn/purge.
+type Purged struct {
+	Node   string `json:"node"`
+	Purged int    `json:"purged"` // blobs
 }
 
 // handleCache adds what operators ask of an edge's cache.
@@ -79,7 +86,9 @@ func (n *Node) warm(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, k.warm(r.Context(), list))
+	done := k.warm(r.Context(), list)
+	done.Node = n.cfg.Name
+	answer(w, http.StatusOK, done)
 }
 
 func parseDigests(words []string) ([]cdn.Digest, error) {
@@ -170,5 +179,5 @@ func (n *Node) purge(w http.ResponseWriter, r *http.Request) {
 			purged++
 		}
 	}
-	answer(w, http.StatusOK, map[string]int{"purged": purged})
+	answer(w, http.StatusOK, Purged{n.cfg.Name, purged})
 }

@@ -2,7 +2,9 @@ package node
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
@@ -143,6 +147,42 @@ func (f Files) withDefaults(data string) Files {
 	f.KeepDeleted = cmp.Or(f.KeepDeleted, 30*24*time.Hour)
 	f.Dir = cmp.Or(f.Dir, filepath.Join(data, "files"))
 	return f
+}
+
+// Store is a back end of files that somebody opened.
+type Store struct {
+	cdn.Store
+	io.Closer
+}
+
+// OpenStore opens a back end for the command line: "disk" is cfg's directory, "disk:DIR" another
+// one, and "s3" is cfg's bucket, which is tried. A directory is made only if it may be new.
+func (cfg Config) OpenStore(ctx context.Context, where string, mayBeNew bool) (Store, error) {
+	dir, ok := strings.CutPrefix(where, "disk:")
+	switch {
+	case where == kindDisk:
+		dir = cfg.Files.withDefaults(cfg.Data).Dir
+	case where == kindS3:
+		return cfg.openBucket(ctx)
+	case !ok || dir == "":
+		return Store{}, core.E(core.KindInvalid, "%q is no store; use disk, disk:DIR or s3", where)
+	}
+	if _, err := os.Stat(dir); err != nil && !mayBeNew {
+		return Store{}, core.E(core.KindNotFound, "there is no directory %s", dir)
+	}
+	s, err := disk.Open(disk.Config{Dir: dir, MinFree: diskReserve})
+	return Store{s, s}, err
+}
+
+func (cfg Config) openBucket(ctx context.Context) (Store, error) {
+	if cfg.Files.S3 == nil {
+		return Store{}, core.E(core.KindInvalid, "the configuration names no bucket; add files.s3")
+	}
+	s, err := s3.New(cfg.Files.S3.settings(cfg.Logger))
+	if err != nil {
+		return Store{}, err
+	}
+	return Store{s, s}, s.Check(ctx)
 }
 
 // clamdAt reads where the scanner is.

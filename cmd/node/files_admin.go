@@ -18,11 +18,13 @@ type FilesStatus struct {
 	Bytes int64  `json:"bytes"`           // of them
 	// At a home node with a disk: blobs that it should have and could not get, copies that wait
 	// for other home nodes, and what was done since the start.
-	Missing  int64  `json:"missing"`
-	Pending  int64  `json:"pending"`
-	Repaired int64  `json:"repaired"`
-	Swept    int64  `json:"swept"`
-	Trouble  string `json:"trouble,omitempty"` // why the store cannot be used
+	Missing  int64 `json:"missing"`
+	Pending  int64 `json:"pending"`
+	Repaired int64 `json:"repaired"`
+	Swept    int64 `json:"swept"`
+	// At an edge: requests to the origin that failed for the origin's sake, since the start.
+	OriginErrors int64  `json:"origin_errors"`
+	Trouble      string `json:"trouble,omitempty"` // why the store cannot be used
 }
 
 // handleFiles adds what operators ask about files.
@@ -67,6 +69,9 @@ func (n *Node) getFiles(w http.ResponseWriter, r *http.Request) {
 func (k *keeping) counts(st *FilesStatus) {
 	if k.trouble != nil {
 		st.Trouble = k.trouble()
+	}
+	if k.counted != nil {
+		st.OriginErrors = k.counted.errors.Load()
 	}
 	if k.origin != nil {
 		st.Pending, st.Repaired = int64(k.origin.pending()), k.origin.repaired.Load()
@@ -130,6 +135,7 @@ func (n *Node) postSweep(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	done.Node = n.cfg.Name
 	answer(w, http.StatusOK, done)
 }
 

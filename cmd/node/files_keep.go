@@ -39,6 +39,7 @@ type keeping struct {
 	signer      cdn.Signer    // nil: clients are not sent to the bucket
 	trouble     func() string // why the origin cannot be used; nil: nobody knows
 	tier        *tier.Tier    // of an edge
+	counted     *counted      // the tier's requests to the origin
 	store       cdn.Getter    // what verify reads; nil away from home
 	origin      *origin       // of the home nodes' disks
 	ledger      *read.Store   // opened by openLedger

@@ -36,6 +36,7 @@ func newMetrics(n *Node) *metrics {
 		}
 		return float64(alive)
 	})
+	n.filesMetrics(r)
 	return &metrics{registry: r}
 }
 

@@ -51,6 +51,7 @@ type tidier interface {
 
 // Sweep is what a sweep did.
 type Sweep struct {
+	Node       string `json:"node"`
 	Blobs      int64  `json:"blobs"` // in the store
 	Bytes      int64  `json:"bytes"`
 	Orphans    int64  `json:"orphans"`  // old enough to go that the log never knew
@@ -58,7 +59,7 @@ type Sweep struct {
 	Swept      int64  `json:"swept"`
 	SweptBytes int64  `json:"swept_bytes"`
 	Unfinished int    `json:"unfinished,omitempty"` // half-made blobs that were dropped
-	Skipped    string `json:"skipped,omitempty"` // why nothing was swept
+	Skipped    string `json:"skipped,omitempty"`    // why nothing was swept
 }
 
 // Run sweeps now and again until ctx ends.

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// targets are the nodes that a command asks.
+type targets struct {
+	data  string
+	admin []string
+}
+
+const targetsHelp = `The nodes are those of the data directory of "serve" or "demo", or those named with --admin
+or, as a list with commas, in ` + adminEnv + `.`
+
+func (t *targets) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.data, "data", defaultData, "`directory` of the deployment")
+	cmd.Flags().StringSliceVar(&t.admin, "admin", nil, "administration `URLs` of the nodes")
+}
+
+// find gives the nodes without asking them anything.
+func (t *targets) find(cmd *cobra.Command) ([]report, error) {
+	if env := os.Getenv(adminEnv); env != "" && len(t.admin) == 0 && !cmd.Flags().Changed("data") {
+		t.admin = strings.Split(env, ",")
+	}
+	return findNodes(t.data, t.admin)
+}
+
+// with asks all nodes for their status and gives those that have a role. Those that do not
+// answer are named in the error, if there is none with the role.
+func (t *targets) with(cmd *cobra.Command, role string) ([]report, error) {
+	nodes, err := t.find(cmd)
+	if err != nil {
+		return nil, err
+	}
+	all := ask(cmd.Context(), nodes)
+	if err := nobody(all); err != nil {
+		return nil, err
+	}
+	var found []report
+	for _, r := range all {
+		if r.Status != nil && slices.Contains(r.Roles, role) {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no node with the role %s answers; name one with --admin URL", role)
+	}
+	return found, nil
+}
+
+// call asks a node for one JSON answer. A body makes it a POST.
+func call(ctx context.Context, url string, body, out any) error {
+	resp, err := request(ctx, url, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(out)
+}
+
+// request asks a node and gives its answer if that is a good one. The caller closes its body.
+func request(ctx context.Context, url string, body any) (*http.Response, error) {
+	method, payload := http.MethodGet, io.Reader(nil)
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		method, payload = http.MethodPost, bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, payload)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var said struct {
+		Error string `json:"error"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(&said); err != nil || said.Error == "" {
+		return nil, fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil, errors.New(said.Error)
+}
+
+// group is a command that only holds others.
+func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// size writes bytes as people read them.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n), 0
+	for v >= 999.5 && unit < 4 {
+		v /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.3g %s", v, []string{"B", "kB", "MB", "GB", "TB"}[unit])
+}

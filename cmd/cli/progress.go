@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	barWidth   = 30
+	redrawTerm = 100 * time.Millisecond
+	redrawLine = 10 * time.Second // where nobody looks on
+)
+
+// progress tells how far a long command is: a line that is drawn again and again on a terminal,
+// a line now and then elsewhere. It is for one goroutine.
+type progress struct {
+	w     io.Writer
+	term  bool
+	last  time.Time
+	drawn bool // a line stands there without its end
+}
+
+func newProgress(w io.Writer) *progress {
+	f, ok := w.(*os.File)
+	if !ok {
+		return &progress{w: w, last: time.Now()}
+	}
+	info, err := f.Stat()
+	return &progress{w: w, term: err == nil && info.Mode()&os.ModeCharDevice != 0, last: time.Now()}
+}
+
+// say shows a line, unless one was shown just now.
+func (p *progress) say(line string) {
+	every := redrawLine
+	if p.term {
+		every = redrawTerm
+	}
+	if time.Since(p.last) < every {
+		return
+	}
+	p.last = time.Now()
+	if !p.term {
+		fmt.Fprintln(p.w, line)
+		return
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+	p.drawn = true
+}
+
+// clear takes the line away, for what follows.
+func (p *progress) clear() {
+	if p.drawn {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.drawn = false
+	}
+}
+
+// bar draws how much of all is done.
+func bar(done, all int64) string {
+	if all <= 0 {
+		return ""
+	}
+	part := min(1, float64(done)/float64(all))
+	full := int(part * barWidth)
+	return fmt.Sprintf("[%s%s] %3.0f%% ", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), part*100)
+}
