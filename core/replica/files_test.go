@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
 // few are the things that a test's file commands are about.
@@ -121,4 +123,29 @@ func equalFiles(t *testing.T, c *chaos, s *apply.State, db *pg.DB) {
 	equalTable(t, db, pg.FileLinks, s.FileLinks.Get, c.few.links, func(v apply.FileLink) core.BlobID { return v.Link })
 	equalTable(t, db, pg.Uploads, s.Uploads.Get, c.few.uploads, func(v core.Upload) core.UploadID { return v.ID })
 	equalTable(t, db, pg.Blobs, s.Blobs.Get, blobs, func(v core.Blob) core.BlobID { return v.ID })
+}
+
+// A snapshot carries files, their texts, uploads, links and counts, and a replica restored from
+// it goes on as if it had applied everything itself.
+func TestReplica_Restore_Files(t *testing.T) {
+	c := newChaos(t, 4)
+	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	entries := c.people()
+	for len(entries) < 500 {
+		entries = append(entries, c.next())
+	}
+	a.apply(t, entries[:300]...)
+	for _, table := range []string{"files", "file_texts", "file_links", "uploads", "blobs"} {
+		if count(t, a.db, "SELECT count(*) FROM "+table) == 0 {
+			t.Errorf("%s is empty: the test says little", table)
+		}
+	}
+	at, raw := copyOf(t, a)
+	if err := b.Restore(t.Context(), at, bytes.NewReader(raw)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, a, b)
+	a.apply(t, entries[300:]...)
+	b.apply(t, entries[300:]...)
+	same(t, a, b)
 }
