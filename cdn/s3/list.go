@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-const pageSize = 1000 // of objects or uploads; no store gives more
+const usualPage = 1000 // objects or uploads; no store gives more at once
 
 // Delete implements cdn.Deleter. In a bucket with versions the store keeps the bytes until its
 // own life-cycle rule takes them.
@@ -68,7 +68,7 @@ func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) 
 				return err
 			}
 		}
-		if len(page) < pageSize {
+		if len(page) < s.pageSize {
 			return nil
 		}
 	}
@@ -88,7 +88,7 @@ func (s *Store) visit(ctx context.Context, obj minio.ObjectInfo, each func(cdn.I
 // page gives the objects after a name; fewer than pageSize when there are no more. It holds no
 // connection while the caller looks at them.
 func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo, err error) {
-	opts := minio.ListObjectsOptions{Prefix: s.cfg.Prefix, Recursive: true, StartAfter: after, MaxKeys: pageSize}
+	opts := minio.ListObjectsOptions{Prefix: s.cfg.Prefix, Recursive: true, StartAfter: after, MaxKeys: s.pageSize}
 	err = s.again(ctx, listing, func(w *watch) error {
 		page = page[:0]
 		for obj := range s.core.ListObjectsIter(w.ctx, s.cfg.Bucket, opts) {
@@ -96,7 +96,7 @@ func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo
 				return obj.Err
 			}
 			w.moved()
-			if page = append(page, obj); len(page) == pageSize {
+			if page = append(page, obj); len(page) == s.pageSize {
 				return nil
 			}
 		}
@@ -108,11 +108,10 @@ func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo
 // Sweep drops uploads of large blobs that began before a time and were never finished, and says
 // how many. Finished blobs are not touched.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (dropped int, err error) {
-	key, id := "", ""
-	for {
+	for last := ""; ; {
 		var page minio.ListMultipartUploadsResult
 		err := s.again(ctx, sweeping, func(w *watch) (err error) {
-			page, err = s.core.ListMultipartUploads(w.ctx, s.cfg.Bucket, s.cfg.Prefix, key, id, "", pageSize)
+			page, err = s.core.ListMultipartUploads(w.ctx, s.cfg.Bucket, s.cfg.Prefix, last, "", "", s.pageSize)
 			return err
 		})
 		if err != nil {
@@ -130,9 +129,9 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (dropped int, err e
 		if !page.IsTruncated {
 			return dropped, nil
 		}
-		if page.NextKeyMarker == key && page.NextUploadIDMarker == id {
-			return dropped, s.failed(sweeping, errors.New("the next page is the same page"))
+		if page.NextKeyMarker <= last {
+			return dropped, s.failed(sweeping, errors.New("the next page is no later one"))
 		}
-		key, id = page.NextKeyMarker, page.NextUploadIDMarker
+		last = page.NextKeyMarker // without the upload's id, which may be dropped by now; more of this key wait for the next Sweep
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,14 +107,22 @@ func (s *Store) send(w *watch, name string, d cdn.Digest, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.checksums { // kept beside the object
+	plain := s.plain.Load()
+	if !plain { // the store checks it and keeps it beside the object
 		opts.UserMetadata = map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(d[:])}
 	}
 	b := &body{b: buf, w: w}
 	defer b.release()
 	_, err = s.core.PutObject(w.ctx, s.cfg.Bucket, name, b, int64(len(buf)), "", d.String(), opts)
+	if r, ok := answer(err); ok && !plain && slices.Contains(unknownHeader, r.StatusCode) {
+		s.plain.Store(true) // the digest is signed into the request all the same
+		return s.send(w, name, d, buf)
+	}
 	return err
 }
+
+// What stores answer to a header that they do not know.
+var unknownHeader = []int{http.StatusBadRequest, http.StatusNotImplemented}
 
 // making gives the options of a request that makes an object. The hash is ours: the client's
 // own streaming signature would frame the bytes.

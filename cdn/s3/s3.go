@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -22,10 +23,12 @@ type Store struct {
 	transport *http.Transport
 	creds     *credentials.Credentials
 	sse       encryption
-	checksums bool // the store takes checksum headers
+	pageSize  int // objects in one answer to a list
 
 	memory *semaphore.Weighted // bytes of upload buffers
 	busy   *inUse
+
+	plain atomic.Bool // the store knows no checksum headers; set when it says so
 
 	signing sync.Mutex    // guards signer
 	signer  *minio.Client // for the endpoint that clients see; made at the first use
@@ -42,13 +45,13 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	hostport, secure, err := host("endpoint", cfg.Endpoint)
+	_, secure, err := host("endpoint", cfg.Endpoint)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		cfg: cfg, transport: transport(cfg), memory: semaphore.NewWeighted(cfg.MaxBufferBytes),
-		busy: newInUse(), checksums: !strings.HasSuffix(hostport, "googleapis.com"),
+		busy: newInUse(), pageSize: usualPage,
 	}
 	if s.sse, err = encryptionOf(cfg, secure); err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/cdntest"
+	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/cdn/s3/s3test"
 	"github.com/nearside/nearside/core"
 )
@@ -167,27 +167,32 @@ func TestStore_ForeignObjects_AreNotBlobs(t *testing.T) {
 	}
 }
 
-// A list of more objects than one answer holds is whole.
+// A list of more objects than one answer holds is whole, foreign ones between them or not; so is
+// a sweep of uploads.
 func TestList_ManyPages_IsWhole(t *testing.T) {
-	s := open(t, to(t, s3test.Start(t)))
-	const blobs, putters = pageSize + 50, 10
+	srv := s3test.Start(t)
+	cfg := to(t, srv)
+	s := open(t, cfg)
+	s.pageSize = 3
 	var want []cdn.Digest
-	var wg sync.WaitGroup
-	for p := range putters {
-		for i := p; i < blobs; i += putters {
-			want = append(want, digestOf([]byte{byte(i), byte(i >> 8)}))
+	for i := range 30 {
+		d, _ := put(t, s, byte(i), 10)
+		want = append(want, d)
+		if i%4 != 0 {
+			continue
 		}
-		wg.Go(func() {
-			for i := p; i < blobs; i += putters {
-				b := []byte{byte(i), byte(i >> 8)}
-				if err := s.Put(t.Context(), digestOf(b), 2, bytes.NewReader(b)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		if _, err := s.core.PutObject(t.Context(), cfg.Bucket, s.name(d)+".bak", strings.NewReader("x"), 1, "", "", minio.PutObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.begin(t.Context(), s.name(d)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	wg.Wait()
 	slices.SortFunc(want, func(a, b cdn.Digest) int { return bytes.Compare(a[:], b[:]) })
+	wantBlobs(t, s, want...)
+	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); err != nil || n != 8 {
+		t.Errorf("swept %d uploads, %v, want 8", n, err)
+	}
 	wantBlobs(t, s, want...)
 }
 
@@ -387,6 +392,99 @@ func TestPut_AnswerLost_StillSucceeds(t *testing.T) {
 	if !lost.Load() || unfinished(t, srv, cfg.Bucket) != 0 {
 		t.Errorf("lost %v, %d unfinished", lost.Load(), unfinished(t, srv, cfg.Bucket))
 	}
+}
+
+// A store that refuses checksum headers is sent none, from the second try on.
+func TestPut_ChecksumsRefused_GoesWithout(t *testing.T) {
+	cfg := to(t, s3test.Start(t))
+	cfg.Region = s3test.Region
+	var refused atomic.Int64
+	cfg = proxied(t, cfg, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if r.Header.Get("X-Amz-Checksum-Sha256") != "" {
+			refused.Add(1)
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusNotImplemented)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	s := open(t, cfg)
+	for seed := range byte(3) {
+		put(t, s, seed, 1000)
+	}
+	if n := refused.Load(); n != 1 {
+		t.Errorf("%d requests were refused, want one", n)
+	}
+}
+
+// Bytes that are damaged on their way to the store are refused there and sent again.
+func TestPut_DamagedOnTheWay_IsSentAgain(t *testing.T) {
+	for name, size := range map[string]int{"one request": 1000, "parts": 11 << 20} {
+		t.Run(name, func(t *testing.T) {
+			cfg := to(t, s3test.Start(t))
+			cfg.Region = s3test.Region
+			var damaged atomic.Bool
+			cfg = proxied(t, cfg, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+				if r.Method == http.MethodPut && damaged.CompareAndSwap(false, true) {
+					b, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					b[len(b)/2] ^= 1
+					r.Body = io.NopCloser(bytes.NewReader(b))
+				}
+				pass.ServeHTTP(w, r)
+			})
+			s := open(t, cfg)
+			d, b := put(t, s, 1, size)
+			if got, err := readAll(s, t.Context(), d); err != nil || !bytes.Equal(got, b) || !damaged.Load() {
+				t.Errorf("get: %v", err)
+			}
+		})
+	}
+}
+
+// A copy from a directory to a bucket that dies on the way goes on when it is back, and brings
+// everything back again.
+func TestCopy_BucketDies_GoesOn(t *testing.T) {
+	srv := s3test.Start(t)
+	cfg := to(t, srv)
+	cfg.RetryFor = 100 * time.Millisecond
+	bucket := open(t, cfg)
+	from, back := directory(t), directory(t)
+	for i := range 30 {
+		d, b := cdntest.Content(byte(i), 1000+i)
+		if err := from.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := cdn.Copy(t.Context(), from, bucket, cdn.CopyOptions{Workers: 1, Progress: func(s cdn.CopyStats) {
+		if s.Copied == 10 {
+			srv.Stop()
+		}
+	}})
+	if wantKind(t, "copy", err, core.KindUnavailable); first.Copied != 10 || first.Bad != 0 {
+		t.Fatalf("interrupted: %+v", first)
+	}
+	srv.Start()
+	second, err := cdn.Copy(t.Context(), from, bucket, cdn.CopyOptions{})
+	if err != nil || second.Skipped != 10 || second.Copied != 20 {
+		t.Fatalf("again: %+v, %v", second, err)
+	}
+	third, err := cdn.Copy(t.Context(), bucket, back, cdn.CopyOptions{Count: true})
+	if err != nil || third.Copied != 30 || third.TotalBlobs != 30 || third.Bytes != third.TotalBytes {
+		t.Fatalf("back: %+v, %v", third, err)
+	}
+}
+
+func directory(t *testing.T) cdn.Store {
+	t.Helper()
+	s, err := disk.Open(disk.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // A large blob goes up in the memory of one part, and uploads together in no more than was given.
