@@ -10,7 +10,7 @@ type CreateFile struct {
 }
 
 // ShareFile lets anybody read a file who knows the token that Link is the SHA-256 of. Again
-// changes nothing.
+// changes nothing; once ExpireLinks has made it worthless, it gives core.KindConflict for ever.
 type ShareFile struct {
 	FileID core.FileID `cbor:"1,keyasint"`
 	Link   core.BlobID `cbor:"2,keyasint"`

@@ -9,15 +9,15 @@ type CreateUpload struct {
 }
 
 // AppendUpload adds a part, whose blob is stored already, where the upload ends. Another offset
-// than that gives core.KindConflict. Result: core.Upload.
+// than that gives core.KindConflict, but the last part again changes nothing. Result: core.Upload.
 type AppendUpload struct {
 	UploadID core.UploadID `cbor:"1,keyasint"`
 	Offset   int64         `cbor:"2,keyasint"`
 	Part     core.BlobRef  `cbor:"3,keyasint"`
 }
 
-// FinishUpload makes a file of an upload that has all its parts, and lets the parts go.
-// Result: core.File.
+// FinishUpload makes a file of an upload that has all its parts, and lets the parts go. Again,
+// with the same file id, it gives the first file. Result: core.File.
 type FinishUpload struct {
 	UploadID core.UploadID `cbor:"1,keyasint"`
 	File     core.File     `cbor:"2,keyasint"` // as of CreateFile
