@@ -170,7 +170,11 @@ func (in *incoming) end() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.gone = true
-	_ = in.control.SetReadDeadline(time.Now().Add(leftoverLimit))
+	leftover := leftoverLimit
+	if core.KindOf(in.err) == core.KindTimeout { // it has had its time
+		leftover = 0
+	}
+	_ = in.control.SetReadDeadline(time.Now().Add(leftover))
 	_ = in.control.SetWriteDeadline(time.Now().Add(answerWindow))
 	if !errors.Is(in.err, io.EOF) {
 		in.call.header().Set("Connection", "close")

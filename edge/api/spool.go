@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	spoolReserve = 64 << 20 // bytes that arriving files leave free on the disk
-	spoolCheck   = 8 << 20  // bytes after which the free space is looked at again
+	spoolReserve = 256 << 20 // bytes that arriving files leave free on the disk, which may be the database's too
+	spoolCheck   = 8 << 20   // bytes after which the free space is looked at again
 	copyBytes    = 64 << 10
 	typeBytes    = 512 // of a file's beginning that may tell its type
 )

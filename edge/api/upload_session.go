@@ -77,6 +77,9 @@ func (a *API) listUploads(c *call) error {
 	}
 	c.newest()
 	list, err := a.cfg.Read.UploadsOfUser(c.ctx, id)
+	if err == nil && c.settle(list...) {
+		list, err = a.cfg.Read.UploadsOfUser(c.ctx, id)
+	}
 	return c.list(append([]core.Upload{}, list...), err)
 }
 
@@ -88,8 +91,22 @@ func (a *API) getUpload(c *call) error {
 	if err != nil {
 		return err
 	}
-	a.transfers.settle(c.ctx, id)
-	return c.list(c.ownUpload(id))
+	up, err := c.ownUpload(id)
+	if err == nil && c.settle(up) {
+		up, err = c.ownUpload(id)
+	}
+	return c.list(up, err)
+}
+
+// settle has what is arriving of uploads arrive, if their clients seem to be gone, and reports
+// whether it had to wait.
+func (c *call) settle(list ...core.Upload) (waited bool) {
+	ctx, cancel := context.WithTimeout(c.ctx, settleLimit)
+	defer cancel()
+	for _, up := range list {
+		waited = c.api.transfers.settle(ctx, up.ID) || waited
+	}
+	return waited
 }
 
 // newest catches up with home, if it can be reached: who goes on with an upload at another edge
@@ -417,16 +434,14 @@ func (t *transfers) leave(id core.UploadID, in *incoming) {
 // settle waits until a request that is over, though nobody may have noticed yet, has stored what
 // it got: who asks how far an upload is goes on from there, and nothing may be added after that.
 // A request that has gone silent is ended. One that is getting on is left alone, once more has
-// come than could have waited on the line.
-func (t *transfers) settle(ctx context.Context, id core.UploadID) {
+// come than could have waited on the line. It reports whether there was a request.
+func (t *transfers) settle(ctx context.Context, id core.UploadID) bool {
 	t.mu.Lock()
 	in := t.byID[id]
 	t.mu.Unlock()
 	if in == nil {
-		return
+		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
-	defer cancel()
 	tick := time.NewTicker(settleTick)
 	defer tick.Stop()
 	for begin := in.bytes.Load(); in.bytes.Load()-begin < onTheLine; {
@@ -435,10 +450,11 @@ func (t *transfers) settle(ctx context.Context, id core.UploadID) {
 		}
 		select {
 		case <-in.taken:
-			return
+			return true
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return true
 		}
 	}
+	return true
 }

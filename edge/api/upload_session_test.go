@@ -220,7 +220,7 @@ func (c *client) cutOff(s *site, id core.UploadID, body []byte, form bool) {
 func TestUploadSession_ClientDies(t *testing.T) {
 	// What came before a client died is kept, to the byte, but for what in a form may be the
 	// beginning of its end; and another edge goes on from there.
-	w := newHarbor(t, nil)
+	w := newHarbors(t)
 	w.api.SetPartBytes(1000)
 	want := tide(8000)
 	up := w.ann.begin(w.ch.String(), "a.bin", int64(len(want)))
@@ -299,7 +299,7 @@ func TestUploadSession_SilentRequestGivesWay(t *testing.T) {
 func TestUploadSession_TwoEdgesAtOnce(t *testing.T) {
 	// Two requests at two edges cannot mix their bytes: one of them wins each part, and what comes
 	// out is whole.
-	w := newHarbor(t, nil)
+	w := newHarbors(t)
 	for _, s := range []*site{w.site, w.away} {
 		s.api.SetPartBytes(500)
 	}
@@ -411,7 +411,7 @@ func FuzzUploadOffsets(f *testing.F) {
 		"\x05\x00\x00\x05\x00\x00\x81\x00\x02\x01\x00\x02"} {
 		f.Add([]byte(s))
 	}
-	w := newHarbor(f, nil)
+	w := newHarbors(f)
 	for _, s := range []*site{w.site, w.away} {
 		s.api.SetPartBytes(700)
 	}

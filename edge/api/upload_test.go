@@ -100,26 +100,42 @@ func until(t testing.TB, what string, ok func() bool) {
 type harbor struct {
 	*home
 	*site
-	away  *site // another edge
+	away  *site // another edge; of newHarbors only
 	ann   *client
 	ch    core.ChannelID
 	spool string // of both edges
 }
 
 func newHarbor(t testing.TB, configure func(*api.Config)) harbor {
-	dir := t.TempDir()
-	h, s := newHomeWith(t, func(cfg *api.Config) {
-		cfg.Files.Spool = dir
+	return furnished(newHomeWithSpool(t, configure))
+}
+
+// newHarbors is newHarbor with another edge.
+func newHarbors(t testing.TB) harbor {
+	w := newHomeWithSpool(t, nil)
+	w.away = w.newSite(&asker{answer: api.AnswerPosition(w.site)})
+	t.Cleanup(func() { // before either edge stops
+		until(t, "the other edge has everything", func() bool { return w.away.Position().Index >= w.site.Position().Index })
+	})
+	return furnished(w)
+}
+
+func newHomeWithSpool(t testing.TB, configure func(*api.Config)) harbor {
+	w := harbor{spool: t.TempDir()}
+	w.home, w.site = newHomeWith(t, func(cfg *api.Config) {
+		cfg.Files.Spool = w.spool
 		if configure != nil {
 			configure(cfg)
 		}
 	})
-	away := h.newSite(&asker{answer: api.AnswerPosition(s)})
-	t.Cleanup(func() { // before either edge stops
-		until(t, "the other edge has everything", func() bool { return away.Position().Index >= s.Position().Index })
-	})
-	ann := s.signUp(t, "ann")
-	return harbor{h, s, away, ann, ann.newChannel(ann.newTeam("crew").ID, "deck", "O"), dir}
+	return w
+}
+
+// furnished has somebody in a channel.
+func furnished(w harbor) harbor {
+	w.ann = w.signUp(w.home.t, "ann")
+	w.ch = w.ann.newChannel(w.ann.newTeam("crew").ID, "deck", "O")
+	return w
 }
 
 // send is do with a body and headers as they are.
@@ -527,11 +543,11 @@ func TestUpload_DiskFull(t *testing.T) {
 	// When the disk of the edge has no room, or runs out of it in the middle, uploads say so.
 	w := newHarbor(t, nil)
 	path := "/files?filename=a&channel_id=" + w.ch.String()
-	w.api.SetFree(func(string) (int64, error) { return 64<<20 + 1000, nil })
+	w.api.SetFree(func(string) (int64, error) { return 256<<20 + 1000, nil })
 	w.ann.fails(503, "api.nearside.disk_full.app_error", "POST", path, strings.Repeat("x", 1001))
 	w.ann.must(201, "POST", path, strings.Repeat("x", 1000), nil)
 	var asked atomic.Int64
-	w.api.SetFree(func(string) (int64, error) { return 80<<20 - asked.Add(1)<<23, nil })
+	w.api.SetFree(func(string) (int64, error) { return 272<<20 - asked.Add(1)<<23, nil })
 	resp, err := w.ann.send(t.Context(), path, io.LimitReader(zeros{}, 64<<20), -1, nil)
 	wantProblem(t, resp, err, 503, "api.nearside.disk_full.app_error")
 	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
