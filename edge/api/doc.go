@@ -9,6 +9,13 @@
 // One row in the table in routes.go and one short handler in the noun's file. Decoding, ids in
 // the path, paging, the session, proposing, waiting and encoding are the call's.
 //
+// # Files that arrive
+//
+// incoming.go has the rule that a large and slow body lives by: it lasts as long as it gets on.
+// What arrives waits in a spool file without a name (spool.go), whole, until it has been looked
+// at; then its bytes are stored, and only then is it proposed. An upload of several requests
+// (upload_session.go) is stored and proposed part by part, so that any edge can go on with it.
+//
 // # Concurrency and lifecycle
 //
 // An API serves any number of requests at once. New subscribes to the replica's events; Run

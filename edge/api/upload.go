@@ -158,10 +158,7 @@ func (c *call) receiveForm(q *fileRequest, f *form) error {
 }
 
 func (c *call) receivePart(q *fileRequest, p *formPart) error {
-	if p.file {
-		if q.channel.ID.IsZero() {
-			return badParam("channel_id").WithID("api.file.upload_file.missing_channel_id.app_error")
-		}
+	if p.file { // also before the channel: the documented command line sends it last
 		if len(q.files) >= core.MaxFilesPerPost {
 			return core.E(core.KindInvalid, "At most %d files can be uploaded in one request.", core.MaxFilesPerPost).WithID("api.file.upload_file.too_many_files.app_error")
 		}
@@ -211,6 +208,8 @@ func (c *call) receiveFile(q *fileRequest, name string, r io.Reader) error {
 // complete checks what can be checked only when all is here.
 func (q *fileRequest) complete() error {
 	switch {
+	case q.channel.ID.IsZero():
+		return badParam("channel_id").WithID("api.file.upload_file.missing_channel_id.app_error")
 	case len(q.files) == 0:
 		return core.E(core.KindInvalid, "The form has no file.").WithID("api.file.upload_file.no_file.app_error")
 	case len(q.clientIDs) > 0 && len(q.clientIDs) != len(q.files):

@@ -183,6 +183,7 @@ func TestUpload_Form(t *testing.T) {
 		}
 		w.wantContent(f.Content, want)
 	}
+	w.ann.must(201, "POST", "/files", filePart("a", []byte("x"))+field("channel_id", w.ch.String())+"--edge--\r\n", nil)
 	var p core.Post
 	w.ann.must(201, "POST", "/posts", map[string]any{"channel_id": w.ch, "file_ids": []core.FileID{text.ID, sail.ID}}, &p)
 	if len(p.Metadata.Files) != 2 || p.Metadata.Files[1].PostID != p.ID {
@@ -299,29 +300,29 @@ func TestUpload_BadRequestsLeaveNothing(t *testing.T) {
 		id, body string
 		by       *client
 	}{
-		"cut in a file":          {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa"))[:70], w.ann},
-		"cut after a file":       {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")), w.ann},
-		"cut in the last line":   {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + "--ed", w.ann},
-		"no channel":             {400, "api.file.upload_file.missing_channel_id.app_error", filePart("a", nil) + end, w.ann},
-		"the channel comes last": {400, "api.file.upload_file.missing_channel_id.app_error", filePart("a", nil) + good + end, w.ann},
-		"no such channel":        {404, "app.channel.get.existing.app_error", field("channel_id", core.NewID[core.Channel](t0).String()) + filePart("a", nil) + end, w.ann},
-		"no id of a channel":     {400, "api.context.invalid_body_param.app_error", field("channel_id", "x") + filePart("a", nil) + end, w.ann},
-		"a foreign channel":      {403, "api.context.permissions.app_error", good + filePart("a", nil) + end, eve},
-		"an archived channel":    {400, "api.file.upload_file.archived_channel.app_error", field("channel_id", gone.String()) + filePart("a", nil) + end, w.ann},
-		"a large file":           {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", big) + end, w.ann},
-		"a large second file":    {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", nil) + filePart("a", big) + end, w.ann},
-		"too many files":         {400, "api.file.upload_file.too_many_files.app_error", good + strings.Repeat(filePart("a", nil), 11) + end, w.ann},
-		"too many parts":         {400, form, good + strings.Repeat(field("x", "y"), 101) + end, w.ann},
-		"a long field":           {400, form, good + field("x", strings.Repeat("y", 2000)) + end, w.ann},
-		"long headers":           {400, form, good + "--edge\r\nX: " + strings.Repeat("y", 20_000) + "\r\n\r\n\r\n" + end, w.ann},
-		"a nameless part":        {400, form, good + "--edge\r\n\r\nx\r\n" + end, w.ann},
-		"an encoded part":        {400, form, good + strings.Replace(filePart("a", nil), "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1) + end, w.ann},
-		"no file":                {400, "api.file.upload_file.no_file.app_error", good + end, w.ann},
-		"ids of other files":     {400, "api.file.upload_file.incorrect_number_of_client_ids.app_error", good + field("client_ids", "1") + filePart("a", nil) + filePart("b", nil) + end, w.ann},
-		"a name of dots":         {400, name, good + filePart("..", nil) + end, w.ann},
-		"an empty name":          {400, name, good + filePart("", nil) + end, w.ann},
-		"no boundary at all":     {400, "api.file.upload_file.read_request.app_error", "--edge nonsense", w.ann},
-		"cut in a header":        {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + filePart("b", nil)[:40], w.ann},
+		"cut in a file":            {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa"))[:70], w.ann},
+		"cut after a file":         {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")), w.ann},
+		"cut in the last line":     {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + "--ed", w.ann},
+		"no channel":               {400, "api.file.upload_file.missing_channel_id.app_error", filePart("a", nil) + end, w.ann},
+		"a foreign one comes last": {403, "api.context.permissions.app_error", filePart("a", nil) + good + end, eve},
+		"no such channel":          {404, "app.channel.get.existing.app_error", field("channel_id", core.NewID[core.Channel](t0).String()) + filePart("a", nil) + end, w.ann},
+		"no id of a channel":       {400, "api.context.invalid_body_param.app_error", field("channel_id", "x") + filePart("a", nil) + end, w.ann},
+		"a foreign channel":        {403, "api.context.permissions.app_error", good + filePart("a", nil) + end, eve},
+		"an archived channel":      {400, "api.file.upload_file.archived_channel.app_error", field("channel_id", gone.String()) + filePart("a", nil) + end, w.ann},
+		"a large file":             {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", big) + end, w.ann},
+		"a large second file":      {413, "api.file.upload_file.too_large_detailed.app_error", good + filePart("a", nil) + filePart("a", big) + end, w.ann},
+		"too many files":           {400, "api.file.upload_file.too_many_files.app_error", good + strings.Repeat(filePart("a", nil), 11) + end, w.ann},
+		"too many parts":           {400, form, good + strings.Repeat(field("x", "y"), 101) + end, w.ann},
+		"a long field":             {400, form, good + field("x", strings.Repeat("y", 2000)) + end, w.ann},
+		"long headers":             {400, form, good + "--edge\r\nX: " + strings.Repeat("y", 20_000) + "\r\n\r\n\r\n" + end, w.ann},
+		"a nameless part":          {400, form, good + "--edge\r\n\r\nx\r\n" + end, w.ann},
+		"an encoded part":          {400, form, good + strings.Replace(filePart("a", nil), "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1) + end, w.ann},
+		"no file":                  {400, "api.file.upload_file.no_file.app_error", good + end, w.ann},
+		"ids of other files":       {400, "api.file.upload_file.incorrect_number_of_client_ids.app_error", good + field("client_ids", "1") + filePart("a", nil) + filePart("b", nil) + end, w.ann},
+		"a name of dots":           {400, name, good + filePart("..", nil) + end, w.ann},
+		"an empty name":            {400, name, good + filePart("", nil) + end, w.ann},
+		"no boundary at all":       {400, "api.file.upload_file.read_request.app_error", "--edge nonsense", w.ann},
+		"cut in a header":          {400, "api.file.upload_file.read_request.app_error", good + filePart("a", []byte("aaaa")) + filePart("b", nil)[:40], w.ann},
 	} {
 		t.Run(what, func(t *testing.T) {
 			resp, err := c.by.send(t.Context(), "/files", strings.NewReader(c.body), int64(len(c.body)), map[string]string{"Content-Type": "multipart/form-data; boundary=edge"})
