@@ -2,7 +2,10 @@ package node_test
 
 import (
 	"fmt"
+	"image"
+	"image/png"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -54,6 +57,7 @@ type m = map[string]any
 const (
 	own       = "everybody may ask it of themselves"
 	everybody = "every account may ask it"
+	theFile   = "described without a good answer; it is the file's bytes"
 	noForm    = "it takes no body, no id and no query that could be wrong"
 )
 
@@ -162,9 +166,32 @@ func contract() []row {
 		{op: "POST /api/v4/files", status: 201, query: "?channel_id={channel_id}&filename=log.txt", bytes: true, badQuery: "?channel_id=no-id&filename=log.txt",
 			body: func(*fixture) any { return "ahoy" }},
 		{op: "POST /api/v4/uploads", status: 201, body: func(f *fixture) any { return f.newUpload() }},
-		{op: "GET /api/v4/uploads/{upload_id}", fresh: freshUpload},
+		{op: "GET /api/v4/uploads/{upload_id}", fresh: freshUpload, unlike: "described without a good answer; it is an UploadSession"},
 		{op: "POST /api/v4/uploads/{upload_id}", status: 201, fresh: freshUpload, bytes: true, body: func(*fixture) any { return "ahoy" }},
 		{op: "GET /api/v4/users/{user_id}/uploads"},
+
+		// files
+		{op: "GET /api/v4/files/{file_id}", unlike: theFile},
+		{op: "HEAD /api/v4/files/{file_id}"},
+		{op: "GET /api/v4/files/{file_id}/thumbnail", unlike: theFile},
+		{op: "HEAD /api/v4/files/{file_id}/thumbnail"},
+		{op: "GET /api/v4/files/{file_id}/preview", unlike: theFile},
+		{op: "HEAD /api/v4/files/{file_id}/preview"},
+		{op: "GET /api/v4/files/{file_id}/info"},
+		{op: "GET /api/v4/files/{file_id}/link"},
+		{op: "GET /files/{file_id}/public", fresh: freshLink, query: "?h={token}", open: true, nobody: "a link is for anybody who has it", unlike: theFile},
+		{op: "HEAD /files/{file_id}/public", fresh: freshLink, query: "?h={token}", open: true, nobody: "a link is for anybody who has it"},
+		{op: "POST /api/v4/files/links/expire", as: "admin", stranger: "ada", anyForm: noForm},
+		{op: "POST /api/v4/files/search", nobody: "what may not be read is left out", body: func(*fixture) any { return m{"terms": "sail", "is_or_search": false} }},
+		{op: "POST /api/v4/teams/{team_id}/files/search", body: func(*fixture) any { return m{"terms": "ext:png", "is_or_search": false} }},
+		{op: "GET /api/v4/posts/{post_id}/files/info", fresh: func(_ *testing.T, f *fixture) map[string]string {
+			return map[string]string{"post_id": f.values["file_post_id"]}
+		}},
+		{op: "GET /api/v4/users/{user_id}/image", nobody: everybody},
+		{op: "POST /api/v4/users/{user_id}/image", body: func(*fixture) any { return pictureForm }},
+		{op: "DELETE /api/v4/users/{user_id}/image"},
+		{op: "GET /api/v4/users/{user_id}/image/default", nobody: everybody},
+		{op: "GET /api/v4/usage/storage", nobody: everybody, anyForm: noForm},
 
 		// the system
 		{op: "GET /api/v4/config/client", query: "?format=old", open: true, nobody: "anybody may ask", anyForm: noForm},
@@ -203,6 +230,7 @@ func newFixture(t *testing.T, url string) *fixture {
 	f.make("admin", "/api/v4/teams/"+f.values["team_id"]+"/members", m{"team_id": f.values["team_id"], "user_id": f.values["user_id"]})
 	f.values["channel_id"] = f.make("ada", "/api/v4/channels", m{"team_id": f.values["team_id"], "name": "deck", "display_name": "Deck", "type": "O"})
 	f.values["post_id"] = f.make("ada", "/api/v4/posts", m{"channel_id": f.values["channel_id"], "message": "first"})
+	f.addFile()
 	roles := f.send(t, "POST", "/api/v4/roles/names", f.token("ada"), []string{"system_user"})
 	if l := list(roles.body); len(l) == 1 {
 		f.values["role_id"], _ = object(l[0])["id"].(string)
@@ -283,6 +311,37 @@ func freshPost(t *testing.T, f *fixture) map[string]string {
 	f.last = f.make("ada", "/api/v4/posts", m{"channel_id": f.values["channel_id"], "message": "to change"})
 	f.send(t, "PUT", "/api/v4/posts/"+f.last+"/patch", f.token("ada"), m{"message": "changed"})
 	return map[string]string{"post_id": f.last}
+}
+
+// picture is a PNG, and pictureForm a form with it.
+var (
+	picture = func() string {
+		var b strings.Builder
+		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 30, 20))); err != nil {
+			panic(err)
+		}
+		return b.String()
+	}()
+	pictureForm = "--edge\r\nContent-Disposition: form-data; name=\"image\"; filename=\"me.png\"\r\n\r\n" + picture + "\r\n--edge--\r\n"
+)
+
+// addFile uploads a picture and posts it.
+func (f *fixture) addFile() {
+	f.t.Helper()
+	got := f.send(f.t, "POST", "/api/v4/files?channel_id="+f.values["channel_id"]+"&filename=sail.png", f.token("ada"), picture)
+	infos := list(object(got.body)["file_infos"])
+	if len(infos) != 1 {
+		f.t.Fatalf("upload: %d %s", got.status, got.raw)
+	}
+	f.values["file_id"], _ = object(infos[0])["id"].(string)
+	f.values["file_post_id"] = f.make("ada", "/api/v4/posts", m{"channel_id": f.values["channel_id"], "message": "", "file_ids": []string{f.values["file_id"]}})
+}
+
+func freshLink(t *testing.T, f *fixture) map[string]string {
+	t.Helper()
+	link, _ := object(f.send(t, "GET", "/api/v4/files/"+f.values["file_id"]+"/link", f.token("ada"), nil).body)["link"].(string)
+	_, token, _ := strings.Cut(link, "?h=")
+	return map[string]string{"token": token}
 }
 
 func (f *fixture) newUpload() any {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
@@ -52,7 +53,7 @@ func allOperations(t *testing.T) (ops []operation) {
 // Every operation that is built answers a good, an unauthenticated, a forbidden and a malformed
 // request as described; every other one says in the API's error form that it is not built.
 func TestContract(t *testing.T) {
-	world := nodetest.Start(t, nodetest.Topology{})
+	world := nodetest.Start(t, nodetest.Topology{Files: node.Files{PublicLinks: true}})
 	f := newFixture(t, world.Nodes()[0].URL())
 	var d *description
 	t.Run("Description", func(t *testing.T) { d = loadDescription(t) })
@@ -177,6 +178,9 @@ func (f *fixture) send(t *testing.T, method, path, token string, body any) reply
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if text, ok := body.(string); ok && strings.HasPrefix(text, "--edge") {
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=edge")
 	}
 	answer, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
 	if err != nil {

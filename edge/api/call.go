@@ -42,7 +42,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	c := &call{api: a, w: w, r: r, ctx: ctx, target: t, params: params, id: core.NewID[call](time.Now()).String()}
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if p == http.ErrAbortHandler { //nolint:errorlint // a panic with just this, which net/http knows
 				panic(p)
 			}
 			a.log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p)

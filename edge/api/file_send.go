@@ -307,7 +307,7 @@ func (b *blobReader) shutPart() {
 
 // endedEarly: bytes that end before their time are damage, which readers do not call so.
 func endedEarly(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // wrapped ones are of a store that says more
 		return core.E(core.KindDiverged, "the stored blob was cut short")
 	}
 	return err

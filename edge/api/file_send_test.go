@@ -185,7 +185,7 @@ func TestSend_Damaged(t *testing.T) {
 	// before anything is sent; damage further on ends the answer without its end.
 	content := noise(300_000)
 	blobs, blob := hold(content)
-	ask := func(method string, b core.BlobRef, kind, ranges string) (w *httptest.ResponseRecorder, err error, aborted any) {
+	ask := func(method string, b core.BlobRef, kind, ranges string) (w *httptest.ResponseRecorder, aborted any, err error) {
 		r := httptest.NewRequest(method, "/", nil)
 		if ranges != "" {
 			r.Header.Set("Range", ranges)
@@ -193,7 +193,7 @@ func TestSend_Damaged(t *testing.T) {
 		w = httptest.NewRecorder()
 		defer func() { aborted = recover() }()
 		err = api.SendBlob(blobs, b, kind, t0, w, r)
-		return w, err, nil
+		return w, nil, err
 	}
 	missing := core.BlobRef{ID: core.BlobID{1}, Size: 10}
 	wrong := core.BlobRef{ID: blob.ID, Size: blob.Size - 1}
@@ -206,20 +206,20 @@ func TestSend_Damaged(t *testing.T) {
 		{"GET", missing, "audio/wav", core.KindUnavailable}, {"HEAD", missing, "audio/wav", core.KindUnavailable}, {"GET", missing, "", core.KindUnavailable},
 		{"GET", wrong, "audio/wav", core.KindInternal}, {"HEAD", wrong, "audio/wav", core.KindInternal},
 	} {
-		w, err, _ := ask(c.method, c.blob, c.kind, "")
+		w, _, err := ask(c.method, c.blob, c.kind, "")
 		if core.KindOf(err) != c.want || w.Body.Len() > 0 || len(w.Header()) > 0 {
 			t.Errorf("%s %v: %v with headers %v and %d bytes", c.method, c.blob, err, w.Header(), w.Body.Len())
 		}
 	}
 	blobs.broken = 100
-	if _, err, _ := ask("GET", blob, "audio/wav", "bytes=90-110"); core.KindOf(err) != core.KindInternal {
+	if _, _, err := ask("GET", blob, "audio/wav", "bytes=90-110"); core.KindOf(err) != core.KindInternal {
 		t.Errorf("a small damaged range gave %v", err)
 	}
-	if w, err, _ := ask("GET", blob, "audio/wav", "bytes=10-99"); err != nil || w.Body.Len() != 90 {
+	if w, _, err := ask("GET", blob, "audio/wav", "bytes=10-99"); err != nil || w.Body.Len() != 90 {
 		t.Errorf("a sound range of a damaged blob gave %v and %d bytes", err, w.Body.Len())
 	}
 	for _, ranges := range []string{"", "bytes=50-200000", "bytes=1-2,200-300"} {
-		if w, _, aborted := ask("GET", blob, "audio/wav", ranges); aborted != http.ErrAbortHandler || w.Body.Len() > 1000 { //nolint:errorlint // panics with just this
+		if w, aborted, _ := ask("GET", blob, "audio/wav", ranges); aborted != http.ErrAbortHandler || w.Body.Len() > 1000 {
 			t.Errorf("%q of a damaged blob: %v with %d bytes", ranges, aborted, w.Body.Len())
 		}
 	}

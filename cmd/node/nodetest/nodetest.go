@@ -35,6 +35,9 @@ type Topology struct {
 	Edges   []string // regions with an edge; "edge-" and the region is its name
 	Latency float64  // factor of the imitated distances; 0 for none
 	Tuning  node.Tuning
+	Files   node.Files
+	// Configure changes the configuration of a node before it starts. Optional.
+	Configure func(*node.Config)
 }
 
 // HomeRegion is where the home nodes stand; they are virginia-1 and so on.
@@ -112,12 +115,15 @@ func (w *World) connect(top Topology) {
 		n.cfg.Admin.Listen = "127.0.0.1:0"
 		db := pgtest.Database(w.t)
 		db.MaxConns = 5
-		n.cfg.Database, n.cfg.Postgres.MaxConns, n.cfg.Tuning = &db, 8, top.Tuning
+		n.cfg.Database, n.cfg.Postgres.MaxConns, n.cfg.Tuning, n.cfg.Files = &db, 8, top.Tuning, top.Files
 		if n.IsHome() {
 			home = append(home, node.Peer{Node: n.Name, Addr: n.cfg.Link.Listen})
 		}
 		if n.IsEdge() {
 			n.cfg.Client.Listen = "127.0.0.1:0"
+		}
+		if top.Configure != nil {
+			top.Configure(&n.cfg)
 		}
 	}
 	for _, n := range w.nodes {
