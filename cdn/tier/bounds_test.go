@@ -175,3 +175,95 @@ func TestTier_RandomUse_BoundsHold(t *testing.T) {
 		return nil
 	})
 }
+
+// More fills at once than there is room for: some are kept, the others passed, all are read.
+func TestGet_FillsBeyondTheBounds_ArePassed(t *testing.T) {
+	o := newOrigin()
+	c := started(t, o, func(cfg *Config) { cfg.MaxBytes, cfg.MaxFiles = 4<<20, 3 })
+	s := slow(o)
+	w := &world{t: t, c: c, o: o}
+	var blobs []cdn.Blob
+	for i := range 6 {
+		d, b := o.add(byte(i), 1<<20)
+		w.bytes = append(w.bytes, b)
+		if i == 3 { // the first three hold all the room until they are read
+			o.mu.Lock()
+			o.spoil = nil
+			o.mu.Unlock()
+		}
+		blob, err := c.Get(t.Context(), d, cdn.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blobs = append(blobs, blob)
+	}
+	w.wantBounds()
+	if st := c.Stats(); st.Passes != 3 || st.Filling != 3 {
+		t.Errorf("%+v", st)
+	}
+	close(s.allow)
+	for i, blob := range blobs {
+		if got, err := io.ReadAll(blob); err != nil || !bytes.Equal(got, w.bytes[i]) {
+			t.Errorf("blob %d: %d bytes, %v", i, len(got), err)
+		}
+		_ = blob.Close()
+	}
+	w.wantBounds()
+}
+
+// Room that a reader still has open is not given away twice, and is there again when he closes.
+func TestGet_OpenBlob_KeepsItsRoom(t *testing.T) {
+	o := newOrigin()
+	c := started(t, o, func(cfg *Config) { cfg.MaxFiles, cfg.MemoryBytes = 1, -1 })
+	d, b := o.add(1, 2*chunk)
+	other, b2 := o.add(2, 1000)
+	if err := c.Warm(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := c.Get(t.Context(), d, cdn.Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(blob, make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	for _, purge := range []bool{false, true} { // it is kept, then removed and still open
+		if purge {
+			c.Purge(d)
+		}
+		wantKind(t, "warm", c.Warm(t.Context(), other), core.KindTooLarge)
+		wantRead(t, c, other, b2)
+		if s := c.Stats(); s.Files != 1 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if rest, err := io.ReadAll(blob); err != nil || !bytes.Equal(rest, b[10:]) {
+		t.Errorf("the rest: %d bytes, %v", len(rest), err)
+	}
+	_ = blob.Close()
+	if err := c.Warm(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who reads a blob larger than the memory leaves in memory what was hot.
+func TestGet_LargeStream_WashesNothingOut(t *testing.T) {
+	o := newOrigin()
+	c := started(t, o, func(cfg *Config) { cfg.MemoryBytes = 3 * chunk })
+	hot, b := o.add(1, 2*chunk)
+	large, b2 := o.add(2, 10*chunk)
+	for range 4 {
+		wantRead(t, c, hot, b)
+		if err := c.Warm(t.Context(), hot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		wantRead(t, c, large, b2)
+	}
+	before := c.Stats()
+	wantRead(t, c, hot, b)
+	if s := c.Stats(); s.MemoryBytes-before.MemoryBytes != 2*chunk || s.Hot > 3*chunk {
+		t.Errorf("%d bytes from memory, %d hot", s.MemoryBytes-before.MemoryBytes, s.Hot)
+	}
+}

@@ -125,29 +125,25 @@ func (o *origin) has(d cdn.Digest) bool {
 // steps gives an origin's bytes as far as a test allows.
 type steps struct {
 	allow chan int // so many bytes more; closed: all
-	left  int
-	all   bool
 }
 
 func newSteps() *steps { return &steps{allow: make(chan int, 100)} }
 
 func (s *steps) over(ctx context.Context, r io.Reader) io.Reader {
+	left := 0
 	return readFunc(func(p []byte) (int, error) {
-		for s.left == 0 && !s.all {
+		for left == 0 {
 			select {
 			case n, ok := <-s.allow:
-				s.left, s.all = n, !ok
+				if left = n; !ok {
+					left = len(p)
+				}
 			case <-ctx.Done():
 				return 0, ctx.Err()
 			}
 		}
-		if !s.all {
-			p = p[:min(len(p), s.left)]
-		}
-		n, err := r.Read(p)
-		if !s.all {
-			s.left -= n
-		}
+		n, err := r.Read(p[:min(len(p), left)])
+		left -= n
 		return n, err
 	})
 }

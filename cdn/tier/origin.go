@@ -3,6 +3,7 @@ package tier
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 	"time"
@@ -69,7 +70,7 @@ func (s *source) Read(p []byte) (int, error) {
 		if err == nil {
 			continue
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
 		}
 		if s.tries++; !brokeOff(err) || s.tries > maxTries || s.ctx.Err() != nil {
@@ -137,7 +138,7 @@ func (s *direct) Read(p []byte) (int, error) {
 	case n > 0 && s.left > 0:
 		return n, nil
 	case n > 0:
-		if err := s.end(); err != io.EOF {
+		if err := s.end(); !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		return n, nil

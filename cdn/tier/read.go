@@ -178,7 +178,7 @@ func (r *reader) Read(p []byte) (int, error) {
 func (r *reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		switch err := r.ready(); {
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // an error of the origin that wraps it is no end
 			return n, nil
 		case err != nil:
 			return n, err
@@ -263,7 +263,7 @@ func (r *reader) ready() error {
 	}
 	for len(r.buf) == 0 && r.failed == nil {
 		err := r.step()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // as in WriteTo
 			return err // who seeks may read on
 		}
 		r.failed = err
