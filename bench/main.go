@@ -37,6 +37,9 @@ var parts = []part{
 	{"machine", "the state machine alone", (*bench).machine, true},
 	{"raft", "the log alone, three voters", (*bench).raft, true},
 	{"demo", "three regions at their real distances", (*bench).demo, true},
+	{"files", "one node: cached files, a huge upload", (*bench).files, true},
+	{"far", "a file at an edge far away", (*bench).far, true},
+	{"images", "thumbnails", (*bench).images, true},
 	{"leader", "the leader killed ten times under load", (*bench).leader, true},
 	{"edge", "edges killed under load", (*bench).edge, false},
 	{"database", "PostgreSQL killed under load", (*bench).database, false},
@@ -55,7 +58,15 @@ func run(ctx context.Context) int {
 	results := flag.String("results", "", "folder to keep the result in; empty keeps none")
 	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names(func(part) bool { return true }), ", "))
 	short := flag.Bool("short", false, "shorter loads: to try the bench, not to measure")
+	folder := flag.String("serve-files", "", "be http.ServeFile for a folder: what the bench compares with")
+	thumbnails := flag.Int("thumbnails", 0, "make so many thumbnails and say what that took: what the bench measures")
 	flag.Parse()
+	switch {
+	case *folder != "":
+		return exit(beServeFiles(*folder))
+	case *thumbnails != 0:
+		return exit(beThumbnails(ctx, *thumbnails))
+	}
 	path, err := filepath.Abs(*program)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -83,6 +94,15 @@ func run(ctx context.Context) int {
 		}
 	}
 	return b.report.conclude()
+}
+
+// exit gives the exit code of one of the processes that the bench starts.
+func exit(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 func names(keep func(part) bool) (out []string) {

@@ -46,6 +46,11 @@ func (r *report) atLeast(what string, got, target float64, unit string) {
 	r.add(what, number(got)+unit, "≥ "+number(target)+unit, got >= target)
 }
 
+// atMost records a number that should be small; zero or less was not measured.
+func (r *report) atMost(what string, got, target float64, unit string) {
+	r.add(what, number(got)+unit, "≤ "+number(target)+unit, got > 0 && got <= target)
+}
+
 // within records a time that should be short; a time of zero was not measured.
 func (r *report) within(what string, got, target time.Duration) {
 	r.add(what, milliseconds(got), "≤ "+milliseconds(target), got != 0 && got <= target)

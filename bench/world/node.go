@@ -1,6 +1,7 @@
 package world
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,6 +97,28 @@ func (n Node) Tables(ctx context.Context) (map[string]string, error) {
 	}
 	err := get(ctx, n.AdminURL+"/v1/tables", &t)
 	return t.Tables, err
+}
+
+// Far makes the path from a node to a peer as long and as narrow as a real one; the way back is
+// the peer's.
+func (n Node) Far(ctx context.Context, peer string, oneWay time.Duration, mbit float64) error {
+	body, err := json.Marshal(map[string]any{"peer": peer, "delay_ms": float64(oneWay) / float64(time.Millisecond), "mbit": mbit})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, n.AdminURL+"/v1/distance", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer, err := admin.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("PUT %s: %s", req.URL, answer.Status)
+	}
+	return nil
 }
 
 // Kill ends a node's process at once, as a power cut would.

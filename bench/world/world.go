@@ -42,7 +42,18 @@ func Serve(ctx context.Context, program string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, program, "serve", "--listen", listen)
+	return start(ctx, program, "", "serve", "--listen", listen)
+}
+
+// Alone starts one node that is home and edge in an empty folder, with more lines of
+// configuration than `nearside serve` has flags for.
+func Alone(ctx context.Context, program, more string) (*World, error) {
+	listen, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	config := fmt.Sprintf("name: home\nregion: local\nroles: [home, edge]\ndata: data\nclient: {listen: %q}\nlink: {listen: \"127.0.0.1:0\"}\n%s", listen, more)
+	return start(ctx, program, config, "node")
 }
 
 // Demo starts `nearside demo` in an empty folder.
@@ -51,16 +62,25 @@ func Demo(ctx context.Context, program string, flags ...string) (*World, error) 
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, program, append([]string{"demo", "--listen", listen}, flags...)...)
+	return start(ctx, program, "", append([]string{"demo", "--listen", listen}, flags...)...)
 }
 
-func start(ctx context.Context, program string, args ...string) (*World, error) {
+// start runs the program in an empty folder, with a configuration file or a data directory.
+func start(ctx context.Context, program, config string, args ...string) (*World, error) {
 	dir, err := os.MkdirTemp("", "nearside-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
+	where := []string{"--data", filepath.Join(dir, "data")}
+	if config != "" {
+		file := filepath.Join(dir, "node.yaml")
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			return nil, fmt.Errorf("write configuration: %w", err)
+		}
+		where = []string{"--config", file}
+	}
 	w := &World{dir: dir, ended: make(chan struct{})}
-	w.cmd = exec.Command(program, append(args, "--data", filepath.Join(dir, "data"))...)
+	w.cmd = exec.Command(program, append(args, where...)...)
 	out, in := io.Pipe()
 	w.cmd.Stdout, w.cmd.Stderr = io.MultiWriter(in, w), w
 	began := time.Now()
@@ -119,6 +139,9 @@ func (w *World) Said() string {
 	defer w.mu.Unlock()
 	return w.said.String()
 }
+
+// PID is the program's process.
+func (w *World) PID() int { return w.cmd.Process.Pid }
 
 // Data is the program's folder.
 func (w *World) Data() string { return filepath.Join(w.dir, "data") }

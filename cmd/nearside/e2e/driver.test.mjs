@@ -5,6 +5,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 
 import {startDemo, statuses} from './demo.mjs';
 import {Person} from './person.mjs';
+import {picture} from './picture.mjs';
 
 console.log = () => {}; // the library says when it connects
 
@@ -151,6 +152,69 @@ test('somebody who moves to another edge reads what they wrote', async () => {
         assert.ok(list.posts[post.id], `post ${i}, written at ${here.getUrl()}, is read at ${there.getUrl()}`);
         assert.equal((await there.getPost(post.id)).message, `hop ${i}`);
     }
+});
+
+// bytes reads an address as a browser does, with the session of a client.
+async function bytes(client, url) {
+    const answer = await fetch(url, {headers: {Authorization: `Bearer ${client.getToken()}`}});
+    assert.equal(answer.status, 200, `${url}: ${answer.status}`);
+    return {type: answer.headers.get('content-type'), etag: answer.headers.get('etag'), body: Buffer.from(await answer.arrayBuffer())};
+}
+
+test('a picture that one uploads is seen, small and whole, by the other at another edge', async () => {
+    const png = picture(640, 480, [200, 30, 60]);
+    const form = new FormData();
+    form.append('channel_id', channel.id);
+    form.append('client_ids', 'mine');
+    form.append('files', new Blob([png]), 'sunset over Kraków.png');
+    const uploaded = await ada.home.uploadFile(form);
+    assert.deepEqual(uploaded.client_ids, ['mine']);
+    const [file] = uploaded.file_infos;
+    assert.equal(file.name, 'sunset over Kraków.png');
+    assert.equal(file.size, png.length);
+    assert.equal(file.width, 640);
+    assert.equal(file.has_preview_image, true);
+    assert.ok(file.mini_preview);
+
+    const post = await ada.home.createPost({channel_id: channel.id, message: 'look', file_ids: [file.id]});
+    assert.deepEqual(post.file_ids, [file.id]);
+    const heard = await bob.event((m) => m.event === 'posted' && m.data.post.includes(post.id));
+    assert.equal(JSON.parse(heard.data.post).metadata.files[0].id, file.id, 'the event brings what is needed to show the file');
+    assert.equal(heard.data.image, 'true');
+
+    const there = bob.home;
+    assert.equal((await there.getFileInfosForPost(post.id))[0].post_id, post.id);
+    const whole = await bytes(there, there.getFileUrl(file.id));
+    assert.equal(whole.type, 'image/png');
+    assert.ok(whole.body.equals(png), 'the bytes are those uploaded');
+    for (const url of [there.getFileThumbnailUrl(file.id), there.getFilePreviewUrl(file.id)]) {
+        const small = await bytes(there, url);
+        assert.match(small.type, /^image\//);
+    }
+    const part = await fetch(there.getFileUrl(file.id), {headers: {Authorization: `Bearer ${there.getToken()}`, Range: 'bytes=1-3'}});
+    assert.equal(part.status, 206);
+    assert.equal(await part.text(), 'PNG');
+    const found = await there.searchFiles(team.id, 'sunset', false);
+    assert.deepEqual(found.order, [file.id]);
+
+    const stranger = new Person('mallory', demo.edges[1].url);
+    await stranger.signUp();
+    const refused = await fetch(stranger.home.getFileUrl(file.id), {headers: {Authorization: `Bearer ${stranger.home.getToken()}`}});
+    assert.equal(refused.status, 403, 'who is not in the channel sees nothing');
+});
+
+test('a new picture of somebody is seen at another edge', async () => {
+    const before = await bytes(bob.home, bob.home.getProfilePictureUrl(ada.me.id));
+    assert.equal(before.type, 'image/png');
+    await ada.home.uploadProfileImage(ada.me.id, new Blob([picture(300, 200, [0, 90, 200])]));
+    const heard = await bob.event((m) => m.event === 'user_updated' && m.data.user.id === ada.me.id);
+    const stamp = heard.data.user.last_picture_update;
+    const after = await bytes(bob.home, bob.home.getProfilePictureUrl(ada.me.id, stamp));
+    assert.ok(!after.body.equals(before.body), 'it is another picture');
+    await ada.home.setDefaultProfileImage(ada.me.id);
+    await bob.event((m) => m.event === 'user_updated' && m.data.user.id === ada.me.id && m.data.user.last_picture_update > stamp);
+    const again = await bytes(bob.home, bob.home.getProfilePictureUrl(ada.me.id, 1));
+    assert.ok(again.body.equals(before.body), 'the initials are back');
 });
 
 test('a session that ends at one edge ends at all of them', async () => {
