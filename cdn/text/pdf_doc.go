@@ -75,9 +75,9 @@ func (d *pdfDocument) findObjects() (starts []pdfRef, err error) {
 	for at := 0; ; {
 		n := bytes.Index(d.b[at:], []byte("obj"))
 		if n < 0 {
-			return starts, d.work((len(d.b) - at) / 16)
+			return starts, d.work((len(d.b) - at) / 8)
 		}
-		if err := d.work(n/16 + 1); err != nil {
+		if err := d.work(n/8 + 1); err != nil {
 			return nil, err
 		}
 		at += n + 3
@@ -235,7 +235,7 @@ func (d *pdfDocument) raw(b []byte, length int) ([]byte, error) {
 	if end < 0 {
 		end = len(b)
 	}
-	return b[:end], d.work(end / 16)
+	return b[:end], d.work(end / 8)
 }
 
 func (d *pdfDocument) unpack(dict pdfDict, raw []byte) ([]byte, error) {
@@ -308,7 +308,7 @@ func (d *pdfDocument) trailers() (out []pdfDict) {
 	for _, mark := range []string{"trailer", "/XRef"} {
 		at := len(d.b)
 		for range 16 {
-			if at = bytes.LastIndex(d.b[:at], []byte(mark)); at < 0 || d.work((len(d.b)-at)/16) != nil {
+			if at = bytes.LastIndex(d.b[:at], []byte(mark)); at < 0 || d.work((len(d.b)-at)/8) != nil {
 				break
 			}
 			start := at + len(mark)

@@ -102,7 +102,7 @@ func TestExtract_PDFWithoutWords(t *testing.T) {
 }
 
 func zlibBomb() []byte {
-	packed := deflated(deflated(strings.Repeat(" ", 256<<20)))
+	packed := deflated(deflated(strings.Repeat(" ", 64<<20)))
 	return onePage(streamOf("/Filter [/FlateDecode /FlateDecode]", packed), latin, latin)
 }
 
