@@ -902,7 +902,7 @@ func (c counts) Get(ctx context.Context, name [32]byte, offset, length int64) (i
 }
 
 func TestClient_Run(t *testing.T) {
-	// Run has a connection ready before anybody asks, gets another when that one dies, follows the first candidate,
+	// Run has a connection for each direction ready before anybody asks, gets another when that one dies, follows the first candidate,
 	// and closes all of them at its end.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
@@ -936,7 +936,7 @@ func TestClient_Run(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	alive("h1", 1)
+	alive("h1", 2)
 	addr := h1.Addr()
 	h1.stop()
 	alive("h1", 0)
@@ -945,9 +945,9 @@ func TestClient_Run(t *testing.T) {
 		t.Fatal(err)
 	}
 	start("h1", pc)
-	alive("h1", 1)
+	alive("h1", 2)
 	first.Store(h2.Addr())
-	alive("h2", 1)
+	alive("h2", 2)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

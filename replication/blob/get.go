@@ -40,10 +40,12 @@ type body struct {
 	whole bool  // the server has confirmed the end
 	err   error // for every Read from now on
 
-	breaks int       // since the last byte
-	broken time.Time // the first of them
-	avoid  string    // the node of the last one, if it had no bytes to give
+	breaks  int       // since the last byte
+	broken  time.Time // the first of them
+	avoid   string    // the node of the last one, if it had no bytes to give
+	hurried bool      // once is enough: it may be the link
 
+	pace pace        // of st
 	st   *lease      // nil while there is none
 	addr string      // of st's node
 	stop func() bool // ends the watch of ctx over st
@@ -96,7 +98,9 @@ func (b *body) read(p []byte) (int, error) {
 func (b *body) pull(p []byte) (n int, err error) {
 	_ = b.st.SetReadDeadline(time.Now().Add(b.route.cfg.Idle))
 	if b.want > 0 {
+		over := b.pace.wait()
 		n, err = b.st.Read(p[:min(int64(len(p)), b.want)])
+		over()
 		if n == 0 && err != nil {
 			return 0, &unreached{b.addr, err}
 		}
@@ -112,7 +116,20 @@ func (b *body) pull(p []byte) (n int, err error) {
 	}
 	b.st.on.moved.Add(int64(n))
 	b.off, b.want = b.off+int64(n), b.want-int64(n)
+	if b.pace.crawls(b.want) {
+		b.hurry()
+	}
 	return n, nil
+}
+
+// hurry goes on over another connection. Without one the stream is as good as it was.
+func (b *body) hurry() {
+	if err := b.route.pool.hurry(b.ctx, b.addr, laneGet, b.st); err != nil {
+		b.route.cfg.Logger.Debug("no other connection for a transfer that crawls", "err", err)
+		return
+	}
+	b.drop()
+	b.hurried = true
 }
 
 // confirm reads what follows the last byte: that it was, or what the store has found out about
@@ -180,7 +197,8 @@ func (b *body) open(ctx context.Context, addr string) error {
 		st.end()
 		return err
 	}
-	b.st, b.addr, b.stop = st, addr, stop
+	b.st, b.addr, b.stop, b.pace = st, addr, stop, st.pace()
+	b.pace.judged = b.hurried
 	return nil
 }
 

@@ -15,6 +15,11 @@ const (
 	bulkBytes   = 1 << 20
 	renewAfter  = 15 * time.Second // of a connection that has moved bulk
 	renewEarly  = 5 * time.Second  // of a calm one whose path has become slower
+	crawlAfter  = 6                // round trips in which a new connection moves twice crawlBytes
+	crawlTime   = time.Second      // at least
+	crawlBytes  = 512 << 10
+	crawlWorth  = 2 << 20     // bytes that must be left to make a new connection worth while
+	crawlRest   = time.Minute // after a new connection that crawls too: it is the link
 )
 
 // lane separates what comes from what goes. QUIC ends its fast start when round trips grow,
@@ -42,6 +47,7 @@ type pool struct {
 type peer struct {
 	dialing chan struct{} // one slot; held while dialing, so that a lane is dialed once
 	now     *carrier      // guarded by pool.mu; may be dead; nil before the first
+	hurried time.Time     // guarded by pool.mu: when a transfer last asked for a new one
 }
 
 // carrier is a connection in use.
@@ -114,20 +120,31 @@ func (p *pool) leave(c *carrier) {
 
 // connect makes sure that a lane is up.
 func (p *pool) connect(ctx context.Context, addr string, ln lane) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
 	at, c, err := p.look(addr, ln, 0)
 	if c != nil || err != nil {
 		return err
 	}
+	return p.replace(ctx, addr, at, nil)
+}
+
+// replace dials for a lane, unless somebody else has done so since it held what is given.
+func (p *pool) replace(ctx context.Context, addr string, at *peer, was *carrier) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	select {
 	case at.dialing <- struct{}{}:
 		defer func() { <-at.dialing }()
 	case <-ctx.Done():
 		return core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
 	}
-	if _, c, err = p.look(addr, ln, 0); c != nil || err != nil {
-		return err // somebody else has dialed
+	p.mu.Lock()
+	now, closed := at.now, p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return errClosed
+	case now != nil && now != was && now.Context().Err() == nil:
+		return nil
 	}
 	return p.dial(ctx, addr, at)
 }
@@ -203,16 +220,17 @@ func (p *pool) alive(addr string) bool {
 // worn gives a node's lanes that would be slow to start. QUIC remembers a bad moment of the path
 // for as long as a connection lives, and regains speed by a packet per round trip; a new
 // connection finds out in a few what the path can do now.
-func (p *pool) worn(addr string, now time.Time) (worn []*peer) {
+func (p *pool) worn(addr string, now time.Time) map[*peer]*carrier {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.peers[addr]
 	if at == nil {
 		return nil
 	}
+	worn := map[*peer]*carrier{}
 	for i := range at {
 		if c := at[i].now; c != nil && c.Context().Err() == nil && c.worn(now) {
-			worn = append(worn, &at[i])
+			worn[&at[i]] = c
 		}
 	}
 	return worn
@@ -231,15 +249,59 @@ func (c *carrier) worn(now time.Time) bool {
 
 // renew replaces the worn connections to a node; nobody waits for it.
 func (p *pool) renew(ctx context.Context, addr string) error {
-	for _, at := range p.worn(addr, time.Now()) {
-		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		err := p.dial(dctx, addr, at)
-		cancel()
-		if err != nil {
+	for at, c := range p.worn(addr, time.Now()) {
+		if err := p.replace(ctx, addr, at, c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pace finds out whether a transfer crawls.
+type pace struct {
+	on     *carrier
+	began  time.Time
+	from   int64         // moved by then, by all who share the connection
+	waited time.Duration // for the connection, not for whoever gives or takes the bytes
+	judged bool
+}
+
+func (l *lease) pace() pace { return pace{on: l.on, began: time.Now(), from: l.on.moved.Load()} }
+
+// wait is called when the transfer begins to wait for its connection, and what it gives when that is over.
+func (p *pace) wait() (over func()) {
+	at := time.Now()
+	return func() { p.waited += time.Since(at) }
+}
+
+// crawls says so once, when it is time to judge: its connection has moved less than a new one
+// would have by now, though nothing else held the transfer up, and enough is left.
+func (p *pace) crawls(left int64) bool {
+	took := time.Since(p.began)
+	if p.judged || took < max(crawlAfter*p.on.RTT(), crawlTime) {
+		return false
+	}
+	p.judged = true
+	return left >= crawlWorth && p.waited > took*3/4 && p.on.moved.Load()-p.from < crawlBytes
+}
+
+// hurry gives the lane of a transfer that crawls another connection. It says no when that was of no
+// use a short while ago.
+func (p *pool) hurry(ctx context.Context, addr string, ln lane, l *lease) error {
+	at, _, err := p.look(addr, ln, 0)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	now, rest := at.now, time.Since(at.hurried) < crawlRest
+	if now == l.on && !rest {
+		at.hurried = time.Now()
+	}
+	p.mu.Unlock()
+	if now == l.on && rest {
+		return core.E(core.KindUnavailable, "a new connection crawled too")
+	}
+	return p.replace(ctx, addr, at, l.on)
 }
 
 // close ends every connection and what is under way on it.

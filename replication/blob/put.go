@@ -18,44 +18,61 @@ func (r *route) Put(ctx context.Context, name [32]byte, size int64, from io.Read
 	src := newSource(from, size)
 	ask := wire.AppendBlobPut(nil, wire.BlobPut{Direct: r.direct, Name: name, Size: size})
 	return r.try(ctx, false, func(ctx context.Context, addr string) error {
-		if err := src.rewind(); err != nil {
-			return enough{err}
+		err := r.putAt(ctx, addr, ask, src, src.seek != nil)
+		if errors.Is(err, errCrawls) {
+			err = r.putAt(ctx, addr, ask, src, false)
 		}
-		st, err := r.open(ctx, addr, lanePut, wire.KindBlobPut, ask)
-		if err != nil {
-			return err
-		}
-		defer st.end()
-		defer context.AfterFunc(ctx, st.Abort)()
-		return r.put(st, src)
+		return err
 	})
 }
 
-func (r *route) put(st *lease, src *source) error {
-	if err := r.pour(st, src); err != nil {
-		var e enough
-		if errors.As(err, &e) {
-			return err
-		}
+// errCrawls says that a put would be over sooner if it began anew.
+var errCrawls = core.E(core.KindUnavailable, "the transfer crawls")
+
+// putAt puts once at one node; where it may, it gives up a crawling connection.
+func (r *route) putAt(ctx context.Context, addr string, ask []byte, src *source, may bool) error {
+	if err := src.rewind(); err != nil {
+		return enough{err}
+	}
+	st, err := r.open(ctx, addr, lanePut, wire.KindBlobPut, ask)
+	if err != nil {
+		return err
+	}
+	defer st.end()
+	defer context.AfterFunc(ctx, st.Abort)()
+	pace := st.pace()
+	pace.judged = !may
+	err = r.pour(st, src, &pace, func() bool { return r.pool.hurry(ctx, addr, lanePut, st) == nil })
+	var e enough
+	switch {
+	case errors.Is(err, errCrawls), errors.As(err, &e):
+		return err
+	case err != nil:
 		return r.early(st, err)
 	}
 	_ = st.CloseWrite()
-	_, err := r.head(st, settle(src.size)+margin)
+	_, err = r.head(st, settle(src.size)+margin)
 	return err
 }
 
-// pour sends the bytes. Each bufferful has its own deadline.
-func (r *route) pour(st *lease, src *source) error {
+// pour sends the bytes. Each bufferful has its own deadline. It stops when they crawl and hurry has found
+// another way.
+func (r *route) pour(st *lease, src *source, pace *pace, hurry func() bool) error {
 	buf := make([]byte, min(max(src.size, 1), bufBytes))
 	for left := src.size; left > 0; {
 		n, err := src.read(buf[:min(left, int64(len(buf)))])
 		_ = st.SetWriteDeadline(time.Now().Add(r.cfg.Idle))
-		if _, werr := st.Write(buf[:n]); werr != nil {
+		over := pace.wait()
+		_, werr := st.Write(buf[:n])
+		over()
+		if werr != nil {
 			return werr
 		}
 		st.on.moved.Add(int64(n))
 		left -= int64(n)
 		switch {
+		case err == nil && pace.crawls(left) && hurry():
+			return errCrawls
 		case err == nil, left == 0 && errors.Is(err, io.EOF):
 		case errors.Is(err, io.EOF):
 			return enough{core.E(core.KindInvalid, "the blob ended %d bytes early", left)}

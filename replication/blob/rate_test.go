@@ -24,7 +24,7 @@ const (
 	farWhole = 10*farRTT + farBytes*time.Second/farRate
 )
 
-// far is an edge at the end of a long link, with Run keeping its connections.
+// far is an edge at the end of a long link.
 type far struct {
 	*blob.Client
 	t    testing.TB
@@ -36,8 +36,8 @@ type far struct {
 	conns *sync.Map // that home serves
 }
 
-// newFar gives one whose connections are up.
-func newFar(t testing.TB, w *world) *far {
+// newFar gives one whose connections are up; without Run they stay what they are.
+func newFar(t testing.TB, w *world, run bool) *far {
 	t.Helper()
 	m := newMemory()
 	f := &far{t: t, m: m, b: random(farBytes)}
@@ -45,10 +45,12 @@ func newFar(t testing.TB, w *world) *far {
 	f.Client, f.e, f.h = w.pair(m)
 	f.conns = &w.conns
 	path(f.h, f.e, link.Path{Delay: farRTT / 2, Bandwidth: farRate})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- f.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	if run {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		t.Cleanup(func() { cancel(); <-done })
+	}
 	for range 10 { // Run has its two connections after four round trips
 		if _, err := f.Stat(within(t, 10*time.Second), f.name); err != nil {
 			t.Fatal(err)
@@ -117,19 +119,19 @@ func (f *far) trips(busy func()) (longest time.Duration) {
 	}
 }
 
-func inBubble(t *testing.T, test func(t *testing.T, f *far)) {
+func inBubble(t *testing.T, run bool, test func(t *testing.T, f *far)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.net = simtest.NewNet()
-		test(t, newFar(t, w))
+		test(t, newFar(t, w, run))
 	})
 }
 
 func TestFar_Get(t *testing.T) {
 	// A cold read of 10 MB over 200 ms and 100 Mbit/s has its first byte after a round trip and 30 ms, and is over
 	// in ten round trips and the time that its bytes need; so is the first read after a long silence.
-	inBubble(t, func(t *testing.T, f *far) {
+	inBubble(t, true, func(t *testing.T, f *far) {
 		for range 3 {
 			first, whole := f.get()
 			t.Logf("first byte %s, whole %s", first, whole)
@@ -143,7 +145,7 @@ func TestFar_Get(t *testing.T) {
 
 func TestFar_Put(t *testing.T) {
 	// So is storing 10 MB, also on connections over which much was read before.
-	inBubble(t, func(t *testing.T, f *far) {
+	inBubble(t, true, func(t *testing.T, f *far) {
 		f.get()
 		for range 2 {
 			took := f.put()
@@ -161,7 +163,7 @@ func TestFar_Put(t *testing.T) {
 func TestFar_LogBeside(t *testing.T) {
 	// Transfers in both directions leave the log's messages room: they wait at most for one queue of a round trip
 	// and a half, and idle lanes do not slow them at all.
-	inBubble(t, func(t *testing.T, f *far) {
+	inBubble(t, true, func(t *testing.T, f *far) {
 		if idle := f.trips(func() { time.Sleep(time.Second) }); idle > farRTT+5*time.Millisecond {
 			t.Errorf("idle: %s", idle)
 		}
@@ -179,29 +181,81 @@ func TestFar_LogBeside(t *testing.T) {
 	})
 }
 
-func TestFar_OtherDirection(t *testing.T) {
-	// What fills the link in one direction makes the other's acknowledgements late; a put begun then is not left to crawl
-	// on a connection that was opened in better times.
-	inBubble(t, func(t *testing.T, f *far) {
-		time.Sleep(10 * time.Second)
-		var wg sync.WaitGroup
-		for range 9 {
-			wg.Go(func() { f.get() })
+// nearer lets the connections come up over a shorter path than the one that the transfers find.
+func nearer(t *testing.T, f *far, test func()) {
+	t.Helper()
+	path(f.h, f.e, link.Path{Delay: farRTT / 4, Bandwidth: farRate})
+	if err := f.Put(t.Context(), sha256.Sum256(nil), 0, bytes.NewReader(nil)); err != nil { // without Run there is no such lane yet
+		t.Fatal(err)
+	}
+	if _, err := f.Stat(t.Context(), f.name); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	path(f.h, f.e, link.Path{Delay: farRTT / 2, Bandwidth: farRate})
+	test()
+}
+
+func TestFar_PathBecomesLonger(t *testing.T) {
+	// When round trips have grown under open connections, Run replaces them before anybody has to crawl.
+	inBubble(t, true, func(t *testing.T, f *far) {
+		nearer(t, f, func() {
+			time.Sleep(10 * time.Second)
+			if _, took := f.get(); took > farWhole {
+				t.Errorf("get %s, want %s", took, farWhole)
+			}
+			if took := f.put(); took > farWhole {
+				t.Errorf("put %s, want %s", took, farWhole)
+			}
+		})
+	})
+}
+
+func TestFar_Crawl(t *testing.T) {
+	// A transfer that finds itself on such a connection before Run has replaced it goes on over a new one, in either
+	// direction; it would take twenty seconds else.
+	inBubble(t, false, func(t *testing.T, f *far) {
+		nearer(t, f, func() {
+			took := f.put()
+			t.Logf("put %s", took)
+			if took > 2*farWhole {
+				t.Errorf("put %s", took)
+			}
+		})
+	})
+	inBubble(t, false, func(t *testing.T, f *far) {
+		nearer(t, f, func() {
+			_, took := f.get()
+			t.Logf("get %s", took)
+			if took > 2*farWhole {
+				t.Errorf("get %s", took)
+			}
+			if n := f.m.opened.Load(); n != 3 { // the empty put, and this in two parts
+				t.Errorf("the store was asked %d times", n)
+			}
+		})
+	})
+}
+
+func TestFar_SlowLink(t *testing.T) {
+	// On a link that is slow by itself no new connection is tried: a queue of its own is no reason.
+	inBubble(t, true, func(t *testing.T, f *far) {
+		path(f.h, f.e, link.Path{Delay: farRTT / 2, Bandwidth: 250_000})
+		for i := range 2 {
+			if _, took := f.get(); took > 45*time.Second {
+				t.Errorf("get %s", took)
+			}
+			if n := f.m.opened.Load(); n != int64(1+i) {
+				t.Errorf("the store was asked %d times", n)
+			}
 		}
-		time.Sleep(3 * time.Second)
-		took := f.put()
-		t.Logf("put %s", took)
-		if took > 2*farWhole {
-			t.Errorf("put %s beside reads", took)
-		}
-		wg.Wait()
 	})
 }
 
 func TestFar_Renewed(t *testing.T) {
 	// A connection that has carried much is replaced after a while, under a transfer that does not notice, and the old
 	// one ends with its last transfer.
-	inBubble(t, func(t *testing.T, f *far) {
+	inBubble(t, true, func(t *testing.T, f *far) {
 		conns := func() (n int) { f.conns.Range(func(any, any) bool { n++; return true }); return n }
 		if n := conns(); n != 2 {
 			t.Fatalf("%d connections at the beginning", n)
@@ -234,7 +288,7 @@ func TestFar_Renewed(t *testing.T) {
 
 func BenchmarkFar(b *testing.B) {
 	// The same over real sockets on loopback, in real time.
-	f := newFar(b, newWorld(b))
+	f := newFar(b, newWorld(b), true)
 	for b.Loop() {
 		first, whole := f.get()
 		b.ReportMetric(float64(first.Milliseconds()), "first-ms")

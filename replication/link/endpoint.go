@@ -20,11 +20,12 @@ import (
 // Windows and times of every connection. A 300 ms path at 1 Gbit/s holds 37 MB.
 const (
 	initialStreamWindow = 2 << 20
+	blobStreamWindow    = 8 << 20 // an eighth of the connection's, which so many slow readers may fill
+	listenStreamWindow  = 4 << 20
 	maxStreamWindow     = 32 << 20
 	initialConnWindow   = 4 << 20
+	listenConnWindow    = 32 << 20
 	maxConnWindow       = 64 << 20
-	blobStreamWindow    = 8 << 20
-	blobConnWindow      = 32 << 20
 	maxStreams          = 2048
 	handshakeTimeout    = 5 * time.Second
 	keepAlive           = 2 * time.Second
@@ -130,7 +131,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	defer e.closeAll() // before wg.Wait: handlers wait on their connections
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ln, err := e.tr.Listen(e.serverTLS(), quicConfig(idleTimeout))
+	ln, err := e.tr.Listen(e.serverTLS(), listenConfig())
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
@@ -303,11 +304,18 @@ func dialConfig(class Class) *quic.Config {
 		return quicConfig(shortIdleTimeout)
 	case ClassBlob:
 		c := quicConfig(shortIdleTimeout) // a read under way must not wait for a dead connection
-		c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = blobStreamWindow, blobConnWindow
+		c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = blobStreamWindow, maxConnWindow
 		return c
 	default:
 		return quicConfig(idleTimeout)
 	}
+}
+
+// listenConfig is for all classes, since the class shows too late; its windows are for blobs that come.
+func listenConfig() *quic.Config {
+	c := quicConfig(idleTimeout)
+	c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = listenStreamWindow, listenConnWindow
+	return c
 }
 
 func quicConfig(idle time.Duration) *quic.Config {
