@@ -139,22 +139,17 @@ func TestPut_Local_FollowsToTheOrigin(t *testing.T) {
 // What the origin does not have is never evicted, however much else comes.
 func TestPut_LocalAndDue_IsNotEvicted(t *testing.T) {
 	o := newOrigin()
-	c := started(t, o, local, func(cfg *Config) { cfg.MaxFiles = 3 })
-	o.down.Store(true)
+	c := started(t, &refusing{o}, local, func(cfg *Config) { cfg.MaxFiles = 3 })
 	d, b := cdntest.Content(1, 1000)
 	if err := put(t, c, d, b); err != nil {
 		t.Fatal(err)
 	}
-	o.down.Store(false)
-	o.blobs[d] = nil // a copy that went wrong would be seen
-	c2 := cache(t, c.cfg.Dir, &refusing{o}, local, func(cfg *Config) { cfg.MaxFiles = 3 })
-	running(t, c2)
 	for i := range 20 {
 		d2, b2 := o.add(byte(10+i), 1000)
-		wantRead(t, c2, d2, b2)
+		wantRead(t, c, d2, b2)
 	}
-	wantRead(t, c2, d, b)
-	if s := c2.Stats(); s.Pending != 1 || s.Files > 3 {
+	wantRead(t, c, d, b)
+	if s := c.Stats(); s.Pending != 1 || s.Files > 3 {
 		t.Errorf("%+v", s)
 	}
 }
