@@ -28,8 +28,8 @@ type ServerConfig struct {
 	// MaxPerPeer bounds those of one node, so that none can take all places. Default: half of
 	// MaxConcurrent.
 	MaxPerPeer int
-	// Idle is how long 64 KiB may take. A transfer that is slower is ended: it would hold its
-	// place for ever. Default: 10 s.
+	// Idle is how long 64 KiB may take, and how long a store may take to open a blob. A transfer
+	// that is slower is ended: it would hold its place for ever. Default: 10 s.
 	Idle   time.Duration
 	Logger *slog.Logger // default: discard
 }
