@@ -139,9 +139,9 @@ func (fl *fill) run(ctx context.Context) {
 
 // bring fetches, checks and keeps.
 func (fl *fill) bring(ctx context.Context) error {
-	ctx, alive, stop := watched(ctx)
-	defer stop()
-	src := &source{ctx: ctx, t: fl.t, d: fl.d, alive: alive}
+	ctx, watch := watched(ctx)
+	defer watch.end()
+	src := &source{ctx: ctx, t: fl.t, d: fl.d, watch: watch}
 	if err := src.open(); err != nil {
 		return err
 	}

@@ -272,6 +272,8 @@ func TestGet_OriginStalls_IsGivenUp(t *testing.T) {
 		_, err := read(t, c, d, cdn.Whole)
 		wantKind(t, "read", err, core.KindUnavailable)
 		stop()
+		_, err = read(t, c, d, cdn.Whole) // passed through
+		wantKind(t, "pass", err, core.KindUnavailable)
 	})
 }
 

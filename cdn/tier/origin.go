@@ -17,13 +17,36 @@ const (
 	maxTries = 3                // of an origin that breaks off without giving a byte
 )
 
-// watched gives a context that ends when alive was not called for too long.
-func watched(parent context.Context) (ctx context.Context, alive, stop func()) {
+// watch ends a context when the origin gives nothing for too long.
+type watch struct {
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func watched(parent context.Context) (context.Context, *watch) {
 	ctx, cancel := context.WithCancelCause(parent)
-	timer := time.AfterFunc(stall, func() {
+	return ctx, &watch{cancel: cancel, timer: time.AfterFunc(stall, func() {
 		cancel(core.E(core.KindUnavailable, "the origin does not go on"))
-	})
-	return ctx, func() { timer.Reset(stall) }, func() { timer.Stop(); cancel(nil) }
+	})}
+}
+
+// alive gives the origin its time anew.
+func (w *watch) alive() { w.timer.Reset(stall) }
+
+// rest stops the clock while nothing is asked of the origin.
+func (w *watch) rest() { w.timer.Stop() }
+
+func (w *watch) end() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// why prefers the reason for which the context was ended.
+func why(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); ctx.Err() != nil && core.KindOf(cause) == core.KindUnavailable {
+		return cause
+	}
+	return fault(err)
 }
 
 // source reads a whole blob from the origin; where that breaks off it goes on from there.
@@ -31,7 +54,7 @@ type source struct {
 	ctx   context.Context
 	t     *Tier
 	d     cdn.Digest
-	alive func()
+	watch *watch
 	blob  cdn.Blob
 	size  int64
 	off   int64
@@ -45,14 +68,14 @@ func (s *source) open() error {
 	}
 	b, err := s.t.cfg.Origin.Get(s.ctx, s.d, r)
 	if err != nil {
-		return s.why(err)
+		return s.ended(err)
 	}
 	if s.off > 0 && b.Size != s.size {
 		_ = b.Close()
 		return core.E(core.KindDiverged, "the origin gave another size")
 	}
 	s.blob, s.size = b, b.Size
-	s.alive()
+	s.watch.alive()
 	return nil
 }
 
@@ -64,7 +87,7 @@ func (s *source) Read(p []byte) (int, error) {
 		n, err := s.blob.Read(p)
 		if n > 0 {
 			s.off, s.tries = s.off+int64(n), 0
-			s.alive()
+			s.watch.alive()
 			return n, nil
 		}
 		if err == nil {
@@ -74,7 +97,7 @@ func (s *source) Read(p []byte) (int, error) {
 			err = core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
 		}
 		if s.tries++; !brokeOff(err) || s.tries > maxTries || s.ctx.Err() != nil {
-			return 0, s.why(err)
+			return 0, s.ended(err)
 		}
 		_ = s.blob.Close()
 		if err := s.open(); err != nil {
@@ -84,38 +107,40 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 }
 
+// ended tells readers that it was the fill that ended, not they.
+func (s *source) ended(err error) error {
+	if s.ctx.Err() != nil && core.KindOf(context.Cause(s.ctx)) == core.KindCanceled {
+		return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
+	}
+	return why(s.ctx, err)
+}
+
 func brokeOff(err error) bool {
 	k := core.KindOf(err)
 	return k == core.KindUnavailable || k == core.KindTimeout || k == core.KindInternal
 }
 
-// why prefers the reason for which the context was ended.
-func (s *source) why(err error) error {
-	if s.ctx.Err() == nil {
-		return fault(err)
-	}
-	if cause := context.Cause(s.ctx); core.KindOf(cause) == core.KindUnavailable {
-		return cause
-	}
-	return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
-}
-
 // direct reads from the origin, and checks a whole against its digest: the last bytes of a
 // wrong one are not given.
 type direct struct {
-	blob io.ReadCloser
-	d    cdn.Digest
-	left int64
-	hash hash.Hash // nil for a part
+	ctx   context.Context
+	watch *watch
+	blob  io.ReadCloser
+	d     cdn.Digest
+	left  int64
+	hash  hash.Hash // nil for a part
 }
 
 func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direct, int64, error) {
+	ctx, watch := watched(ctx)
 	b, err := t.cfg.Origin.Get(ctx, d, want)
 	if err != nil {
-		return nil, 0, err
+		watch.end()
+		return nil, 0, why(ctx, err)
 	}
+	watch.rest()
 	t.count.passes.Add(1)
-	src := &direct{blob: b.ReadCloser, d: d, left: want.Length}
+	src := &direct{ctx: ctx, watch: watch, blob: b.ReadCloser, d: d, left: want.Length}
 	if want.Length < 0 {
 		src.left = b.Size - want.Offset
 	}
@@ -129,7 +154,9 @@ func (s *direct) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, s.end()
 	}
+	s.watch.alive()
 	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
+	s.watch.rest() // the reader may take its time
 	s.left -= int64(n)
 	if s.hash != nil {
 		_, _ = s.hash.Write(p[:n])
@@ -145,7 +172,7 @@ func (s *direct) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		return 0, core.E(core.KindUnavailable, "the origin broke off").WithCause(io.ErrUnexpectedEOF)
 	case err != nil:
-		return 0, fault(err)
+		return 0, why(s.ctx, err)
 	}
 	return 0, nil
 }
@@ -162,4 +189,7 @@ func (s *direct) skip(n int64) error {
 	return err
 }
 
-func (s *direct) Close() error { return s.blob.Close() }
+func (s *direct) Close() error {
+	s.watch.end()
+	return s.blob.Close()
+}

@@ -212,11 +212,11 @@ func (t *Tier) copyOut(ctx context.Context, e *entry) error {
 		return err
 	}
 	defer t.release(e)
-	ctx, alive, stop := watched(ctx)
-	defer stop()
-	r := &noted{r: io.NewSectionReader(e.f, 0, e.size), each: alive}
+	ctx, watch := watched(ctx)
+	defer watch.end()
+	r := &noted{r: io.NewSectionReader(e.f, 0, e.size), each: watch.alive}
 	if err := t.cfg.Origin.Put(ctx, e.d, e.size, r); err != nil {
-		return err
+		return why(ctx, err)
 	}
 	t.count.copied.Add(1)
 	t.mu.Lock()
