@@ -63,9 +63,9 @@ func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials)
 			return nil, core.E(core.KindUnavailable, "link.listen: cannot listen on %s", n.cfg.Link.Listen).WithCause(err)
 		}
 	}
+	s.onStop("link socket", func() { _ = socket.Close() }) // the endpoint closes it too, once it runs
 	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Distance: n.far.link, Logger: n.log})
 	if err != nil {
-		socket.Close()
 		return nil, err
 	}
 	relay := signal.New()
