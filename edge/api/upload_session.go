@@ -308,21 +308,21 @@ func (d *data) keepCut(sp *spool, why error) error {
 			return errors.Join(why, err)
 		}
 	}
-	before := d.call.ctx
-	d.call.ctx = context.WithoutCancel(before) // the client has gone, and will want to go on
-	defer func() { d.call.ctx = before }()
 	if err := d.append(sp); err != nil {
 		d.call.api.log.Debug("the end of a cut request is lost", "upload", d.up.ID, "bytes", sp.size, "error", err)
 	}
 	return why
 }
 
-// append stores a part and makes it known.
+// append stores a part and makes it known, even if the client has gone: it will want to go on.
 func (d *data) append(sp *spool) error {
 	if sp.size == 0 {
 		return nil
 	}
 	c := d.call
+	before := c.ctx
+	c.ctx = context.WithoutCancel(before)
+	defer func() { c.ctx = before }()
 	return c.within(storeLimit(sp.size), func() error {
 		if err := c.put([]blob{{sp.ref(), sp.reader()}}); err != nil {
 			return err
