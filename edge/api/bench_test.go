@@ -2,12 +2,21 @@ package api_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
+	"github.com/nearside/nearside/cdn/tier"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
 )
 
 // crowd is an HTTP client with room for many connections to one server.
@@ -63,4 +72,63 @@ func BenchmarkCreatePost(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+}
+
+// BenchmarkDownload reads a file from an edge's cache, beside the same file from http.ServeFile:
+// one large one, and many of a megabyte at once.
+func BenchmarkDownload(b *testing.B) {
+	h, s := newHomeWith(b, func(cfg *api.Config) { cfg.Files.Blobs = withCache(b, cfg.Files.Blobs) })
+	w := newShipshape(b, h, s)
+	for _, size := range []int{1 << 20, 64 << 20} {
+		content := noise(size)
+		f := w.ann.addFile(w.ch, "film.mp4", "video/mp4", content, nil)
+		name := filepath.Join(b.TempDir(), "film.mp4")
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) }))
+		b.Cleanup(plain.Close)
+		for _, from := range []struct {
+			name string
+			c    client
+			path string
+		}{{"serve-file", client{t: b, url: plain.URL}, "/"}, {"edge", *w.ann, "/files/" + f.ID.String()}} {
+			b.Run(fmt.Sprintf("%s/%dMiB", from.name, size>>20), func(b *testing.B) {
+				b.SetBytes(int64(size))
+				if size > 1<<20 {
+					for b.Loop() {
+						from.c.quick(b, "GET", from.path, nil, 200)
+					}
+					return
+				}
+				b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						from.c.quick(b, "GET", from.path, nil, 200)
+					}
+				})
+			})
+		}
+	}
+}
+
+// withCache puts an edge's cache in front of an origin.
+func withCache(b *testing.B, origin edge.Blobs) edge.Blobs {
+	t, err := tier.New(tier.Config{Dir: b.TempDir(), MaxBytes: 1 << 30, MaxFiles: 100, Origin: origin})
+	if err == nil {
+		err = t.Load()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- t.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, t.Close()); err != nil {
+			b.Error(err)
+		}
+	})
+	return t
 }

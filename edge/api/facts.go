@@ -21,6 +21,7 @@ const (
 	teamsKept       = 10_000
 	membershipsKept = 2_000_000 // memberships, not people
 	pageBytes       = 64 << 20
+	filesKept       = 50_000
 )
 
 // facts is what requests ask again and again: who somebody is, where they belong, what a
@@ -34,6 +35,8 @@ type facts struct {
 	channels *hot.Cache[core.ChannelID, struct{}, core.Channel]
 	teams    *hot.Cache[core.TeamID, struct{}, core.Team]
 	pages    *hot.Cache[core.ChannelID, pageKey, *page]
+	places   *hot.Cache[core.FileID, struct{}, core.ChannelID] // of posted files, which stay where they are
+	files    *hot.Cache[core.ChannelID, core.FileID, core.File]
 	peopled  atomic.Bool // there is an account
 
 	wake *event.Cursor // owned by run
@@ -55,6 +58,8 @@ func newFacts(cfg Config, s *session.Store) *facts {
 		channels: hot.New[core.ChannelID, struct{}, core.Channel](channelsKept, nil),
 		teams:    hot.New[core.TeamID, struct{}, core.Team](teamsKept, nil),
 		pages:    hot.New[core.ChannelID, pageKey](cfg.PageBytes, (*page).size),
+		places:   hot.New[core.FileID, struct{}, core.ChannelID](filesKept, nil),
+		files:    hot.New[core.ChannelID, core.FileID, core.File](filesKept, nil),
 	}
 }
 
@@ -99,7 +104,7 @@ func (f *facts) catchUp() {
 
 func (f *facts) learn(e *event.Event) {
 	if !e.Audience.Channel.IsZero() {
-		f.pages.Forget(e.Audience.Channel)
+		f.forgetPosts(e.Audience.Channel)
 	}
 	switch e.Effect.Kind {
 	case event.NoEffect:
@@ -111,12 +116,18 @@ func (f *facts) learn(e *event.Event) {
 		f.users.Forget(e.Effect.User)
 	case event.ChannelChanged:
 		f.channels.Forget(e.Effect.Channel)
-		f.pages.Forget(e.Effect.Channel)
+		f.forgetPosts(e.Effect.Channel)
 	case event.TeamChanged:
 		f.teams.Forget(e.Effect.Team)
 	case event.PostsChanged:
-		f.pages.Forget(e.Effect.Channel)
+		f.forgetPosts(e.Effect.Channel)
 	}
+}
+
+// forgetPosts forgets what depends on a channel's posts.
+func (f *facts) forgetPosts(ch core.ChannelID) {
+	f.pages.Forget(ch)
+	f.files.Forget(ch)
 }
 
 // reset forgets everything: history was replaced.
@@ -127,6 +138,8 @@ func (f *facts) reset() {
 	f.channels.Clear()
 	f.teams.Clear()
 	f.pages.Clear()
+	f.places.Clear()
+	f.files.Clear()
 	f.peopled.Store(false)
 	f.high.Store(0)
 }
@@ -159,6 +172,27 @@ func (f *facts) channel(ctx context.Context, id core.ChannelID) (core.Channel, e
 	return cached(ctx, f, f.channels, id, struct{}{}, func(ctx context.Context) (core.Channel, bool, error) {
 		return f.read.Channel(ctx, id)
 	})
+}
+
+// file gives a file; its id is zero when there is none. Only posted files are kept: until then
+// a file has no channel whose events tell of it.
+func (f *facts) file(ctx context.Context, id core.FileID) (core.File, error) {
+	read := func(ctx context.Context) (core.File, bool, error) { return f.read.File(ctx, id) }
+	place, err := cached(ctx, f, f.places, id, struct{}{}, func(ctx context.Context) (core.ChannelID, bool, error) {
+		file, ok, err := read(ctx)
+		if !ok || file.PostID.IsZero() {
+			return core.ChannelID{}, false, err
+		}
+		return file.ChannelID, true, err
+	})
+	if err != nil {
+		return core.File{}, err
+	}
+	if place.IsZero() {
+		file, _, err := read(ctx)
+		return file, err
+	}
+	return cached(ctx, f, f.files, place, id, read)
 }
 
 // team gives a team; its id is zero when there is none.

@@ -35,11 +35,11 @@ func (c *call) readableFile() (core.File, error) {
 	if err != nil {
 		return core.File{}, err
 	}
-	f, ok, err := c.api.cfg.Read.File(c.ctx, id)
+	f, err := c.api.facts.file(c.ctx, id)
 	switch {
 	case err != nil:
 		return f, err
-	case !ok || f.DeleteAt != 0:
+	case f.ID.IsZero() || f.DeleteAt != 0:
 		return f, noFile()
 	case f.PostID.IsZero() && c.isMe(f.UserID):
 		return f, nil

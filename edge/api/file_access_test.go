@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -161,6 +162,54 @@ func TestFiles_WhoMayRead(t *testing.T) {
 		}
 	}
 	w.ann.fails(403, "api.context.permissions.app_error", "GET", "/posts/"+post.ID.String()+"/files/info?include_deleted=true", nil)
+}
+
+func TestFiles_ChangesShowAtOnce(t *testing.T) {
+	// What becomes of a file's post, and of who asks, holds for the very next request, also after
+	// the file was asked for many times.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	f := w.ann.addPicture(w.ch, "sail.png")
+	other := w.ann.addPicture(w.ch, "rope.png")
+	var info core.File
+	status := func(c *client, f core.File) int {
+		resp, body := c.fetch("GET", "/files/"+f.ID.String()+"/info")
+		if resp.StatusCode == 200 {
+			if err := json.Unmarshal(body, &info); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return resp.StatusCode
+	}
+	if got := status(w.ann, f); got != 200 || !info.PostID.IsZero() {
+		t.Errorf("before it is posted: %d %+v", got, info)
+	}
+	p := w.ann.attach(w.ch, f, other)
+	for range 3 {
+		if got := status(w.ann, f); got != 200 || info.PostID != p.ID {
+			t.Errorf("posted: %d %+v", got, info)
+		}
+	}
+	if got := status(w.bob, f); got != 403 {
+		t.Errorf("for who is not in the channel: %d", got)
+	}
+	w.ann.must(201, "POST", "/channels/"+w.ch.String()+"/members", map[string]string{"user_id": w.bob.me.ID.String()}, nil)
+	if got := status(w.bob, f); got != 200 {
+		t.Errorf("for who has joined: %d", got)
+	}
+	w.ann.must(200, "DELETE", "/channels/"+w.ch.String()+"/members/"+w.bob.me.ID.String(), nil, nil)
+	if got := status(w.bob, f); got != 403 {
+		t.Errorf("for who has left: %d", got)
+	}
+	status(w.ann, other)
+	w.ann.must(200, "PUT", "/posts/"+p.ID.String()+"/patch", map[string]any{"file_ids": []string{f.ID.String()}}, nil)
+	if a, b := status(w.ann, f), status(w.ann, other); a != 200 || b != 404 {
+		t.Errorf("after one was taken out of the post: %d and %d", a, b)
+	}
+	w.ann.must(200, "DELETE", "/posts/"+p.ID.String(), nil, nil)
+	if got := status(w.ann, f); got != 404 {
+		t.Errorf("after its post was deleted: %d", got)
+	}
 }
 
 func TestFiles_HeadIsGetWithoutBody(t *testing.T) {

@@ -126,8 +126,8 @@ func (a *API) publicFile(c *call) error {
 	case !good:
 		return wrongLink()
 	}
-	f, ok, err := a.cfg.Read.File(c.ctx, id)
-	if err == nil && (!ok || f.DeleteAt != 0) {
+	f, err := a.facts.file(c.ctx, id)
+	if err == nil && (f.ID.IsZero() || f.DeleteAt != 0) {
 		err = noFile()
 	}
 	if err != nil {
