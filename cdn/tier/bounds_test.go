@@ -166,6 +166,9 @@ func TestTier_RandomUse_BoundsHold(t *testing.T) {
 			if s := w.c.Stats(); s.Bytes != bytes || s.Files != int64(files) || s.Filling != 0 {
 				t.Errorf("%d bytes and %d files on the disk, %+v", bytes, files, s)
 			}
+			if w.c.PurgeAll(); w.c.Stats().Pending == 0 && w.c.Stats().Hot != 0 {
+				t.Errorf("after the purge: %+v", w.c.Stats())
+			}
 		})
 	}
 	until(t, func() error {
