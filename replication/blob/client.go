@@ -71,8 +71,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Run keeps connections to the first candidate, fresh ones, until ctx ends, and then closes
-// all of the client's.
+// Run keeps connections to the first candidate, and all of them fresh, until ctx ends; then it
+// closes them.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.Close()
 	for pause := keepPause; ctx.Err() == nil; {
@@ -98,7 +98,7 @@ func (c *Client) keep(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.pool.renew(ctx, addrs[0])
+	return c.pool.renew(ctx)
 }
 
 // Close ends the client's connections and what is under way on them.

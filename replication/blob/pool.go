@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,13 +14,9 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	bulkBytes   = 1 << 20
-	renewAfter  = 15 * time.Second // of a connection that has moved bulk
-	renewEarly  = 5 * time.Second  // of a calm one whose path has become slower
-	crawlAfter  = 6                // round trips in which a new connection moves twice crawlBytes
-	crawlTime   = time.Second      // at least
-	crawlBytes  = 512 << 10
-	crawlWorth  = 2 << 20     // bytes that must be left to make a new connection worth while
-	crawlRest   = time.Minute // after a new connection that crawls too: it is the link
+	renewAfter  = 15 * time.Second      // of a connection that has moved bulk
+	renewEarly  = 5 * time.Second       // of a calm one whose path has become slower
+	nearRTT     = 10 * time.Millisecond // a nearer node's connection recovers by itself
 )
 
 // lane separates what comes from what goes. QUIC ends its fast start when round trips grow,
@@ -217,20 +214,24 @@ func (p *pool) alive(addr string) bool {
 	return false
 }
 
-// worn gives a node's lanes that would be slow to start. QUIC remembers a bad moment of the path
-// for as long as a connection lives, and regains speed by a packet per round trip; a new
-// connection finds out in a few what the path can do now.
-func (p *pool) worn(addr string, now time.Time) map[*peer]*carrier {
+// tired is a lane whose connection would be slow to start.
+type tired struct {
+	addr string
+	at   *peer
+	was  *carrier
+}
+
+// worn gives all such lanes. QUIC remembers a bad moment of the path for as long as a connection
+// lives, and regains speed by a packet per round trip; a new connection finds out in a few what
+// the path can do now.
+func (p *pool) worn(now time.Time) (worn []tired) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.peers[addr]
-	if at == nil {
-		return nil
-	}
-	worn := map[*peer]*carrier{}
-	for i := range at {
-		if c := at[i].now; c != nil && c.Context().Err() == nil && c.worn(now) {
-			worn[&at[i]] = c
+	for addr, at := range p.peers {
+		for i := range at {
+			if c := at[i].now; c != nil && c.Context().Err() == nil && c.worn(now) {
+				worn = append(worn, tired{addr, &at[i], c})
+			}
 		}
 	}
 	return worn
@@ -244,45 +245,19 @@ func (c *carrier) worn(now time.Time) bool {
 	if moved >= bulkBytes && c.bulk.IsZero() {
 		c.bulk = now
 	}
+	if c.RTT() < nearRTT {
+		return false
+	}
 	return !c.bulk.IsZero() && now.Sub(c.bulk) >= renewAfter || calm && now.Sub(c.born) >= renewEarly && c.Slowed()
 }
 
-// renew replaces the worn connections to a node; nobody waits for it.
-func (p *pool) renew(ctx context.Context, addr string) error {
-	for at, c := range p.worn(addr, time.Now()) {
-		if err := p.replace(ctx, addr, at, c); err != nil {
-			return err
-		}
+// renew replaces the worn connections; nobody waits for it.
+func (p *pool) renew(ctx context.Context) error {
+	var errs []error
+	for _, w := range p.worn(time.Now()) {
+		errs = append(errs, p.replace(ctx, w.addr, w.at, w.was))
 	}
-	return nil
-}
-
-// pace finds out whether a transfer crawls.
-type pace struct {
-	on     *carrier
-	began  time.Time
-	from   int64         // moved by then, by all who share the connection
-	waited time.Duration // for the connection, not for whoever gives or takes the bytes
-	judged bool
-}
-
-func (l *lease) pace() pace { return pace{on: l.on, began: time.Now(), from: l.on.moved.Load()} }
-
-// wait is called when the transfer begins to wait for its connection, and what it gives when that is over.
-func (p *pace) wait() (over func()) {
-	at := time.Now()
-	return func() { p.waited += time.Since(at) }
-}
-
-// crawls says so once, when it is time to judge: its connection has moved less than a new one
-// would have by now, though nothing else held the transfer up, and enough is left.
-func (p *pace) crawls(left int64) bool {
-	took := time.Since(p.began)
-	if p.judged || took < max(crawlAfter*p.on.RTT(), crawlTime) {
-		return false
-	}
-	p.judged = true
-	return left >= crawlWorth && p.waited > took*3/4 && p.on.moved.Load()-p.from < crawlBytes
+	return errors.Join(errs...)
 }
 
 // hurry gives the lane of a transfer that crawls another connection. It says no when that was of no
