@@ -147,6 +147,8 @@ func TestFiles_HomeNodeWasDown_RepairsItself(t *testing.T) {
 	content, blob := bytesOf(1, 500_000)
 	ann.Upload(square.ID, "plan.bin", content)
 	down.Restart()
+	w.WaitConverged(t)
+	w.Until("a copy", func() error { return os.Remove(down.BlobFile(blob)) }) // and a disk that loses it
 	w.Until("repair", func() error {
 		got, err := os.ReadFile(down.BlobFile(blob))
 		if err == nil && !bytes.Equal(got, content) {
