@@ -31,7 +31,7 @@ func (p *pace) wait() (over func()) {
 // would have by now, though nothing else held the transfer up, and enough is left.
 func (p *pace) crawls(left int64) bool {
 	took := time.Since(p.began)
-	if p.judged || took < max(crawlAfter*p.on.RTT(), crawlTime) {
+	if p.judged || p.on.RTT() < nearRTT || took < max(crawlAfter*p.on.RTT(), crawlTime) {
 		return false
 	}
 	p.judged = true
