@@ -64,6 +64,7 @@ func (a *API) sendBlob(w http.ResponseWriter, r *http.Request, d *download) erro
 	}
 	if err := b.failed(); err != nil {
 		a.noteDamage(d, err)
+		a.log.Debug("a download was cut off", "of", d.what, "error", err)
 		panic(http.ErrAbortHandler) // the header promised more
 	}
 	return nil
@@ -386,14 +387,14 @@ func (b *blobReader) writeTo(w *pace, n int64) (int64, error) {
 func (b *blobReader) picture() (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	head := b.small
-	if b.at > 0 || len(head) == 0 {
-		got, err := b.blobs.Get(b.ctx, cdn.Digest(b.blob.ID), cdn.Range{Length: min(b.blob.Size, int64(len(pngMagic)))})
+	head, need := b.small, min(b.blob.Size, int64(len(pngMagic)))
+	if b.at > 0 || int64(len(head)) < need {
+		got, err := b.blobs.Get(b.ctx, cdn.Digest(b.blob.ID), cdn.Range{Length: need})
 		if err != nil {
 			return "", err
 		}
 		defer func() { _ = got.Close() }()
-		if head, err = io.ReadAll(io.LimitReader(got, int64(len(pngMagic)))); err != nil {
+		if head, err = io.ReadAll(io.LimitReader(got, need)); err != nil {
 			return "", err
 		}
 	}
