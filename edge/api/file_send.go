@@ -39,7 +39,6 @@ type download struct {
 // sent, or ends the connection: a client never takes a part for the whole.
 func (a *API) sendBlob(w http.ResponseWriter, r *http.Request, d *download) error {
 	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	b := &blobReader{ctx: ctx, blobs: a.cfg.Files.Blobs, blob: d.blob}
 	defer b.Close()
 	defer cancel() // before Close: a read that hangs must end for it
@@ -55,6 +54,7 @@ func (a *API) sendBlob(w http.ResponseWriter, r *http.Request, d *download) erro
 		r.Header.Del("Range")
 	}
 	http.ServeContent(o, r, "", d.modified, b)
+	cancel() // the client may be gone while its ranges are still read
 	if o.err != nil {
 		for _, h := range []string{"Etag", "Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified", "Content-Disposition", "Cache-Control"} {
 			w.Header().Del(h)
