@@ -31,7 +31,7 @@ func (a *app) cdnStat() *cobra.Command {
 	t.flags(cmd)
 	o.flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		edges, err := t.with(cmd, node.RoleEdge)
+		edges, silent, err := t.with(cmd, node.RoleEdge)
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (a *app) cdnStat() *cobra.Command {
 						size(s.Bytes), size(s.MaxBytes), size(s.Hot), size(s.MemoryBytes), size(s.DiskBytes), size(s.OriginBytes), s.Evictions, s.Healed, s.Pending)
 				})
 		}
-		return errors.Join(err, anyError(answers))
+		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd
 }
@@ -71,7 +71,7 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 		if len(digests) == 0 && recent == 0 {
 			return usageError{errors.New("what? Name digests, or use --recent")}
 		}
-		edges, err := t.with(cmd, node.RoleEdge)
+		edges, silent, err := t.with(cmd, node.RoleEdge)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 				fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", s.Node, s.Warmed, s.Failed, first)
 			})
 		}
-		return errors.Join(err, anyError(answers), failedToWarm(answers))
+		return errors.Join(err, anyError(answers), failedToWarm(answers), silent)
 	}
 	return cmd
 }
@@ -124,7 +124,7 @@ the origin does not have yet stays; the rest comes again when somebody reads it.
 		if all == (len(digests) > 0) {
 			return usageError{errors.New("what? Name digests, or use --all")}
 		}
-		edges, err := t.with(cmd, node.RoleEdge)
+		edges, silent, err := t.with(cmd, node.RoleEdge)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ the origin does not have yet stays; the rest comes again when somebody reads it.
 		} else {
 			err = printAnswers(a.out, answers, "NODE\tPURGED", func(w io.Writer, s node.Purged) { fmt.Fprintf(w, "%s\t%d\n", s.Node, s.Purged) })
 		}
-		return errors.Join(err, anyError(answers))
+		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd
 }

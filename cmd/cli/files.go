@@ -77,7 +77,7 @@ refused without --force: it is usually the store of another deployment.
 	o.flag(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "remove what the log has never known, however much it is")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		homes, err := t.with(cmd, node.RoleHome)
+		homes, silent, err := t.with(cmd, node.RoleHome)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ refused without --force: it is usually the store of another deployment.
 				fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Node, s.Blobs, size(s.Bytes), s.Orphans, s.Released, s.Swept, size(s.SweptBytes), orDash(s.Skipped))
 			})
 		}
-		return errors.Join(err, anyError(answers))
+		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd
 }
@@ -184,38 +184,33 @@ It exits with 1 if anything is bad.
 	o.flag(cmd)
 	cmd.Flags().BoolVar(&repair, "repair", false, "bring what is bad from another home node")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		homes, err := t.with(cmd, node.RoleHome)
+		homes, silent, err := t.with(cmd, node.RoleHome)
 		if err != nil {
 			return err
 		}
-		homes, err = keepers(cmd.Context(), homes)
-		if err != nil {
-			return err
+		homes, bucket := keepers(cmd.Context(), homes)
+		if bucket {
+			silent = nil // one is enough
 		}
 		got, err := a.verify(cmd.Context(), homes, repair)
 		if o == "json" {
-			return errors.Join(writeJSON(a.out, got), err, got.failure())
+			return errors.Join(writeJSON(a.out, got), err, silent, got.failure())
 		}
-		return errors.Join(got.print(a.out), err, got.failure())
+		return errors.Join(got.print(a.out), err, silent, got.failure())
 	}
 	return cmd
 }
 
 // keepers gives the nodes to ask: all with disks of their own, or one that reaches the bucket.
-func keepers(ctx context.Context, homes []report) ([]report, error) {
-	for _, h := range homes {
-		var st node.FilesStatus
-		actx, cancel := context.WithTimeout(ctx, askLimit)
-		err := call(actx, h.AdminURL+"/v1/files", nil, &st)
-		cancel()
-		if err == nil && st.Store == "s3" {
-			return []report{h}, nil
-		}
-		if err != nil && len(homes) == 1 {
-			return nil, err
+func keepers(ctx context.Context, homes []report) (ask []report, bucket bool) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	for i, s := range askEach[node.FilesStatus](ctx, homes, "/v1/files", nil) {
+		if s.Answer != nil && s.Answer.Store == "s3" {
+			return homes[i : i+1], true
 		}
 	}
-	return homes, nil
+	return homes, false
 }
 
 // verify has all nodes verify at once and gathers what they say.

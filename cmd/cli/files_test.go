@@ -81,6 +81,10 @@ func TestFilesVerify_BadBlob_NamesThePosts(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, out)
 		}
 	}
+	code, _, errOut = run("files", "verify", "--admin", two, "--admin", "http://127.0.0.1:1")
+	if code != exitFailed || !strings.Contains(errOut, "http://127.0.0.1:1 does not answer") {
+		t.Errorf("a home node is away: exit code %d, said %q", code, errOut)
+	}
 	_, out, _ = run("files", "verify", "-o", "json")
 	var got verified
 	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Nodes) != 2 || len(got.Bad) != 1 || got.Bad[0].Files[0].Name != "plan.pdf" {
@@ -97,6 +101,9 @@ func TestFilesVerify_Bucket_IsReadOnce(t *testing.T) {
 	code, out, errOut := run("files", "verify", "--admin", one, "--admin", two)
 	if code != exitDone || !strings.Contains(out, "home-1  s3     1") || strings.Contains(out, "home-2") {
 		t.Errorf("exit code %d: %s%s", code, out, errOut)
+	}
+	if code, _, errOut := run("files", "verify", "--admin", one, "--admin", "http://127.0.0.1:1"); code != exitDone {
+		t.Errorf("another home node is away, the bucket is not: exit code %d, %s", code, errOut)
 	}
 	cut := fakeNode(t, map[string]string{"GET /v1/status": statusOf("home-1", "home"), "GET /v1/files": `{"store":"s3"}`,
 		"GET /v1/files/verify": `{"progress":{"node":"home-1","blobs":1}}`})

@@ -37,27 +37,29 @@ func (t *targets) find(cmd *cobra.Command) ([]report, error) {
 	return findNodes(t.data, t.admin)
 }
 
-// with asks all nodes for their status and gives those that have a role. Those that do not
-// answer are named in the error, if there is none with the role.
-func (t *targets) with(cmd *cobra.Command, role string) ([]report, error) {
+// with asks all nodes for their status and gives those that have a role. silent names nodes that
+// may have it too and do not answer: what the others say is then not the whole.
+func (t *targets) with(cmd *cobra.Command, role string) (found []report, silent, err error) {
 	nodes, err := t.find(cmd)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all := ask(cmd.Context(), nodes)
 	if err := nobody(all); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var found []report
 	for _, r := range all {
-		if r.Status != nil && slices.Contains(r.Roles, role) {
+		switch {
+		case r.Status != nil && slices.Contains(r.Roles, role):
 			found = append(found, r)
+		case r.Status == nil && (r.roles == nil || slices.Contains(r.roles, role)):
+			silent = errors.Join(silent, fmt.Errorf("%s does not answer at %s", r.name, r.AdminURL))
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no node with the role %s answers; name one with --admin URL", role)
+		return nil, nil, fmt.Errorf("no node with the role %s answers; name one with --admin URL", role)
 	}
-	return found, nil
+	return found, silent, nil
 }
 
 // call asks a node for one JSON answer. A body makes it a POST.

@@ -34,7 +34,8 @@ type report struct {
 	Behind uint64 `json:"behind"` // entries
 	Error  string `json:"error,omitempty"`
 
-	name string // as the files call it, for nodes that do not answer
+	name  string   // as the files call it, for nodes that do not answer
+	roles []string // likewise; nil when nothing says
 }
 
 func (a *app) status() *cobra.Command {
@@ -107,7 +108,7 @@ func findNodes(data string, admin []string) ([]report, error) {
 			return nil, fmt.Errorf("read %s: %w", filepath.Join(data, file), err)
 		}
 		for _, n := range list.Nodes {
-			found = append(found, report{AdminURL: n.AdminURL, name: n.Name})
+			found = append(found, report{AdminURL: n.AdminURL, name: n.Name, roles: n.Roles})
 		}
 		return found, nil
 	}

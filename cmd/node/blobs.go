@@ -28,7 +28,7 @@ func (n *Node) startOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*
 	if err != nil {
 		return nil, err
 	}
-	cfg := blob.ServerConfig{Whole: served{k.blobs}, Logger: n.log}
+	cfg := blob.ServerConfig{Whole: served{k.blobs}, MaxBytes: maxFileMB << 20, Logger: n.log}
 	if own != nil {
 		cfg.Own = served{own}
 	}

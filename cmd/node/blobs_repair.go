@@ -54,13 +54,20 @@ type repair struct {
 // Run repairs at the start and then now and again until ctx ends.
 func (r *repair) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		_ = r.fresh(ctx) // what an older replica refers to is worth having too
+		r.catchUp(ctx)
 		if err := r.walk(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("the blobs could not be looked through", "error", err)
 		}
 		pause(ctx, r.every)
 	}
 	return nil
+}
+
+// catchUp waits a while for what home has; what an older replica refers to is worth having too.
+func (r *repair) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, freshLimit)
+	defer cancel()
+	_ = r.fresh(ctx)
 }
 
 func (r *repair) walk(ctx context.Context) error {

@@ -376,10 +376,40 @@ func TestFiles_WarmAndPurge(t *testing.T) {
 			t.Errorf("%s at %s: %d", path, asked.Name, got)
 		}
 	}
+	seen := metricsOf(t, far)
+	for name, want := range map[string]string{
+		"nearside_cache_fills_total": "2", "nearside_cache_files": "1", "nearside_files_origin_up": "1", "nearside_cache_healed_total": "0",
+		`nearside_cache_served_bytes_total{from="memory"}`: "0",
+	} {
+		if seen[name] != want {
+			t.Errorf("%s is %q, want %s", name, seen[name], want)
+		}
+	}
 	var st node.FilesStatus
 	if home.Admin(t, "GET", "/v1/files", "", &st); st.Store != "disk" || st.Blobs != 1 || st.Bytes != 100_000 {
 		t.Errorf("status: %+v", st)
 	}
+}
+
+// metricsOf gives a node's metrics by name and labels.
+func metricsOf(t *testing.T, n *nodetest.Node) map[string]string {
+	t.Helper()
+	resp, err := http.Get(n.AdminURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			seen[name] = value
+		}
+	}
+	return seen
 }
 
 // inBucket is the configuration of files in a bucket of a test's own server.
