@@ -77,7 +77,8 @@ func (a *API) listUploads(c *call) error {
 	}
 	c.newest()
 	list, err := a.cfg.Read.UploadsOfUser(c.ctx, id)
-	if err == nil && c.settle(list...) {
+	if err == nil {
+		c.settle(list...)
 		list, err = a.cfg.Read.UploadsOfUser(c.ctx, id)
 	}
 	return c.list(append([]core.Upload{}, list...), err)
@@ -91,22 +92,23 @@ func (a *API) getUpload(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.newest()
 	up, err := c.ownUpload(id)
-	if err == nil && c.settle(up) {
+	if err == nil {
+		c.settle(up)
 		up, err = c.ownUpload(id)
 	}
 	return c.list(up, err)
 }
 
-// settle has what is arriving of uploads arrive, if their clients seem to be gone, and reports
-// whether it had to wait.
-func (c *call) settle(list ...core.Upload) (waited bool) {
+// settle has what is arriving of uploads arrive, if their clients seem to be gone. What was read
+// of them before is of the past, also if there was nothing to wait for: it may just have arrived.
+func (c *call) settle(list ...core.Upload) {
 	ctx, cancel := context.WithTimeout(c.ctx, settleLimit)
 	defer cancel()
 	for _, up := range list {
-		waited = c.api.transfers.settle(ctx, up.ID) || waited
+		c.api.transfers.settle(ctx, up.ID)
 	}
-	return waited
 }
 
 // newest catches up with home, if it can be reached: who goes on with an upload at another edge
@@ -124,7 +126,6 @@ func (c *call) newest() {
 
 // ownUpload gives an upload of who asks.
 func (c *call) ownUpload(id core.UploadID) (core.Upload, error) {
-	c.newest()
 	up, ok, err := c.api.cfg.Read.Upload(c.ctx, id)
 	switch {
 	case err != nil:
@@ -149,6 +150,7 @@ func (a *API) uploadData(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.newest()
 	up, err := c.ownUpload(id)
 	if core.KindOf(err) == core.KindNotFound {
 		return c.finishedBefore(id, err)
@@ -434,13 +436,13 @@ func (t *transfers) leave(id core.UploadID, in *incoming) {
 // settle waits until a request that is over, though nobody may have noticed yet, has stored what
 // it got: who asks how far an upload is goes on from there, and nothing may be added after that.
 // A request that has gone silent is ended. One that is getting on is left alone, once more has
-// come than could have waited on the line. It reports whether there was a request.
-func (t *transfers) settle(ctx context.Context, id core.UploadID) bool {
+// come than could have waited on the line.
+func (t *transfers) settle(ctx context.Context, id core.UploadID) {
 	t.mu.Lock()
 	in := t.byID[id]
 	t.mu.Unlock()
 	if in == nil {
-		return false
+		return
 	}
 	tick := time.NewTicker(settleTick)
 	defer tick.Stop()
@@ -450,11 +452,10 @@ func (t *transfers) settle(ctx context.Context, id core.UploadID) bool {
 		}
 		select {
 		case <-in.taken:
-			return true
+			return
 		case <-tick.C:
 		case <-ctx.Done():
-			return true
+			return
 		}
 	}
-	return true
 }
