@@ -19,6 +19,8 @@
 //	pki/                 the deployment's authority
 //	postgres-template/   a fresh cluster; nodes copy it, which is quicker than initdb
 //	nodes/NAME/          config.yaml, certificate, key, data and log of one node
+//	nodes/NAME/data/     files/ of a home node: the blobs; cache/ and spool/ of an edge: those
+//	                     that its people read, and what is arriving
 //
 // The configuration files are the memory: ports and home stay as they were at the first start.
 package demo

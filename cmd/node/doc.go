@@ -14,6 +14,14 @@
 // exception: it comes first and goes last, because it tells how far the others are. The first
 // stage that fails stops the rest, and Run returns its error.
 //
+// # Files
+//
+// A home node keeps blobs on its disk and copies them to the other home nodes (origin), or uses
+// a bucket; it brings what it lacks (repair) and removes what nothing refers to (sweeper). An
+// edge puts a cache before that (cdn/tier), and the API sees one place to keep bytes, wherever
+// the node stands. Operators see and mend it at /v1/files and /v1/cdn; Diagnose tries what a
+// configuration names.
+//
 // # Concurrency
 //
 // Every goroutine belongs to a stage and every stage to Run. The administration handlers read
@@ -22,5 +30,5 @@
 // # Invariants
 //
 // Two processes never share a data directory (lock). A replica that differs from its history
-// answers no client (gate). Nothing here asks whether it is at home once the parts are chosen.
+// answers no client (gate). Nothing is swept by a node that does not know what the leader knows. Nothing here asks whether it is at home once the parts are chosen.
 package node
