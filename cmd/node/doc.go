@@ -30,5 +30,6 @@
 // # Invariants
 //
 // Two processes never share a data directory (lock). A replica that differs from its history
-// answers no client (gate). Nothing is swept by a node that does not know what the leader knows. Nothing here asks whether it is at home once the parts are chosen.
+// answers no client (gate). A node that does not know what the leader knows sweeps nothing.
+// Nothing here asks whether it is at home once the parts are chosen.
 package node
