@@ -358,6 +358,9 @@ type model struct {
 // step does one thing with the upload at an edge, chosen by two numbers, and asks how far it is.
 func (m *model) step(c *client, kind byte, n int64) {
 	left := int64(len(m.want)) - m.at
+	if left == 0 { // all came before the last request was cut off: any other finishes it
+		return
+	}
 	n %= left + 1
 	next := m.want[m.at : m.at+n]
 	switch kind % 8 {
