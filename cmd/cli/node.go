@@ -29,6 +29,7 @@ or JSON; a key that is not known is an error. The node's certificate must be the
   link: {listen: ":8074"}
   home:
     - {node: virginia-1, addr: "10.0.0.1:8074"}
+  files: {cache_mb: 20480}           # the README tells of limits, buckets and virus scanners
 
 When it serves it prints one line that begins with "ready". SIGTERM or Ctrl-C stops it cleanly.`,
 		Example: `  nearside node --config /etc/nearside/node.yaml`,

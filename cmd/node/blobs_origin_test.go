@@ -259,7 +259,7 @@ func TestOrigin_OwnDiskFails_ReadsElsewhere(t *testing.T) {
 	}
 }
 
-// The origin passes the suite of the stores as far as it is one.
+// A part of a blob that is elsewhere is given as asked for, and a part that is not inside it refused.
 func TestOrigin_Range_IsGiven(t *testing.T) {
 	o, disks := homeDisks(t, 1)
 	d, b := cdntest.Content(1, 100_000)

@@ -102,6 +102,8 @@ func (f Files) check() error {
 		return bad("files.acknowledge: %q is none; use origin or local", f.Acknowledge)
 	case f.Redirect && f.S3 == nil:
 		return bad("files.redirect: needs files.s3; there is no other place to send readers to")
+	case f.Redirect && f.S3.SSE == "c":
+		return bad("files.redirect: excludes sse: c; only we can read what is encrypted with our key")
 	case f.Grace != 0 && f.Grace < minGrace:
 		return bad("files.grace: at least %v, or uploads under way lose their bytes", minGrace)
 	case f.KeepDeleted < 0:

@@ -25,6 +25,7 @@ func TestFiles_BadSettings_NameTheKey(t *testing.T) {
 		"files.cache_mb":      {CacheMB: -1},
 		"files.acknowledge":   {Acknowledge: "soon"},
 		"files.redirect":      {Redirect: true},
+		"excludes sse: c":     {Redirect: true, S3: keys(func(s *S3) { s.SSE, s.SSEKeyFile = "c", "/key" })},
 		"files.grace":         {Grace: time.Minute},
 		"files.keep_deleted":  {KeepDeleted: -time.Hour},
 		"files.clamd":         {Clamd: "clamd"},
@@ -73,6 +74,20 @@ func TestSecret_IsNotShown(t *testing.T) {
 	}
 	if got, err := Load(file); err != nil || got.Files.S3.SecretKey != "hush" {
 		t.Errorf("%v: %s", err, raw)
+	}
+}
+
+// Paths in the settings of files are relative to the configuration that names them.
+func TestFiles_Paths_AreRelativeToTheFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "node.yaml")
+	text := "name: a\nregion: b\nroles: [home]\ndata: d\nfiles: {dir: blobs, s3: {bucket: b, access_key: a, secret_file: key}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Load(file)
+	if err != nil || cfg.Files.Dir != filepath.Join(dir, "blobs") || cfg.Files.S3.SecretFile != filepath.Join(dir, "key") {
+		t.Errorf("%+v, %v", cfg.Files, err)
 	}
 }
 
