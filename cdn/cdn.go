@@ -4,8 +4,11 @@
 //
 // The interfaces are as small as a capability: who only reads holds a Getter. cdn/disk keeps
 // blobs in a directory, cdn/s3 in a bucket, cdn/tier is an edge's cache over another store,
-// cdn/cdntest is the suite that every store passes; cdn/image and cdn/scan look into what is to
-// be kept. Copy brings all blobs of one store to another.
+// cdn/cdntest is the suite that every store passes. cdn/image, cdn/text and cdn/scan look into
+// what is to be kept: small pictures, words, viruses. Copy brings all blobs of one store to
+// another. DESIGN.md says why it is so.
+//
+// Every store is safe for concurrent use.
 //
 // Invariants: Put returns only when the blob is durable, and stores nothing under a digest
 // that is not the content's; Get gives exactly the stored bytes or an error, never a part of
@@ -16,6 +19,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"time"
 
@@ -47,6 +51,17 @@ type Range struct{ Offset, Length int64 }
 
 // Whole is all of a blob.
 var Whole = Range{Length: -1}
+
+// Within gives the number of bytes that the range has in a blob of size bytes.
+func (r Range) Within(size int64) (int64, error) {
+	if r.Offset < 0 || r.Offset > size || r.Length > size-r.Offset {
+		return 0, core.E(core.KindInvalid, "the range is not inside the blob of %d bytes", size)
+	}
+	if r.Length < 0 {
+		return size - r.Offset, nil
+	}
+	return r.Length, nil
+}
 
 // Blob is an open blob, or a part of one.
 type Blob struct {
@@ -102,6 +117,21 @@ type Lister interface {
 // itself, answered with the given Content-Type and Content-Disposition.
 type Signer interface {
 	SignedURL(ctx context.Context, d Digest, contentType, disposition string, valid time.Duration) (string, error)
+}
+
+// ReadWhole reads a blob to its end, which checks it. It gives the size that the store says it
+// has, also when the bytes are wrong.
+func ReadWhole(ctx context.Context, from Getter, d Digest) (size int64, err error) {
+	b, err := from.Get(ctx, d, Whole)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(io.Discard, b)
+	err = errors.Join(err, b.Close())
+	if err == nil && n != b.Size {
+		err = core.E(core.KindDiverged, "the blob was cut short")
+	}
+	return b.Size, err
 }
 
 // Store is a back end: all of it.

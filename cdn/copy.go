@@ -200,11 +200,7 @@ func (c *copying) intact(ctx context.Context, j job) (bool, error) {
 	if !c.opts.Verify {
 		return true, nil
 	}
-	blob, err := c.to.Get(ctx, j.Digest, Whole)
-	if err == nil {
-		_, err = io.Copy(io.Discard, blob)
-		err = errors.Join(err, blob.Close())
-	}
+	_, err := ReadWhole(ctx, c.to, j.Digest)
 	switch core.KindOf(err) {
 	case core.KindDiverged, core.KindNotFound:
 		return false, nil

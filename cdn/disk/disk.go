@@ -117,7 +117,7 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 
 // fill writes what r gives to f and makes it durable, if it is what d and size promise.
 func fill(ctx context.Context, f *os.File, d cdn.Digest, size int64, r io.Reader) error {
-	src, h := &source{ctx: ctx, r: r}, sha256.New()
+	src, h := cdn.NewSource(ctx, r), sha256.New()
 	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(src, size))
 	if err == nil && n == size {
 		var extra int64
@@ -127,8 +127,8 @@ func fill(ctx context.Context, f *os.File, d cdn.Digest, size int64, r io.Reader
 		}
 	}
 	switch {
-	case src.err != nil:
-		return fmt.Errorf("read blob: %w", src.err)
+	case src.Err() != nil:
+		return fmt.Errorf("read blob: %w", src.Err())
 	case err != nil:
 		return failed("write blob", err)
 	case n != size:
@@ -236,24 +236,6 @@ func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (boo
 func place(d cdn.Digest) string {
 	s := d.String()
 	return path.Join(s[:2], s[2:4], s)
-}
-
-// source stops reading when the context ends and tells its errors from those of the disk.
-type source struct {
-	ctx context.Context
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
 }
 
 // failed gives a file system's error the kind that callers act on.

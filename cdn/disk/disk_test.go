@@ -204,19 +204,3 @@ func TestOpen_NoDirectory_IsInvalid(t *testing.T) {
 		t.Errorf("open: %v, want invalid", err)
 	}
 }
-
-// A range that is accepted lies inside the blob, whatever the numbers.
-func FuzzWithin(f *testing.F) {
-	f.Add(int64(0), int64(-1), int64(0))
-	f.Add(int64(1), int64(math.MaxInt64), int64(10))
-	f.Add(int64(math.MinInt64), int64(math.MinInt64), int64(math.MaxInt64))
-	f.Fuzz(func(t *testing.T, offset, length, size int64) {
-		if size < 0 {
-			t.Skip()
-		}
-		n, err := within(cdn.Range{Offset: offset, Length: length}, size)
-		if err == nil && (n < 0 || offset < 0 || n > size-offset || length >= 0 && n != length) {
-			t.Errorf("offset %d length %d of %d: %d bytes", offset, length, size, n)
-		}
-	})
-}

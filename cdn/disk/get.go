@@ -36,7 +36,7 @@ func open(ctx context.Context, f *os.File, d cdn.Digest, r cdn.Range) (*reader, 
 	if err != nil {
 		return nil, 0, failed("stat blob", err)
 	}
-	n, err := within(r, info.Size())
+	n, err := r.Within(info.Size())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -48,17 +48,6 @@ func open(ctx context.Context, f *os.File, d cdn.Digest, r cdn.Range) (*reader, 
 		rd.hash = sha256.New()
 	}
 	return rd, info.Size(), nil
-}
-
-// within gives the number of bytes of a range of a blob of size bytes.
-func within(r cdn.Range, size int64) (int64, error) {
-	if r.Offset < 0 || r.Offset > size || r.Length > size-r.Offset {
-		return 0, core.E(core.KindInvalid, "the range is not inside the blob of %d bytes", size)
-	}
-	if r.Length < 0 {
-		return size - r.Offset, nil
-	}
-	return r.Length, nil
 }
 
 type reader struct {

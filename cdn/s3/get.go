@@ -37,7 +37,7 @@ func (s *Store) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, e
 	if err != nil {
 		return cdn.Blob{}, err
 	}
-	n, err := within(r, st.size)
+	n, err := r.Within(st.size)
 	if err != nil {
 		st.close()
 		return cdn.Blob{}, err
@@ -59,7 +59,7 @@ func (s *Store) empty(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob,
 	if err != nil {
 		return cdn.Blob{}, err
 	}
-	n, err := within(r, size)
+	n, err := r.Within(size)
 	switch {
 	case err != nil:
 		return cdn.Blob{}, err
@@ -67,17 +67,6 @@ func (s *Store) empty(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob,
 		return cdn.Blob{}, core.E(core.KindUnavailable, "the object store refuses a range of a blob that has it")
 	}
 	return s.blob(ctx, d, r.Offset, 0, &stream{size: size}), nil
-}
-
-// within gives the number of bytes of a range of a blob of size bytes.
-func within(r cdn.Range, size int64) (int64, error) {
-	if r.Offset < 0 || r.Offset > size || r.Length > size-r.Offset {
-		return 0, core.E(core.KindInvalid, "the range is not inside the blob of %d bytes", size)
-	}
-	if r.Length < 0 {
-		return size - r.Offset, nil
-	}
-	return r.Length, nil
 }
 
 // stream is one answer of the store.

@@ -42,7 +42,7 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 		return fmt.Errorf("wait for an upload buffer: %w", err)
 	}
 	defer s.memory.Release(held)
-	u := &upload{Store: s, d: d, left: size, size: size, src: source{ctx: ctx, r: r}, hash: sha256.New()}
+	u := &upload{Store: s, d: d, left: size, size: size, src: cdn.NewSource(ctx, r), hash: sha256.New()}
 	buf := make([]byte, min(size, part))
 	if size <= part {
 		return u.whole(ctx, buf)
@@ -61,17 +61,17 @@ type upload struct {
 	*Store
 	d          cdn.Digest
 	size, left int64 // left: what the source has to give yet
-	src        source
+	src        *cdn.Source
 	hash       hash.Hash
 }
 
 // fill reads all of buf from the source, and checks the whole once it was the end of it.
 func (u *upload) fill(buf []byte) error {
-	n, err := io.ReadFull(&u.src, buf)
+	n, err := io.ReadFull(u.src, buf)
 	u.hash.Write(buf[:n])
 	u.left -= int64(n)
-	if u.src.err != nil {
-		return fmt.Errorf("read blob: %w", u.src.err)
+	if u.src.Err() != nil {
+		return fmt.Errorf("read blob: %w", u.src.Err())
 	}
 	if err != nil {
 		return u.otherSize()
@@ -79,10 +79,10 @@ func (u *upload) fill(buf []byte) error {
 	if u.left > 0 {
 		return nil
 	}
-	if n, _ := io.ReadFull(&u.src, make([]byte, 1)); n > 0 { // one byte more shows a lie
+	if n, _ := io.ReadFull(u.src, make([]byte, 1)); n > 0 { // one byte more shows a lie
 		return u.otherSize()
-	} else if u.src.err != nil {
-		return fmt.Errorf("read blob: %w", u.src.err)
+	} else if u.src.Err() != nil {
+		return fmt.Errorf("read blob: %w", u.src.Err())
 	}
 	if !bytes.Equal(u.hash.Sum(nil), u.d[:]) {
 		return core.E(core.KindInvalid, "the blob's bytes are not what its digest says")
@@ -251,24 +251,6 @@ func (b *body) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.b = nil
-}
-
-// source stops reading when the context ends, and keeps its errors apart from the store's.
-type source struct {
-	ctx context.Context
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF { // a wrapped one is a reader that broke
-		s.err = err
-	}
-	return n, err
 }
 
 // inUse keeps Put and Expire of one blob apart.

@@ -302,7 +302,7 @@ func (o *origin) end(d cdn.Digest) {
 
 // intact reads our own copy to its end.
 func (o *origin) intact(ctx context.Context, d cdn.Digest) bool {
-	_, err := readWhole(ctx, o.own, d)
+	_, err := cdn.ReadWhole(ctx, o.own, d)
 	return err == nil
 }
 
@@ -330,21 +330,6 @@ func (o *origin) pending() (n int) {
 		n += len(p.queue)
 	}
 	return n
-}
-
-// readWhole reads a blob to its end, which checks it, and gives the size that the store says it
-// has, also when the bytes are wrong.
-func readWhole(ctx context.Context, from cdn.Getter, d cdn.Digest) (size int64, err error) {
-	b, err := from.Get(ctx, d, cdn.Whole)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = b.Close() }() // the read has told
-	n, err := io.Copy(io.Discard, b)
-	if err == nil && n != b.Size {
-		err = core.E(core.KindDiverged, "the blob was cut short")
-	}
-	return b.Size, err
 }
 
 // watched notices what is wrong with a blob while somebody reads it.

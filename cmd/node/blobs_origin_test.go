@@ -87,7 +87,7 @@ func (d *testDisk) flip(t *testing.T, x cdn.Digest) {
 }
 
 func (d *testDisk) has(x cdn.Digest) bool {
-	_, err := readWhole(context.Background(), d.Store, x)
+	_, err := cdn.ReadWhole(context.Background(), d.Store, x)
 	return err == nil
 }
 
@@ -209,7 +209,7 @@ func TestOrigin_NotHere_ReadsElsewhereAndKeeps(t *testing.T) {
 	if size, err := o.Stat(t.Context(), d); err != nil || size != 100_000 {
 		t.Errorf("stat: %d, %v", size, err)
 	}
-	if size, err := readWhole(t.Context(), o, d); err != nil || size != 100_000 {
+	if size, err := cdn.ReadWhole(t.Context(), o, d); err != nil || size != 100_000 {
 		t.Errorf("read: %d, %v", size, err)
 	}
 	until(t, "copy here", func() bool { return disks[0].has(d) })
@@ -223,11 +223,11 @@ func TestOrigin_RottenHere_IsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	disks[0].flip(t, d)
-	if _, err := readWhole(t.Context(), o, d); core.KindOf(err) != core.KindDiverged {
+	if _, err := cdn.ReadWhole(t.Context(), o, d); core.KindOf(err) != core.KindDiverged {
 		t.Errorf("the rotten blob reads with %v", err)
 	}
 	until(t, "healthy copy", func() bool { return disks[0].has(d) })
-	if _, err := readWhole(t.Context(), o, d); err != nil {
+	if _, err := cdn.ReadWhole(t.Context(), o, d); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }
@@ -254,7 +254,7 @@ func TestOrigin_OwnDiskFails_ReadsElsewhere(t *testing.T) {
 	}
 	until(t, "copy", func() bool { return disks[1].has(d) })
 	disks[0].off.Store(true)
-	if _, err := readWhole(t.Context(), o, d); err != nil {
+	if _, err := cdn.ReadWhole(t.Context(), o, d); err != nil {
 		t.Error(err)
 	}
 }

@@ -221,7 +221,7 @@ func (v *verifier) look(ctx context.Context, b core.Blob) found {
 }
 
 func (v *verifier) read(ctx context.Context, b core.Blob) found {
-	size, err := readWhole(ctx, v.store, cdn.Digest(b.ID))
+	size, err := cdn.ReadWhole(ctx, v.store, cdn.Digest(b.ID))
 	f := found{blob: b, cause: err}
 	switch k := core.KindOf(err); {
 	case err == nil && size == b.Size:
