@@ -84,19 +84,26 @@ func (x *exec) firstPreferences(u core.UserID) {
 	}
 }
 
-func patchUser(x *exec, c *command.PatchUser) (any, error) {
+// account gives the user with an id if the caller may change that account.
+func (x *exec) account(id core.UserID) (core.User, error) {
 	me, err := x.caller()
 	if err != nil {
+		return core.User{}, err
+	}
+	u, ok := x.Users.Get(id)
+	switch {
+	case !ok:
+		return u, notFound("app.user.missing_account.const", "There is no such user.")
+	case me.ID != u.ID:
+		err = x.may(me, authz.EditOtherUsers)
+	}
+	return u, err
+}
+
+func patchUser(x *exec, c *command.PatchUser) (any, error) {
+	u, err := x.account(c.UserID)
+	if err != nil {
 		return nil, err
-	}
-	u, ok := x.Users.Get(c.UserID)
-	if !ok {
-		return nil, notFound("app.user.missing_account.const", "There is no such user.")
-	}
-	if me.ID != u.ID {
-		if err := x.may(me, authz.EditOtherUsers); err != nil {
-			return nil, err
-		}
 	}
 	set(&u.Username, c.Username)
 	set(&u.Nickname, c.Nickname)
@@ -119,18 +126,9 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 }
 
 func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
-	me, err := x.caller()
+	u, err := x.account(c.UserID)
 	if err != nil {
 		return nil, err
-	}
-	u, ok := x.Users.Get(c.UserID)
-	if !ok {
-		return nil, notFound("app.user.missing_account.const", "There is no such user.")
-	}
-	if me.ID != u.ID {
-		if err := x.may(me, authz.EditOtherUsers); err != nil {
-			return nil, err
-		}
 	}
 	if c.Picture.Size > core.MaxUserImage {
 		return nil, invalid("api.user.upload_profile_user.too_large.app_error", "A user's picture has at most %d bytes.", core.MaxUserImage)

@@ -107,6 +107,22 @@ func (p *spool) take(r io.Reader, limit int64) (all bool, err error) {
 	return err == nil && n < limit, err
 }
 
+// takeFile takes a whole file in. One of more than limit bytes gives tooLarge. Its errors are for
+// the client.
+func (p *spool) takeFile(r io.Reader, limit int64, tooLarge error) error {
+	all, err := p.take(r, limit)
+	if err == nil && !all {
+		all, err = atEnd(r)
+	}
+	switch {
+	case err != nil:
+		return bodyError(err)
+	case !all:
+		return tooLarge
+	}
+	return nil
+}
+
 // atEnd reports whether r has nothing more; a byte more is lost.
 func atEnd(r io.Reader) (bool, error) {
 	var b [1]byte

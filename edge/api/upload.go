@@ -192,17 +192,7 @@ func (c *call) receiveFile(q *fileRequest, name string, r io.Reader) error {
 		return err
 	}
 	q.files = append(q.files, arrived{name, sp})
-	all, err := sp.take(r, limit)
-	if err == nil && !all {
-		all, err = atEnd(r)
-	}
-	switch {
-	case err != nil:
-		return bodyError(err)
-	case !all:
-		return tooLarge(limit)
-	}
-	return nil
+	return sp.takeFile(r, limit, tooLarge(limit))
 }
 
 // complete checks what can be checked only when all is here.
@@ -250,7 +240,7 @@ func (c *call) uploadChannel(said string) (core.Channel, error) {
 	return ch, nil
 }
 
-func tooLarge(limit int64) error {
+func tooLarge(limit int64) *core.Error {
 	return core.E(core.KindTooLarge, "A file can have at most %d bytes.", limit).WithID("api.file.upload_file.too_large_detailed.app_error")
 }
 

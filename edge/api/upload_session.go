@@ -58,7 +58,7 @@ func (a *API) createUpload(c *call) error {
 		return err
 	}
 	if limit := a.cfg.Files.maxBytes(); up.FileSize > limit {
-		return core.AsError(tooLarge(limit)).WithID("app.upload.create.upload_too_large.app_error")
+		return tooLarge(limit).WithID("app.upload.create.upload_too_large.app_error")
 	}
 	var out core.Upload
 	if err := c.propose(ch.TeamID, &command.CreateUpload{Upload: up}, &out); err != nil {
@@ -85,14 +85,10 @@ func (a *API) listUploads(c *call) error {
 }
 
 func (a *API) getUpload(c *call) error {
-	if err := c.needFiles(); err != nil {
-		return err
-	}
-	id, err := pathID[core.Upload](c, "upload_id")
+	id, err := c.pathUpload()
 	if err != nil {
 		return err
 	}
-	c.newest()
 	up, err := c.ownUpload(id)
 	if err == nil {
 		c.settle(up)
@@ -124,6 +120,18 @@ func (c *call) newest() {
 	}
 }
 
+// pathUpload gives the id of the path's upload, of which this edge then knows the latest.
+func (c *call) pathUpload() (core.UploadID, error) {
+	if err := c.needFiles(); err != nil {
+		return core.UploadID{}, err
+	}
+	id, err := pathID[core.Upload](c, "upload_id")
+	if err == nil {
+		c.newest()
+	}
+	return id, err
+}
+
 // ownUpload gives an upload of who asks.
 func (c *call) ownUpload(id core.UploadID) (core.Upload, error) {
 	up, ok, err := c.api.cfg.Read.Upload(c.ctx, id)
@@ -143,14 +151,10 @@ func (c *call) ownUpload(id core.UploadID) (core.Upload, error) {
 // all is there the file is made; should that fail, the next request does it, also one without a
 // body, and also when the file is there already and its client was never told.
 func (a *API) uploadData(c *call) error {
-	if err := c.needFiles(); err != nil {
-		return err
-	}
-	id, err := pathID[core.Upload](c, "upload_id")
+	id, err := c.pathUpload()
 	if err != nil {
 		return err
 	}
-	c.newest()
 	up, err := c.ownUpload(id)
 	if core.KindOf(err) == core.KindNotFound {
 		return c.finishedBefore(id, err)
@@ -162,6 +166,11 @@ func (a *API) uploadData(c *call) error {
 	if err != nil {
 		return err
 	}
+	return c.addTo(up, ch)
+}
+
+// addTo adds the body to an upload, and makes the file when that was the last of it.
+func (c *call) addTo(up core.Upload, ch core.Channel) error {
 	boundary, multi, err := formBoundary(c.r.Header)
 	if err != nil {
 		return err
@@ -174,10 +183,11 @@ func (a *API) uploadData(c *call) error {
 		return err
 	}
 	defer in.end()
-	if err := a.transfers.begin(id, in); err != nil {
+	t := c.api.transfers
+	if err := t.begin(up.ID, in); err != nil {
 		return err
 	}
-	defer a.transfers.leave(id, in)
+	defer t.leave(up.ID, in)
 	d := &data{call: c, body: in, from: in, team: ch.TeamID, up: up}
 	if multi {
 		d.form = newForm(in, boundary)
@@ -185,9 +195,9 @@ func (a *API) uploadData(c *call) error {
 	err = d.receive()
 	if err == nil && d.up.FileOffset == d.up.FileSize {
 		in.settled()
-		return a.finishUpload(c, d.up, ch)
+		return c.finishUpload(d.up, ch)
 	}
-	a.transfers.leave(id, in) // before settled: who waited for that goes on at once
+	t.leave(up.ID, in) // before settled: who waited for that goes on at once
 	in.settled()
 	c.status = http.StatusNoContent
 	return err
@@ -338,7 +348,7 @@ func (d *data) append(sp *spool) error {
 }
 
 // finishUpload answers with the file of an upload that has all its parts.
-func (a *API) finishUpload(c *call, up core.Upload, ch core.Channel) error {
+func (c *call) finishUpload(up core.Upload, ch core.Channel) error {
 	var out core.File
 	err := c.within(storeLimit(up.FileSize), func() error {
 		whole, err := c.assemble(up)

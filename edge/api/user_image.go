@@ -1,16 +1,13 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/image"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
@@ -148,27 +145,15 @@ func (c *call) receivePicture(f *form) (sp *spool, err error) {
 		if p.field != "image" || !p.file || sp != nil {
 			continue
 		}
-		if sp, err = c.api.spools.open(min(c.r.ContentLength, c.api.cfg.Files.maxBytes())); err != nil {
+		limit := c.api.cfg.Files.maxBytes()
+		if sp, err = c.api.spools.open(min(c.r.ContentLength, limit)); err != nil {
 			return nil, err
 		}
-		if err := takePicture(sp, p, c.api.cfg.Files.maxBytes()); err != nil {
+		tooLarge := core.E(core.KindTooLarge, "The picture is larger than %d bytes.", limit).WithID("api.user.upload_profile_user.too_large.app_error")
+		if err := sp.takeFile(p, limit, tooLarge); err != nil {
 			return sp, err
 		}
 	}
-}
-
-func takePicture(sp *spool, r io.Reader, limit int64) error {
-	all, err := sp.take(r, limit)
-	if err == nil && !all {
-		all, err = atEnd(r)
-	}
-	switch {
-	case err != nil:
-		return bodyError(err)
-	case !all:
-		return core.E(core.KindTooLarge, "The picture is larger than %d bytes.", limit).WithID("api.user.upload_profile_user.too_large.app_error")
-	}
-	return nil
 }
 
 // keepPicture cuts a picture square, and makes it a user's.
@@ -181,11 +166,11 @@ func (a *API) keepPicture(c *call, id core.UserID, sp *spool) error {
 	if err != nil {
 		return err
 	}
-	picture := core.BlobRef{ID: sha256.Sum256(png), Size: int64(len(png))}
-	if err := a.cfg.Files.Blobs.Put(c.ctx, cdn.Digest(picture.ID), picture.Size, bytes.NewReader(png)); err != nil {
+	picture := blobOf(png)
+	if err := c.put([]blob{picture}); err != nil {
 		return err
 	}
-	if err := c.propose(core.TeamID{}, &command.SetUserImage{UserID: id, Picture: picture}, nil); err != nil {
+	if err := c.propose(core.TeamID{}, &command.SetUserImage{UserID: id, Picture: picture.BlobRef}, nil); err != nil {
 		return err
 	}
 	return c.done()
