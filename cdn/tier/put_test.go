@@ -265,3 +265,39 @@ func TestDirectoryGone_PassesThrough(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// vanishing is a part whose name is gone once it was synced.
+type vanishing struct{ *os.File }
+
+func (v vanishing) Sync() error { return errors.Join(v.File.Sync(), os.Remove(v.Name())) }
+
+// A Put of what is only here takes nothing away before the new copy has the name: if that fails,
+// and the origin is down, what was acknowledged is still read, and after a restart too.
+func TestPut_LocalAgainAndFailing_KeepsTheOnlyCopy(t *testing.T) {
+	o, dir := newOrigin(), t.TempDir()
+	o.down.Store(true)
+	c := cache(t, dir, o, local)
+	stop := running(t, c)
+	d, b := cdntest.Content(1, 1000)
+	if err := put(t, c, d, b); err != nil {
+		t.Fatal(err)
+	}
+	c.onDisk = func(f file) file { return vanishing{f.(*os.File)} }
+	wantKind(t, "put", put(t, c, d, b), core.KindUnavailable)
+	wantRead(t, c, d, b)
+	c.onDisk = nil
+	for range 2 { // now it takes the place of the first
+		if err := put(t, c, d, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRead(t, c, d, b)
+	if s := c.Stats(); s.Pending != 1 || s.Files != 1 {
+		t.Errorf("%+v", s)
+	}
+	stop()
+	_ = c.Close()
+	c = cache(t, dir, o, local)
+	running(t, c)
+	wantRead(t, c, d, b)
+}

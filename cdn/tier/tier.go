@@ -193,17 +193,21 @@ func (t *Tier) makeRoom(more room) bool {
 }
 
 // keep gives a finished part its name, instead of an older one of the same blob when this one
-// is due. Needs mu.
+// is due. The older one goes last: it may be the only copy there is. Needs mu.
 func (t *Tier) keep(e *entry, p *part, due bool) error {
-	if old := t.index[e.d]; old != nil {
-		if !due {
-			return os.Remove(p.path)
-		}
-		t.drop(old)
+	old := t.index[e.d]
+	if old != nil && !due {
+		return os.Remove(p.path)
 	}
 	e.due = due
 	if err := os.Rename(p.path, t.path(e)); err != nil {
 		return err
+	}
+	if old != nil {
+		t.strike(old)
+		if !old.due { // else they have one name
+			t.unlink(old)
+		}
 	}
 	e.gone = false
 	t.apart.bytes, t.apart.files = t.apart.bytes-fileBytes(e.size), t.apart.files-1
@@ -218,21 +222,35 @@ func (t *Tier) keep(e *entry, p *part, due bool) error {
 
 // drop removes a kept blob; while somebody reads it, it still takes up room. Needs mu.
 func (t *Tier) drop(e *entry) {
+	t.strike(e)
+	t.unlink(e)
+}
+
+// strike is drop but for the file's name. Needs mu.
+func (t *Tier) strike(e *entry) {
 	t.policy.Remove(e.d)
 	if e.opens > 0 {
 		t.apart.bytes, t.apart.files = t.apart.bytes+fileBytes(e.size), t.apart.files+1
 	}
-	t.remove(e)
+	t.forget(e)
 }
 
 // remove takes out what the policy has let go of. Needs mu.
 func (t *Tier) remove(e *entry) {
+	t.forget(e)
+	t.unlink(e)
+}
+
+func (t *Tier) forget(e *entry) {
 	delete(t.index, e.d)
 	if e.due {
 		t.owed--
 	}
 	e.gone = true
 	t.hot.forget(e)
+}
+
+func (t *Tier) unlink(e *entry) {
 	if err := os.Remove(t.path(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.cfg.Logger.Warn("a cached blob cannot be removed", "blob", e.d, "err", err)
 	}
