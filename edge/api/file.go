@@ -26,7 +26,8 @@ func (c *call) needFiles() error {
 }
 
 // readableFile gives the file of the path, if it lives and who asks may read it: whoever may
-// read its channel, and its owner until a post has it.
+// read its channel, but its owner alone until a post has it. It may never be posted, so to
+// others it is not there; and if it was, at another edge, home is asked before they hear that.
 func (c *call) readableFile() (core.File, error) {
 	if err := c.needFiles(); err != nil {
 		return core.File{}, err
@@ -43,6 +44,8 @@ func (c *call) readableFile() (core.File, error) {
 		return f, noFile()
 	case f.PostID.IsZero() && c.isMe(f.UserID):
 		return f, nil
+	case f.PostID.IsZero():
+		return core.File{}, noFile()
 	}
 	_, err = c.readable(f.ChannelID)
 	return f, err

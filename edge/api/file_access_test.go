@@ -107,7 +107,7 @@ func (c *counting) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 }
 
 func TestFiles_WhoMayRead(t *testing.T) {
-	// Only who may read a file's channel gets anything of it, or its owner before it is posted;
+	// Only who may read a file's channel gets anything of it, and only its owner before it is posted;
 	// nobody gets anything of a deleted one. Who is refused costs the store nothing.
 	blobs := &counting{}
 	h, s := newHomeWith(t, func(cfg *api.Config) {
@@ -136,7 +136,8 @@ func TestFiles_WhoMayRead(t *testing.T) {
 	}{
 		{w.ann, "ann, a member", posted, 200}, {w.admin, "an administrator", posted, 200}, {w.bob, "bob of the team", posted, 403}, {w.eve, "eve", posted, 403},
 		{mate, "who left, of another's", posted, 403}, {mate, "who left, of their own", left, 403}, {mate, "who left, of what they have not posted", loose, 200},
-		{w.ann, "ann", deleted, 404}, {w.admin, "an administrator", deleted, 404}, {w.bob, "bob", loose, 403},
+		{w.ann, "ann", deleted, 404}, {w.admin, "an administrator", deleted, 404}, {w.bob, "bob", loose, 404},
+		{w.ann, "ann, of what another member has not posted", loose, 404}, {w.admin, "an administrator, of that", loose, 404},
 		{nobody, "nobody", posted, 401}, {w.ann, "ann", core.File{ID: core.NewID[core.File](t0)}, 404},
 	} {
 		for _, op := range []string{"", "/thumbnail", "/preview", "/info", "/link"} {
