@@ -104,6 +104,8 @@ func (f Files) check() error {
 		return bad("files.redirect: needs files.s3; there is no other place to send readers to")
 	case f.Redirect && f.S3.SSE == "c":
 		return bad("files.redirect: excludes sse: c; only we can read what is encrypted with our key")
+	case f.Redirect && f.Acknowledge == ackLocal:
+		return bad("files.redirect: excludes acknowledge: local; readers would be sent to a bucket that has not got the file yet")
 	case f.Grace != 0 && f.Grace < minGrace:
 		return bad("files.grace: at least %v, or uploads under way lose their bytes", minGrace)
 	case f.KeepDeleted < 0:

@@ -26,6 +26,7 @@ func TestFiles_BadSettings_NameTheKey(t *testing.T) {
 		"files.acknowledge":   {Acknowledge: "soon"},
 		"files.redirect":      {Redirect: true},
 		"excludes sse: c":     {Redirect: true, S3: keys(func(s *S3) { s.SSE, s.SSEKeyFile = "c", "/key" })},
+		"acknowledge: local":  {Redirect: true, Acknowledge: "local", S3: keys(func(*S3) {})},
 		"files.grace":         {Grace: time.Minute},
 		"files.keep_deleted":  {KeepDeleted: -time.Hour},
 		"files.clamd":         {Clamd: "clamd"},
