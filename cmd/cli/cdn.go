@@ -38,15 +38,11 @@ func (a *app) cdnStat() *cobra.Command {
 		ctx, cancel := context.WithTimeout(cmd.Context(), askLimit)
 		defer cancel()
 		answers := askEach[node.CacheStatus](ctx, edges, "/v1/cdn", nil)
-		if o == "json" {
-			err = writeJSON(a.out, map[string]any{"nodes": answers})
-		} else {
-			err = printAnswers(a.out, answers, "NODE\tHIT RATIO\tHITS\tMISSES\tFILES\tBYTES\tIN MEMORY\tFROM MEMORY\tFROM DISK\tFROM ORIGIN\tEVICTED\tHEALED\tPENDING",
-				func(w io.Writer, s node.CacheStatus) {
-					fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d of %d\t%s of %s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", s.Node, s.HitRatio, s.Hits, s.Misses, s.Files, s.MaxFiles,
-						size(s.Bytes), size(s.MaxBytes), size(s.Hot), size(s.MemoryBytes), size(s.DiskBytes), size(s.OriginBytes), s.Evictions, s.Healed, s.Pending)
-				})
-		}
+		err = show(a, o, answers, "NODE\tHIT RATIO\tHITS\tMISSES\tFILES\tBYTES\tIN MEMORY\tFROM MEMORY\tFROM DISK\tFROM ORIGIN\tEVICTED\tHEALED\tPENDING",
+			func(w io.Writer, s node.CacheStatus) {
+				fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d of %d\t%s of %s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", s.Node, s.HitRatio, s.Hits, s.Misses, s.Files, s.MaxFiles,
+					size(s.Bytes), size(s.MaxBytes), size(s.Hot), size(s.MemoryBytes), size(s.DiskBytes), size(s.OriginBytes), s.Evictions, s.Healed, s.Pending)
+			})
 		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd
@@ -76,17 +72,13 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 			return err
 		}
 		answers := askEach[node.Warmed](cmd.Context(), edges, "/v1/cdn/warm", map[string]any{"digests": digests, "recent": recent})
-		if o == "json" {
-			err = writeJSON(a.out, map[string]any{"nodes": answers})
-		} else {
-			err = printAnswers(a.out, answers, "NODE\tWARMED\tFAILED\tFIRST ERROR", func(w io.Writer, s node.Warmed) {
-				first := "-"
-				if len(s.Errors) > 0 {
-					first = s.Errors[0]
-				}
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", s.Node, s.Warmed, s.Failed, first)
-			})
-		}
+		err = show(a, o, answers, "NODE\tWARMED\tFAILED\tFIRST ERROR", func(w io.Writer, s node.Warmed) {
+			first := "-"
+			if len(s.Errors) > 0 {
+				first = s.Errors[0]
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", s.Node, s.Warmed, s.Failed, first)
+		})
 		return errors.Join(err, anyError(answers), failedToWarm(answers), silent)
 	}
 	return cmd
@@ -129,11 +121,7 @@ the origin does not have yet stays; the rest comes again when somebody reads it.
 			return err
 		}
 		answers := askEach[node.Purged](cmd.Context(), edges, "/v1/cdn/purge", map[string]any{"digests": digests, "all": all})
-		if o == "json" {
-			err = writeJSON(a.out, map[string]any{"nodes": answers})
-		} else {
-			err = printAnswers(a.out, answers, "NODE\tPURGED", func(w io.Writer, s node.Purged) { fmt.Fprintf(w, "%s\t%d\n", s.Node, s.Purged) })
-		}
+		err = show(a, o, answers, "NODE\tPURGED", func(w io.Writer, s node.Purged) { fmt.Fprintf(w, "%s\t%d\n", s.Node, s.Purged) })
 		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd

@@ -25,10 +25,7 @@ It exits with 1 if something is bad.`,
 	cmd.Flags().StringVar(&config, "config", "", "configuration `file` (required)")
 	o.flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if config == "" {
-			return usageError{errors.New("which node? Name its configuration with --config FILE")}
-		}
-		cfg, err := node.Load(config)
+		cfg, err := loadConfig(config, "which node? Name its configuration")
 		if err != nil {
 			return err
 		}

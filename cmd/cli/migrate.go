@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cmd/node"
 )
 
 // badCopy is a blob that could not be copied.
@@ -61,33 +62,37 @@ It exits with 1 if a blob at the source is damaged; the others are copied all th
 		if from == to {
 			return usageError{errors.New("--from and --to name the same store")}
 		}
-		cfg, err := loadConfig(config)
+		cfg, err := loadConfig(config, "whose files? Name a home node's configuration")
 		if err != nil {
 			return err
 		}
-		source, err := cfg.OpenStore(cmd.Context(), from, false)
-		if err != nil {
-			return fmt.Errorf("--from: %w", err)
-		}
-		defer source.Close()
-		target, err := cfg.OpenStore(cmd.Context(), to, true)
-		if err != nil {
-			return fmt.Errorf("--to: %w", err)
-		}
-		defer target.Close()
-		got, err := a.migrate(cmd.Context(), source, target, verify)
-		got.From, got.To = from, to
-		if o == "json" {
-			err = errors.Join(writeJSON(a.out, got), err)
-		} else {
-			a.printMigrated(got)
-		}
-		if err == nil && len(got.Bad) > 0 {
-			err = fmt.Errorf("%d blobs at the source are damaged or unreadable", len(got.Bad))
-		}
-		return err
+		return a.migrateFiles(cmd.Context(), cfg, from, to, verify, o)
 	}
 	return cmd
+}
+
+func (a *app) migrateFiles(ctx context.Context, cfg node.Config, from, to string, verify bool, o format) error {
+	source, err := cfg.OpenStore(ctx, from, false)
+	if err != nil {
+		return fmt.Errorf("--from: %w", err)
+	}
+	defer source.Close()
+	target, err := cfg.OpenStore(ctx, to, true)
+	if err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	defer target.Close()
+	got, err := a.migrate(ctx, source, target, verify)
+	got.From, got.To = from, to
+	if o == "json" {
+		err = errors.Join(writeJSON(a.out, got), err)
+	} else {
+		a.printMigrated(got)
+	}
+	if err == nil && len(got.Bad) > 0 {
+		err = fmt.Errorf("%d blobs at the source are damaged or unreadable", len(got.Bad))
+	}
+	return err
 }
 
 func (a *app) migrate(ctx context.Context, from cdn.CopySource, to cdn.CopyTarget, verify bool) (migrated, error) {

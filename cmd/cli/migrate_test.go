@@ -55,7 +55,7 @@ files:
 func TestFilesMigrate_Interrupted_GoesOn(t *testing.T) {
 	server := s3test.Start(t)
 	config := bucketConfig(t, server, server.Bucket(t), server.SecretKey)
-	cfg, err := loadConfig(config)
+	cfg, err := loadConfig(config, "which?")
 	if err != nil {
 		t.Fatal(err)
 	}

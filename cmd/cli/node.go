@@ -2,13 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/nearside/nearside/cmd/node"
 )
 
 func (a *app) node() *cobra.Command {
@@ -41,10 +38,7 @@ When it serves it prints one line that begins with "ready". SIGTERM or Ctrl-C st
 	f.IntVar(&parentFD, "parent-fd", 0, "stop when this descriptor reaches its end")
 	_ = f.MarkHidden("parent-fd")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if config == "" {
-			return usageError{errors.New("which node? Name its configuration with --config FILE")}
-		}
-		cfg, err := node.Load(config)
+		cfg, err := loadConfig(config, "which node? Name its configuration")
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -103,26 +105,65 @@ func request(ctx context.Context, url string, body any) (*http.Response, error) 
 	return nil, errors.New(said.Error)
 }
 
-// group is a command that only holds others.
-func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Args: noSuchCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(commands...)
-	return cmd
+// said is what one node answered, or why it did not.
+type said[T any] struct {
+	AdminURL string `json:"admin_url"`
+	Answer   *T     `json:"answer,omitempty"`
+	Error    string `json:"error,omitempty"`
+
+	name string
 }
 
-// size writes bytes as people read them.
-func size(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
+// askEach asks all nodes at once.
+func askEach[T any](ctx context.Context, nodes []report, path string, body any) []said[T] {
+	answers := make([]said[T], len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() {
+			answers[i] = said[T]{AdminURL: n.AdminURL, name: n.name}
+			var got T
+			if err := call(ctx, n.AdminURL+path, body, &got); err != nil {
+				answers[i].Error = err.Error()
+				return
+			}
+			answers[i].Answer = &got
+		})
 	}
-	v, unit := float64(n), 0
-	for v >= 999.5 && unit < 4 {
-		v /= 1000
-		unit++
+	wg.Wait()
+	return answers
+}
+
+// show writes what the nodes answered: as JSON, or a row for each under a head.
+func show[T any](a *app, o format, answers []said[T], head string, row func(io.Writer, T)) error {
+	if o == "json" {
+		return writeJSON(a.out, map[string]any{"nodes": answers})
 	}
-	return fmt.Sprintf("%.3g %s", v, []string{"B", "kB", "MB", "GB", "TB"}[unit])
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	for _, s := range answers {
+		if s.Answer == nil {
+			fmt.Fprintf(w, "%s\t%s\n", s.name, s.Error)
+			continue
+		}
+		row(w, *s.Answer)
+	}
+	return w.Flush()
+}
+
+func noAnswer[T any](answers []said[T]) error {
+	for _, s := range answers {
+		if s.Answer != nil {
+			return nil
+		}
+	}
+	return errNobody
+}
+
+func anyError[T any](answers []said[T]) error {
+	for _, s := range answers {
+		if s.Error != "" {
+			return fmt.Errorf("%s: %s", s.name, s.Error)
+		}
+	}
+	return nil
 }

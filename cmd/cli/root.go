@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
 )
 
@@ -145,4 +146,27 @@ func (f *format) Set(s string) error {
 	}
 	*f = format(s)
 	return nil
+}
+
+// group is a command that only holds others.
+func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// loadConfig reads the configuration that --config names. whose asks for it when it names none.
+func loadConfig(path, whose string) (node.Config, error) {
+	if path == "" {
+		return node.Config{}, usageError{errors.New(whose + " with --config FILE")}
+	}
+	cfg, err := node.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = core.E(core.KindNotFound, "cannot read the configuration %s", path)
+	}
+	return cfg, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,8 +122,8 @@ func ask(ctx context.Context, nodes []report) []report {
 	for i := range nodes {
 		r := &nodes[i]
 		wg.Go(func() {
-			st, err := askOne(ctx, r.AdminURL)
-			if err != nil {
+			var st node.Status
+			if err := call(ctx, r.AdminURL+"/v1/status", nil, &st); err != nil {
 				r.Error = err.Error()
 				return
 			}
@@ -146,23 +145,6 @@ func ask(ctx context.Context, nodes []report) []report {
 	return nodes
 }
 
-func askOne(ctx context.Context, url string) (st node.Status, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/status", nil)
-	if err != nil {
-		return st, usageError{err}
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return st, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return st, fmt.Errorf("%s answers %s", url, resp.Status)
-	}
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(&st)
-	return st, err
-}
-
 func printReports(out io.Writer, head string, reports []report, row func(io.Writer, report)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
@@ -176,13 +158,15 @@ func printReports(out io.Writer, head string, reports []report, row func(io.Writ
 	return w.Flush()
 }
 
+var errNobody = errors.New("no node answers; is the deployment running? Start it with `nearside serve` or `nearside demo`")
+
 func nobody(reports []report) error {
 	for _, r := range reports {
 		if r.Status != nil {
 			return nil
 		}
 	}
-	return errors.New("no node answers; is the deployment running? Start it with `nearside serve` or `nearside demo`")
+	return errNobody
 }
 
 func orDash(s string) string {
