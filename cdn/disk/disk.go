@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,8 @@ type Config struct {
 type Store struct {
 	cfg  Config
 	root *os.Root // no name and no symbolic link leads out of it
+
+	promised atomic.Int64 // bytes that Puts under way have still to write
 
 	naming sync.Mutex // held to give a blob its name and to expire one, so that a new Put is seen
 }
@@ -92,7 +95,9 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 	if size < 0 {
 		return core.E(core.KindInvalid, "a blob has no size below zero")
 	}
-	if err := s.room(size); err != nil {
+	room := s.promise(size)
+	defer room.end()
+	if err := s.room(); err != nil {
 		return err
 	}
 	name := path.Join(incoming, rand.Text())
@@ -105,7 +110,7 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 			_ = s.root.Remove(name) // what stays is swept at the next Open
 		}
 	}()
-	err = fill(ctx, f, d, size, r)
+	err = fill(ctx, f, room, d, size, r)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = failed("close blob", closeErr)
 	}
@@ -116,9 +121,9 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 }
 
 // fill writes what r gives to f and makes it durable, if it is what d and size promise.
-func fill(ctx context.Context, f *os.File, d cdn.Digest, size int64, r io.Reader) error {
+func fill(ctx context.Context, f *os.File, room *promise, d cdn.Digest, size int64, r io.Reader) error {
 	src, h := cdn.NewSource(ctx, r), sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(src, size))
+	n, err := io.Copy(io.MultiWriter(f, h, room), io.LimitReader(src, size))
 	if err == nil && n == size {
 		var extra int64
 		extra, err = io.CopyN(io.Discard, src, 1) // one byte more than promised shows a lie
@@ -173,13 +178,35 @@ func (s *Store) syncDir(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// promise is the bytes that a Put has still to write. Without it, Puts that begin together would
+// all be given the same room.
+type promise struct {
+	of   *atomic.Int64
+	left int64
+}
+
+func (s *Store) promise(size int64) *promise {
+	s.promised.Add(size)
+	return &promise{&s.promised, size}
+}
+
+// Write counts what is written.
+func (p *promise) Write(b []byte) (int, error) {
+	p.left -= int64(len(b))
+	p.of.Add(-int64(len(b)))
+	return len(b), nil
+}
+
+func (p *promise) end() { p.of.Add(-p.left) }
+
 // room refuses a blob that would fill the disk, before a byte of it is written.
-func (s *Store) room(size int64) error {
+func (s *Store) room() error {
+	promised := s.promised.Load() // first: what is written in between then counts twice, not never
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(s.cfg.Dir, &st); err != nil {
 		return failed("ask free space", err)
 	}
-	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < size { //nolint:unconvert // other widths on other systems
+	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < promised { //nolint:unconvert // other widths on other systems
 		return core.E(core.KindUnavailable, "disk full")
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +130,43 @@ func TestPut_DiskFull_IsUnavailable(t *testing.T) {
 	}
 	if r.Len() != 10 {
 		t.Errorf("%d bytes were read", 10-r.Len())
+	}
+}
+
+// gated gives nothing until it is opened, and then its end.
+type gated struct{ asked, open chan struct{} }
+
+func (g gated) Read([]byte) (int, error) {
+	close(g.asked)
+	<-g.open
+	return 0, io.EOF
+}
+
+// Room that one Put was promised is not given to another; when the first has ended it is free.
+func TestPut_Together_ShareTheRoom(t *testing.T) {
+	var st syscall.Statfs_t
+	dir := t.TempDir()
+	if err := syscall.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	s := openIn(t, Config{Dir: dir})
+	most := int64(st.Bavail) / 5 * 3 * int64(st.Bsize) //nolint:unconvert // other widths on other systems
+	d, b := cdntest.Content(1, 10)
+	g, first := gated{make(chan struct{}), make(chan struct{})}, make(chan error)
+	go func() { first <- s.Put(t.Context(), d, most, g) }()
+	<-g.asked
+	if err := s.Put(t.Context(), d, most, bytes.NewReader(b)); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("the same room again: %v, want unavailable", err)
+	}
+	if err := s.Put(t.Context(), d, 10, bytes.NewReader(b)); err != nil {
+		t.Errorf("there is room for this: %v", err)
+	}
+	close(g.open)
+	if err := <-first; core.KindOf(err) != core.KindInvalid {
+		t.Errorf("it ended early: %v, want invalid", err)
+	}
+	if err := s.Put(t.Context(), d, most, bytes.NewReader(b)); core.KindOf(err) != core.KindInvalid || s.promised.Load() != 0 {
+		t.Errorf("there is room again: %v, %d bytes still promised", err, s.promised.Load())
 	}
 }
 
