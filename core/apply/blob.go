@@ -50,6 +50,21 @@ func (x *exec) releaseOne(ref core.BlobRef) {
 	x.Blobs.Put(b)
 }
 
+// longAgo is a time of release that needs no waiting for: what was only on its way to somewhere.
+const longAgo = 1
+
+// drop releases blobs that nobody can ask for again, as the parts of an upload that has become a
+// file: the sweep need not keep them for an undo, only for as long as it keeps every blob.
+func (x *exec) drop(refs ...core.BlobRef) {
+	x.release(refs...)
+	for _, ref := range refs {
+		if b, known := x.Blobs.Get(ref.ID); known && b.Refs == 0 && b.ReleasedAt == x.now {
+			b.ReleasedAt = longAgo
+			x.Blobs.Put(b)
+		}
+	}
+}
+
 // named is a reference without a size when it names nothing.
 func named(ref core.BlobRef) core.BlobRef {
 	if ref.ID.IsZero() {

@@ -55,7 +55,7 @@ func (x *exec) dropOld(u core.User) (left int) {
 
 func (x *exec) dropUpload(up core.Upload) {
 	x.Uploads.Delete(up.ID)
-	x.release(up.Parts...)
+	x.drop(up.Parts...)
 }
 
 // upload gives the caller's upload of an id.

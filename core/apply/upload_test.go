@@ -69,6 +69,9 @@ func TestUpload(t *testing.T) {
 	if _, there := w.store.State().Uploads.Get(up.ID); there {
 		t.Error("the upload is still there")
 	}
+	if part, _ := w.store.State().Blobs.Get(bytesOf("abc").ID); part.ReleasedAt != 1 {
+		t.Errorf("a part of a finished upload was released at %d: it would be kept like a deleted file", part.ReleasedAt)
+	}
 	w.refused("bob", add(6, "x"), core.KindNotFound)
 	other.File = w.newFile(town, "abcdef")
 	w.refused("bob", &other, core.KindNotFound)
