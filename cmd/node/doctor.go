@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/edge/assets"
 )
 
 // Finding is one thing that Diagnose looked at.
@@ -35,6 +37,7 @@ const (
 const (
 	doctorLimit = 30 * time.Second // for one look
 	lowDisk     = 2 << 30
+	maxProbeMB  = 1 << 10 // sent to the scanner
 	soonExpires = 14 * 24 * time.Hour
 )
 
@@ -51,6 +54,9 @@ func Diagnose(ctx context.Context, cfg Config) []Finding {
 		d.look("postgres", func() (string, error) { return d.postgres(ctx) })
 	}
 	d.look("files", func() (string, error) { return d.files(ctx) })
+	if cfg.Client.Assets != "" {
+		d.look("client.assets", d.assets)
+	}
 	if cfg.Files.Clamd != "" {
 		d.look("files.clamd", func() (string, error) { return d.clamd(ctx) })
 	}
@@ -221,7 +227,8 @@ func bare(err error) error {
 	return &e
 }
 
-// clamd has the scanner judge a few harmless bytes.
+// clamd has the scanner judge harmless bytes: a few, and as many as a file may have. One that
+// takes less refuses larger uploads, which nobody notices before somebody tries.
 func (d *doctor) clamd(ctx context.Context) (string, error) {
 	at, err := clamdAt(d.cfg.Files.Clamd)
 	if err != nil {
@@ -236,5 +243,32 @@ func (d *doctor) clamd(ctx context.Context) (string, error) {
 	if _, err := c.Scan(ctx, strings.NewReader("nearside doctor")); err != nil {
 		return "", err
 	}
-	return "the scanner answers", nil
+	mb := min(d.cfg.Files.MaxMB, maxProbeMB)
+	verdict, err := c.Scan(ctx, io.LimitReader(zeros{}, mb<<20))
+	switch {
+	case core.KindOf(err) == core.KindTooLarge, verdict.Infected: // its heuristics may call a large file infected
+		return "", warning{fmt.Errorf("the scanner does not take %d MB, as files.max_mb allows: set StreamMaxLength, MaxFileSize and MaxScanSize in clamd.conf to at least %dM", mb, d.cfg.Files.MaxMB)}
+	case err != nil:
+		return "", warning{fmt.Errorf("the scanner answers, but did not judge %d MB: %w", mb, err)}
+	}
+	return fmt.Sprintf("the scanner answers, and takes %d MB; it reads no more of a file than MaxFileSize in clamd.conf says", mb), nil
+}
+
+// zeros never ends.
+type zeros struct{}
+
+// Read implements io.Reader.
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// assets opens the web client's build as an edge does, but for its cache.
+func (d *doctor) assets() (string, error) {
+	h, err := assets.New(assets.Config{Dir: d.cfg.Client.Assets})
+	if err != nil {
+		return "", err
+	}
+	h.Close()
+	return d.cfg.Client.Assets + " holds a web client", nil
 }
