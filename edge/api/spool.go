@@ -16,9 +16,11 @@ import (
 
 const (
 	spoolReserve = 256 << 20 // bytes that arriving files leave free on the disk, which may be the database's too
-	spoolCheck   = 8 << 20   // bytes after which the free space is looked at again
-	copyBytes    = 64 << 10
-	typeBytes    = 512 // of a file's beginning that may tell its type
+	// Bytes after which the free space is looked at again: so few that all uploads of an edge at
+	// once, none of which knows of the others, leave half of the reserve.
+	spoolCheck = spoolReserve / 2 / uploadsOfEdge
+	copyBytes  = 64 << 10
+	typeBytes  = 512 // of a file's beginning that may tell its type
 )
 
 // spooler keeps on disk what is arriving, so that a large file takes no memory.

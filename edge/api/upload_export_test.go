@@ -1,11 +1,14 @@
 package api
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -65,4 +68,32 @@ func ReadForm(body io.Reader, boundary string) (parts []FormPart, err error) {
 		}
 		parts = append(parts, part)
 	}
+}
+
+// SpoolTogether writes so many files at once, none of which says how long it will be, to a disk
+// with so much room above what is kept free, and gives what is left of that when all were refused.
+func SpoolTogether(files int, room int64) (left int64, err error) {
+	free := spoolReserve + room
+	s := &spooler{free: func(string) (int64, error) { return free, nil }}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = null.Close() }()
+	var list []*spool
+	for range files {
+		p := &spool{from: s, file: null, hash: sha256.New()}
+		if err := p.check(0); err != nil {
+			return free, err
+		}
+		list = append(list, p)
+	}
+	for b := make([]byte, copyBytes); len(list) > 0; {
+		list = slices.DeleteFunc(list, func(p *spool) bool {
+			n, err := p.Write(b)
+			free -= int64(n)
+			return err != nil
+		})
+	}
+	return free, nil
 }

@@ -743,3 +743,12 @@ func FuzzMultipart(f *testing.F) {
 		}
 	})
 }
+
+func TestSpool_ManyAtOnce_LeaveTheDiskItsReserve(t *testing.T) {
+	// As many uploads as an edge takes, all at once and of unknown length, do not fill a disk that
+	// is nearly full: each is refused in time, though none knows of the others.
+	left, err := api.SpoolTogether(256, 10<<20)
+	if err != nil || left < 100<<20 {
+		t.Errorf("%d bytes are left: %v", left, err)
+	}
+}
