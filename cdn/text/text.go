@@ -4,8 +4,8 @@
 //
 // Files come from strangers, so every step is bounded inside: bytes read, bytes unpacked,
 // entries, pages, depth of nesting, time. Nothing runs on after Extract has returned. At most
-// two extractions run at once in a process; other callers wait for one to end or for their
-// context, so memory is bounded too.
+// two extractions run at once in a process, so memory is bounded too; other callers wait for one
+// to end, but not for long: who sends hostile files must not hold up everybody's.
 //
 // Invariants: what Extract gives is valid UTF-8 without control characters except the newline,
 // never longer than asked; the same bytes give the same text unless time ran out.
@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	slots   = 2
-	timeout = 10 * time.Second
+	slots    = 2
+	timeout  = 10 * time.Second
+	patience = 3 * timeout // for a slot
 
 	maxRead   = 64 << 20 // bytes of a file that are looked at
 	maxUnpack = 16 << 20 // bytes that compressed parts of a file may become
@@ -39,18 +40,17 @@ type extractor func(j *job, out *sink) error
 
 // Extract gives the words of a file, at most max bytes of them. The name's extension says what
 // the file is, or else mime. A file of no known kind gives "" and no error; one that reaches a limit gives
-// what was found before it; a broken one gives core.KindInvalid, and ctx ending gives its error.
+// what was found before it; a broken one gives core.KindInvalid, one for which there is no slot
+// core.KindTimeout, and ctx ending gives its error.
 func Extract(ctx context.Context, name, mime string, r io.ReaderAt, size int64, max int) (string, error) {
 	extract := extractorFor(name, mime)
 	if extract == nil || size <= 0 || max <= 0 {
 		return "", nil
 	}
-	select {
-	case running <- struct{}{}:
-		defer func() { <-running }()
-	case <-ctx.Done():
-		return "", core.AsError(ctx.Err())
+	if err := enter(ctx); err != nil {
+		return "", err
 	}
+	defer func() { <-running }()
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	out := &sink{max: max}
@@ -62,6 +62,20 @@ func Extract(ctx context.Context, name, mime string, r io.ReaderAt, size int64, 
 		return out.String(), nil
 	}
 	return "", core.E(core.KindInvalid, "a file without readable text").WithCause(err)
+}
+
+// enter waits for a slot.
+func enter(ctx context.Context) error {
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
+	select {
+	case running <- struct{}{}:
+		return nil
+	case <-wait.C:
+		return core.E(core.KindTimeout, "too many files are being read")
+	case <-ctx.Done():
+		return core.AsError(ctx.Err())
+	}
 }
 
 // guarded makes a parser's panic an error: a stranger's file must not end the process.

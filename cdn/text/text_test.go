@@ -3,8 +3,12 @@ package text
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nearside/nearside/core"
@@ -70,4 +74,40 @@ func TestExtract_Canceled(t *testing.T) {
 	if s != "" || core.KindOf(err) != core.KindCanceled {
 		t.Errorf("%q, %v", s, err)
 	}
+}
+
+// held is a file whose reader waits until it is let go.
+type held struct{ letGo chan struct{} }
+
+func (h held) ReadAt([]byte, int64) (int, error) {
+	<-h.letGo
+	return 0, io.EOF
+}
+
+// Files that take for ever hold up others for a while, not as long as they come; then there is
+// room again.
+func TestExtract_NoSlot_IsNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := running
+		defer func() { running = all }()
+		running = make(chan struct{}, slots) // of the bubble
+		h := held{make(chan struct{})}
+		var busy sync.WaitGroup
+		for range slots {
+			busy.Go(func() { _, _ = Extract(t.Context(), "slow.txt", "", h, 10, 100) })
+		}
+		synctest.Wait()
+		begin := time.Now()
+		if s, err := Extract(t.Context(), "a.txt", "", strings.NewReader("words"), 5, 100); core.KindOf(err) != core.KindTimeout || s != "" {
+			t.Errorf("%q, %v, want a timeout", s, err)
+		}
+		if took := time.Since(begin); took != patience {
+			t.Errorf("waited for %v", took)
+		}
+		close(h.letGo)
+		busy.Wait()
+		if got := extract(t, "a.txt", "", []byte("words"), 100); got != "words" {
+			t.Errorf("%q", got)
+		}
+	})
 }
