@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -448,4 +449,40 @@ func TestSweep_StrangeStore_NeedsForce(t *testing.T) {
 
 func sortBlobs(page []core.Blob) {
 	slices.SortFunc(page, func(a, b core.Blob) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+}
+
+// vast is a store of many old blobs.
+type vast struct{ blobs, expired int }
+
+func (v *vast) List(_ context.Context, _ cdn.Digest, each func(cdn.Info) error) error {
+	for i := range v.blobs {
+		var d cdn.Digest
+		binary.BigEndian.PutUint64(d[:], uint64(i))
+		if err := each(cdn.Info{Digest: d, Size: 1}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *vast) Expire(context.Context, cdn.Digest, time.Time) (bool, error) {
+	v.expired++
+	return true, nil
+}
+
+func (v *vast) Delete(context.Context, cdn.Digest) error { return nil }
+
+// The store of another deployment is left alone also when it holds far more than one sweep takes;
+// who insists gets one sweep's worth.
+func TestSweep_VastForeignStore_IsRefused(t *testing.T) {
+	s, _, _ := sweeping(t)
+	store := &vast{blobs: 3 * maxSwept}
+	s.store = store
+	done, err := s.sweep(t.Context(), false)
+	if err != nil || done.Skipped == "" || store.expired != 0 || done.Orphans != int64(store.blobs) {
+		t.Errorf("%+v, %d expired: %v", done, store.expired, err)
+	}
+	if done, err = s.sweep(t.Context(), true); err != nil || done.Swept != maxSwept || store.expired != maxSwept {
+		t.Errorf("%+v, %d expired: %v", done, store.expired, err)
+	}
 }

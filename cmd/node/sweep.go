@@ -129,7 +129,7 @@ func (s *sweeper) look(ctx context.Context, before time.Time) (done Sweep, victi
 		done.Blobs++
 		done.Bytes += i.Size
 		held, err := refs.hold(ctx, i.Digest)
-		if err != nil || held || !i.PutAt.Before(before) || len(victims) == maxSwept {
+		if err != nil || held || !i.PutAt.Before(before) {
 			return err
 		}
 		old, known, err := s.forgotten(ctx, i.Digest)
@@ -141,7 +141,9 @@ func (s *sweeper) look(ctx context.Context, before time.Time) (done Sweep, victi
 		} else {
 			done.Orphans++
 		}
-		victims = append(victims, i)
+		if len(victims) < maxSwept { // the others are counted all the same: the fuse goes by it
+			victims = append(victims, i)
+		}
 		return nil
 	})
 	return done, victims, err
