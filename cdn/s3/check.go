@@ -44,7 +44,7 @@ func (s *Store) Check(ctx context.Context) error {
 	} {
 		w := newWatch(ctx, s.cfg.StallTimeout)
 		err := w.blame(step.try(w))
-		w.end()
+		w.End()
 		if err != nil {
 			p.tidy(ctx)
 			return s.verdict(ctx, step.action, err)
@@ -181,7 +181,7 @@ func (p *probe) tidy(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
 	w := newWatch(ctx, p.cfg.StallTimeout)
-	defer w.end()
+	defer w.End()
 	var err error
 	if p.id != "" {
 		err = p.abort(w)

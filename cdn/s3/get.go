@@ -78,7 +78,7 @@ type stream struct {
 
 func (st *stream) close() {
 	if st.body != nil {
-		st.w.end() // first: closing would otherwise read what is left
+		st.w.End() // first: closing would otherwise read what is left
 		_ = st.body.Close()
 	}
 }
@@ -89,10 +89,10 @@ func (s *Store) open(ctx context.Context, d cdn.Digest, r cdn.Range) (st *stream
 		w := newWatch(ctx, s.cfg.StallTimeout)
 		st, err = s.request(w, d, r)
 		if err != nil {
-			w.end()
+			w.End()
 			return w.blame(err)
 		}
-		w.pause()
+		w.Pause()
 		return nil
 	})
 	return st, err
@@ -180,9 +180,9 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // next reads from the connection, for no longer than the store may take.
 func (r *reader) next(p []byte) (int, error) {
-	r.st.w.moved()
+	r.st.w.Moved()
 	n, err := r.st.body.Read(p)
-	r.st.w.pause()
+	r.st.w.Pause()
 	if n == 0 && errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}

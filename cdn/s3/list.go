@@ -95,7 +95,7 @@ func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo
 			if obj.Err != nil {
 				return obj.Err
 			}
-			w.moved()
+			w.Moved()
 			if page = append(page, obj); len(page) == s.pageSize {
 				return nil
 			}

@@ -192,7 +192,7 @@ func (u *upload) complete(ctx context.Context, id string, sent []minio.CompleteP
 	return u.repeat(ctx, putting, func() error {
 		tries++
 		w := newWatch(ctx, completeSlack*u.cfg.StallTimeout)
-		defer w.end()
+		defer w.End()
 		opts, err := u.making()
 		if err != nil {
 			return err
@@ -243,7 +243,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n := copy(p, b.b)
 	b.b = b.b[n:]
-	b.w.moved()
+	b.w.Moved()
 	return n, nil
 }
 

@@ -2,9 +2,11 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
+
+	"github.com/nearside/nearside/cdn"
 )
 
 const (
@@ -14,36 +16,19 @@ const (
 
 // watch ends a request by which nothing moves.
 type watch struct {
-	ctx     context.Context
-	cancel  context.CancelFunc
-	timer   *time.Timer
-	limit   time.Duration
-	stalled atomic.Bool
+	*cdn.Watch
+	ctx context.Context
 }
 
 func newWatch(ctx context.Context, limit time.Duration) *watch {
-	w := &watch{limit: limit}
-	w.ctx, w.cancel = context.WithCancel(ctx)
-	w.timer = time.AfterFunc(limit, func() {
-		w.stalled.Store(true)
-		w.cancel()
-	})
+	w := new(watch)
+	w.ctx, w.Watch = cdn.NewWatch(ctx, limit, errStalled)
 	return w
-}
-
-func (w *watch) moved() { w.timer.Reset(w.limit) }
-
-// pause stops the clock while the caller is at work.
-func (w *watch) pause() { w.timer.Stop() }
-
-func (w *watch) end() {
-	w.timer.Stop()
-	w.cancel()
 }
 
 // blame tells our own giving up from what the store or the caller did.
 func (w *watch) blame(err error) error {
-	if err != nil && w.stalled.Load() {
+	if err != nil && errors.Is(context.Cause(w.ctx), errStalled) {
 		return errStalled
 	}
 	return err
@@ -54,7 +39,7 @@ func (w *watch) blame(err error) error {
 func (s *Store) again(ctx context.Context, a action, try func(*watch) error) error {
 	return s.repeat(ctx, a, func() error {
 		w := newWatch(ctx, s.cfg.StallTimeout)
-		defer w.end()
+		defer w.End()
 		return w.blame(try(w))
 	})
 }

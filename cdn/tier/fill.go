@@ -140,7 +140,7 @@ func (fl *fill) run(ctx context.Context) {
 // bring fetches, checks and keeps.
 func (fl *fill) bring(ctx context.Context) error {
 	ctx, watch := watched(ctx)
-	defer watch.end()
+	defer watch.End()
 	src := &source{ctx: ctx, t: fl.t, d: fl.d, watch: watch}
 	if err := src.open(); err != nil {
 		return err

@@ -17,28 +17,9 @@ const (
 	maxTries = 3                // of an origin that breaks off without giving a byte
 )
 
-// watch ends a context when the origin gives nothing for too long.
-type watch struct {
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
-}
-
-func watched(parent context.Context) (context.Context, *watch) {
-	ctx, cancel := context.WithCancelCause(parent)
-	return ctx, &watch{cancel: cancel, timer: time.AfterFunc(stall, func() {
-		cancel(core.E(core.KindUnavailable, "the origin does not go on"))
-	})}
-}
-
-// alive gives the origin its time anew.
-func (w *watch) alive() { w.timer.Reset(stall) }
-
-// rest stops the clock while nothing is asked of the origin.
-func (w *watch) rest() { w.timer.Stop() }
-
-func (w *watch) end() {
-	w.timer.Stop()
-	w.cancel(nil)
+// watched gives a context that ends when the origin gives nothing for too long.
+func watched(parent context.Context) (context.Context, *cdn.Watch) {
+	return cdn.NewWatch(parent, stall, core.E(core.KindUnavailable, "the origin does not go on"))
 }
 
 // why prefers the reason for which the context was ended.
@@ -54,7 +35,7 @@ type source struct {
 	ctx   context.Context
 	t     *Tier
 	d     cdn.Digest
-	watch *watch
+	watch *cdn.Watch
 	blob  cdn.Blob
 	size  int64
 	off   int64
@@ -75,7 +56,7 @@ func (s *source) open() error {
 		return core.E(core.KindDiverged, "the origin gave another size")
 	}
 	s.blob, s.size = b, b.Size
-	s.watch.alive()
+	s.watch.Moved()
 	return nil
 }
 
@@ -87,7 +68,7 @@ func (s *source) Read(p []byte) (int, error) {
 		n, err := s.blob.Read(p)
 		if n > 0 {
 			s.off, s.tries = s.off+int64(n), 0
-			s.watch.alive()
+			s.watch.Moved()
 			return n, nil
 		}
 		if err == nil {
@@ -124,7 +105,7 @@ func brokeOff(err error) bool {
 // wrong one are not given.
 type direct struct {
 	ctx   context.Context
-	watch *watch
+	watch *cdn.Watch
 	blob  io.ReadCloser
 	d     cdn.Digest
 	left  int64
@@ -135,10 +116,10 @@ func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direc
 	ctx, watch := watched(ctx)
 	b, err := t.cfg.Origin.Get(ctx, d, want)
 	if err != nil {
-		watch.end()
+		watch.End()
 		return nil, 0, why(ctx, err)
 	}
-	watch.rest()
+	watch.Pause()
 	t.count.passes.Add(1)
 	src := &direct{ctx: ctx, watch: watch, blob: b.ReadCloser, d: d, left: want.Length}
 	if want.Length < 0 {
@@ -154,9 +135,9 @@ func (s *direct) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, s.end()
 	}
-	s.watch.alive()
+	s.watch.Moved()
 	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
-	s.watch.rest() // the reader may take its time
+	s.watch.Pause() // the reader may take its time
 	s.left -= int64(n)
 	if s.hash != nil {
 		_, _ = s.hash.Write(p[:n])
@@ -190,6 +171,6 @@ func (s *direct) skip(n int64) error {
 }
 
 func (s *direct) Close() error {
-	s.watch.end()
+	s.watch.End()
 	return s.blob.Close()
 }

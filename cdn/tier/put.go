@@ -213,8 +213,8 @@ func (t *Tier) copyOut(ctx context.Context, e *entry) error {
 	}
 	defer t.release(e)
 	ctx, watch := watched(ctx)
-	defer watch.end()
-	r := &noted{r: io.NewSectionReader(e.f, 0, e.size), each: watch.alive}
+	defer watch.End()
+	r := &noted{r: io.NewSectionReader(e.f, 0, e.size), each: watch.Moved}
 	if err := t.cfg.Origin.Put(ctx, e.d, e.size, r); err != nil {
 		return why(ctx, err)
 	}
