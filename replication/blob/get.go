@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/wire"
 )
 
@@ -156,7 +157,7 @@ func (b *body) broke(err error) error {
 	}
 	switch {
 	case b.ctx.Err() != nil:
-		return gaveUp(b.ctx, err)
+		return replication.GaveUp(b.ctx, err)
 	case b.breaks > min(maxBreaks, b.route.rounds), b.breaks > 1 && time.Since(b.broken) >= b.route.cfg.Patience:
 		return err
 	}

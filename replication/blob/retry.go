@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication"
 )
 
 const (
@@ -57,7 +58,7 @@ func final(err error) bool {
 // somebody has a part already, who would have to begin anew.
 func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context, addr string) error) error {
 	if !begun && r.connected != nil && !r.connected() {
-		return cutOff(core.E(core.KindUnavailable, "not connected"))
+		return replication.CutOff(core.E(core.KindUnavailable, "not connected"))
 	}
 	start, pause := time.Now(), firstPause
 	for round := 1; ; round++ {
@@ -69,9 +70,9 @@ func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context
 		case final(err):
 			return err
 		case ctx.Err() != nil:
-			return gaveUp(ctx, err)
+			return replication.GaveUp(ctx, err)
 		case !reached && !begun:
-			return cutOff(err)
+			return replication.CutOff(err)
 		case round >= r.rounds || time.Since(start) >= r.cfg.Patience:
 			return err
 		}
@@ -104,17 +105,6 @@ func (r *route) round(ctx context.Context, do func(ctx context.Context, addr str
 
 func timedOut(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
-}
-
-func cutOff(cause error) error {
-	return core.E(core.KindUnavailable, "This server is cut off from its home region.").WithCause(cause)
-}
-
-func gaveUp(ctx context.Context, cause error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return core.E(core.KindCanceled, "the caller went away").WithCause(cause)
-	}
-	return core.E(core.KindTimeout, "home did not answer in time").WithCause(cause)
 }
 
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }

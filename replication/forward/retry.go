@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication"
 )
 
 const (
@@ -55,9 +56,9 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 		case final(r.err):
 			return r.body, r.err
 		case ctx.Err() != nil:
-			return nil, timedOut(ctx, r.err)
+			return nil, replication.GaveUp(ctx, r.err)
 		case !reached:
-			return nil, cutOff(r.err)
+			return nil, replication.CutOff(r.err)
 		case time.Since(began) >= patience && core.KindOf(r.err) == core.KindUnavailable:
 			return nil, r.err
 		}
@@ -67,7 +68,7 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return nil, timedOut(ctx, r.err)
+			return nil, replication.GaveUp(ctx, r.err)
 		}
 	}
 }
@@ -176,15 +177,4 @@ func (c *Client) outran(winner string, silent map[string]bool) {
 	for a := range silent {
 		c.suspect[a] = time.Now().Add(suspectFor)
 	}
-}
-
-func cutOff(cause error) error {
-	return core.E(core.KindUnavailable, "This server is cut off from its home region.").WithCause(cause)
-}
-
-func timedOut(ctx context.Context, cause error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return core.E(core.KindCanceled, "the caller went away").WithCause(cause)
-	}
-	return core.E(core.KindTimeout, "home did not answer in time").WithCause(cause)
 }
