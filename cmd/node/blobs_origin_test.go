@@ -21,6 +21,7 @@ import (
 	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/replication/link"
 )
 
 // testDisk is a home node's disk that can be switched off.
@@ -424,6 +425,29 @@ func TestSweep_StaleKnowledge_RemovesNothing(t *testing.T) {
 	}
 	if !store.has(d) {
 		t.Error("it is gone")
+	}
+}
+
+// elect is a node at a position that may be ready to lead.
+type elect struct {
+	at    core.Position
+	ready bool
+}
+
+func (e *elect) Position() core.Position { return e.at }
+func (e *elect) IsLeader() bool          { return e.ready }
+
+// Who was elected but is still applying what was before it does not say how far home is: a sweep
+// that went by it would take for orphans what it has not come to yet.
+func TestAnswerPosition_OnlyOfAReadyLeader(t *testing.T) {
+	e := &elect{at: core.Position{Epoch: 1, Index: 7}}
+	ask := answerPosition(e, e)
+	if got, err := ask(t.Context(), link.Identity{}, nil); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("not ready: %q, %v", got, err)
+	}
+	e.ready = true
+	if got, err := ask(t.Context(), link.Identity{}, nil); err != nil || string(got) != e.at.String() {
+		t.Errorf("ready: %q, %v", got, err)
 	}
 }
 

@@ -106,9 +106,13 @@ func caughtUp(ctx context.Context, rep *replica.Replica, reg *region.Region, fwd
 	return rep.WaitApplied(ctx, pos.Index)
 }
 
-// answerPosition answers caughtUp.
-func answerPosition(rep *replica.Replica) forward.AskHandler {
+// answerPosition answers caughtUp. A node that was elected but has not applied yet what was before
+// it knows less than its followers, and nobody may take its word, itself included.
+func answerPosition(rep interface{ Position() core.Position }, reg interface{ IsLeader() bool }) forward.AskHandler {
 	return func(context.Context, link.Identity, []byte) ([]byte, error) {
+		if !reg.IsLeader() {
+			return nil, core.E(core.KindUnavailable, "this node does not lead, or is not ready to")
+		}
 		return []byte(rep.Position().String()), nil
 	}
 }

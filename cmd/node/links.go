@@ -131,35 +131,11 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err != nil {
 		return nil, err
 	}
-	reg, err = region.New(region.Config{
-		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "region"), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
-		Handover: fwd.ProposeTo,
-		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
-			return follower.Fetch(ctx, follower.FetchConfig{
-				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
-			})
-		},
-		Compare: func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
-			return digestOf(ctx, fwd, addr, i)
-		},
-		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
-		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
-	})
-	if err != nil {
+	if reg, err = n.newRegion(ep, rep, fwd); err != nil {
 		return nil, err
 	}
 	view := &homeView{rep, reg}
-	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
-		_, addr, _ := reg.Leader()
-		return addr, reg.IsLeader()
-	}})
-	if err != nil {
-		return nil, err
-	}
-	srv, err := forward.NewServer(forward.ServerConfig{
-		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
-		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg), askPosition: answerPosition(rep)},
-	})
+	h, err := n.handleLinks(ep, rep, reg, relay, view)
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +143,6 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err != nil {
 		return nil, err
 	}
-	ep.Handle(link.ClassLog, h.Serve)
-	ep.Handle(link.ClassForward, srv.Serve)
 	if err := n.runLink(s, ep); err != nil {
 		return nil, err
 	}
@@ -190,6 +164,45 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	return out, n.startKeeping(ctx, s, keep, reg, fwd)
+}
+
+// newRegion makes this node's part of what orders.
+func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
+	return region.New(region.Config{
+		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "region"), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
+		Handover: fwd.ProposeTo,
+		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
+			return follower.Fetch(ctx, follower.FetchConfig{
+				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
+			})
+		},
+		Compare: func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
+			return digestOf(ctx, fwd, addr, i)
+		},
+		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
+		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
+	})
+}
+
+// handleLinks answers who follows the log and who proposes.
+func (n *Node) handleLinks(ep *link.Endpoint, rep *replica.Replica, reg *region.Region, relay *signal.Relay, view *homeView) (*hub.Hub, error) {
+	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
+		_, addr, _ := reg.Leader()
+		return addr, reg.IsLeader()
+	}})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := forward.NewServer(forward.ServerConfig{
+		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
+		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg), askPosition: answerPosition(rep, reg)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ep.Handle(link.ClassLog, h.Serve)
+	ep.Handle(link.ClassForward, srv.Serve)
+	return h, nil
 }
 
 func (n *Node) voters(ep *link.Endpoint) []region.Voter {
