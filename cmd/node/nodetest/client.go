@@ -62,20 +62,26 @@ func (c *Client) Do(method, path string, body any) Answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return c.send(req, http.DefaultClient.Do)
+}
+
+// send asks as the person, and notes the position that the answer carries.
+func (c *Client) send(req *http.Request, do func(*http.Request) (*http.Response, error)) Answer {
+	c.t.Helper()
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	if c.Position != "" {
 		req.Header.Set("X-Nearside-Position", c.Position)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := do(req)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
+		c.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
 	if a.Body, err = io.ReadAll(resp.Body); err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
+		c.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	if at := resp.Header.Get("X-Nearside-Position"); at != "" {
 		c.Position = at

@@ -124,22 +124,6 @@ func (c *Client) bytes(method, path string, content []byte) Answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.Token)
 	req.Header.Set("Content-Type", "application/octet-stream")
-	if c.Position != "" {
-		req.Header.Set("X-Nearside-Position", c.Position)
-	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer resp.Body.Close()
-	a := Answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Body, err = io.ReadAll(resp.Body); err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	if at := resp.Header.Get("X-Nearside-Position"); at != "" {
-		c.Position = at
-	}
-	return a
+	return c.send(req, http.DefaultTransport.RoundTrip) // follows no redirect
 }
