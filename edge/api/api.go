@@ -110,6 +110,7 @@ type API struct {
 	gate      *gate
 	spools    *spooler
 	transfers *transfers
+	searching chan struct{} // a token for each search of files that is under way
 }
 
 // New makes an API and subscribes it to the events of the replica.
@@ -137,7 +138,7 @@ func New(cfg Config) (*API, error) {
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
 		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](missesKept, time.Hour),
-		gate:    newGate(), spools: &spooler{dir: cfg.Files.Spool, free: freeBytes}, transfers: newTransfers(),
+		gate:    newGate(), spools: &spooler{dir: cfg.Files.Spool, free: freeBytes}, transfers: newTransfers(), searching: make(chan struct{}, maxSearches),
 	}
 	var err error
 	if a.routes, err = newRoutes(); err != nil {

@@ -16,6 +16,7 @@ import (
 const (
 	maxTermsBytes = 4096
 	maxZone       = 26 * 60 * 60 // seconds; no zone is that far from UTC
+	maxSearches   = 4            // at once: they are slow, and must not take the connections that other reads need
 )
 
 // fileQuestion is a search as clients send it.
@@ -78,10 +79,21 @@ func (a *API) searchFilesIn(c *call, team core.TeamID) error {
 	}
 	var files []core.File
 	if found && !t.empty() {
-		files, err = a.cfg.Read.SearchFiles(c.ctx, q)
+		files, err = a.search(c, q)
 	}
 	c.header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	return c.list(newFileList(files), err)
+}
+
+// search waits for its turn.
+func (a *API) search(c *call, q read.FileQuery) ([]core.File, error) {
+	select {
+	case a.searching <- struct{}{}:
+		defer func() { <-a.searching }()
+	case <-c.ctx.Done():
+		return nil, core.AsError(c.ctx.Err())
+	}
+	return a.cfg.Read.SearchFiles(c.ctx, q)
 }
 
 // empty reports whether nothing is looked for.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -168,4 +169,27 @@ func TestSearch_Form(t *testing.T) {
 		w.ann.fails(400, "api.file.search_files.invalid_params.app_error", "POST", path, `{"terms":"-on:2024-01-01"}`)
 	}
 	w.eve.fails(403, "api.context.permissions.app_error", "POST", "/teams/"+w.team.ID.String()+"/files/search", `{"terms":"map"}`)
+}
+
+func TestSearch_MoreThanAFew_WaitAndHoldNobodyUp(t *testing.T) {
+	// A search waits while others are under way, and what else is read meanwhile does not.
+	h, s := newHome(t)
+	w := newShipshape(t, h, s)
+	f := w.ann.addFile(w.ch, "map.txt", "text/plain", []byte("x"), nil)
+	w.ann.attach(w.ch, f)
+	done := s.api.Searching()
+	if resp, _ := w.ann.fetch("GET", "/files/"+f.ID.String()+"/info"); resp.StatusCode != 200 {
+		t.Errorf("another read: %d", resp.StatusCode)
+	}
+	found := make(chan int, 1)
+	go func() { found <- w.ann.do("POST", "/files/search", map[string]any{"terms": "map"}, nil).StatusCode }()
+	select {
+	case got := <-found:
+		t.Errorf("it did not wait: %d", got)
+	case <-time.After(50 * time.Millisecond):
+	}
+	done()
+	if got := <-found; got != 200 {
+		t.Errorf("after the others: %d", got)
+	}
 }

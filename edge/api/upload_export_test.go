@@ -23,6 +23,18 @@ func (a *API) SetPartBytes(n int64) { a.transfers.part = n }
 // SetFree has the disk say how much room it has.
 func (a *API) SetFree(free func(string) (int64, error)) { a.spools.free = free }
 
+// Searching takes the place of every search, until done is called.
+func (a *API) Searching() (done func()) {
+	for range maxSearches {
+		a.searching <- struct{}{}
+	}
+	return func() {
+		for range maxSearches {
+			<-a.searching
+		}
+	}
+}
+
 // Uploading reports whether a request is adding to an upload.
 func (a *API) Uploading(id core.UploadID) bool {
 	a.transfers.mu.Lock()
