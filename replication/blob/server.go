@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -65,17 +64,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 // Serve serves one connection until it or ctx ends. It is a link.Handler.
 func (s *Server) Serve(ctx context.Context, conn *link.Conn) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for {
-		st, err := conn.AcceptStream(ctx)
-		if err != nil {
-			return
-		}
-		wg.Go(func() { s.stream(ctx, st) })
-	}
+	conn.Serve(ctx, s.stream)
 }
 
 // transfer is one request under way.

@@ -115,17 +115,7 @@ func (h *Hub) Serve(ctx context.Context, conn *link.Conn) {
 		return
 	}
 	defer h.remove(f)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for {
-		st, err := conn.AcceptStream(ctx)
-		if err != nil {
-			return
-		}
-		wg.Go(func() { f.stream(ctx, st) })
-	}
+	conn.Serve(ctx, f.stream)
 }
 
 func (h *Hub) add(f *follower) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -48,6 +49,22 @@ func (c *Conn) RemoteAddr() string { return c.q.RemoteAddr().String() }
 
 // Context ends when the connection does; its cause says why.
 func (c *Conn) Context() context.Context { return c.q.Context() }
+
+// Serve has each serve every stream that the peer opens, all at once. It returns when the
+// connection or ctx has ended and every each has returned; theirs ends with it.
+func (c *Conn) Serve(ctx context.Context, each func(context.Context, *Stream)) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		st, err := c.AcceptStream(ctx)
+		if err != nil {
+			return
+		}
+		wg.Go(func() { each(ctx, st) })
+	}
+}
 
 // OpenStream opens a stream. The peer sees it with the first bytes written. It waits while the
 // peer allows no more streams.
