@@ -47,7 +47,7 @@ func (c *call) answer(status int, v any) error {
 func (c *call) write() {
 	c.writeHeaders()
 	if c.download != nil {
-		err := c.api.sendBlob(c.w, c.r, c.download)
+		err := c.sendDownload()
 		if c.download = nil; err == nil {
 			return
 		}

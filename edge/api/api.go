@@ -108,6 +108,7 @@ type API struct {
 	damaged  *hot.Misses[core.BlobID]                // stored bytes that the log has a line about
 
 	gate      *gate
+	downloads *places // large ones under way
 	spools    *spooler
 	transfers *transfers
 	searching chan struct{} // a token for each search of files that is under way
@@ -138,7 +139,7 @@ func New(cfg Config) (*API, error) {
 		misses: hot.NewMisses[string](missesKept, missRemembers), home: newQuestions(), settings: newSettings(cfg),
 		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](missesKept, time.Hour),
-		gate:    newGate(), spools: &spooler{dir: cfg.Files.Spool, free: freeBytes}, transfers: newTransfers(), searching: make(chan struct{}, maxSearches),
+		gate:    newGate(), downloads: newPlaces("downloads", sendsOfUser, sendsOfEdge), spools: &spooler{dir: cfg.Files.Spool, free: freeBytes}, transfers: newTransfers(), searching: make(chan struct{}, maxSearches),
 	}
 	var err error
 	if a.routes, err = newRoutes(); err != nil {

@@ -20,7 +20,9 @@ const (
 	pieceBytes  = 256 << 10
 	pieceLimit  = 2 * time.Minute
 	smallBytes  = 64 << 10 // so much is read before anything is sent: when it is damaged, the client is told
-	rangesLimit = 32       // more parts than these in one request get the whole; nobody needs them, and each is a read
+	sendsOfUser = 64       // downloads under way at this edge, small ones not counted
+	sendsOfEdge = 4096
+	rangesLimit = 32 // more parts than these in one request get the whole; nobody needs them, and each is a read
 	signedFor   = time.Minute
 )
 
@@ -32,6 +34,18 @@ type download struct {
 	etag     string // as it stands in the header
 	mime     string // "": a picture of ours, known by its first bytes
 	headers  [][2]string
+}
+
+// sendDownload sends the answer's download. A large one takes a place: who reads slowly holds
+// memory all the while.
+func (c *call) sendDownload() error {
+	if c.download.blob.Size > smallBytes && c.r.Method != http.MethodHead {
+		if err := c.api.downloads.enter(c.user.ID); err != nil {
+			return err
+		}
+		defer c.api.downloads.leave(c.user.ID)
+	}
+	return c.api.sendBlob(c.w, c.r, c.download)
 }
 
 // sendBlob sends a download as http.ServeContent sends a file: ranges, conditions and HEAD are

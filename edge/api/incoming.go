@@ -26,41 +26,15 @@ const (
 	slowStore     = 256 << 10        // bytes in a second that a store takes at the very least
 )
 
-// gate counts the uploads under way.
+// gate says who may send now, and how fast at least.
 type gate struct {
+	*places
 	window time.Duration // paceWindow
 	pace   int64         // minPace
-
-	mu    sync.Mutex // guards what follows
-	all   int
-	users map[core.UserID]int
 }
 
 func newGate() *gate {
-	return &gate{window: paceWindow, pace: minPace, users: map[core.UserID]int{}}
-}
-
-func (g *gate) enter(u core.UserID) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case g.users[u] >= uploadsOfUser:
-		return core.E(core.KindLimit, "At most %d of your uploads can be under way at once.", uploadsOfUser).WithID("api.nearside.uploads_of_user.app_error")
-	case g.all >= uploadsOfEdge:
-		return core.E(core.KindUnavailable, "Too many uploads are under way at this server. Try again in a few seconds.").WithID("api.nearside.uploads_busy.app_error")
-	}
-	g.all++
-	g.users[u]++
-	return nil
-}
-
-func (g *gate) leave(u core.UserID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.all--
-	if g.users[u]--; g.users[u] == 0 {
-		delete(g.users, u)
-	}
+	return &gate{places: newPlaces("uploads", uploadsOfUser, uploadsOfEdge), window: paceWindow, pace: minPace}
 }
 
 // incoming is the body of a request that may be large and slow. Its reader is the goroutine of

@@ -35,6 +35,21 @@ func (a *API) Searching() (done func()) {
 	}
 }
 
+// DownloadsOfUser is how many large downloads of a user may be under way.
+const DownloadsOfUser = sendsOfUser
+
+// Downloading takes n places of a user's downloads, until done is called.
+func (a *API) Downloading(u core.UserID, n int) (done func()) {
+	for range n {
+		_ = a.downloads.enter(u) // there is room in a fresh world
+	}
+	return func() {
+		for range n {
+			a.downloads.leave(u)
+		}
+	}
+}
+
 // Uploading reports whether a request is adding to an upload.
 func (a *API) Uploading(id core.UploadID) bool {
 	a.transfers.mu.Lock()
