@@ -62,7 +62,7 @@ driver: need-node
 	@cd $(E2E) && npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: bench
-bench: build postgres versitygw ## Measure every number we promise, beside its target; keeps the result in bench/results
+bench: build postgres ## Measure every number we promise, beside its target; keeps the result in bench/results
 	@$(GO) run ./bench -nearside $(BIN) -results bench/results $(BENCH)
 
 .PHONY: chaos

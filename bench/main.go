@@ -40,6 +40,7 @@ var parts = []part{
 	{"files", "one node: cached files", (*bench).files, true},
 	{"upload", "one node: a huge upload", (*bench).upload, true},
 	{"far", "a file at an edge far away", (*bench).far, true},
+	{"cache", "which files an edge keeps", (*bench).cache, true},
 	{"images", "thumbnails", (*bench).images, true},
 	{"leader", "the leader killed ten times under load", (*bench).leader, true},
 	{"edge", "edges killed under load", (*bench).edge, false},
