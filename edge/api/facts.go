@@ -178,8 +178,11 @@ func (f *facts) channel(ctx context.Context, id core.ChannelID) (core.Channel, e
 // a file has no channel whose events tell of it.
 func (f *facts) file(ctx context.Context, id core.FileID) (core.File, error) {
 	read := func(ctx context.Context) (core.File, bool, error) { return f.read.File(ctx, id) }
-	place, err := cached(ctx, f, f.places, id, struct{}{}, func(ctx context.Context) (core.ChannelID, bool, error) {
-		file, ok, err := read(ctx)
+	var file core.File
+	asked := false // and file is what the database said: this call was the one to fill the cache
+	place, err := cached(ctx, f, f.places, id, struct{}{}, func(ctx context.Context) (_ core.ChannelID, ok bool, err error) {
+		file, ok, err = read(ctx)
+		asked = err == nil
 		if !ok || file.PostID.IsZero() {
 			return core.ChannelID{}, false, err
 		}
@@ -188,8 +191,10 @@ func (f *facts) file(ctx context.Context, id core.FileID) (core.File, error) {
 	if err != nil {
 		return core.File{}, err
 	}
+	if place.IsZero() && !asked {
+		file, _, err = read(ctx)
+	}
 	if place.IsZero() {
-		file, _, err := read(ctx)
 		return file, err
 	}
 	return cached(ctx, f, f.files, place, id, read)
