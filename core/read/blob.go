@@ -12,12 +12,6 @@ func (s *Store) Blobs(ctx context.Context, after core.BlobID, limit int) ([]core
 	return many(ctx, s.db, pg.Blobs, `FROM blobs t WHERE id > $1 AND refs > 0 ORDER BY id LIMIT $2`, after[:], limit)
 }
 
-// ReleasedBlobs gives the blobs to which the last reference went before a time in milliseconds,
-// by id, after one of them.
-func (s *Store) ReleasedBlobs(ctx context.Context, before int64, after core.BlobID, limit int) ([]core.Blob, error) {
-	return many(ctx, s.db, pg.Blobs, `FROM blobs t WHERE id > $1 AND refs = 0 AND released_at < $2 ORDER BY id LIMIT $3`, after[:], before, limit)
-}
-
 // BlobRefs says how often the log refers to a blob, and when the last reference went. A blob
 // that the log has never named is not known.
 func (s *Store) BlobRefs(ctx context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {

@@ -64,7 +64,6 @@ CREATE TABLE blobs (
     released_at bigint NOT NULL,
     id          bytea  PRIMARY KEY
 );
-CREATE INDEX blobs_released ON blobs (id) WHERE refs = 0;
 
 -- Public links, by the SHA-256 of their tokens.
 CREATE TABLE file_links (
