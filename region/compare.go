@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +25,7 @@ var ErrOutvoted = errors.New("a majority of the home nodes has another digest")
 // that all apply the same entries, not that their machines make the same of them; edges find
 // out by the digest of each batch, and a home node by its peers.
 func (r *Region) compareLoop(ctx context.Context) error {
-	if r.cfg.Compare == nil || len(r.cfg.Voters) == 1 {
+	if len(r.cfg.Voters) == 1 {
 		return nil
 	}
 	t := time.NewTicker(r.cfg.CompareEvery)
@@ -72,7 +76,7 @@ func (r *Region) votes(ctx context.Context, mine core.Position) map[core.Digest]
 			continue
 		}
 		wg.Go(func() {
-			if d, ok, err := r.cfg.Compare(ctx, v.Addr, mine.Index); err == nil && ok {
+			if d, ok, err := r.askDigest(ctx, v.Addr, mine.Index); err == nil && ok {
 				mu.Lock()
 				defer mu.Unlock()
 				votes[d]++
@@ -83,16 +87,31 @@ func (r *Region) votes(ctx context.Context, mine core.Position) map[core.Digest]
 	return votes
 }
 
-// DigestAt gives this node's digest after an entry, false when it is not there yet or no longer
-// remembers. It is what the far side of Config.Compare calls.
-func (r *Region) DigestAt(ctx context.Context, i core.Index) (core.Digest, bool, error) {
-	select {
-	case <-r.ended:
-		return core.Digest{}, false, stopped()
-	default:
+// outvotedFile says, in the region's directory, that this node was outvoted.
+const outvotedFile = "outvoted"
+
+// noteOutvoted sees to it that the next start begins without this node's machine.
+func (r *Region) noteOutvoted(err error) error {
+	if errors.Is(err, ErrOutvoted) {
+		err = errors.Join(err, os.WriteFile(filepath.Join(r.cfg.Dir, outvotedFile), []byte(err.Error()+"\n"), 0o600))
 	}
-	if i > r.cfg.Machine.Position().Index {
-		return core.Digest{}, false, nil
+	return err
+}
+
+// DiscardOutvoted calls discard if the region in dir was outvoted when it last ran: the machine
+// must then be emptied before New, and the region fills it again. The log stays: it is the same
+// everywhere.
+func DiscardOutvoted(dir string, discard func(why string) error) error {
+	path := filepath.Join(dir, outvotedFile)
+	why, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return r.cfg.Machine.DigestAt(ctx, i)
+	if err != nil {
+		return fmt.Errorf("looking for an outvoted machine: %w", err)
+	}
+	if err := discard(strings.TrimSpace(string(why))); err != nil {
+		return fmt.Errorf("discarding an outvoted machine: %w", err)
+	}
+	return os.Remove(path)
 }

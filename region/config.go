@@ -59,10 +59,10 @@ type Config struct {
 	// Fetch restores the machine from the home node at addr to at or beyond a position, when
 	// the entries in between are no longer in the log. Required with more than one voter.
 	Fetch func(ctx context.Context, addr string, at core.Position) error
-	// Compare gives the digest that the home node at addr has after an entry, by calling
-	// Region.DigestAt there. Optional: without it nobody notices that a home node went another way.
-	Compare      func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error)
-	CompareEvery time.Duration // default 1 s
+	// Ask puts a question to the home node at addr, whose side calls Region.Answer. Required
+	// with more than one voter.
+	Ask          func(ctx context.Context, addr string, question []byte) ([]byte, error)
+	CompareEvery time.Duration // how often the home nodes compare their digests; default 1 s
 
 	Epoch core.Epoch // of the history this region orders; default 1
 
@@ -149,8 +149,8 @@ func (c *Config) check() error {
 		return errors.New("region: no directory for the log")
 	case c.Machine == nil || c.Network == nil:
 		return errors.New("region: a machine and a network are required")
-	case len(c.Voters) > 1 && (c.Handover == nil || c.Fetch == nil):
-		return errors.New("region: several voters need Handover and Fetch")
+	case len(c.Voters) > 1 && (c.Handover == nil || c.Fetch == nil || c.Ask == nil):
+		return errors.New("region: several voters need Handover, Fetch and Ask")
 	case c.ElectionTimeout != 0 && c.ElectionTimeout < 10*time.Millisecond:
 		return fmt.Errorf("region: election timeout %s is under 10ms", c.ElectionTimeout)
 	case c.CommitTimeout != 0 && c.CommitTimeout < time.Millisecond:

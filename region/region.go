@@ -78,7 +78,7 @@ func (r *Region) Run(ctx context.Context) error {
 		return errors.New("region: Run was called before")
 	}
 	defer close(r.ended)
-	err := r.run(ctx)
+	err := r.noteOutvoted(r.run(ctx))
 	r.lead.close(stopped())
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return nil // it was still catching up

@@ -249,7 +249,7 @@ func (n *node) config() Config {
 	}
 	cfg := Config{
 		Node: n.name, Dir: n.dir, Voters: voters, Machine: n.machine, Network: n.net,
-		Handover: n.world.handover, Fetch: n.fetchFrom, Compare: n.world.digestAt, CompareEvery: 50 * time.Millisecond,
+		Handover: n.world.handover, Fetch: n.fetchFrom, Ask: n.world.ask, CompareEvery: 50 * time.Millisecond,
 	}
 	if os.Getenv("REGION_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)
@@ -329,15 +329,15 @@ func (w *world) handover(ctx context.Context, addr string, p core.Proposal) (cor
 	return r.Order(ctx, p)
 }
 
-func (w *world) digestAt(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
+func (w *world) ask(ctx context.Context, addr string, question []byte) ([]byte, error) {
 	n := w.at(addr)
 	w.mu.Lock()
 	r := n.Region
 	w.mu.Unlock()
 	if r == nil {
-		return core.Digest{}, false, errors.New("not running")
+		return nil, errors.New("not running")
 	}
-	return r.DigestAt(ctx, i)
+	return r.Answer(ctx, question)
 }
 
 func (n *node) fetchFrom(_ context.Context, addr string, _ core.Position) error {

@@ -338,6 +338,36 @@ func (fl *fill) settled(ctx context.Context) error {
 	}
 }
 
+const warmers = 4 // blobs that WarmAll brings at once
+
+// WarmAll brings blobs into the cache, tells bad of those that do not come, and gives the number
+// of the others. bad is not called twice at once.
+func (t *Tier) WarmAll(ctx context.Context, list []cdn.Digest, bad func(cdn.Digest, error)) (warmed int) {
+	jobs := make(chan cdn.Digest)
+	var mu sync.Mutex // guards warmed, and is held to call bad
+	var wg sync.WaitGroup
+	for range warmers {
+		wg.Go(func() {
+			for d := range jobs {
+				err := t.Warm(ctx, d)
+				mu.Lock()
+				if err == nil {
+					warmed++
+				} else {
+					bad(d, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, d := range list {
+		jobs <- d // each ends with ctx
+	}
+	close(jobs)
+	wg.Wait()
+	return warmed
+}
+
 // Warm brings a blob in without reading it. One that does not fit is core.KindTooLarge, a
 // directory that cannot be written core.KindUnavailable.
 func (t *Tier) Warm(ctx context.Context, d cdn.Digest) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node"
 )
 
@@ -37,9 +38,9 @@ func (a *app) cdnStat() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), askLimit)
 		defer cancel()
-		answers := askEach[node.CacheStatus](ctx, edges, "/v1/cdn", nil)
+		answers := askEach[admin.CacheStatus](ctx, edges, "/v1/cdn", nil)
 		err = show(a, o, answers, "NODE\tHIT RATIO\tHITS\tMISSES\tFILES\tBYTES\tIN MEMORY\tFROM MEMORY\tFROM DISK\tFROM ORIGIN\tEVICTED\tHEALED\tPENDING",
-			func(w io.Writer, s node.CacheStatus) {
+			func(w io.Writer, s admin.CacheStatus) {
 				fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d of %d\t%s of %s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", s.Node, s.HitRatio, s.Hits, s.Misses, s.Files, s.MaxFiles,
 					size(s.Bytes), size(s.MaxBytes), size(s.Hot), size(s.MemoryBytes), size(s.DiskBytes), size(s.OriginBytes), s.Evictions, s.Healed, s.Pending)
 			})
@@ -71,8 +72,8 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 		if err != nil {
 			return err
 		}
-		answers := askEach[node.Warmed](cmd.Context(), edges, "/v1/cdn/warm", map[string]any{"digests": digests, "recent": recent})
-		err = show(a, o, answers, "NODE\tWARMED\tFAILED\tFIRST ERROR", func(w io.Writer, s node.Warmed) {
+		answers := askEach[admin.Warmed](cmd.Context(), edges, "/v1/cdn/warm", map[string]any{"digests": digests, "recent": recent})
+		err = show(a, o, answers, "NODE\tWARMED\tFAILED\tFIRST ERROR", func(w io.Writer, s admin.Warmed) {
 			first := "-"
 			if len(s.Errors) > 0 {
 				first = s.Errors[0]
@@ -84,7 +85,7 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 	return cmd
 }
 
-func failedToWarm(answers []said[node.Warmed]) error {
+func failedToWarm(answers []said[admin.Warmed]) error {
 	n := 0
 	for _, s := range answers {
 		if s.Answer != nil {
@@ -120,8 +121,8 @@ the origin does not have yet stays; the rest comes again when somebody reads it.
 		if err != nil {
 			return err
 		}
-		answers := askEach[node.Purged](cmd.Context(), edges, "/v1/cdn/purge", map[string]any{"digests": digests, "all": all})
-		err = show(a, o, answers, "NODE\tPURGED", func(w io.Writer, s node.Purged) { fmt.Fprintf(w, "%s\t%d\n", s.Node, s.Purged) })
+		answers := askEach[admin.Purged](cmd.Context(), edges, "/v1/cdn/purge", map[string]any{"digests": digests, "all": all})
+		err = show(a, o, answers, "NODE\tPURGED", func(w io.Writer, s admin.Purged) { fmt.Fprintf(w, "%s\t%d\n", s.Node, s.Purged) })
 		return errors.Join(err, anyError(answers), silent)
 	}
 	return cmd

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node"
 )
 
@@ -37,8 +38,8 @@ func (a *app) filesStatus() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), askLimit)
 		defer cancel()
-		answers := askEach[node.FilesStatus](ctx, nodes, "/v1/files", nil)
-		err = show(a, o, answers, "NODE\tSTORE\tAT\tBLOBS\tBYTES\tMISSING\tPENDING\tREPAIRED\tSWEPT\tTROUBLE", func(w io.Writer, s node.FilesStatus) {
+		answers := askEach[admin.FilesStatus](ctx, nodes, "/v1/files", nil)
+		err = show(a, o, answers, "NODE\tSTORE\tAT\tBLOBS\tBYTES\tMISSING\tPENDING\tREPAIRED\tSWEPT\tTROUBLE", func(w io.Writer, s admin.FilesStatus) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", s.Node, s.Store, orDash(s.Where), s.Blobs, size(s.Bytes), s.Missing,
 				s.Pending, s.Repaired, s.Swept, orDash(s.Trouble))
 		})
@@ -70,8 +71,8 @@ refused without --force: it is usually the store of another deployment.
 		if err != nil {
 			return err
 		}
-		answers := askEach[node.Sweep](cmd.Context(), homes, "/v1/files/sweep", map[string]bool{"force": force})
-		err = show(a, o, answers, "NODE\tBLOBS\tBYTES\tNEVER KNOWN\tRELEASED\tSWEPT\tBYTES SWEPT\tNOTE", func(w io.Writer, s node.Sweep) {
+		answers := askEach[admin.Sweep](cmd.Context(), homes, "/v1/files/sweep", map[string]bool{"force": force})
+		err = show(a, o, answers, "NODE\tBLOBS\tBYTES\tNEVER KNOWN\tRELEASED\tSWEPT\tBYTES SWEPT\tNOTE", func(w io.Writer, s admin.Sweep) {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Node, s.Blobs, size(s.Bytes), s.Orphans, s.Released, s.Swept, size(s.SweptBytes), orDash(s.Skipped))
 		})
 		return errors.Join(err, anyError(answers), silent)

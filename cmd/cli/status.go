@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/demo"
 	"github.com/nearside/nearside/cmd/node"
 )
@@ -29,7 +30,7 @@ const (
 // report is one node's answer, or why there is none.
 type report struct {
 	AdminURL string `json:"admin_url"`
-	*node.Status
+	*admin.Status
 	Behind uint64 `json:"behind"` // entries
 	Error  string `json:"error,omitempty"`
 
@@ -122,7 +123,7 @@ func ask(ctx context.Context, nodes []report) []report {
 	for i := range nodes {
 		r := &nodes[i]
 		wg.Go(func() {
-			var st node.Status
+			var st admin.Status
 			if err := call(ctx, r.AdminURL+"/v1/status", nil, &st); err != nil {
 				r.Error = err.Error()
 				return
@@ -131,7 +132,7 @@ func ask(ctx context.Context, nodes []report) []report {
 		})
 	}
 	wg.Wait()
-	var first node.Position
+	var first admin.Position
 	for _, r := range nodes {
 		if r.Status != nil && first.Before(r.Position) {
 			first = r.Position

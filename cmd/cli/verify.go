@@ -13,19 +13,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node"
 )
 
 // verified is the result of a verification.
 type verified struct {
-	Nodes []node.Verified `json:"nodes"`
-	Bad   []badAt         `json:"bad"`
+	Nodes []admin.Verified `json:"nodes"`
+	Bad   []badAt          `json:"bad"`
 }
 
 // badAt is a bad blob and the node that found it.
 type badAt struct {
 	Node string `json:"node"`
-	node.BadBlob
+	admin.BadBlob
 }
 
 func (a *app) filesVerify() *cobra.Command {
@@ -68,7 +69,7 @@ It exits with 1 if anything is bad.
 func keepers(ctx context.Context, homes []report) (ask []report, bucket bool) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	for i, s := range askEach[node.FilesStatus](ctx, homes, "/v1/files", nil) {
+	for i, s := range askEach[admin.FilesStatus](ctx, homes, "/v1/files", nil) {
 		if s.Answer != nil && s.Answer.Store == "s3" {
 			return homes[i : i+1], true
 		}
@@ -78,10 +79,10 @@ func keepers(ctx context.Context, homes []report) (ask []report, bucket bool) {
 
 // verify has all nodes verify at once and gathers what they say.
 func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified, error) {
-	got := verified{Nodes: []node.Verified{}, Bad: []badAt{}}
+	got := verified{Nodes: []admin.Verified{}, Bad: []badAt{}}
 	var mu sync.Mutex // guards got, now and line
-	now, line := map[string]node.Verified{}, newProgress(a.errOut)
-	hear := func(name string, l node.VerifyLine) {
+	now, line := map[string]admin.Verified{}, newProgress(a.errOut)
+	hear := func(name string, l admin.VerifyLine) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -93,7 +94,7 @@ func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified
 		case l.Progress != nil:
 			now[name] = *l.Progress
 		}
-		var sum node.Verified
+		var sum admin.Verified
 		for _, v := range now {
 			sum.Blobs, sum.Bytes, sum.Bad = sum.Blobs+v.Blobs, sum.Bytes+v.Bytes, sum.Bad+v.Bad
 		}
@@ -103,19 +104,19 @@ func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified
 	var wg sync.WaitGroup
 	for i, h := range homes {
 		wg.Go(func() {
-			if err := listen(ctx, h.AdminURL, repair, func(l node.VerifyLine) { hear(h.Node, l) }); err != nil {
+			if err := listen(ctx, h.AdminURL, repair, func(l admin.VerifyLine) { hear(h.Node, l) }); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", h.Node, err)
 			}
 		})
 	}
 	wg.Wait()
 	line.clear()
-	slices.SortFunc(got.Nodes, func(a, b node.Verified) int { return cmp.Compare(a.Node, b.Node) })
+	slices.SortFunc(got.Nodes, func(a, b admin.Verified) int { return cmp.Compare(a.Node, b.Node) })
 	return got, errors.Join(errs...)
 }
 
 // listen has one node verify and gives each line of its answer.
-func listen(ctx context.Context, url string, repair bool, each func(node.VerifyLine)) error {
+func listen(ctx context.Context, url string, repair bool, each func(admin.VerifyLine)) error {
 	var body any
 	if repair {
 		body = struct{}{}
@@ -126,7 +127,7 @@ func listen(ctx context.Context, url string, repair bool, each func(node.VerifyL
 	}
 	defer resp.Body.Close()
 	for dec := json.NewDecoder(resp.Body); ; {
-		var l node.VerifyLine
+		var l admin.VerifyLine
 		switch err := dec.Decode(&l); {
 		case errors.Is(err, io.EOF):
 			return errors.New("the node stopped before it had read everything")

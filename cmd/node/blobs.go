@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn/disk"
+	"github.com/nearside/nearside/cdn/origin"
 	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/cdn/tier"
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
@@ -28,7 +30,7 @@ func (n *Node) startOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*
 	if err != nil {
 		return nil, err
 	}
-	cfg := blob.ServerConfig{Whole: served{k.blobs}, MaxBytes: maxFileMB << 20, Logger: n.log}
+	cfg := blob.ServerConfig{Whole: served{k.origin}, MaxBytes: maxFileMB << 20, Logger: n.log}
 	if own != nil {
 		cfg.Own = served{own}
 	}
@@ -56,15 +58,16 @@ func (n *Node) openOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*k
 		return nil, nil, err
 	}
 	s.onStop("blob links", func() { _ = client.Close() })
-	peers := map[string]edge.Blobs{}
+	peers := map[string]origin.Blobs{}
 	for _, h := range n.cfg.Home {
 		if h.Node != n.cfg.Name {
 			peers[h.Node] = linked{client.At(h.Addr)}
 		}
 	}
-	o := newOrigin(own, peers, n.log)
+	o := origin.NewDisks(own, peers, n.log)
 	s.start("blob copies", stopInner, o.Run)
-	return &keeping{kind: kindDisk, where: n.cfg.Files.Dir, blobs: o, store: own, origin: o}, own, nil
+	k := &keeping{origin: o, kept: own, Files: admin.Files{Store: kindDisk, Where: n.cfg.Files.Dir, Blobs: own, Disks: o}}
+	return k, own, nil
 }
 
 // startAwayBlobs gives the origin as an edge elsewhere reaches it: the bucket if it knows it,
@@ -82,7 +85,7 @@ func (n *Node) startAwayBlobs(ctx context.Context, s *stages, cfg blob.Config) (
 		return nil, err
 	}
 	s.start("blob links", stopInner, client.Run)
-	k := &keeping{kind: kindLink, blobs: linked{client}}
+	k := &keeping{origin: linked{client}, Files: admin.Files{Store: kindLink}}
 	return k, n.startTier(ctx, s, k)
 }
 
@@ -91,10 +94,10 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	if !n.cfg.is(RoleEdge) {
 		return nil
 	}
-	f, origin := n.cfg.Files, &counted{Blobs: k.blobs}
+	f, counted := n.cfg.Files, origin.NewCounted(k.origin)
 	t, err := tier.New(tier.Config{
 		Dir: filepath.Join(n.cfg.Data, "cache"), MaxBytes: f.CacheMB << 20, MaxFiles: f.CacheFiles, MemoryBytes: f.MemoryMB << 20,
-		Origin: origin, Local: f.Acknowledge == ackLocal, Logger: n.log,
+		Origin: counted, Local: f.Acknowledge == ackLocal, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	}
 	s.onStop("cache", func() { _ = t.Close() })
 	s.start("cache copies", stopInner, t.Run)
-	k.tier, k.counted = t, origin
+	k.Tier, k.Counted = t, counted
 	return n.openLedger(ctx, s, k)
 }
 
@@ -117,12 +120,12 @@ func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
 		return nil, err
 	}
 	s.onStop("bucket", func() { _ = store.Close() })
-	b := &bucket{store: store, log: n.log}
-	if err := b.try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.is(RoleHome) {
+	b := origin.NewBucket(store, n.log)
+	if err := b.Try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.is(RoleHome) {
 		return nil, err
 	}
 	s.start("bucket check", stopInner, b.Run)
-	k := &keeping{kind: kindS3, where: n.cfg.Files.S3.Bucket, blobs: store, store: store, trouble: b.trouble}
+	k := &keeping{origin: store, kept: store, Files: admin.Files{Store: kindS3, Where: n.cfg.Files.S3.Bucket, Blobs: store, Trouble: b.Trouble}}
 	if n.cfg.Files.Redirect {
 		k.signer = store
 	}

@@ -16,11 +16,10 @@
 //
 // # Files
 //
-// A home node keeps blobs on its disk and copies them to the other home nodes (origin), or uses
-// a bucket; it brings what it lacks (repair) and removes what nothing refers to (sweeper). An
-// edge puts a cache before that (cdn/tier), and the API sees one place to keep bytes, wherever
-// the node stands. Operators see and mend it at /v1/files and /v1/cdn; Diagnose tries what a
-// configuration names.
+// Every part of what a node does with blobs is in cdn/origin and cdn/tier; here they are opened,
+// connected and started, in the order in which one needs the other. The API sees one place to
+// keep bytes, wherever the node stands. Operators see and mend it by cmd/admin; Diagnose tries
+// what a configuration names.
 //
 // # Concurrency
 //
@@ -30,6 +29,5 @@
 // # Invariants
 //
 // Two processes never share a data directory (lock). A replica that differs from its history
-// answers no client (gate). A node that does not know what the leader knows sweeps nothing.
-// Nothing here asks whether it is at home once the parts are chosen.
+// answers no client (gate). Nothing here asks whether it is at home once the parts are chosen.
 package node

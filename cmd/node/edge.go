@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/pg"
@@ -128,7 +129,7 @@ func (n *Node) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.parts.Load().rebuilding() {
 			w.Header().Set("Retry-After", "2")
-			answer(w, http.StatusServiceUnavailable, map[string]any{
+			admin.Answer(w, http.StatusServiceUnavailable, map[string]any{
 				"id": "api.nearside.rebuilding.app_error", "message": "This edge is rebuilding its copy of the data. Try again in a moment.",
 				"detailed_error": "", "request_id": "", "status_code": http.StatusServiceUnavailable,
 			})

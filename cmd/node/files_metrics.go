@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/cdn/tier"
+	"github.com/nearside/nearside/cmd/admin"
 )
 
 // filesMetrics adds what there is to know of files. Parts that this node has not give zeroes.
@@ -17,19 +18,18 @@ func (n *Node) filesMetrics(r *prometheus.Registry) {
 	}
 	cache := func(value func(tier.Stats) float64) func() float64 {
 		return func() float64 {
-			if k := n.parts.Load().keeping; k != nil && k.tier != nil {
-				return value(k.tier.Stats())
+			if k := n.parts.Load().keeping; k != nil && k.Tier != nil {
+				return value(k.Tier.Stats())
 			}
 			return 0
 		}
 	}
-	kept := func(value func(FilesStatus) int64) func() float64 {
+	kept := func(value func(admin.FilesStatus) int64) func() float64 {
 		return func() float64 {
-			var st FilesStatus
-			if k := n.parts.Load().keeping; k != nil {
-				k.counts(&st)
+			if f := n.files(); f != nil {
+				return float64(value(f.Counts()))
 			}
-			return float64(value(st))
+			return float64(value(admin.FilesStatus{}))
 		}
 	}
 	from := func(where string) prometheus.Labels { return prometheus.Labels{"from": where} }
@@ -48,10 +48,10 @@ func (n *Node) filesMetrics(r *prometheus.Registry) {
 	add(cache(func(s tier.Stats) float64 { return float64(s.Files) }), "cache_files", "Files in it.", nil, false)
 	add(cache(func(s tier.Stats) float64 { return float64(s.Hot) }), "cache_memory_bytes", "Bytes of them in memory.", nil, false)
 	add(cache(func(s tier.Stats) float64 { return float64(s.Pending) }), "cache_pending_copies", "Files that the origin does not have yet.", nil, false)
-	add(kept(func(s FilesStatus) int64 { return s.OriginErrors }), "files_origin_errors_total", "Requests to the origin of files that failed for the origin's sake.", nil, true)
-	add(kept(func(s FilesStatus) int64 { return s.Pending }), "files_pending_copies", "Copies that wait for other home nodes.", nil, false)
-	add(kept(func(s FilesStatus) int64 { return s.Missing }), "files_missing", "Blobs that this home node should have and cannot get.", nil, false)
-	add(kept(func(s FilesStatus) int64 { return s.Repaired }), "files_repaired_total", "Blobs that this home node got back from another.", nil, true)
-	add(kept(func(s FilesStatus) int64 { return s.Swept }), "files_swept_total", "Blobs removed because nothing needs them any more.", nil, true)
-	add(kept(func(s FilesStatus) int64 { return int64(1 - min(len(s.Trouble), 1)) }), "files_origin_up", "1 unless the origin of files is known to be unusable.", nil, false)
+	add(kept(func(s admin.FilesStatus) int64 { return s.OriginErrors }), "files_origin_errors_total", "Requests to the origin of files that failed for the origin's sake.", nil, true)
+	add(kept(func(s admin.FilesStatus) int64 { return s.Pending }), "files_pending_copies", "Copies that wait for other home nodes.", nil, false)
+	add(kept(func(s admin.FilesStatus) int64 { return s.Missing }), "files_missing", "Blobs that this home node should have and cannot get.", nil, false)
+	add(kept(func(s admin.FilesStatus) int64 { return s.Repaired }), "files_repaired_total", "Blobs that this home node got back from another.", nil, true)
+	add(kept(func(s admin.FilesStatus) int64 { return s.Swept }), "files_swept_total", "Blobs removed because nothing needs them any more.", nil, true)
+	add(kept(func(s admin.FilesStatus) int64 { return int64(1 - min(len(s.Trouble), 1)) }), "files_origin_up", "1 unless the origin of files is known to be unusable.", nil, false)
 }

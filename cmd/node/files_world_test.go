@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn/s3/s3test"
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 	"github.com/nearside/nearside/core"
@@ -40,7 +41,7 @@ func wantBytes(t *testing.T, a nodetest.Answer, want []byte) {
 
 func clip(b []byte) []byte { return b[:min(len(b), 200)] }
 
-func caches(t *testing.T, n *nodetest.Node) (c node.CacheStatus) {
+func caches(t *testing.T, n *nodetest.Node) (c admin.CacheStatus) {
 	t.Helper()
 	if got := n.Admin(t, "GET", "/v1/cdn", "", &c); got != http.StatusOK {
 		t.Fatalf("GET /v1/cdn at %s: %d", n.Name, got)
@@ -49,7 +50,7 @@ func caches(t *testing.T, n *nodetest.Node) (c node.CacheStatus) {
 }
 
 // verifyLines has a home node verify and gives the lines of its answer.
-func verifyLines(t *testing.T, n *nodetest.Node, method string) (bad []node.BadBlob, sum node.Verified) {
+func verifyLines(t *testing.T, n *nodetest.Node, method string) (bad []admin.BadBlob, sum admin.Verified) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, n.AdminURL()+"/v1/files/verify", nil)
 	if err != nil {
@@ -61,7 +62,7 @@ func verifyLines(t *testing.T, n *nodetest.Node, method string) (bad []node.BadB
 	}
 	defer resp.Body.Close()
 	for dec := json.NewDecoder(resp.Body); ; {
-		var l node.VerifyLine
+		var l admin.VerifyLine
 		switch err := dec.Decode(&l); {
 		case errors.Is(err, io.EOF):
 			t.Fatal("no summary")
@@ -220,7 +221,7 @@ func TestFiles_OriginRots_VerifyNamesThePosts(t *testing.T) {
 		t.Fatalf("%+v %+v", bad, sum)
 	}
 	for i, want := range []string{"corrupt", "missing"} {
-		at := slices.IndexFunc(bad, func(b node.BadBlob) bool { return b.Digest == blobs[i].String() })
+		at := slices.IndexFunc(bad, func(b admin.BadBlob) bool { return b.Digest == blobs[i].String() })
 		if at < 0 || bad[at].Problem != want || len(bad[at].Files) != 1 || bad[at].Files[0].PostID != posts[i].ID || bad[at].Files[0].ChannelID != square.ID {
 			t.Errorf("%s: %+v", want, bad)
 		}
@@ -228,7 +229,7 @@ func TestFiles_OriginRots_VerifyNamesThePosts(t *testing.T) {
 	if err := os.Truncate(home.BlobFile(blobs[2]), 10); err != nil {
 		t.Fatal(err)
 	}
-	if bad, _ = verifyLines(t, home, "GET"); !slices.ContainsFunc(bad, func(b node.BadBlob) bool { return b.Problem == "wrong size" }) {
+	if bad, _ = verifyLines(t, home, "GET"); !slices.ContainsFunc(bad, func(b admin.BadBlob) bool { return b.Problem == "wrong size" }) {
 		t.Errorf("%+v", bad)
 	}
 }
@@ -326,7 +327,7 @@ func TestFiles_Sweep_KeepsWhatIsNeeded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var done node.Sweep
+		var done admin.Sweep
 		if got := n.Admin(t, "POST", "/v1/files/sweep", "", &done); got != http.StatusOK || done.Swept != 1 || done.Orphans != 1 || done.Blobs != 2 {
 			t.Errorf("%s: %d %+v", n.Name, got, done)
 		}
@@ -348,14 +349,14 @@ func TestFiles_WarmAndPurge(t *testing.T) {
 	content, blob := bytesOf(1, 100_000)
 	ann.Upload(square.ID, "plan.bin", content)
 	w.WaitConverged(t)
-	var warmed node.Warmed
+	var warmed admin.Warmed
 	if got := far.Admin(t, "POST", "/v1/cdn/warm", `{"recent":5}`, &warmed); got != http.StatusOK || warmed.Warmed != 1 || warmed.Failed != 0 {
 		t.Errorf("recent: %d %+v", got, warmed)
 	}
 	if far.CacheFile(blob) == "" {
 		t.Error("it is not in the cache")
 	}
-	var purged node.Purged
+	var purged admin.Purged
 	if got := far.Admin(t, "POST", "/v1/cdn/purge", `{"all":true}`, &purged); got != http.StatusOK || purged.Purged != 1 {
 		t.Errorf("purge: %d %+v", got, purged)
 	}
@@ -385,7 +386,7 @@ func TestFiles_WarmAndPurge(t *testing.T) {
 			t.Errorf("%s is %q, want %s", name, seen[name], want)
 		}
 	}
-	var st node.FilesStatus
+	var st admin.FilesStatus
 	if home.Admin(t, "GET", "/v1/files", "", &st); st.Store != "disk" || st.Blobs != 1 || st.Bytes != 100_000 {
 		t.Errorf("status: %+v", st)
 	}
@@ -495,7 +496,7 @@ func TestFiles_BucketMisconfigured_StartSaysSo(t *testing.T) {
 		edge.Stop()
 		edge.Configure(func(cfg *node.Config) { cfg.Files.S3 = &bad })
 		edge.Restart()
-		var st node.FilesStatus
+		var st admin.FilesStatus
 		if edge.Admin(t, "GET", "/v1/files", "", &st); !strings.Contains(st.Trouble, "files.s3."+key) {
 			t.Errorf("%s: the edge says %q", key, st.Trouble)
 		}
@@ -508,7 +509,7 @@ func TestFiles_BucketAway_HomeStarts(t *testing.T) {
 	files := inBucket(t, store)
 	store.Stop()
 	w := nodetest.Start(t, nodetest.Topology{Files: files})
-	var st node.FilesStatus
+	var st admin.FilesStatus
 	if w.Nodes()[0].Admin(t, "GET", "/v1/files", "", &st); !strings.Contains(st.Trouble, "cannot be reached") {
 		t.Errorf("%+v", st)
 	}

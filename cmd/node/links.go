@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -37,9 +36,8 @@ var (
 
 // The kinds of questions that are asked at home; they are append-only.
 const (
-	askEdge     byte = 1 // by edges; edge/api says what they are
-	askDigest   byte = 2 // by home nodes: the digest after an index
-	askPosition byte = 3 // by home nodes: how far the leader is
+	askEdge   byte = 1 // by edges; edge/api says what they are
+	askRegion byte = 4 // by home nodes; region says what they are
 )
 
 const pollEvery = 5 * time.Millisecond // while waiting for a leader or the first entries, at start only
@@ -135,7 +133,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	view := &homeView{rep, reg}
-	h, err := n.handleLinks(ep, rep, reg, relay, view)
+	h, err := n.handleLinks(ep, reg, relay, view)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +152,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		}
 		s.start("signals", stopInner, mesh.Run)
 	}
-	s.start("region", stopRegion, func(ctx context.Context) error { return n.noteOutvoted(reg.Run(ctx)) })
+	s.start("region", stopRegion, reg.Run)
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
 	out := &outside{proposer: reg, view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
@@ -163,21 +161,21 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err := n.awaitLeader(ctx, s, reg); err != nil {
 		return nil, err
 	}
-	return out, n.startKeeping(ctx, s, keep, reg, fwd)
+	return out, n.startKeeping(ctx, s, keep, reg)
 }
 
 // newRegion makes this node's part of what orders.
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	return region.New(region.Config{
-		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "region"), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
+		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
 		Handover: fwd.ProposeTo,
 		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
 			return follower.Fetch(ctx, follower.FetchConfig{
 				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
 			})
 		},
-		Compare: func(ctx context.Context, addr string, i core.Index) (core.Digest, bool, error) {
-			return digestOf(ctx, fwd, addr, i)
+		Ask: func(ctx context.Context, addr string, question []byte) ([]byte, error) {
+			return fwd.AskAt(ctx, addr, askRegion, question)
 		},
 		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
 		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
@@ -185,7 +183,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 }
 
 // handleLinks answers who follows the log and who proposes.
-func (n *Node) handleLinks(ep *link.Endpoint, rep *replica.Replica, reg *region.Region, relay *signal.Relay, view *homeView) (*hub.Hub, error) {
+func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView) (*hub.Hub, error) {
 	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
 		_, addr, _ := reg.Leader()
 		return addr, reg.IsLeader()
@@ -195,7 +193,7 @@ func (n *Node) handleLinks(ep *link.Endpoint, rep *replica.Replica, reg *region.
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
 		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
-		Handlers: map[byte]forward.AskHandler{askEdge: answerEdges(view), askDigest: answerDigest(reg), askPosition: answerPosition(rep, reg)},
+		Handlers: map[byte]forward.AskHandler{askEdge: answers(api.AnswerPosition(view)), askRegion: answers(reg.Answer)},
 	})
 	if err != nil {
 		return nil, err
@@ -216,9 +214,8 @@ func (n *Node) voters(ep *link.Endpoint) []region.Voter {
 	return v
 }
 
-// answerEdges answers what edges ask.
-func answerEdges(view edge.View) forward.AskHandler {
-	answer := api.AnswerPosition(view)
+// answers is a handler that does not mind who asks.
+func answers(answer func(ctx context.Context, question []byte) ([]byte, error)) forward.AskHandler {
 	return func(ctx context.Context, _ link.Identity, question []byte) ([]byte, error) {
 		return answer(ctx, question)
 	}
@@ -319,14 +316,8 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()
-		return hasAll(st) && st.Leader != "" || rep.Position().Index > 0 && time.Since(began) > staleStart
+		return st.HasAll() && st.Leader != "" || rep.Position().Index > 0 && time.Since(began) > staleStart
 	})
-}
-
-// hasAll reports whether the replica once had everything that home had. While nothing has been
-// written anywhere there is nothing to have.
-func hasAll(f follower.Status) bool {
-	return !f.FreshAt.IsZero() || f.Source.Epoch > 0 && f.Source.Index == 0
 }
 
 // homesFrom lists the other home nodes, one of them first.

@@ -180,7 +180,7 @@ func (n *Node) startAdmin(s *stages) error {
 	}
 	n.update(func(p *parts) { p.adminURL = "http://" + l.Addr().String() })
 	s.start("administration", stopInner, func(ctx context.Context) error {
-		srv := &http.Server{Handler: n.admin(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+		srv := &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 		return serveHTTP(ctx, l, srv, adminDrain)
 	})
 	return nil
@@ -197,7 +197,11 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	s.onStop("database", db.Close)
-	if err := n.discardOutvoted(ctx, db); err != nil {
+	err = region.DiscardOutvoted(n.regionDir(), func(why string) error {
+		n.log.Warn("discarding the replica, to rebuild it", "why", why)
+		return db.WriteTx(ctx, func(ctx context.Context, tx pg.Tx) error { return pg.DropSchema(ctx, tx, pg.Schema) })
+	})
+	if err != nil {
 		return err
 	}
 	if err := pg.Migrate(ctx, db, pg.Schema); err != nil {
@@ -216,6 +220,8 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 	n.update(func(p *parts) { p.database, p.db, p.replica = dbc, db, r })
 	return nil
 }
+
+func (n *Node) regionDir() string { return filepath.Join(n.cfg.Data, "region") }
 
 func (n *Node) startPostgres(ctx context.Context, s *stages) (pg.Config, error) {
 	switch {

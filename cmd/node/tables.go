@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
 )
 
@@ -12,17 +13,17 @@ import (
 func (n *Node) tables(w http.ResponseWriter, r *http.Request) {
 	rep := n.parts.Load().replica
 	if rep == nil {
-		fail(w, core.E(core.KindUnavailable, "the replica is not open yet"))
+		admin.Fail(w, core.E(core.KindUnavailable, "the replica is not open yet"))
 		return
 	}
 	found, err := rep.Digests(r.Context())
 	if err != nil {
-		fail(w, core.E(core.KindUnavailable, "the tables cannot be read now").WithCause(err))
+		admin.Fail(w, core.E(core.KindUnavailable, "the tables cannot be read now").WithCause(err))
 		return
 	}
 	sums := map[string]string{}
 	for _, d := range found {
 		sums[d.Name] = fmt.Sprintf("%d rows, %s", d.Rows, d.Sum)
 	}
-	answer(w, http.StatusOK, map[string]any{"position": positionOf(rep.Position()), "tables": sums})
+	admin.Answer(w, http.StatusOK, map[string]any{"position": admin.PositionOf(rep.Position()), "tables": sums})
 }

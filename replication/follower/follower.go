@@ -55,6 +55,24 @@ type Status struct {
 	Diverged  bool // the sink is known to hold another history than home's, until it has been replaced
 }
 
+// HasAll reports whether the sink once had everything that home had. While nothing has been
+// written anywhere there is nothing to have.
+func (s Status) HasAll() bool {
+	return !s.FreshAt.IsZero() || s.Source.Epoch > 0 && s.Source.Index == 0
+}
+
+// Lag gives how long ago a sink that is at a position last had everything: zero while it has,
+// else at least a millisecond; false when it never had.
+func (s Status) Lag(at core.Position, now time.Time) (time.Duration, bool) {
+	switch {
+	case !s.HasAll():
+		return 0, false
+	case s.Connected && at.Index >= s.Source.Index:
+		return 0, true
+	}
+	return max(time.Millisecond, now.Sub(s.FreshAt)), true
+}
+
 // Follower keeps a sink at the end of a log.
 type Follower struct {
 	cfg Config

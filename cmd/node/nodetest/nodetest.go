@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/demo"
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core/pg"
@@ -180,11 +181,11 @@ func (w *World) Leader() (leader *Node) {
 
 // WaitConverged waits until every running node has the same position with the same digest, and
 // gives it.
-func (w *World) WaitConverged(t testing.TB) node.Position {
+func (w *World) WaitConverged(t testing.TB) admin.Position {
 	t.Helper()
-	var at node.Position
+	var at admin.Position
 	w.Until("convergence", func() error {
-		seen := map[node.Position][]string{}
+		seen := map[admin.Position][]string{}
 		for _, n := range w.nodes {
 			if !n.down {
 				at = n.Status().Position
@@ -246,7 +247,7 @@ func (n *Node) URL() string { return "http://" + n.cfg.Client.Listen }
 func (n *Node) AdminURL() string { return "http://" + n.cfg.Admin.Listen }
 
 // Status is what the node says of itself.
-func (n *Node) Status() node.Status { return n.run.Status() }
+func (n *Node) Status() admin.Status { return n.run.Status() }
 
 // Database opens the node's database with the rights of its owner.
 func (n *Node) Database() *pg.DB {

@@ -1,4 +1,4 @@
-package node
+package origin
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/core"
 )
 
@@ -17,28 +16,36 @@ const (
 	tryingTime = time.Minute
 )
 
-// bucket knows whether the object store can be used.
-type bucket struct {
-	store *s3.Store
+// Checker tries whether a store can be used.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// Bucket knows whether the object store can be used.
+type Bucket struct {
+	store Checker
 	log   *slog.Logger
 	last  atomic.Pointer[string] // what was wrong at the last try; nil or empty: nothing
 }
 
+// NewBucket watches over an object store.
+func NewBucket(store Checker, log *slog.Logger) *Bucket { return &Bucket{store: store, log: log} }
+
 // Run tries the bucket now and again until ctx ends.
-func (b *bucket) Run(ctx context.Context) error {
+func (b *Bucket) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait := tryEvery
-		if b.trouble() != "" {
+		if b.Trouble() != "" {
 			wait = tryAgain
 		}
 		pause(ctx, wait)
-		_ = b.try(ctx, tryingTime)
+		_ = b.Try(ctx, tryingTime)
 	}
 	return nil
 }
 
-// try tries the bucket once and logs what has changed.
-func (b *bucket) try(ctx context.Context, limit time.Duration) error {
+// Try tries the bucket once and logs what has changed.
+func (b *Bucket) Try(ctx context.Context, limit time.Duration) error {
 	tctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := b.store.Check(tctx)
@@ -49,7 +56,7 @@ func (b *bucket) try(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		said = core.AsError(err).Message
 	}
-	switch before := b.trouble(); {
+	switch before := b.Trouble(); {
 	case said != "" && said != before:
 		b.log.Error("the bucket cannot be used: uploads fail, and files that are not in a cache", "why", said)
 	case said == "" && before != "":
@@ -59,8 +66,8 @@ func (b *bucket) try(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
-// trouble is what was wrong at the last try.
-func (b *bucket) trouble() string {
+// Trouble is what was wrong at the last try; empty: nothing.
+func (b *Bucket) Trouble() string {
 	if s := b.last.Load(); s != nil {
 		return *s
 	}

@@ -1,4 +1,4 @@
-package node
+package origin
 
 import (
 	"bytes"
@@ -17,29 +17,48 @@ const (
 	maxSwept   = 100_000 // in one sweep; the next one takes the rest
 	fuseBlobs  = 100     // a sweep that would take more that the log has never known, and
 	fuseShare  = 2       // more than one in so many of all, is refused: this is another deployment's store
-	freshLimit = 30 * time.Second
+	sweepEvery = time.Hour
 )
 
-// sweeper removes blobs that nothing refers to. A blob goes when it was last put before the
+// SweeperConfig configures a Sweeper.
+type SweeperConfig struct {
+	Store  Sweepable // required
+	Ledger Ledger    // required
+	// Fresh returns once the replica has what home has; required. Without that, a replica that is
+	// behind, or is being rebuilt, would take files for orphans that it has not heard of yet.
+	Fresh  func(context.Context) error
+	Mine   func() bool   // this node is the one that sweeps the store; default: it is
+	Grace  time.Duration // since the last Put; required
+	Keep   time.Duration // since the last reference, for what was referred to once
+	Every  time.Duration // default 1 h
+	Logger *slog.Logger  // required
+}
+
+// Sweeper removes blobs that nothing refers to. A blob goes when it was last put before the
 // grace period, and the log refers to it no more since the time for which deleted files are
 // kept, or never did: then somebody uploaded it and went away.
-type sweeper struct {
-	store  sweepable
-	ledger ledger
-	// fresh returns once the replica has what home has. Without that, a replica that is behind,
-	// or is being rebuilt, would take files for orphans that it has not heard of yet.
-	fresh func(context.Context) error
-	mine  func() bool // this node is the one that sweeps the store
-	grace time.Duration
-	keep  time.Duration // for what was referred to once
-	every time.Duration
-	log   *slog.Logger
-
+type Sweeper struct {
+	cfg   SweeperConfig
 	turn  sync.Mutex // one sweep at a time
 	swept atomic.Int64
 }
 
-type sweepable interface {
+// NewSweeper starts nothing.
+func NewSweeper(cfg SweeperConfig) *Sweeper {
+	if cfg.Mine == nil {
+		cfg.Mine = func() bool { return true }
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = sweepEvery
+	}
+	return &Sweeper{cfg: cfg}
+}
+
+// Swept is how many blobs were removed since the start.
+func (s *Sweeper) Swept() int64 { return s.swept.Load() }
+
+// Sweepable is a store that can be walked and swept.
+type Sweepable interface {
 	cdn.Deleter
 	cdn.Lister
 }
@@ -51,7 +70,6 @@ type tidier interface {
 
 // Sweep is what a sweep did.
 type Sweep struct {
-	Node       string `json:"node"`
 	Blobs      int64  `json:"blobs"` // in the store
 	Bytes      int64  `json:"bytes"`
 	Orphans    int64  `json:"orphans"`  // old enough to go that the log never knew
@@ -63,35 +81,35 @@ type Sweep struct {
 }
 
 // Run sweeps now and again until ctx ends.
-func (s *sweeper) Run(ctx context.Context) error {
-	for pause(ctx, s.every); ctx.Err() == nil; pause(ctx, s.every) {
-		done, err := s.sweep(ctx, false)
+func (s *Sweeper) Run(ctx context.Context) error {
+	for pause(ctx, s.cfg.Every); ctx.Err() == nil; pause(ctx, s.cfg.Every) {
+		done, err := s.Sweep(ctx, false)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			s.log.Warn("blobs could not be swept", "error", err)
-		case done.Skipped != "" && s.mine():
-			s.log.Error("blobs are not swept", "why", done.Skipped, "blobs", done.Blobs, "orphans", done.Orphans)
+			s.cfg.Logger.Warn("blobs could not be swept", "error", err)
+		case done.Skipped != "" && s.cfg.Mine():
+			s.cfg.Logger.Error("blobs are not swept", "why", done.Skipped, "blobs", done.Blobs, "orphans", done.Orphans)
 		case done.Swept > 0:
-			s.log.Info("swept blobs", "blobs", done.Swept, "bytes", done.SweptBytes)
+			s.cfg.Logger.Info("swept blobs", "blobs", done.Swept, "bytes", done.SweptBytes)
 		}
 	}
 	return nil
 }
 
-// sweep sweeps once. force is for an operator who knows why so many go.
-func (s *sweeper) sweep(ctx context.Context, force bool) (Sweep, error) {
+// Sweep sweeps once. force is for an operator who knows why so many go.
+func (s *Sweeper) Sweep(ctx context.Context, force bool) (Sweep, error) {
 	if !s.turn.TryLock() {
 		return Sweep{}, core.E(core.KindConflict, "a sweep is under way already")
 	}
 	defer s.turn.Unlock()
-	if !s.mine() {
+	if !s.cfg.Mine() {
 		return Sweep{Skipped: "the leader sweeps the bucket"}, nil
 	}
-	if err := s.caughtUp(ctx); err != nil {
+	if err := s.CaughtUp(ctx); err != nil {
 		return Sweep{}, err
 	}
-	before := time.Now().Add(-s.grace)
+	before := time.Now().Add(-s.cfg.Grace)
 	done, victims, err := s.look(ctx, before)
 	if err != nil {
 		return done, err
@@ -100,7 +118,7 @@ func (s *sweeper) sweep(ctx context.Context, force bool) (Sweep, error) {
 		done.Skipped = "most of the stored blobs are unknown to the log; is this the store of another deployment? nearside files sweep --force removes them"
 		return done, nil
 	}
-	if err := s.caughtUp(ctx); err != nil {
+	if err := s.CaughtUp(ctx); err != nil {
 		return done, err
 	}
 	for _, v := range victims {
@@ -108,7 +126,7 @@ func (s *sweeper) sweep(ctx context.Context, force bool) (Sweep, error) {
 			return done, err
 		}
 	}
-	if t, ok := s.store.(tidier); ok {
+	if t, ok := s.cfg.Store.(tidier); ok {
 		if done.Unfinished, err = t.Sweep(ctx, before); err != nil {
 			return done, err
 		}
@@ -116,16 +134,17 @@ func (s *sweeper) sweep(ctx context.Context, force bool) (Sweep, error) {
 	return done, nil
 }
 
-func (s *sweeper) caughtUp(ctx context.Context) error {
+// CaughtUp waits a while until the replica has what home has.
+func (s *Sweeper) CaughtUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, freshLimit)
 	defer cancel()
-	return s.fresh(ctx)
+	return s.cfg.Fresh(ctx)
 }
 
 // look finds what may go by walking the store and the log's references side by side.
-func (s *sweeper) look(ctx context.Context, before time.Time) (done Sweep, victims []cdn.Info, err error) {
-	refs := &references{ledger: s.ledger}
-	err = s.store.List(ctx, cdn.Digest{}, func(i cdn.Info) error {
+func (s *Sweeper) look(ctx context.Context, before time.Time) (done Sweep, victims []cdn.Info, err error) {
+	refs := &references{ledger: s.cfg.Ledger}
+	err = s.cfg.Store.List(ctx, cdn.Digest{}, func(i cdn.Info) error {
 		done.Blobs++
 		done.Bytes += i.Size
 		held, err := refs.hold(ctx, i.Digest)
@@ -151,21 +170,21 @@ func (s *sweeper) look(ctx context.Context, before time.Time) (done Sweep, victi
 
 // forgotten reports whether nothing refers to a blob for long enough, and whether the log has
 // ever known it.
-func (s *sweeper) forgotten(ctx context.Context, d cdn.Digest) (old, known bool, err error) {
-	refs, releasedAt, known, err := s.ledger.BlobRefs(ctx, core.BlobID(d))
+func (s *Sweeper) forgotten(ctx context.Context, d cdn.Digest) (old, known bool, err error) {
+	refs, releasedAt, known, err := s.cfg.Ledger.BlobRefs(ctx, core.BlobID(d))
 	if err != nil || refs > 0 {
 		return false, known, err
 	}
-	return !known || releasedAt < time.Now().Add(-s.keep).UnixMilli(), known, nil
+	return !known || releasedAt < time.Now().Add(-s.cfg.Keep).UnixMilli(), known, nil
 }
 
 // expire removes one blob, if it may still go: a file may have come to refer to it meanwhile.
-func (s *sweeper) expire(ctx context.Context, v cdn.Info, before time.Time, done *Sweep) error {
+func (s *Sweeper) expire(ctx context.Context, v cdn.Info, before time.Time, done *Sweep) error {
 	old, _, err := s.forgotten(ctx, v.Digest)
 	if err != nil || !old {
 		return err
 	}
-	gone, err := s.store.Expire(ctx, v.Digest, before)
+	gone, err := s.cfg.Store.Expire(ctx, v.Digest, before)
 	if err == nil && gone {
 		s.swept.Add(1)
 		done.Swept++
@@ -177,7 +196,7 @@ func (s *sweeper) expire(ctx context.Context, v cdn.Info, before time.Time, done
 // references walks the blobs that the log refers to, beside a walk over a store in the same
 // order.
 type references struct {
-	ledger ledger
+	ledger Ledger
 	page   []core.Blob
 	after  core.BlobID
 	end    bool

@@ -1,8 +1,7 @@
-package node
+package origin
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/edge"
 )
 
 // The limits of copying between home nodes. A copy that finds its queue full counts as failed;
@@ -26,11 +24,11 @@ const (
 	peerPause     = 2 * time.Second  // for which a home node that did not answer is not asked
 )
 
-// origin keeps blobs on the disks of the home nodes: Put returns once a majority has a blob, so
+// Disks keeps blobs on the disks of the home nodes: Put returns once a majority has a blob, so
 // that the loss of any minority loses none. A blob that is not here, or has rotted here, is
 // read from another home node and fetched from there.
-type origin struct {
-	// immutable after newOrigin
+type Disks struct {
+	// immutable after NewDisks
 	own   cdn.Store
 	peers []*peerDisk
 	log   *slog.Logger
@@ -40,13 +38,13 @@ type origin struct {
 	mu       sync.Mutex
 	fetching map[cdn.Digest]bool // guarded by mu
 
-	repaired, copyFailures atomic.Int64
+	repaired atomic.Int64
 }
 
 // peerDisk is the disk of another home node.
 type peerDisk struct {
 	name  string
-	blobs edge.Blobs // its own disk, over a link
+	blobs Blobs // its own disk, over a link
 	queue chan copying
 	avoid atomic.Int64 // until then, in Unix nanoseconds
 }
@@ -58,8 +56,9 @@ type copying struct {
 	done chan<- error // has room
 }
 
-func newOrigin(own cdn.Store, peers map[string]edge.Blobs, log *slog.Logger) *origin {
-	o := &origin{own: own, log: log, wishes: make(chan cdn.Digest, maxFetches), fetching: map[cdn.Digest]bool{}}
+// NewDisks keeps blobs on this node's own disk and on those of the other home nodes, by name.
+func NewDisks(own cdn.Store, peers map[string]Blobs, log *slog.Logger) *Disks {
+	o := &Disks{own: own, log: log, wishes: make(chan cdn.Digest, maxFetches), fetching: map[cdn.Digest]bool{}}
 	for name, blobs := range peers {
 		o.peers = append(o.peers, &peerDisk{name: name, blobs: blobs, queue: make(chan copying, maxCopies)})
 	}
@@ -67,7 +66,7 @@ func newOrigin(own cdn.Store, peers map[string]edge.Blobs, log *slog.Logger) *or
 }
 
 // Run copies and fetches until ctx ends.
-func (o *origin) Run(ctx context.Context) error {
+func (o *Disks) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, p := range o.peers {
 		for range copiesAtOnce {
@@ -82,7 +81,7 @@ func (o *origin) Run(ctx context.Context) error {
 }
 
 // Put implements cdn.Putter.
-func (o *origin) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
+func (o *Disks) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
 	if err := o.own.Put(ctx, d, size, r); err != nil {
 		return err
 	}
@@ -91,7 +90,7 @@ func (o *origin) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader)
 
 // spread returns once a majority of the home nodes, this one included, has a blob that is here;
 // copies to the others go on.
-func (o *origin) spread(ctx context.Context, d cdn.Digest, size int64) error {
+func (o *Disks) spread(ctx context.Context, d cdn.Digest, size int64) error {
 	need := (len(o.peers) + 1) / 2
 	done := make(chan error, len(o.peers))
 	for _, p := range o.peers {
@@ -131,13 +130,12 @@ func copyLimit(size int64) time.Duration {
 	return copyStart + time.Duration(size/copyRate)*time.Second
 }
 
-func (o *origin) copyLoop(ctx context.Context, p *peerDisk) {
+func (o *Disks) copyLoop(ctx context.Context, p *peerDisk) {
 	for {
 		select {
 		case c := <-p.queue:
 			err := o.copyTo(ctx, p, c)
 			if err != nil {
-				o.copyFailures.Add(1)
 				o.log.Debug("a copy failed; repair will bring it", "blob", c.blob, "to", p.name, "error", err)
 			}
 			c.done <- err
@@ -147,7 +145,7 @@ func (o *origin) copyLoop(ctx context.Context, p *peerDisk) {
 	}
 }
 
-func (o *origin) copyTo(ctx context.Context, p *peerDisk, c copying) error {
+func (o *Disks) copyTo(ctx context.Context, p *peerDisk, c copying) error {
 	if p.away() {
 		return core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
 	}
@@ -162,7 +160,7 @@ func (o *origin) copyTo(ctx context.Context, p *peerDisk, c copying) error {
 }
 
 // Get implements cdn.Getter.
-func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
+func (o *Disks) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	b, err := o.own.Get(ctx, d, r)
 	if err == nil {
 		b.ReadCloser = &watched{b.ReadCloser, func(err error) {
@@ -183,7 +181,7 @@ func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, 
 }
 
 // Stat implements cdn.Stater.
-func (o *origin) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
+func (o *Disks) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	size, err := o.own.Stat(ctx, d)
 	if err == nil || !elsewhere(err) {
 		return size, err
@@ -203,7 +201,7 @@ func elsewhere(err error) bool {
 
 // ask asks the other home nodes in turn until one has the blob. That it is nowhere is said only
 // when every one has said so.
-func (o *origin) ask(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDisk, cdn.Blob, error) {
+func (o *Disks) ask(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDisk, cdn.Blob, error) {
 	for _, p := range o.peers {
 		if p.away() {
 			last = core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
@@ -236,7 +234,7 @@ func (p *peerDisk) note(err error) error {
 
 // wish asks for a blob to be fetched, unless too many are asked for already: the next reader or
 // repair asks again.
-func (o *origin) wish(d cdn.Digest) {
+func (o *Disks) wish(d cdn.Digest) {
 	if len(o.peers) == 0 {
 		return
 	}
@@ -246,7 +244,7 @@ func (o *origin) wish(d cdn.Digest) {
 	}
 }
 
-func (o *origin) fetchLoop(ctx context.Context) {
+func (o *Disks) fetchLoop(ctx context.Context) {
 	for {
 		select {
 		case d := <-o.wishes:
@@ -261,7 +259,7 @@ func (o *origin) fetchLoop(ctx context.Context) {
 
 // fetch puts a blob that is missing or has rotted here back from another home node. It does
 // nothing when somebody else does so already.
-func (o *origin) fetch(ctx context.Context, d cdn.Digest) error {
+func (o *Disks) fetch(ctx context.Context, d cdn.Digest) error {
 	if !o.begin(d) {
 		return nil
 	}
@@ -284,7 +282,7 @@ func (o *origin) fetch(ctx context.Context, d cdn.Digest) error {
 	return last
 }
 
-func (o *origin) begin(d cdn.Digest) bool {
+func (o *Disks) begin(d cdn.Digest) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.fetching[d] {
@@ -294,19 +292,19 @@ func (o *origin) begin(d cdn.Digest) bool {
 	return true
 }
 
-func (o *origin) end(d cdn.Digest) {
+func (o *Disks) end(d cdn.Digest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.fetching, d)
 }
 
 // intact reads our own copy to its end.
-func (o *origin) intact(ctx context.Context, d cdn.Digest) bool {
+func (o *Disks) intact(ctx context.Context, d cdn.Digest) bool {
 	_, err := cdn.ReadWhole(ctx, o.own, d)
 	return err == nil
 }
 
-func (o *origin) fetchFrom(ctx context.Context, p *peerDisk, d cdn.Digest) error {
+func (o *Disks) fetchFrom(ctx context.Context, p *peerDisk, d cdn.Digest) error {
 	if p.away() {
 		return core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
 	}
@@ -324,25 +322,13 @@ func (o *origin) fetchFrom(ctx context.Context, p *peerDisk, d cdn.Digest) error
 	return o.own.Put(ctx, d, b.Size, b)
 }
 
-// pending is how many copies wait for other home nodes.
-func (o *origin) pending() (n int) {
+// Pending is how many copies wait for other home nodes.
+func (o *Disks) Pending() (n int) {
 	for _, p := range o.peers {
 		n += len(p.queue)
 	}
 	return n
 }
 
-// watched notices what is wrong with a blob while somebody reads it.
-type watched struct {
-	io.ReadCloser
-	failed func(error)
-}
-
-// Read implements io.Reader.
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		w.failed(err)
-	}
-	return n, err
-}
+// Repaired is how many blobs were brought back from another home node since the start.
+func (o *Disks) Repaired() int64 { return o.repaired.Load() }

@@ -1,0 +1,80 @@
+// Package admin is how operators and scripts talk to a node: what its administration listener
+// answers, and the handlers for files and caches. cmd/node wires it, and cmd/cli reads it.
+//
+// The listener has no authentication but its loopback address (Local).
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/nearside/nearside/core"
+)
+
+const maxBody = 1 << 20 // bytes of a request
+
+// Local refuses what a browser sends for a web page: requests for names that are not this
+// machine's, as of a page whose name was pointed at it, and those that say they come from a page.
+func Local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "none" && from != "same-origin" {
+			Answer(w, http.StatusForbidden, map[string]string{"error": "administration is not for web pages"})
+			return
+		}
+		host := (&url.URL{Host: r.Host}).Hostname()
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			Answer(w, http.StatusForbidden, map[string]string{"error": "administration is asked for by a loopback address"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Answer writes a value as JSON.
+func Answer(w http.ResponseWriter, status int, v any) {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		status, raw = http.StatusInternalServerError, []byte(`{"kind":0,"message":"cannot encode"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(raw, '\n')) // the asker may have gone
+}
+
+// Fail answers with what went wrong.
+func Fail(w http.ResponseWriter, err error) {
+	e := core.AsError(err)
+	status := http.StatusInternalServerError
+	switch e.Kind {
+	case core.KindInvalid:
+		status = http.StatusBadRequest
+	case core.KindNotFound:
+		status = http.StatusNotFound
+	case core.KindConflict:
+		status = http.StatusConflict
+	case core.KindUnavailable, core.KindTimeout:
+		status = http.StatusServiceUnavailable
+	default:
+	}
+	Answer(w, status, map[string]string{"error": e.Error()})
+}
+
+// Decode reads the one JSON value of a request's body.
+func Decode(w http.ResponseWriter, r *http.Request, example string, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	if err != nil {
+		return core.E(core.KindInvalid, "the body looks like %s: %v", example, err)
+	}
+	return nil
+}

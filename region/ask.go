@@ -1,0 +1,74 @@
+package region
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/nearside/nearside/core"
+)
+
+// What home nodes ask each other, by the first byte of a question; append-only.
+const (
+	askDigest   byte = 1 // the digest after an index, 8 bytes
+	askPosition byte = 2 // how far the leader is
+)
+
+// Answer answers a question of another home node's region.
+func (r *Region) Answer(ctx context.Context, question []byte) ([]byte, error) {
+	switch {
+	case len(question) == 9 && question[0] == askDigest:
+		d, ok, err := r.digestAt(ctx, core.Index(binary.BigEndian.Uint64(question[1:])))
+		if err != nil || !ok {
+			return nil, err
+		}
+		return d[:], nil
+	case len(question) == 1 && question[0] == askPosition:
+		// A node that was elected but has not applied yet what was before it knows less than
+		// its followers, and nobody may take its word, itself included.
+		if !r.IsLeader() {
+			return nil, core.E(core.KindUnavailable, "this node does not lead, or is not ready to")
+		}
+		return []byte(r.cfg.Machine.Position().String()), nil
+	}
+	return nil, core.E(core.KindInvalid, "home nodes do not ask this")
+}
+
+// LeaderPosition asks how far the leader is. Whoever has applied that much knows everything
+// that was acknowledged before the call.
+func (r *Region) LeaderPosition(ctx context.Context) (core.Position, error) {
+	if r.IsLeader() {
+		return r.cfg.Machine.Position(), nil
+	}
+	_, addr, ok := r.Leader()
+	if !ok || r.cfg.Ask == nil {
+		return core.Position{}, core.E(core.KindUnavailable, "no home node leads")
+	}
+	answer, err := r.cfg.Ask(ctx, addr, []byte{askPosition})
+	if err != nil {
+		return core.Position{}, err
+	}
+	return core.ParsePosition(string(answer))
+}
+
+// askDigest asks another home node for its digest after an entry; false when it does not know.
+func (r *Region) askDigest(ctx context.Context, addr string, i core.Index) (d core.Digest, ok bool, err error) {
+	answer, err := r.cfg.Ask(ctx, addr, binary.BigEndian.AppendUint64([]byte{askDigest}, uint64(i)))
+	if err != nil || len(answer) != len(d) {
+		return d, false, err
+	}
+	return core.Digest(answer), true, nil
+}
+
+// digestAt gives this node's digest after an entry, false when it is not there yet or no longer
+// remembers.
+func (r *Region) digestAt(ctx context.Context, i core.Index) (core.Digest, bool, error) {
+	select {
+	case <-r.ended:
+		return core.Digest{}, false, stopped()
+	default:
+	}
+	if i > r.cfg.Machine.Position().Index {
+		return core.Digest{}, false, nil
+	}
+	return r.cfg.Machine.DigestAt(ctx, i)
+}
