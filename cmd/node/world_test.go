@@ -13,7 +13,7 @@ import (
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
 // A post made at one edge appears at the other, and afterwards every replica is at one
@@ -37,7 +37,7 @@ func TestWorld_PostAtOneEdge_AppearsAtTheOther(t *testing.T) {
 	}
 	first := w.Nodes()[0].Database()
 	for _, n := range w.Nodes()[1:] {
-		differences, err := replica.Compare(t.Context(), first, n.Database())
+		differences, err := pgtest.Compare(t.Context(), first, n.Database())
 		if err != nil || len(differences) > 0 {
 			t.Errorf("tables of %s and %s differ: %v %v", w.Nodes()[0].Name, n.Name, differences, err)
 		}
@@ -164,7 +164,7 @@ func TestWorld_DivergedHomeNode_Rebuilds(t *testing.T) {
 	ann.Post(square.ID, "after")
 	w.WaitConverged(t)
 	for _, n := range w.Nodes() {
-		differences, err := replica.Compare(t.Context(), bad.Database(), n.Database())
+		differences, err := pgtest.Compare(t.Context(), bad.Database(), n.Database())
 		if err != nil || len(differences) > 0 {
 			t.Errorf("tables of %s and %s differ: %v %v", bad.Name, n.Name, differences, err)
 		}

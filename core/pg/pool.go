@@ -190,12 +190,6 @@ func QueryOne[T any](ctx context.Context, q Queryer, sql string, scan func(Row) 
 	return v, true, nil
 }
 
-// Exec runs a statement and gives how many rows it touched.
-func Exec(ctx context.Context, q Queryer, sql string, args ...any) (int64, error) {
-	tag, err := q.Exec(ctx, sql, args...)
-	return tag.RowsAffected(), err
-}
-
 // Scalar is a scan function for one column.
 func Scalar[T any](r Row) (T, error) {
 	var v T

@@ -81,14 +81,14 @@ func TestReadTx_OneState(t *testing.T) {
 			}
 			mustExec(t, db, `INSERT INTO counted VALUES (1)`)
 		}
-		_, err := pg.Exec(ctx, tx, `INSERT INTO counted VALUES (2)`)
+		_, err := tx.Exec(ctx, `INSERT INTO counted VALUES (2)`)
 		return err
 	})
 	if err == nil {
 		t.Error("a read transaction could write")
 	}
-	if n, err := pg.Exec(t.Context(), db, `DELETE FROM counted`); n != 2 || err != nil {
-		t.Errorf("deleted %d, %v", n, err)
+	if tag, err := db.Exec(t.Context(), `DELETE FROM counted`); tag.RowsAffected() != 2 || err != nil {
+		t.Errorf("deleted %v, %v", tag, err)
 	}
 	if _, ok, err := pg.QueryOne(t.Context(), db, `SELECT n FROM counted`, pg.Scalar[int]); ok || err != nil {
 		t.Errorf("no row: %v, %v", ok, err)

@@ -88,10 +88,8 @@ func (s *Server) Config() Config {
 	return Config{ConnString: s.connString(serverDatabase), Dial: s.Dial, Logger: s.cfg.Logger}
 }
 
-// ConnString gives the server's database in the form that libpq's programs take. They cannot
-// use it when the path of the socket is over 107 bytes; Dial can.
-func (s *Server) ConnString() string { return s.connString(serverDatabase) }
-
+// connString gives a database of the server in libpq's form. Programs of PostgreSQL cannot use
+// it if the path of the socket is over 107 bytes; Dial can.
 func (s *Server) connString(database string) string {
 	esc := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 	return fmt.Sprintf("host='%s' port=%d user=%s dbname=%s", esc.Replace(s.root), serverPort, serverUser, database)

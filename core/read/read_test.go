@@ -27,7 +27,7 @@ func store(t testing.TB) (*read.Store, *pg.DB) {
 
 func fill(t testing.TB, db *pg.DB, sql string, args ...any) {
 	t.Helper()
-	if _, err := pg.Exec(t.Context(), db, sql, args...); err != nil {
+	if _, err := db.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -148,7 +148,7 @@ func same(t testing.TB, a, b *node) {
 	if d := cmp.Diff(a.Position(), b.Position()); d != "" {
 		t.Fatalf("positions differ:\n%s", d)
 	}
-	diff, err := replica.Compare(t.Context(), a.db, b.db)
+	diff, err := pgtest.Compare(t.Context(), a.db, b.db)
 	if err != nil {
 		t.Fatal(err)
 	}

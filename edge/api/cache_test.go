@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/nearside/nearside/core/pg"
 )
 
 func TestPages_NeverOlderThanWritten(t *testing.T) {
@@ -132,7 +130,7 @@ func TestPages_DatabaseLostCommits(t *testing.T) {
 	ann := s.signUp(t, "ann")
 	ch, _ := channelOf(ann, 1)
 	change := func(text string) {
-		if _, err := pg.Exec(t.Context(), s.db, "UPDATE posts SET message = $1 WHERE type = ''", text); err != nil {
+		if _, err := s.db.Exec(t.Context(), "UPDATE posts SET message = $1 WHERE type = ''", text); err != nil {
 			t.Fatal(err)
 		}
 	}

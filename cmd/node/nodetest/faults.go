@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
@@ -53,12 +52,6 @@ func (n *Node) Begin() {
 	n.w.t.Helper()
 	n.bind(n.cfg.Link.Listen)
 	n.start()
-}
-
-// AwaitReady waits for a node that Begin started.
-func (n *Node) AwaitReady() {
-	n.w.t.Helper()
-	n.awaitReady()
 }
 
 // Cut makes the node unreachable, and the others for it.
@@ -121,7 +114,7 @@ func (n *Node) Spoil() {
 	db := n.Database()
 	defer db.Close()
 	for _, sql := range []string{"UPDATE posts SET message = 'spoiled'", "UPDATE applied SET digest = 'ffffffff-ffff-ffff-ffff-ffffffffffff'"} {
-		if _, err := pg.Exec(n.w.t.Context(), db, sql); err != nil {
+		if _, err := db.Exec(n.w.t.Context(), sql); err != nil {
 			n.w.t.Fatal(err)
 		}
 	}

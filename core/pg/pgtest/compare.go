@@ -1,4 +1,4 @@
-package replica
+package pgtest
 
 import (
 	"context"
@@ -36,9 +36,4 @@ func Compare(ctx context.Context, a, b *pg.DB) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// Digests sums up each of the replica's tables at one moment.
-func (r *Replica) Digests(ctx context.Context) ([]pg.TableDigest, error) {
-	return pg.Digests(ctx, r.cfg.DB)
 }
