@@ -10,15 +10,20 @@ BIN      := $(BUILD)/nearside
 RUN_DIR  ?= $(BUILD)/run
 LISTEN   ?= 127.0.0.1:8065
 E2E      := cmd/nearside/e2e
-LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TOOLS    := $(BUILD)/tools
 FUZZTIME ?= 10s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 export NEARSIDE_BUILD := $(CURDIR)/$(BUILD)
+export NEARSIDE       := $(CURDIR)/$(BIN)
+export GO
+# A go command that is older than the toolchain in go.mod fetches it from the module proxy, also
+# where its own default (Debian's is "local") would use what is there, faults and all.
+export GOTOOLCHAIN ?= auto
 
 .PHONY: help
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build postgres ## Run the federation on this machine: three home nodes, an edge in three regions
@@ -28,23 +33,53 @@ run: build postgres ## Run the federation on this machine: three home nodes, an 
 .PHONY: build
 build: need-go ## Build the program into .build/nearside
 	@mkdir -p $(BUILD)
-	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/nearside
+	@$(GO) build -v -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/nearside 2>&1 | sh deploy/progress.sh
 
 .PHONY: test
-test: need-go need-node build postgres versitygw driver ## Prove it: format, vet, Go tests with the race detector, the driver test (under 15 minutes)
-	@NEARSIDE=$(CURDIR)/$(BIN) $(GO) run ./bench/suite
+test: need-go need-node build postgres versitygw driver ## Prove that the product works: all tests with the race detector (10 minutes on two idle cores)
+	@$(GO) run ./bench/suite
 
 .PHONY: check
-check: test lint ## Everything that a change must pass: the tests and the linters
-	@$(GO) mod tidy -diff
+check: need-go need-node build postgres versitygw driver ## Everything that a change must pass: what the checks below say, then the tests
+	@$(GO) run ./bench/suite -check
 
 .PHONY: fmt
 fmt: need-go ## Format the code
 	@gofmt -l -w $$(git ls-files -co --exclude-standard '*.go')
 
+.PHONY: format
+format: need-go ## Check that the code is formatted
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "$$bad"; echo "make fmt formats them"; exit 1; }
+
+.PHONY: vet
+vet: need-go ## Check with go vet
+	@$(GO) vet ./...
+
 .PHONY: lint
-lint: need-go ## Run the linters at their pinned version (builds them the first time)
-	@$(GO) run $(LINTER) run ./...
+lint: need-go ## Check with golangci-lint (.golangci.yml)
+	@sh deploy/fetch-tool.sh golangci-lint
+	@$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
+
+.PHONY: tidy
+tidy: need-go ## Check that go.mod is tidy
+	@$(GO) mod tidy -diff
+
+.PHONY: deadcode
+deadcode: need-go ## Check that every function is reached by a program or a test, and the product's by a program
+	@sh deploy/fetch-tool.sh deadcode
+	@bad=$$($(TOOLS)/deadcode -test ./...; $(TOOLS)/deadcode ./... | grep -v -e '^bench/' -e '^[^:]*test/' || true); [ -z "$$bad" ] || { sort -u <<<"$$bad"; exit 1; }
+
+.PHONY: vulnerabilities
+vulnerabilities: need-go ## Check that no known vulnerability is reached, in our code, a library or Go itself
+	@sh deploy/fetch-tool.sh govulncheck
+	@$(TOOLS)/govulncheck -db "$$(sh deploy/fetch-vulndb.sh)" ./...
+
+.PHONY: canaries
+canaries: need-go ## Check that the checks find what is there to be found: a race, dead code, a vulnerable Go
+	@! out=$$($(GO) test -race -tags=canary -run=TestCanary ./bench/suite 2>&1) && grep -q 'DATA RACE' <<<"$$out" || { echo "the race detector does not find a race: $$out"; exit 1; }
+	@sh deploy/fetch-tool.sh deadcode govulncheck
+	@$(TOOLS)/deadcode -tags=canary -test ./bench/suite | grep canaryUnreached >/dev/null || { echo "deadcode does not find dead code"; exit 1; }
+	@$(TOOLS)/govulncheck -db "$$(sh deploy/fetch-vulndb.sh)" -mode query -format json stdlib@v1.26.0 | grep '"id": "GO-' >/dev/null || { echo "the database knows no fault of Go 1.26.0"; exit 1; }
 
 .PHONY: fuzz
 fuzz: need-go ## Run every fuzz target for FUZZTIME (10s)
@@ -55,10 +90,11 @@ fuzz: need-go ## Run every fuzz target for FUZZTIME (10s)
 
 .PHONY: e2e
 e2e: build need-node postgres driver ## Run the driver test alone, against a federation of real processes
-	@NEARSIDE=$(CURDIR)/$(BIN) node --test $(E2E)/driver.test.mjs
+	@node --test $(E2E)/driver.test.mjs
 
 .PHONY: driver
 driver: need-node
+	@[ -d $(E2E)/node_modules ] || echo "Installing the client that the driver test drives"
 	@cd $(E2E) && npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: bench
@@ -75,7 +111,7 @@ postgres: ## Make sure that there is a PostgreSQL: the machine's, else a pinned 
 
 .PHONY: versitygw
 versitygw: need-go ## Make sure that there is the S3 server of the tests, at its pinned version in .build
-	@GO=$(GO) sh deploy/fetch-versitygw.sh || echo "The tests that need it will be skipped." >&2
+	@sh deploy/fetch-tool.sh versitygw || echo "The tests that need it will be skipped." >&2
 
 .PHONY: clean
 clean: ## Remove what was built, fetched and run

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +22,8 @@ type totals struct {
 	skips    []string
 	notes    []string
 	output   map[string]*bytes.Buffer // of tests that have not passed yet
+	running  []string                 // packages under test
+	doing    atomic.Value             // a string: what the step does now
 }
 
 func (t *totals) fail(what string) { t.failures = append(t.failures, what) }
@@ -47,14 +51,19 @@ func (t *totals) print(took time.Duration) int {
 // exitCodeOnly passes output through: the exit code decides.
 func (t *totals) exitCodeOnly(r io.Reader) { io.Copy(os.Stdout, r) }
 
-// quiet shows nothing: the exit code decides.
-func (t *totals) quiet(r io.Reader) { io.Copy(io.Discard, r) }
+// packageName is a line of `go build -v`. Anything else that it prints is a fault or a download.
+var packageName = regexp.MustCompile(`^[a-z0-9][\w.~/-]*$`)
 
-// mustBeSilent fails for every line that the command says.
-func (t *totals) mustBeSilent(r io.Reader) {
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		t.fail("format: " + lines.Text())
+// compiled counts the packages that a build compiles.
+func (t *totals) compiled(r io.Reader) {
+	n := 0
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if !packageName.MatchString(lines.Text()) {
+			fmt.Println("   " + lines.Text())
+			continue
+		}
+		n++
+		t.doing.Store(fmt.Sprintf("on package %d, %s", n, lines.Text()))
 	}
 }
 
@@ -86,6 +95,9 @@ func (t *totals) goTests(r io.Reader) {
 func (t *totals) goEvent(e event) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
+	case "start":
+		t.running = append(t.running, e.Package)
+		t.doing.Store("on " + strings.Join(t.running, ", "))
 	case "output", "build-output":
 		if t.output[key] == nil {
 			t.output[key] = &bytes.Buffer{}
@@ -95,17 +107,25 @@ func (t *totals) goEvent(e event) {
 		if e.Test != "" {
 			t.passed++
 		} else {
+			t.ended(e.Package)
 			fmt.Printf("   ok   %6.1fs %s\n", e.Elapsed, e.Package)
 		}
 		delete(t.output, key)
 	case "skip":
 		if e.Test != "" {
 			t.skips = append(t.skips, key+": "+lastWords(t.output[key]))
+		} else {
+			t.ended(e.Package)
 		}
 		delete(t.output, key)
 	case "fail", "build-fail":
 		t.goFailure(key, e)
 	}
+}
+
+func (t *totals) ended(pkg string) {
+	t.running = slices.DeleteFunc(t.running, func(p string) bool { return p == pkg })
+	t.doing.Store("on " + strings.Join(t.running, ", "))
 }
 
 // goFailure counts a failed test. A failed package is counted only if none of its tests is:
@@ -120,6 +140,7 @@ func (t *totals) goFailure(key string, e event) {
 		t.fail(key)
 		return
 	}
+	t.ended(e.Package)
 	fmt.Printf("   FAIL %6.1fs %s\n", e.Elapsed, e.Package)
 	for _, f := range t.failures {
 		if strings.HasPrefix(f, e.Package+" ") {

@@ -2,7 +2,7 @@
 // of the loopback, with keys of its own. It can be killed and started again, and its objects can
 // be spoiled behind its back.
 //
-// The program is the pinned one that deploy/fetch-versitygw.sh puts into $NEARSIDE_BUILD, or
+// The program is the pinned one that deploy/fetch-tool.sh puts into $NEARSIDE_BUILD, or
 // into .build at the top of the repository; it is built there at the first use.
 //
 // Concurrency: a Server is for one test; servers of parallel tests know nothing of one another.
@@ -302,10 +302,12 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, "sh", filepath.Join(top, "deploy", "fetch-versitygw.sh"), build).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(ctx, "sh", filepath.Join(top, "deploy", "fetch-tool.sh"), "versitygw")
+	cmd.Env = append(os.Environ(), "NEARSIDE_BUILD="+build)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
-	return filepath.Join(build, "versitygw"), nil
+	return filepath.Join(build, "tools", "versitygw"), nil
 })
 
 // repository gives the folder of the go.mod above the test.
