@@ -26,37 +26,37 @@ const (
 
 // Channel is a place to post.
 type Channel struct {
-	ID                ChannelID `cbor:"1,keyasint" json:"id"`
-	CreateAt          int64     `cbor:"2,keyasint" json:"create_at"`
-	UpdateAt          int64     `cbor:"3,keyasint" json:"update_at"`
-	DeleteAt          int64     `cbor:"4,keyasint,omitempty" json:"delete_at"`
-	TeamID            TeamID    `cbor:"5,keyasint" json:"team_id"`
-	Type              string    `cbor:"6,keyasint" json:"type"`
-	DisplayName       string    `cbor:"7,keyasint" json:"display_name"`
-	Name              string    `cbor:"8,keyasint" json:"name"`
-	Header            string    `cbor:"9,keyasint,omitempty" json:"header"`
-	Purpose           string    `cbor:"10,keyasint,omitempty" json:"purpose"`
-	LastPostAt        int64     `cbor:"11,keyasint,omitempty" json:"last_post_at"`
-	TotalMsgCount     int64     `cbor:"12,keyasint,omitempty" json:"total_msg_count"`
-	TotalMsgCountRoot int64     `cbor:"13,keyasint,omitempty" json:"total_msg_count_root"`
-	LastRootPostAt    int64     `cbor:"14,keyasint,omitempty" json:"last_root_post_at"`
-	CreatorID         UserID    `cbor:"15,keyasint" json:"creator_id"`
+	ID                ChannelID `cbor:"1,keyasint" json:"id" db:"id"`
+	CreateAt          int64     `cbor:"2,keyasint" json:"create_at" db:"create_at"`
+	UpdateAt          int64     `cbor:"3,keyasint" json:"update_at" db:"update_at"`
+	DeleteAt          int64     `cbor:"4,keyasint,omitempty" json:"delete_at" db:"delete_at"`
+	TeamID            TeamID    `cbor:"5,keyasint" json:"team_id" db:"team_id"`
+	Type              string    `cbor:"6,keyasint" json:"type" db:"type" max:"1"`
+	DisplayName       string    `cbor:"7,keyasint" json:"display_name" db:"display_name" runes:"64"`
+	Name              string    `cbor:"8,keyasint" json:"name" db:"name" max:"64"`
+	Header            string    `cbor:"9,keyasint,omitempty" json:"header" db:"header" runes:"1024"`
+	Purpose           string    `cbor:"10,keyasint,omitempty" json:"purpose" db:"purpose" runes:"250"`
+	LastPostAt        int64     `cbor:"11,keyasint,omitempty" json:"last_post_at" db:"last_post_at"`
+	TotalMsgCount     int64     `cbor:"12,keyasint,omitempty" json:"total_msg_count" db:"total_msg_count"`
+	TotalMsgCountRoot int64     `cbor:"13,keyasint,omitempty" json:"total_msg_count_root" db:"total_msg_count_root"`
+	LastRootPostAt    int64     `cbor:"14,keyasint,omitempty" json:"last_root_post_at" db:"last_root_post_at"`
+	CreatorID         UserID    `cbor:"15,keyasint" json:"creator_id" db:"creator_id"`
 }
 
 // ChannelMember says that a user belongs to a channel, and how far they have read.
 type ChannelMember struct {
-	ChannelID        ChannelID         `cbor:"1,keyasint"`
-	UserID           UserID            `cbor:"2,keyasint"`
-	TeamID           TeamID            `cbor:"3,keyasint"` // the channel's team; never changes
-	SchemeAdmin      bool              `cbor:"4,keyasint,omitempty"`
-	Explicit         string            `cbor:"5,keyasint,omitempty"`
-	LastViewedAt     int64             `cbor:"6,keyasint,omitempty"`
-	MsgCount         int64             `cbor:"7,keyasint,omitempty"` // how many messages the member has seen
-	MsgCountRoot     int64             `cbor:"8,keyasint,omitempty"`
-	MentionCount     int64             `cbor:"9,keyasint,omitempty"`
-	MentionCountRoot int64             `cbor:"10,keyasint,omitempty"`
-	NotifyProps      map[string]string `cbor:"11,keyasint,omitempty"`
-	LastUpdateAt     int64             `cbor:"12,keyasint,omitempty"`
+	ChannelID        ChannelID         `cbor:"1,keyasint" db:"channel_id"`
+	UserID           UserID            `cbor:"2,keyasint" db:"user_id"`
+	TeamID           TeamID            `cbor:"3,keyasint" db:"team_id"` // the channel's team; never changes
+	SchemeAdmin      bool              `cbor:"4,keyasint,omitempty" db:"scheme_admin"`
+	Explicit         string            `cbor:"5,keyasint,omitempty" db:"explicit" max:"1024"`
+	LastViewedAt     int64             `cbor:"6,keyasint,omitempty" db:"last_viewed_at"`
+	MsgCount         int64             `cbor:"7,keyasint,omitempty" db:"msg_count"` // how many messages the member has seen
+	MsgCountRoot     int64             `cbor:"8,keyasint,omitempty" db:"msg_count_root"`
+	MentionCount     int64             `cbor:"9,keyasint,omitempty" db:"mention_count"`
+	MentionCountRoot int64             `cbor:"10,keyasint,omitempty" db:"mention_count_root"`
+	NotifyProps      map[string]string `cbor:"11,keyasint,omitempty" db:"notify_props" max:"2000"`
+	LastUpdateAt     int64             `cbor:"12,keyasint,omitempty" db:"last_update_at"`
 }
 
 // Roles is the computed roles string.

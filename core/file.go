@@ -39,42 +39,42 @@ func (b BlobID) String() string { return hex.EncodeToString(b[:]) }
 
 // BlobRef names a blob and says how many bytes it has. The zero BlobRef names none.
 type BlobRef struct {
-	ID   BlobID `cbor:"1,keyasint"`
-	Size int64  `cbor:"2,keyasint"`
+	ID   BlobID `cbor:"1,keyasint" db:"id"`
+	Size int64  `cbor:"2,keyasint" db:"size"`
 }
 
 // Blob is how often the log refers to a blob. Its bytes may go some time after the last
 // reference went.
 type Blob struct {
 	BlobRef
-	Refs       int64
-	ReleasedAt int64 // when Refs became zero, in Unix milliseconds; 0 while there are any
+	Refs       int64 `cbor:"3,keyasint" db:"refs"`
+	ReleasedAt int64 `cbor:"4,keyasint" db:"released_at"` // when Refs became zero, in Unix milliseconds; 0 while there are any
 }
 
 // File is an uploaded file: what clients call FileInfo. The bytes are elsewhere, under its
 // blobs' names.
 type File struct {
-	ID          FileID    `cbor:"1,keyasint" json:"id"`
-	UserID      UserID    `cbor:"2,keyasint" json:"user_id"`
-	PostID      PostID    `cbor:"3,keyasint" json:"post_id"` // zero until a post of the user's names the file
-	ChannelID   ChannelID `cbor:"4,keyasint" json:"channel_id"`
-	CreateAt    int64     `cbor:"5,keyasint" json:"create_at"`
-	UpdateAt    int64     `cbor:"6,keyasint" json:"update_at"`
-	DeleteAt    int64     `cbor:"7,keyasint,omitempty" json:"delete_at"`
-	Name        string    `cbor:"8,keyasint" json:"name"`
-	Extension   string    `cbor:"9,keyasint,omitempty" json:"extension"` // lower-case, without the dot
-	Size        int64     `cbor:"10,keyasint" json:"size"`
-	MimeType    string    `cbor:"11,keyasint,omitempty" json:"mime_type"`
-	Width       int64     `cbor:"12,keyasint,omitempty" json:"width"` // of a picture, as it is seen
-	Height      int64     `cbor:"13,keyasint,omitempty" json:"height"`
-	HasPreview  bool      `cbor:"14,keyasint,omitempty" json:"has_preview_image"`
-	MiniPreview []byte    `cbor:"15,keyasint,omitempty" json:"mini_preview"` // JPEG of 16×16, or null
-	RemoteID    string    `cbor:"16,keyasint,omitempty" json:"remote_id"`
-	Archived    bool      `cbor:"17,keyasint,omitempty" json:"archived"`
+	ID          FileID    `cbor:"1,keyasint" json:"id" db:"id"`
+	UserID      UserID    `cbor:"2,keyasint" json:"user_id" db:"user_id"`
+	PostID      PostID    `cbor:"3,keyasint" json:"post_id" db:"post_id"` // zero until a post of the user's names the file
+	ChannelID   ChannelID `cbor:"4,keyasint" json:"channel_id" db:"channel_id"`
+	CreateAt    int64     `cbor:"5,keyasint" json:"create_at" db:"create_at"`
+	UpdateAt    int64     `cbor:"6,keyasint" json:"update_at" db:"update_at"`
+	DeleteAt    int64     `cbor:"7,keyasint,omitempty" json:"delete_at" db:"delete_at"`
+	Name        string    `cbor:"8,keyasint" json:"name" db:"name" runes:"256"`
+	Extension   string    `cbor:"9,keyasint,omitempty" json:"extension" db:"extension" runes:"256"` // lower-case, without the dot
+	Size        int64     `cbor:"10,keyasint" json:"size" db:"size"`
+	MimeType    string    `cbor:"11,keyasint,omitempty" json:"mime_type" db:"mime_type" runes:"256"`
+	Width       int64     `cbor:"12,keyasint,omitempty" json:"width" db:"width"` // of a picture, as it is seen
+	Height      int64     `cbor:"13,keyasint,omitempty" json:"height" db:"height"`
+	HasPreview  bool      `cbor:"14,keyasint,omitempty" json:"has_preview_image" db:"has_preview"`
+	MiniPreview []byte    `cbor:"15,keyasint,omitempty" json:"mini_preview" db:"mini_preview" max:"2048"` // JPEG of 16×16, or null
+	RemoteID    string    `cbor:"16,keyasint,omitempty" json:"remote_id" db:"remote_id" max:"64"`
+	Archived    bool      `cbor:"17,keyasint,omitempty" json:"archived" db:"archived"`
 
-	Content   BlobRef `cbor:"18,keyasint" json:"-"`
-	Thumbnail BlobRef `cbor:"19,keyasint,omitzero" json:"-"`
-	Preview   BlobRef `cbor:"20,keyasint,omitzero" json:"-"`
+	Content   BlobRef `cbor:"18,keyasint" json:"-" db:"content,null"`
+	Thumbnail BlobRef `cbor:"19,keyasint,omitzero" json:"-" db:"thumbnail,null"`
+	Preview   BlobRef `cbor:"20,keyasint,omitzero" json:"-" db:"preview,null"`
 }
 
 // Check validates the fields that an edge sets.
@@ -102,15 +102,16 @@ func (f *File) Check() error {
 // Upload is an upload under way: what clients call UploadSession. What has arrived is kept in
 // parts, so that any edge can take the next one.
 type Upload struct {
-	ID         UploadID  `cbor:"1,keyasint" json:"id"`
-	Type       string    `cbor:"2,keyasint" json:"type"`
-	CreateAt   int64     `cbor:"3,keyasint" json:"create_at"`
-	UserID     UserID    `cbor:"4,keyasint" json:"user_id"`
-	ChannelID  ChannelID `cbor:"5,keyasint" json:"channel_id"`
-	Filename   string    `cbor:"6,keyasint" json:"filename"`
-	FileSize   int64     `cbor:"7,keyasint" json:"file_size"`
-	FileOffset int64     `cbor:"8,keyasint,omitempty" json:"file_offset"` // where the next part begins
-	Parts      []BlobRef `cbor:"9,keyasint,omitempty" json:"-"`           // in order
+	ID         UploadID  `cbor:"1,keyasint" json:"id" db:"id"`
+	Type       string    `cbor:"2,keyasint" json:"type" db:"type" max:"16"`
+	CreateAt   int64     `cbor:"3,keyasint" json:"create_at" db:"create_at"`
+	UserID     UserID    `cbor:"4,keyasint" json:"user_id" db:"user_id"`
+	ChannelID  ChannelID `cbor:"5,keyasint" json:"channel_id" db:"channel_id"`
+	Filename   string    `cbor:"6,keyasint" json:"filename" db:"filename" runes:"256"`
+	FileSize   int64     `cbor:"7,keyasint" json:"file_size" db:"file_size"`
+	FileOffset int64     `cbor:"8,keyasint,omitempty" json:"file_offset" db:"file_offset"` // where the next part begins
+	Parts      []BlobRef `cbor:"9,keyasint,omitempty" json:"-" db:"parts" max:"4096"`      // in order
+	DeleteAt   int64     `cbor:"10,keyasint,omitempty" json:"-" db:"delete_at"`            // when it was over: finished, or dropped
 }
 
 // Check validates the fields that a client sets.

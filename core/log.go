@@ -81,6 +81,11 @@ const MaxProposalBytes = 512 << 10
 // long weekend.
 const DedupeWindow = 96 * time.Hour
 
+// LogVersion is the newest version of the log that this program understands. A version that has
+// been in a release never changes: what applying does is changed only together with a new version,
+// and takes effect after the log's own entry says that every node understands it.
+const LogVersion = 1
+
 // Tail errors: what a source says when it cannot continue a follower's history.
 var (
 	// ErrCompacted means that the log no longer holds the entries after the asked position.
@@ -135,9 +140,12 @@ func (d *Digest) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Next chains d over an applied entry and its outcome. It is the only definition of the
-// digest: SHA-256 over (previous digest, header, data, outcome), cut to 16 bytes.
-func (d Digest) Next(e Entry, outcome []byte) Digest {
+// Next chains d over an applied entry and what was decided about it. It is the only definition of
+// the digest: SHA-256 over (previous digest, header, data, decision), cut to 16 bytes. The decision
+// is the kind and id of a refusal, or every write in its order with the values that are not zero
+// (see core/apply): never a text that is only shown, nor how anything is encoded for a reader. It is
+// empty when the entry repeats a proposal.
+func (d Digest) Next(e Entry, decision []byte) Digest {
 	h := sha256.New()
 	h.Write(d[:])
 	var head [8 + 8 + 16 + 16 + 8]byte
@@ -148,7 +156,7 @@ func (d Digest) Next(e Entry, outcome []byte) Digest {
 	binary.BigEndian.PutUint64(head[48:], uint64(len(e.Data)))
 	h.Write(head[:])
 	h.Write(e.Data)
-	h.Write(outcome)
+	h.Write(decision)
 	var out Digest
 	copy(out[:], h.Sum(nil))
 	return out

@@ -30,29 +30,29 @@ const (
 
 // Post is a message.
 type Post struct {
-	ID            PostID         `cbor:"1,keyasint" json:"id"`
-	CreateAt      int64          `cbor:"2,keyasint" json:"create_at"`
-	UpdateAt      int64          `cbor:"3,keyasint" json:"update_at"`
-	EditAt        int64          `cbor:"4,keyasint,omitempty" json:"edit_at"`
-	DeleteAt      int64          `cbor:"5,keyasint,omitempty" json:"delete_at"`
-	IsPinned      bool           `cbor:"6,keyasint,omitempty" json:"is_pinned"`
-	UserID        UserID         `cbor:"7,keyasint" json:"user_id"`
-	ChannelID     ChannelID      `cbor:"8,keyasint" json:"channel_id"`
-	RootID        PostID         `cbor:"9,keyasint" json:"root_id"`
-	OriginalID    PostID         `cbor:"10,keyasint" json:"original_id"`
-	Message       string         `cbor:"11,keyasint,omitempty" json:"message"`
-	Type          string         `cbor:"12,keyasint,omitempty" json:"type"`
-	Props         map[string]any `cbor:"13,keyasint,omitempty" json:"props"`
-	Hashtags      string         `cbor:"14,keyasint,omitempty" json:"hashtags"`
+	ID            PostID         `cbor:"1,keyasint" json:"id" db:"id"`
+	CreateAt      int64          `cbor:"2,keyasint" json:"create_at" db:"create_at"`
+	UpdateAt      int64          `cbor:"3,keyasint" json:"update_at" db:"update_at"`
+	EditAt        int64          `cbor:"4,keyasint,omitempty" json:"edit_at" db:"edit_at"`
+	DeleteAt      int64          `cbor:"5,keyasint,omitempty" json:"delete_at" db:"delete_at"`
+	IsPinned      bool           `cbor:"6,keyasint,omitempty" json:"is_pinned" db:"is_pinned"`
+	UserID        UserID         `cbor:"7,keyasint" json:"user_id" db:"user_id"`
+	ChannelID     ChannelID      `cbor:"8,keyasint" json:"channel_id" db:"channel_id"`
+	RootID        PostID         `cbor:"9,keyasint" json:"root_id" db:"root_id"`
+	OriginalID    PostID         `cbor:"10,keyasint" json:"original_id" db:"original_id"`
+	Message       string         `cbor:"11,keyasint,omitempty" json:"message" db:"message" runes:"16383"`
+	Type          string         `cbor:"12,keyasint,omitempty" json:"type" db:"type" max:"64"`
+	Props         map[string]any `cbor:"13,keyasint,omitempty" json:"props" db:"props" max:"524288"`
+	Hashtags      string         `cbor:"14,keyasint,omitempty" json:"hashtags" db:"hashtags" runes:"1000"`
 	PendingPostID string         `cbor:"15,keyasint,omitempty" json:"pending_post_id"`
-	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty"`
+	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty" db:"has_reactions"`
 
 	// Of a root post, from its thread.
-	ReplyCount   int64         `cbor:"17,keyasint,omitempty" json:"reply_count"`
-	LastReplyAt  int64         `cbor:"18,keyasint,omitempty" json:"last_reply_at"`
-	Participants []Participant `cbor:"19,keyasint,omitempty" json:"participants"` // most recent replier last
+	ReplyCount   int64         `cbor:"17,keyasint,omitempty" json:"reply_count" db:"reply_count"`
+	LastReplyAt  int64         `cbor:"18,keyasint,omitempty" json:"last_reply_at" db:"last_reply_at"`
+	Participants []Participant `cbor:"19,keyasint,omitempty" json:"participants" db:"participants" max:"100"` // most recent replier last
 
-	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty"` // of the same channel and user; each in one post only
+	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty" db:"file_ids" max:"10"` // of the same channel and user; each in one post only
 
 	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }

@@ -10,10 +10,10 @@ const (
 
 // Preference is one setting of one user.
 type Preference struct {
-	UserID   UserID `cbor:"1,keyasint" json:"user_id"`
-	Category string `cbor:"2,keyasint" json:"category"`
-	Name     string `cbor:"3,keyasint" json:"name"`
-	Value    string `cbor:"4,keyasint,omitempty" json:"value"`
+	UserID   UserID `cbor:"1,keyasint" json:"user_id" db:"user_id"`
+	Category string `cbor:"2,keyasint" json:"category" db:"category" max:"32"`
+	Name     string `cbor:"3,keyasint" json:"name" db:"name" max:"32"`
+	Value    string `cbor:"4,keyasint,omitempty" json:"value" db:"value" runes:"20000"`
 }
 
 // Check validates a preference that a client sent.

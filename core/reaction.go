@@ -6,18 +6,19 @@ import "strings"
 const (
 	MaxEmojiName        = 64
 	MaxReactionsPerPost = 50 // distinct emoji
+	MaxReactionsOfPost  = 1000
 )
 
 // Reaction is an emoji that somebody put under a post.
 type Reaction struct {
-	UserID    UserID    `cbor:"1,keyasint" json:"user_id"`
-	PostID    PostID    `cbor:"2,keyasint" json:"post_id"`
-	EmojiName string    `cbor:"3,keyasint" json:"emoji_name"`
-	CreateAt  int64     `cbor:"4,keyasint,omitempty" json:"create_at"`
-	UpdateAt  int64     `cbor:"5,keyasint,omitempty" json:"update_at"`
+	UserID    UserID    `cbor:"1,keyasint" json:"user_id" db:"user_id"`
+	PostID    PostID    `cbor:"2,keyasint" json:"post_id" db:"post_id"`
+	EmojiName string    `cbor:"3,keyasint" json:"emoji_name" db:"emoji_name" max:"64"`
+	CreateAt  int64     `cbor:"4,keyasint,omitempty" json:"create_at" db:"create_at"`
+	UpdateAt  int64     `cbor:"5,keyasint,omitempty" json:"update_at" db:"update_at"`
 	DeleteAt  int64     `cbor:"6,keyasint,omitempty" json:"delete_at"`
 	RemoteID  string    `cbor:"7,keyasint,omitempty" json:"remote_id"`
-	ChannelID ChannelID `cbor:"8,keyasint" json:"channel_id"`
+	ChannelID ChannelID `cbor:"8,keyasint" json:"channel_id" db:"channel_id"`
 }
 
 // Check validates the fields that a client may set. That an emoji of the name exists is not

@@ -20,15 +20,15 @@ func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
 // Session is a signed-in client. The token itself exists only at the client.
 type Session struct {
-	ID             SessionID         `cbor:"1,keyasint" json:"id"`
-	Token          TokenHash         `cbor:"2,keyasint" json:"-"`
-	CreateAt       int64             `cbor:"3,keyasint" json:"create_at"`
-	ExpiresAt      int64             `cbor:"4,keyasint" json:"expires_at"`
-	LastActivityAt int64             `cbor:"5,keyasint,omitempty" json:"last_activity_at"`
-	UserID         UserID            `cbor:"6,keyasint" json:"user_id"`
-	DeviceID       string            `cbor:"7,keyasint,omitempty" json:"device_id"`
-	Roles          string            `cbor:"8,keyasint,omitempty" json:"roles"`
-	Props          map[string]string `cbor:"9,keyasint,omitempty" json:"props"` // csrf, os, browser, platform
+	ID             SessionID         `cbor:"1,keyasint" json:"id" db:"id"`
+	Token          TokenHash         `cbor:"2,keyasint" json:"-" db:"token"`
+	CreateAt       int64             `cbor:"3,keyasint" json:"create_at" db:"create_at"`
+	ExpiresAt      int64             `cbor:"4,keyasint" json:"expires_at" db:"expires_at"`
+	LastActivityAt int64             `cbor:"5,keyasint,omitempty" json:"last_activity_at" db:"last_activity_at"`
+	UserID         UserID            `cbor:"6,keyasint" json:"user_id" db:"user_id"`
+	DeviceID       string            `cbor:"7,keyasint,omitempty" json:"device_id" db:"device_id" max:"512"`
+	Roles          string            `cbor:"8,keyasint,omitempty" json:"roles" db:"roles" max:"256"`
+	Props          map[string]string `cbor:"9,keyasint,omitempty" json:"props" db:"props" max:"2000"` // csrf, os, browser, platform
 }
 
 // Expired reports whether the session is over at a time in Unix milliseconds.

@@ -25,30 +25,30 @@ const (
 
 // Team is a group of people with channels of its own.
 type Team struct {
-	ID                 TeamID `cbor:"1,keyasint" json:"id"`
-	CreateAt           int64  `cbor:"2,keyasint" json:"create_at"`
-	UpdateAt           int64  `cbor:"3,keyasint" json:"update_at"`
-	DeleteAt           int64  `cbor:"4,keyasint,omitempty" json:"delete_at"`
-	DisplayName        string `cbor:"5,keyasint" json:"display_name"`
-	Name               string `cbor:"6,keyasint" json:"name"`
-	Description        string `cbor:"7,keyasint,omitempty" json:"description"`
-	Email              string `cbor:"8,keyasint,omitempty" json:"email"`
-	Type               string `cbor:"9,keyasint" json:"type"`
-	CompanyName        string `cbor:"10,keyasint,omitempty" json:"company_name"`
-	AllowedDomains     string `cbor:"11,keyasint,omitempty" json:"allowed_domains"`
-	InviteID           string `cbor:"12,keyasint,omitempty" json:"invite_id"`
-	AllowOpenInvite    bool   `cbor:"13,keyasint,omitempty" json:"allow_open_invite"`
-	LastTeamIconUpdate int64  `cbor:"14,keyasint,omitempty" json:"last_team_icon_update,omitempty"`
+	ID                 TeamID `cbor:"1,keyasint" json:"id" db:"id"`
+	CreateAt           int64  `cbor:"2,keyasint" json:"create_at" db:"create_at"`
+	UpdateAt           int64  `cbor:"3,keyasint" json:"update_at" db:"update_at"`
+	DeleteAt           int64  `cbor:"4,keyasint,omitempty" json:"delete_at" db:"delete_at"`
+	DisplayName        string `cbor:"5,keyasint" json:"display_name" db:"display_name" runes:"64"`
+	Name               string `cbor:"6,keyasint" json:"name" db:"name" max:"64"`
+	Description        string `cbor:"7,keyasint,omitempty" json:"description" db:"description" max:"255"`
+	Email              string `cbor:"8,keyasint,omitempty" json:"email" db:"email" max:"128"`
+	Type               string `cbor:"9,keyasint" json:"type" db:"type" max:"1"`
+	CompanyName        string `cbor:"10,keyasint,omitempty" json:"company_name" db:"company_name" runes:"64"`
+	AllowedDomains     string `cbor:"11,keyasint,omitempty" json:"allowed_domains" db:"allowed_domains" runes:"500"`
+	InviteID           string `cbor:"12,keyasint,omitempty" json:"invite_id" db:"invite_id" max:"64"`
+	AllowOpenInvite    bool   `cbor:"13,keyasint,omitempty" json:"allow_open_invite" db:"allow_open_invite"`
+	LastTeamIconUpdate int64  `cbor:"14,keyasint,omitempty" json:"last_team_icon_update,omitempty" db:"last_team_icon_update"`
 }
 
 // TeamMember says that a user belongs to a team.
 type TeamMember struct {
-	TeamID      TeamID `cbor:"1,keyasint"`
-	UserID      UserID `cbor:"2,keyasint"`
-	CreateAt    int64  `cbor:"3,keyasint"`
-	DeleteAt    int64  `cbor:"4,keyasint,omitempty"`
-	SchemeAdmin bool   `cbor:"5,keyasint,omitempty"`
-	Explicit    string `cbor:"6,keyasint,omitempty"` // roles beyond the scheme's, space-separated
+	TeamID      TeamID `cbor:"1,keyasint" db:"team_id"`
+	UserID      UserID `cbor:"2,keyasint" db:"user_id"`
+	CreateAt    int64  `cbor:"3,keyasint" db:"create_at"`
+	DeleteAt    int64  `cbor:"4,keyasint,omitempty" db:"delete_at"`
+	SchemeAdmin bool   `cbor:"5,keyasint,omitempty" db:"scheme_admin"`
+	Explicit    string `cbor:"6,keyasint,omitempty" db:"explicit" max:"1024"` // roles beyond the scheme's, space-separated
 }
 
 // Roles is the computed roles string: explicit ones, then the scheme's.

@@ -22,27 +22,27 @@ const (
 
 // User is an account. The wire never carries PasswordHash.
 type User struct {
-	ID                 UserID            `cbor:"1,keyasint" json:"id"`
-	CreateAt           int64             `cbor:"2,keyasint" json:"create_at,omitempty"`
-	UpdateAt           int64             `cbor:"3,keyasint" json:"update_at,omitempty"`
-	DeleteAt           int64             `cbor:"4,keyasint,omitempty" json:"delete_at"`
-	Username           string            `cbor:"5,keyasint" json:"username"`
-	PasswordHash       string            `cbor:"6,keyasint,omitempty" json:"-"`
-	AuthService        string            `cbor:"7,keyasint,omitempty" json:"auth_service"`
-	Email              string            `cbor:"8,keyasint" json:"email"`
-	EmailVerified      bool              `cbor:"9,keyasint,omitempty" json:"email_verified,omitempty"`
-	Nickname           string            `cbor:"10,keyasint,omitempty" json:"nickname"`
-	FirstName          string            `cbor:"11,keyasint,omitempty" json:"first_name"`
-	LastName           string            `cbor:"12,keyasint,omitempty" json:"last_name"`
-	Position           string            `cbor:"13,keyasint,omitempty" json:"position"`
-	Roles              string            `cbor:"14,keyasint" json:"roles"`
-	Props              map[string]string `cbor:"15,keyasint,omitempty" json:"props"`
-	NotifyProps        map[string]string `cbor:"16,keyasint,omitempty" json:"notify_props,omitempty"`
-	LastPasswordUpdate int64             `cbor:"17,keyasint,omitempty" json:"last_password_update,omitempty"`
-	LastPictureUpdate  int64             `cbor:"18,keyasint,omitempty" json:"last_picture_update,omitempty"`
-	Locale             string            `cbor:"19,keyasint,omitempty" json:"locale"`
-	Timezone           map[string]string `cbor:"20,keyasint,omitempty" json:"timezone"`
-	Picture            BlobRef           `cbor:"21,keyasint,omitzero" json:"-"` // PNG; zero: the initials
+	ID                 UserID            `cbor:"1,keyasint" json:"id" db:"id"`
+	CreateAt           int64             `cbor:"2,keyasint" json:"create_at,omitempty" db:"create_at"`
+	UpdateAt           int64             `cbor:"3,keyasint" json:"update_at,omitempty" db:"update_at"`
+	DeleteAt           int64             `cbor:"4,keyasint,omitempty" json:"delete_at" db:"delete_at"`
+	Username           string            `cbor:"5,keyasint" json:"username" db:"username" max:"64"`
+	PasswordHash       string            `cbor:"6,keyasint,omitempty" json:"-" db:"password_hash" max:"256"`
+	AuthService        string            `cbor:"7,keyasint,omitempty" json:"auth_service" db:"auth_service" max:"64"`
+	Email              string            `cbor:"8,keyasint" json:"email" db:"email" max:"128"`
+	EmailVerified      bool              `cbor:"9,keyasint,omitempty" json:"email_verified,omitempty" db:"email_verified"`
+	Nickname           string            `cbor:"10,keyasint,omitempty" json:"nickname" db:"nickname" runes:"64"`
+	FirstName          string            `cbor:"11,keyasint,omitempty" json:"first_name" db:"first_name" runes:"64"`
+	LastName           string            `cbor:"12,keyasint,omitempty" json:"last_name" db:"last_name" runes:"64"`
+	Position           string            `cbor:"13,keyasint,omitempty" json:"position" db:"position" runes:"128"`
+	Roles              string            `cbor:"14,keyasint" json:"roles" db:"roles" max:"256"`
+	Props              map[string]string `cbor:"15,keyasint,omitempty" json:"props" db:"props" max:"4000"`
+	NotifyProps        map[string]string `cbor:"16,keyasint,omitempty" json:"notify_props,omitempty" db:"notify_props" max:"2000"`
+	LastPasswordUpdate int64             `cbor:"17,keyasint,omitempty" json:"last_password_update,omitempty" db:"last_password_update"`
+	LastPictureUpdate  int64             `cbor:"18,keyasint,omitempty" json:"last_picture_update,omitempty" db:"last_picture_update"`
+	Locale             string            `cbor:"19,keyasint,omitempty" json:"locale" db:"locale" max:"5"`
+	Timezone           map[string]string `cbor:"20,keyasint,omitempty" json:"timezone" db:"timezone" max:"256"`
+	Picture            BlobRef           `cbor:"21,keyasint,omitzero" json:"-" db:"picture,null"` // PNG; zero: the initials
 }
 
 var reservedUsernames = map[string]bool{"all": true, "channel": true, "matterbot": true, "system": true, "here": true}

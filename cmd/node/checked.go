@@ -8,8 +8,9 @@ import (
 	"github.com/nearside/nearside/replication"
 )
 
-// checked orders only what every replica can read. An entry that cannot be decoded stops the
-// replicas, so without this one edge, newer than home or hostile, could stop them all.
+// checked orders only what every replica can read, and what an edge may propose at all. An entry that
+// cannot be decoded stops the replicas, so without this one edge, newer than home or hostile, could
+// stop them all.
 type checked struct{ next replication.Orderer }
 
 // Propose implements replication.Orderer.

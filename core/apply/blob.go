@@ -1,13 +1,9 @@
 package apply
 
-import (
-	"slices"
+import "github.com/nearside/nearside/core"
 
-	"github.com/nearside/nearside/core"
-)
-
-// loadsAtOnce is how many rows are loaded before they are used: few enough to be cached still.
-const loadsAtOnce = 500
+// Blobs is how often files, pictures and uploads name each blob.
+var Blobs = table[core.BlobID, core.Blob]("blobs")
 
 // hold counts one more reference to each blob that is named. That a blob's size is always the
 // same tells a mixed-up name before it is kept.
@@ -16,11 +12,11 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 		if ref.ID.IsZero() {
 			continue
 		}
-		b, known := x.Blobs.Get(ref.ID)
+		b, known := Blobs.Get(x, ref.ID)
 		if ref.Size < 0 || known && b.Refs > 0 && b.Size != ref.Size {
 			return invalid("api.context.invalid_body_param.app_error", "The stored bytes have another size than that.")
 		}
-		x.Blobs.Put(core.Blob{BlobRef: ref, Refs: b.Refs + 1})
+		Blobs.Put(x, core.Blob{BlobRef: ref, Refs: b.Refs + 1})
 	}
 	return nil
 }
@@ -28,26 +24,24 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 // release counts one reference less to each blob that is named. The row stays when there are
 // none left: since when is what the sweep of stored bytes goes by.
 func (x *exec) release(refs ...core.BlobRef) {
-	for some := range slices.Chunk(refs, loadsAtOnce) {
-		var k Keys
-		k.blobs(some...)
-		x.Load(&k)
-		for _, ref := range some {
-			x.releaseOne(ref)
-		}
+	for _, ref := range refs {
+		x.releaseOne(ref, x.now)
 	}
 }
 
-func (x *exec) releaseOne(ref core.BlobRef) {
-	b, known := x.Blobs.Get(ref.ID)
-	if ref.ID.IsZero() || !known || b.Refs == 0 {
+func (x *exec) releaseOne(ref core.BlobRef, at int64) {
+	if ref.ID.IsZero() {
+		return
+	}
+	b, known := Blobs.Get(x, ref.ID)
+	if !known || b.Refs == 0 {
 		return
 	}
 	b.Refs--
 	if b.Refs == 0 {
-		b.ReleasedAt = x.now
+		b.ReleasedAt = at
 	}
-	x.Blobs.Put(b)
+	Blobs.Put(x, b)
 }
 
 // longAgo is a time of release that needs no waiting for: what was only on its way to somewhere.
@@ -56,12 +50,8 @@ const longAgo = 1
 // drop releases blobs that nobody can ask for again, as the parts of an upload that has become a
 // file: the sweep need not keep them for an undo, only for as long as it keeps every blob.
 func (x *exec) drop(refs ...core.BlobRef) {
-	x.release(refs...)
 	for _, ref := range refs {
-		if b, known := x.Blobs.Get(ref.ID); known && b.Refs == 0 && b.ReleasedAt == x.now {
-			b.ReleasedAt = longAgo
-			x.Blobs.Put(b)
-		}
+		x.releaseOne(ref, longAgo)
 	}
 }
 

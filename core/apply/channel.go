@@ -5,7 +5,38 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
+
+// Channels is the places to post; ChannelMembers says who belongs to which, and how far they have
+// read.
+var (
+	Channels       = table[core.ChannelID, core.Channel]("channels")
+	ChannelByName  = unique[TeamName](Channels, "team_id", "name")
+	ChannelMembers = table[ChannelUser, core.ChannelMember]("channel_members")
+	membershipsOf  = index[UserTeam](ChannelMembers, []string{"user_id", "team_id"}, schema.AtMost(channelsAtOnce))
+)
+
+// channelsAtOnce is how many channels of a team somebody is taken out of at a time.
+const channelsAtOnce = 200
+
+// TeamName is a channel's name in its team.
+type TeamName struct {
+	Team core.TeamID `db:"team_id"`
+	Name string      `db:"name"`
+}
+
+// ChannelUser is the key of a channel membership.
+type ChannelUser struct {
+	Channel core.ChannelID `db:"channel_id"`
+	User    core.UserID    `db:"user_id"`
+}
+
+// UserTeam is a user in the channels of a team.
+type UserTeam struct {
+	User core.UserID `db:"user_id"`
+	Team core.TeamID `db:"team_id"`
+}
 
 func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	u, err := x.caller()
@@ -26,10 +57,10 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	if err := x.mayInTeam(u, ch.TeamID, p); err != nil {
 		return nil, err
 	}
-	if _, taken := x.ChannelByName.Find(TeamName{ch.TeamID, ch.Name}); taken {
+	if _, taken := ChannelByName.Find(x, TeamName{ch.TeamID, ch.Name}); taken {
 		return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
 	}
-	if _, taken := x.Channels.Get(ch.ID); taken || ch.ID.IsZero() {
+	if _, taken := Channels.Get(x, ch.ID); taken || ch.ID.IsZero() {
 		return nil, core.E(core.KindConflict, "A channel with that id already exists.")
 	}
 	if x.count(channelCount(ch.TeamID)) >= core.MaxChannelsPerTeam {
@@ -52,7 +83,7 @@ func channelCount(t core.TeamID) string { return "channels:" + t.String() }
 func (x *exec) saveChannel(ch core.Channel) core.Channel {
 	ch.CreateAt, ch.UpdateAt, ch.DeleteAt = x.now, x.now, 0
 	ch.LastPostAt, ch.TotalMsgCount, ch.TotalMsgCountRoot, ch.LastRootPostAt = x.now, 0, 0, x.now
-	x.Channels.Put(ch)
+	Channels.Put(x, ch)
 	x.add(channelCount(ch.TeamID), 1)
 	x.effect(event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID})
 	return ch
@@ -75,12 +106,12 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 		if was.Name == core.TownSquare {
 			return nil, invalid("api.channel.update_channel.tried.app_error", "The default channel cannot be renamed.")
 		}
-		if _, taken := x.ChannelByName.Find(TeamName{ch.TeamID, ch.Name}); taken {
+		if _, taken := ChannelByName.Find(x, TeamName{ch.TeamID, ch.Name}); taken {
 			return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
 		}
 	}
 	ch.UpdateAt = max(x.now, ch.UpdateAt+1)
-	x.Channels.Put(ch)
+	Channels.Put(x, ch)
 	ch = x.changeMessages(ch, was, u)
 	x.emit(event.Event{
 		Name: "channel_updated", Data: []event.Field{{Key: "channel", Value: ch, JSON: true}},
@@ -117,7 +148,7 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 	}
 	ch = x.systemPost(ch, u, core.TypeChannelDelete, u.Username+" archived the channel.", map[string]any{"username": u.Username})
 	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
-	x.Channels.Put(ch)
+	Channels.Put(x, ch)
 	to := event.Audience{Channel: ch.ID}
 	if ch.Type == core.ChannelOpen {
 		to = event.Audience{Team: ch.TeamID}
@@ -155,7 +186,7 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 
 // channel gives a channel, archived or not, or refuses.
 func (x *exec) channel(id core.ChannelID) (core.Channel, error) {
-	ch, ok := x.Channels.Get(id)
+	ch, ok := Channels.Get(x, id)
 	if !ok {
 		return ch, notFound("app.channel.get.existing.app_error", "There is no such channel.")
 	}
@@ -174,17 +205,17 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	if err := x.mayAdd(me, ch, c.UserID); err != nil {
 		return nil, err
 	}
-	u, ok := x.Users.Get(c.UserID)
+	u, ok := Users.Get(x, c.UserID)
 	if !ok || u.DeleteAt != 0 {
 		return nil, notFound("app.user.missing_account.const", "There is no such user.")
 	}
-	if m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, u.ID}); ok {
+	if m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID}); ok {
 		return m, nil
 	}
 	if ch.DeleteAt != 0 {
 		return nil, invalid("api.channel.add_user_to_channel.deleted.app_error", "The channel is archived.")
 	}
-	if m, ok := x.TeamMembers.Get(TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
+	if m, ok := TeamMembers.Get(x, TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
 		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the channel's team.")
 	}
 	m := x.addMember(ch, u, false)
@@ -216,7 +247,7 @@ func (x *exec) addMember(ch core.Channel, u core.User, admin bool) core.ChannelM
 		ChannelID: ch.ID, UserID: u.ID, TeamID: ch.TeamID, SchemeAdmin: admin,
 		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
 	}
-	x.ChannelMembers.Put(m)
+	ChannelMembers.Put(x, m)
 	x.effect(event.Effect{Kind: event.ChannelJoined, User: u.ID, Channel: ch.ID, Team: ch.TeamID})
 	return m
 }
@@ -254,8 +285,8 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 			return nil, err
 		}
 	}
-	u, ok := x.Users.Get(c.UserID)
-	if _, member := x.ChannelMembers.Get(ChannelUser{ch.ID, c.UserID}); !ok || !member {
+	u, ok := Users.Get(x, c.UserID)
+	if _, member := ChannelMembers.Get(x, ChannelUser{ch.ID, c.UserID}); !ok || !member {
 		return nil, notFound("app.channel.get_member.missing.app_error", "That user is not a member of the channel.")
 	}
 	if ch.DeleteAt != 0 {
@@ -264,7 +295,7 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 	if ch.Name == core.TownSquare {
 		return nil, invalid("api.channel.remove.default.app_error", "Nobody can leave the default channel %s.", ch.Name)
 	}
-	x.ChannelMembers.Delete(ChannelUser{ch.ID, u.ID})
+	ChannelMembers.Delete(x, ChannelUser{ch.ID, u.ID})
 	x.emit(event.Event{
 		Name: "user_removed", Audience: event.Audience{User: u.ID},
 		Data:   []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "remover_id", Value: me.ID.String()}},
@@ -294,14 +325,14 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 		if id.IsZero() {
 			continue
 		}
-		ch, known := x.Channels.Get(id)
-		m, member := x.ChannelMembers.Get(ChannelUser{id, u.ID})
+		ch, known := Channels.Get(x, id)
+		m, member := ChannelMembers.Get(x, ChannelUser{id, u.ID})
 		if !known || !member {
 			return nil, notFound("app.channel.get_member.missing.app_error", "You are not a member of the channel.")
 		}
 		out.Times[i] = max(ch.LastPostAt, m.LastViewedAt)
 		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 {
-			x.ChannelMembers.Put(viewed(m, ch, x.now))
+			ChannelMembers.Put(x, viewed(m, ch, x.now))
 			times[id.String()] = out.Times[i]
 		}
 	}

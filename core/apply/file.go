@@ -9,6 +9,27 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
+// Files is the files that people have uploaded; FileTexts is what can be searched for in their
+// content; FileLinks is the public links, by the SHA-256 of their tokens.
+var (
+	Files     = table[core.FileID, core.File]("files")
+	FileTexts = table[core.FileID, FileText]("file_texts")
+	FileLinks = table[core.BlobID, FileLink]("file_links")
+)
+
+// FileText is what can be searched for in the content of a file.
+type FileText struct {
+	File core.FileID `cbor:"1,keyasint" db:"file_id"`
+	Text string      `cbor:"2,keyasint" db:"text" max:"65536"`
+}
+
+// FileLink lets anybody read a file who knows the token that Link is the SHA-256 of.
+type FileLink struct {
+	Link     core.BlobID `cbor:"1,keyasint" db:"link"`
+	File     core.FileID `cbor:"2,keyasint" db:"file_id"`
+	CreateAt int64       `cbor:"3,keyasint" db:"create_at"`
+}
+
 func createFile(x *exec, c *command.CreateFile) (any, error) {
 	return x.createFile(c.File, c.Text)
 }
@@ -25,7 +46,7 @@ func (x *exec) createFile(f core.File, text string) (any, error) {
 	if len(text) > core.MaxFileText {
 		return nil, invalid("model.file_info.is_valid.content.app_error", "At most %d bytes of a file's text are kept.", core.MaxFileText)
 	}
-	if first, taken := x.Files.Get(f.ID); taken {
+	if first, taken := Files.Get(x, f.ID); taken {
 		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Content == f.Content {
 			return first, nil
 		}
@@ -40,18 +61,18 @@ func (x *exec) createFile(f core.File, text string) (any, error) {
 	if err := x.hold(f.Content, f.Thumbnail, f.Preview); err != nil {
 		return nil, err
 	}
-	x.Files.Put(f)
+	Files.Put(x, f)
 	if text != "" {
-		x.FileTexts.Put(FileText{File: f.ID, Text: text})
+		FileTexts.Put(x, FileText{File: f.ID, Text: text})
 	}
 	return f, nil
 }
 
 // attach gives a post of the caller's the files that it names, and says which, each once.
 func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
-	ids = unique(ids)
+	ids = distinct(ids)
 	for _, id := range ids {
-		f, ok := x.Files.Get(id)
+		f, ok := Files.Get(x, id)
 		switch {
 		case !ok || f.UserID != u.ID || p.UserID != u.ID || f.DeleteAt != 0 || f.ChannelID != p.ChannelID:
 			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post does not exist, or was not uploaded by its author to its channel.")
@@ -59,13 +80,13 @@ func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileI
 			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post is in another post already.")
 		}
 		f.PostID, f.UpdateAt = p.ID, max(x.now, f.UpdateAt+1)
-		x.Files.Put(f)
+		Files.Put(x, f)
 	}
 	return ids, nil
 }
 
-// unique gives a list without repetitions; nil when it is empty, as a table gives it back.
-func unique(ids []core.FileID) (out []core.FileID) {
+// distinct gives a list without repetitions; nil when it is empty, as a table gives it back.
+func distinct(ids []core.FileID) (out []core.FileID) {
 	for _, id := range ids {
 		if !slices.Contains(out, id) {
 			out = append(out, id)
@@ -76,7 +97,7 @@ func unique(ids []core.FileID) (out []core.FileID) {
 
 // setFiles gives an edited post the files that it is to have: those it loses are deleted.
 func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
-	ids = unique(ids)
+	ids = distinct(ids)
 	var added []core.FileID
 	for _, id := range ids {
 		if !slices.Contains(p.FileIDs, id) {
@@ -93,20 +114,16 @@ func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.Fil
 // deleteFiles lets the bytes of a post's files go; the rows stay, so that clients learn what
 // was there.
 func (x *exec) deleteFiles(ids []core.FileID) {
-	if len(ids) == 0 {
-		return
-	}
-	x.Load(&Keys{Files: ids})
 	var gone []core.BlobRef
 	for _, id := range ids {
-		f, ok := x.Files.Get(id)
+		f, ok := Files.Get(x, id)
 		if !ok || f.DeleteAt != 0 {
 			continue
 		}
 		f.DeleteAt = max(x.now, f.UpdateAt+1)
 		f.UpdateAt = f.DeleteAt
-		x.Files.Put(f)
-		x.FileTexts.Delete(id)
+		Files.Put(x, f)
+		FileTexts.Delete(x, id)
 		gone = append(gone, f.Content, f.Thumbnail, f.Preview)
 	}
 	x.release(gone...)
@@ -114,11 +131,8 @@ func (x *exec) deleteFiles(ids []core.FileID) {
 
 // addFiles gives a post those of its files that are not deleted.
 func addFiles(x *exec, p *core.Post) {
-	if len(p.FileIDs) > 0 {
-		x.Load(&Keys{Files: p.FileIDs})
-	}
 	for _, id := range p.FileIDs {
-		if f, ok := x.Files.Get(id); ok && f.DeleteAt == 0 {
+		if f, ok := Files.Get(x, id); ok && f.DeleteAt == 0 {
 			p.Metadata.Files = append(p.Metadata.Files, f)
 		}
 	}
@@ -134,7 +148,7 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, ok := x.Files.Get(c.FileID)
+	f, ok := Files.Get(x, c.FileID)
 	if !ok || f.DeleteAt != 0 {
 		return nil, notFound("app.file_info.get.app_error", "There is no such file.")
 	}
@@ -158,10 +172,10 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 
 // share keeps a link. One that was made worthless stays so: whoever had it would have it again.
 func (x *exec) share(c *command.ShareFile) error {
-	was, ok := x.FileLinks.Get(c.Link)
+	was, ok := FileLinks.Get(x, c.Link)
 	switch {
 	case !ok:
-		x.FileLinks.Put(FileLink{Link: c.Link, File: c.FileID, CreateAt: x.now})
+		FileLinks.Put(x, FileLink{Link: c.Link, File: c.FileID, CreateAt: x.now})
 	case was.File != c.FileID || was.CreateAt <= x.count(core.LinksExpired):
 		return core.E(core.KindConflict, "That link was made worthless, or belongs to another file.")
 	}
@@ -176,6 +190,6 @@ func expireLinks(x *exec, _ *command.ExpireLinks) (any, error) {
 	if err := x.may(u, authz.ManageSystem); err != nil {
 		return nil, err
 	}
-	x.Counters.Put(Counter{Name: core.LinksExpired, Value: x.now})
+	Counters.Put(x, Counter{Name: core.LinksExpired, Value: x.now})
 	return nil, nil
 }

@@ -41,12 +41,12 @@ func (w *world) postWith(ch core.ChannelID, ids ...core.FileID) *command.CreateP
 }
 
 func (w *world) refs(text string) int64 {
-	b, _ := w.store.State().Blobs.Get(bytesOf(text).ID)
+	b, _ := apply.Blobs.Get(w.rows(), bytesOf(text).ID)
 	return b.Refs
 }
 
 func (w *world) stored(id core.FileID) core.File {
-	f, _ := w.store.State().Files.Get(id)
+	f, _ := apply.Files.Get(w.rows(), id)
 	return f
 }
 
@@ -90,7 +90,7 @@ func TestCreateFile(t *testing.T) {
 	if d := cmp.Diff(got, again); d != "" || w.refs("hello") != 1 || w.refs("thumb") != 1 {
 		t.Errorf("a second time: %d and %d references, %s", w.refs("hello"), w.refs("thumb"), d)
 	}
-	if text, _ := w.store.State().FileTexts.Get(got.ID); text.Text != "hello" {
+	if text, _ := apply.FileTexts.Get(w.rows(), got.ID); text.Text != "hello" {
 		t.Errorf("the text is %q", text.Text)
 	}
 	w.file("ada", town, "hello")
@@ -134,8 +134,8 @@ func TestCreateFile_Refusals(t *testing.T) {
 	w.refused("eve", with(func(*command.CreateFile) {}), core.KindForbidden)
 	w.refused("nobody", with(func(*command.CreateFile) {}), core.KindUnauthorized)
 	w.refused("bob", with(func(c *command.CreateFile) { c.File.ChannelID = core.ChannelID{1} }), core.KindNotFound)
-	ch, _ := w.store.State().Channels.Get(town)
-	off, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
+	ch, _ := apply.Channels.Get(w.rows(), town)
+	off, _ := w.channelNamed(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
 	w.must("ada", &command.DeleteChannel{ChannelID: off}, nil)
 	w.refused("bob", with(func(c *command.CreateFile) { c.File.ChannelID = off }), core.KindInvalid)
 }
@@ -172,8 +172,8 @@ func TestCreatePost_Files(t *testing.T) {
 // A post with a file that it cannot have is refused whole: no file is lost in silence.
 func TestCreatePost_FilesRefused(t *testing.T) {
 	w, town := two(t)
-	ch, _ := w.store.State().Channels.Get(town)
-	off, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
+	ch, _ := apply.Channels.Get(w.rows(), town)
+	off, _ := w.channelNamed(apply.TeamName{Team: ch.TeamID, Name: core.OffTopic})
 	good := w.file("bob", town, "good")
 	used, gone := w.file("bob", town, "used"), w.file("bob", town, "gone")
 	w.must("bob", w.postWith(town, used.ID), nil)
@@ -212,16 +212,16 @@ func TestPatchPost_Files(t *testing.T) {
 	if !slices.Equal(got.FileIDs, []core.FileID{c.ID, b.ID}) || got.EditAt == 0 || len(shown.Metadata.Files) != 2 {
 		t.Errorf("edited to %+v, shown as %+v", got, shown)
 	}
-	old, _ := w.store.State().Posts.Get(edit.HistoryID)
+	old, _ := apply.Posts.Get(w.rows(), edit.HistoryID)
 	if !slices.Equal(old.FileIDs, []core.FileID{a.ID, b.ID}) || old.OriginalID != p.ID {
 		t.Errorf("the kept text is %+v", old)
 	}
-	if _, there := w.store.State().FileTexts.Get(a.ID); w.stored(a.ID).DeleteAt == 0 || w.refs("a") != 0 || there || w.stored(c.ID).PostID != p.ID {
+	if _, there := apply.FileTexts.Get(w.rows(), a.ID); w.stored(a.ID).DeleteAt == 0 || w.refs("a") != 0 || there || w.stored(c.ID).PostID != p.ID {
 		t.Errorf("lost %+v, came %+v", w.stored(a.ID), w.stored(c.ID))
 	}
 	again := patch(c.ID, b.ID)
 	w.must("bob", again, &got)
-	if _, kept := w.store.State().Posts.Get(again.HistoryID); kept {
+	if _, kept := apply.Posts.Get(w.rows(), again.HistoryID); kept {
 		t.Error("an edit to the same files is kept as one")
 	}
 	w.refused("bob", patch(a.ID), core.KindInvalid)
@@ -252,7 +252,7 @@ func TestDeletePost_Files(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	b, _ := w.store.State().Blobs.Get(reply.Content.ID)
+	b, _ := apply.Blobs.Get(w.rows(), reply.Content.ID)
 	if w.refs("same") != 1 || b.Refs != 0 || b.ReleasedAt != w.at.UnixMilli() || w.stored(shared.ID).DeleteAt != 0 {
 		t.Errorf("%d references, and %+v", w.refs("same"), b)
 	}
@@ -262,7 +262,7 @@ func TestDeletePost_Files(t *testing.T) {
 		}
 	}
 	w.file("bob", town, "reply")
-	if b, _ = w.store.State().Blobs.Get(reply.Content.ID); b.Refs != 1 || b.ReleasedAt != 0 {
+	if b, _ = apply.Blobs.Get(w.rows(), reply.Content.ID); b.Refs != 1 || b.ReleasedAt != 0 {
 		t.Errorf("held again: %+v", b)
 	}
 }
@@ -278,9 +278,9 @@ func TestShareFile(t *testing.T) {
 	w.refused("ada", link(1), core.KindForbidden) // not posted yet
 	w.must("bob", link(1), nil)
 	w.announced()
-	first, _ := w.store.State().FileLinks.Get(core.BlobID{1})
+	first, _ := apply.FileLinks.Get(w.rows(), core.BlobID{1})
 	w.must("bob", link(1), nil)
-	if again, _ := w.store.State().FileLinks.Get(core.BlobID{1}); again != first || first.File != f.ID || first.CreateAt == 0 {
+	if again, _ := apply.FileLinks.Get(w.rows(), core.BlobID{1}); again != first || first.File != f.ID || first.CreateAt == 0 {
 		t.Errorf("kept %+v, then %+v", first, again)
 	}
 	var p core.Post
@@ -376,13 +376,23 @@ func (r *recount) step() {
 		r.at = r.at.Add(time.Duration(core.UploadLife/3) * time.Millisecond)
 	}
 	who := one(r, []string{"ada", "bob"})
-	s, ok := r.store.State().Sessions.Get(r.sessions[who])
+	s, ok := apply.Sessions.Get(r.rows(), r.sessions[who])
 	if ok {
 		s.ExpiresAt = 0 // the time that passes is about uploads
-		r.store.State().Sessions.Put(s)
+		apply.Sessions.Put(r.rows(), s)
 	}
-	if r.do(who, r.command(who), nil) == nil {
+	c := r.command(who)
+	_, posts := c.(*command.CreatePost)
+	var p core.Post
+	var into any
+	if posts {
+		into = &p
+	}
+	if r.do(who, c, into) == nil {
 		r.accepted++
+		if posts {
+			r.posts = append(r.posts, p.ID)
+		}
 	}
 }
 
@@ -399,7 +409,6 @@ func (r *recount) command(who string) command.Command {
 		if r.rnd.IntN(3) == 0 {
 			c.Post.RootID = one(r, r.posts)
 		}
-		r.posts = append(r.posts, c.Post.ID)
 		return c
 	case 5:
 		ids := r.some()
@@ -413,7 +422,7 @@ func (r *recount) command(who string) command.Command {
 		r.uploads = append(r.uploads, up.ID)
 		return &command.CreateUpload{Upload: up}
 	case 9:
-		up, _ := r.store.State().Uploads.Get(one(r, r.uploads))
+		up, _ := apply.Uploads.Get(r.rows(), one(r, r.uploads))
 		return &command.AppendUpload{UploadID: up.ID, Offset: up.FileOffset, Part: r.blob()}
 	default:
 		r.files = append(r.files, f.ID)
@@ -425,19 +434,19 @@ func (r *recount) command(who string) command.Command {
 
 func (r *recount) check() {
 	r.Helper()
-	st := r.store.State()
+	st := r.rows()
 	want := map[core.BlobID]int64{}
 	listed := map[core.FileID]core.PostID{}
 	for _, id := range r.posts {
-		if p, ok := st.Posts.Get(id); ok && p.DeleteAt == 0 {
+		if p, ok := apply.Posts.Get(st, id); ok && p.DeleteAt == 0 {
 			for _, f := range p.FileIDs {
 				listed[f] = id
 			}
 		}
 	}
 	for _, id := range r.files {
-		f, ok := st.Files.Get(id)
-		_, text := st.FileTexts.Get(id)
+		f, ok := apply.Files.Get(st, id)
+		_, text := apply.FileTexts.Get(st, id)
 		if !ok || f.DeleteAt != 0 {
 			if text {
 				r.Errorf("a text without its file")
@@ -451,11 +460,11 @@ func (r *recount) check() {
 		want[f.Thumbnail.ID]++
 	}
 	for _, u := range r.users {
-		u, _ = st.Users.Get(u.ID)
+		u, _ = apply.Users.Get(st, u.ID)
 		want[u.Picture.ID]++
 	}
 	for _, id := range r.uploads {
-		if up, ok := st.Uploads.Get(id); ok {
+		if up, ok := apply.Uploads.Get(st, id); ok {
 			for _, part := range up.Parts {
 				want[part.ID]++
 			}
@@ -463,7 +472,7 @@ func (r *recount) check() {
 	}
 	for n := 1; n <= 6; n++ {
 		ref := bytesOf(strings.Repeat("x", n))
-		b, known := st.Blobs.Get(ref.ID)
+		b, known := apply.Blobs.Get(st, ref.ID)
 		if b.Refs != want[ref.ID] || known && (b.ReleasedAt != 0) != (b.Refs == 0) {
 			r.Errorf("blob %d: counted %+v, should be %d", n, b, want[ref.ID])
 		}

@@ -53,17 +53,17 @@ func TestArchivedChannel_StaysAsItIs(t *testing.T) {
 	w.person("ada")
 	bob, cy := w.person("bob"), w.person("cy")
 	team, _ := w.team("ada")
-	offTopic, _ := w.store.State().ChannelByName.Find(apply.TeamName{Team: team.ID, Name: core.OffTopic})
+	offTopic, _ := w.channelNamed(apply.TeamName{Team: team.ID, Name: core.OffTopic})
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 	w.must("ada", &command.DeleteChannel{ChannelID: offTopic}, nil)
-	was, _ := w.store.State().Channels.Get(offTopic)
+	was, _ := apply.Channels.Get(w.rows(), offTopic)
 	w.must("cy", &command.AddTeamMember{TeamID: team.ID, UserID: cy.ID}, nil)
-	if _, joined := w.store.State().ChannelMembers.Get(apply.ChannelUser{Channel: offTopic, User: cy.ID}); joined {
+	if _, joined := apply.ChannelMembers.Get(w.rows(), apply.ChannelUser{Channel: offTopic, User: cy.ID}); joined {
 		t.Error("joined an archived channel with the team")
 	}
 	w.refused("bob", &command.RemoveChannelMember{ChannelID: offTopic, UserID: bob.ID}, core.KindInvalid)
 	w.refused("ada", &command.RemoveChannelMember{ChannelID: offTopic, UserID: bob.ID}, core.KindInvalid)
-	if now, _ := w.store.State().Channels.Get(offTopic); now.LastPostAt != was.LastPostAt {
+	if now, _ := apply.Channels.Get(w.rows(), offTopic); now.LastPostAt != was.LastPostAt {
 		t.Error("somebody wrote into the archived channel")
 	}
 }
@@ -106,8 +106,8 @@ func TestReply_MarksViewed(t *testing.T) {
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 	root := w.post("ada", square, core.PostID{}, "hi @bob")
 	reply := w.post("bob", square, root.ID, "yes")
-	ch, _ := w.store.State().Channels.Get(square)
-	m, _ := w.store.State().ChannelMembers.Get(apply.ChannelUser{Channel: square, User: bob.ID})
+	ch, _ := apply.Channels.Get(w.rows(), square)
+	m, _ := apply.ChannelMembers.Get(w.rows(), apply.ChannelUser{Channel: square, User: bob.ID})
 	if m.MsgCount != ch.TotalMsgCount || m.MentionCount != 0 || m.LastViewedAt != reply.CreateAt {
 		t.Errorf("after replying: %+v in %+v", m, ch)
 	}

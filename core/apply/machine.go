@@ -1,79 +1,240 @@
 package apply
 
 import (
+	"encoding/binary"
 	"fmt"
+	"reflect"
+	"runtime/debug"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
+
+// The price of an entry: how much it may read and write. The rows are counted the same on every
+// replica, whatever is cached. What has no natural bound becomes a mark and a task (see task.go),
+// so only a bug or a hostile edge comes near.
+const (
+	maxRows  = 4000
+	maxBytes = 8 << 20
+)
+
+// maxEvents bounds what one entry announces.
+const maxEvents = 1000
+
+// Prepared is an entry whose command has been decoded.
+type Prepared struct {
+	Entry   core.Entry
+	By      command.Caller
+	Command command.Command
+}
+
+// Prepare decodes an entry's command. Its error means that the entry cannot be understood: the
+// replica must stop.
+func Prepare(e core.Entry) (Prepared, error) {
+	by, cmd, err := command.Decode(e.Data)
+	if err != nil {
+		return Prepared{}, fmt.Errorf("entry %d: %w", e.Index, err)
+	}
+	if handlers[reflect.TypeOf(cmd)] == nil {
+		return Prepared{}, fmt.Errorf("entry %d: %w", e.Index, core.E(core.KindUpgrade, "upgrade this node: it cannot apply command %d", command.NumberOf(cmd)))
+	}
+	if v, ok := cmd.(*command.RaiseVersion); ok && v.To > core.LogVersion {
+		return Prepared{}, fmt.Errorf("entry %d: %w", e.Index, core.E(core.KindUpgrade, "upgrade this node: it understands log version %d, and the log goes on in version %d", core.LogVersion, v.To))
+	}
+	return Prepared{e, by, cmd}, nil
+}
 
 // Effects is what applying an entry gave.
 type Effects struct {
-	Outcome []byte // an encoded command.Outcome
-	Events  []event.Event
+	Outcome  []byte // an encoded command.Outcome
+	Accepted bool   // it was not refused
+	Decision []byte // what the digest covers: see core.Digest.Next; valid until the next entry
+	Events   []event.Event
+	Fault    *Fault // a bug of ours that made the entry a refusal; nil: none
 }
 
-// Apply applies one entry to a store. Its error means that the entry cannot be understood: the
-// replica must stop. A refusal is no error but an outcome, and leaves the store as it was.
-func Apply(store Store, e core.Entry) (Effects, error) {
-	by, cmd, err := command.Decode(e.Data)
-	if err != nil {
-		return Effects{}, fmt.Errorf("entry %d: %w", e.Index, err)
-	}
-	handle := handlers[cmd.Kind()]
-	if handle == nil {
-		return Effects{}, fmt.Errorf("entry %d: %w", e.Index, core.E(core.KindUpgrade, "upgrade this node: it cannot apply command %d", cmd.Kind()))
-	}
-	x := &exec{State: store.State(), entry: e, now: e.At.UnixMilli(), by: by}
-	store.Mark()
-	result, refusal := x.run(handle, cmd)
+// Fault is a panic in a handler, for the node's log.
+type Fault struct {
+	Value any
+	Stack []byte
+}
+
+// Machine applies entries to a store, one after the other.
+type Machine struct{ x exec }
+
+// NewMachine makes a machine over a store.
+func NewMachine(store Store) *Machine { return &Machine{x: exec{store: store}} }
+
+// Apply applies an entry. A refusal is no error but an outcome, and leaves the store as it was.
+func (m *Machine) Apply(p Prepared) (Effects, error) {
+	x := &m.x
+	x.begin(p)
+	x.store.Mark()
+	result, refusal := x.run(p.Command)
 	if refusal != nil {
-		store.Revert()
-		result, x.events = nil, nil
+		x.store.Revert()
+		result, x.events, x.decision = nil, nil, refusalDigest(x.decision[:0], refusal)
 	}
 	outcome, err := command.EncodeOutcome(result, refusal)
 	if err != nil {
-		return Effects{}, fmt.Errorf("entry %d: %w", e.Index, err)
+		return Effects{}, fmt.Errorf("entry %d: %w", p.Entry.Index, err)
 	}
-	return Effects{Outcome: outcome, Events: x.events}, nil
+	return Effects{Outcome: outcome, Accepted: refusal == nil, Decision: x.decision, Events: x.events, Fault: x.fault}, nil
 }
 
-// handler applies one kind of command.
-type handler func(x *exec, c command.Command) (any, error)
-
-// on gives a typed handler the untyped form that the table holds.
-func on[C command.Command](h func(x *exec, c C) (any, error)) handler {
-	return func(x *exec, c command.Command) (any, error) { return h(x, c.(C)) }
+// refusalDigest is what the digest covers of a refusal: its kind and id, and nothing that is only
+// said about it.
+func refusalDigest(b []byte, refusal *core.Error) []byte {
+	b = append(b, 'R')
+	b = binary.BigEndian.AppendUint16(b, uint16(refusal.Kind))
+	return append(b, refusal.ID...)
 }
 
 // exec is one entry being applied.
 type exec struct {
-	*State
-	entry  core.Entry
-	now    int64 // the entry's time in Unix milliseconds
-	by     command.Caller
-	user   core.User // set by caller()
-	events []event.Event
+	store    Store
+	entry    core.Entry
+	now      int64 // the entry's time in Unix milliseconds
+	by       command.Caller
+	user     core.User // set by caller()
+	events   []event.Event
+	minted   int // ids derived from the entry
+	rows     int // read or written
+	bytes    int
+	decision []byte
+	fault    *Fault
+	key      [256]byte
 }
 
-// run calls a handler. A panic in it is a bug of ours, but as deterministic as the handler, so
+func (x *exec) begin(p Prepared) {
+	x.entry, x.now, x.by, x.user = p.Entry, p.Entry.At.UnixMilli(), p.By, core.User{}
+	x.events, x.minted, x.rows, x.bytes, x.fault = nil, 0, 0, 0, nil
+	x.decision = x.decision[:0]
+}
+
+// refused ends a handler from within a table: over a limit, or over the price of an entry.
+type refused struct{ *core.Error }
+
+// run calls the handler. A panic in it is a bug of ours, but as deterministic as the handler, so
 // every replica refuses the entry alike instead of all of them stopping on it for ever.
-func (x *exec) run(h handler, c command.Command) (result any, refusal *core.Error) {
+func (x *exec) run(c command.Command) (result any, refusal *core.Error) {
 	defer func() {
-		if p := recover(); p != nil {
-			result, refusal = nil, core.E(core.KindInternal, "The server could not do this: a fault in command %d.", c.Kind())
+		switch p := recover().(type) {
+		case nil:
+		case refused:
+			result, refusal = nil, p.Error
+		default:
+			x.fault = &Fault{Value: p, Stack: debug.Stack()}
+			result, refusal = nil, core.AsError(internalFault)
 		}
 	}()
-	if !storable(c) {
-		return nil, core.E(core.KindInvalid, "Text may not hold NUL characters, and numbers must be finite.").WithID("api.context.invalid_body_param.app_error")
+	if scope := command.ScopeOf(c, places{x}); scope != x.entry.Scope {
+		return nil, core.AsError(wrongScope)
 	}
-	result, err := h(x, c)
+	result, err := handlers[reflect.TypeOf(c)](x, c)
 	if err != nil {
 		return nil, core.AsError(err)
 	}
 	return result, nil
+}
+
+func (x *exec) scratch() []byte { return x.key[:0] }
+
+// pay counts a row.
+func (x *exec) pay(t *schema.Shape, row schema.Row) {
+	x.rows++
+	if row != nil {
+		x.bytes += t.Size(row)
+	}
+	if x.rows > maxRows || x.bytes > maxBytes {
+		panic(refused{core.AsError(tooMuch)})
+	}
+}
+
+func (x *exec) get(t *schema.Shape, key []byte) schema.Row {
+	if zero(key) { // the id that stands for no object
+		return nil
+	}
+	row := x.store.Get(t, key)
+	x.pay(t, row)
+	return row
+}
+
+func zero(key []byte) bool {
+	for _, b := range key {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *exec) list(i *schema.IndexShape, value []byte) []schema.Row {
+	rows := x.store.List(i, value)
+	x.rows++
+	for _, row := range rows {
+		x.pay(i.Of, row)
+	}
+	return rows
+}
+
+// put writes a row, whatever checked it before: a limit that an edge forgot must not stop the
+// replicas.
+func (x *exec) put(t *schema.Shape, key []byte, row schema.Row, fresh bool) {
+	if column := t.Check(row); column != "" {
+		panic(refused{core.AsError(overLimit)})
+	}
+	x.pay(t, row)
+	x.decide('P', t, key)
+	x.decision = t.AppendDigest(x.decision, row)
+	if fresh {
+		x.store.Insert(t, key, row)
+		return
+	}
+	x.store.Put(t, key, row)
+}
+
+func (x *exec) remove(t *schema.Shape, key []byte) {
+	x.pay(t, nil)
+	x.decide('D', t, key)
+	x.store.Delete(t, key)
+}
+
+// decide adds a write to what the digest covers: writes in their order, by table and key.
+func (x *exec) decide(what byte, t *schema.Shape, key []byte) {
+	x.decision = append(x.decision, what, byte(len(t.Name)))
+	x.decision = append(x.decision, t.Name...)
+	x.decision = binary.AppendUvarint(x.decision, uint64(len(key)))
+	x.decision = append(x.decision, key...)
+}
+
+// ScopeOf derives the scope of a command from the state of a store.
+func ScopeOf(s Store, c command.Command) core.Scope { return command.ScopeOf(c, places{Direct{s}}) }
+
+// places implements command.Places.
+type places struct{ x access }
+
+func (p places) TeamOfChannel(id core.ChannelID) core.TeamID {
+	ch, _ := Channels.Get(p.x, id)
+	return ch.TeamID
+}
+
+func (p places) ChannelOfPost(id core.PostID) core.ChannelID {
+	post, _ := Posts.Get(p.x, id)
+	return post.ChannelID
+}
+
+func (p places) ChannelOfFile(id core.FileID) core.ChannelID {
+	f, _ := Files.Get(p.x, id)
+	return f.ChannelID
+}
+
+func (p places) ChannelOfUpload(id core.UploadID) core.ChannelID {
+	up, _ := Uploads.Get(p.x, id)
+	return up.ChannelID
 }
 
 // caller gives the user that the command is on behalf of, or refuses.
@@ -81,35 +242,44 @@ func (x *exec) caller() (core.User, error) {
 	if !x.user.ID.IsZero() {
 		return x.user, nil
 	}
-	s, ok := x.Sessions.Get(x.by.Session)
+	s, ok := Sessions.Get(x, x.by.Session)
 	if !ok || x.by.Session.IsZero() || s.Expired(x.now) {
-		return core.User{}, core.E(core.KindUnauthorized, "Sign in again: the session is over.")
+		return core.User{}, sessionOver
 	}
-	u, ok := x.Users.Get(s.UserID)
+	u, ok := Users.Get(x, s.UserID)
 	if !ok || u.DeleteAt != 0 {
-		return core.User{}, core.E(core.KindUnauthorized, "Sign in again: the account is closed.")
+		return core.User{}, accountClosed
 	}
 	x.user = u
 	return u, nil
 }
 
+// version is the version of the log that the entry is applied by: what a later one changed has no
+// effect before it.
+func (x *exec) version() int64 { return max(1, x.count(versionCounter)) }
+
 // emit announces an event.
-func (x *exec) emit(e event.Event) { x.events = append(x.events, e) }
+func (x *exec) emit(e event.Event) {
+	if len(x.events) == maxEvents {
+		panic(refused{core.AsError(tooMuch)})
+	}
+	x.events = append(x.events, e)
+}
 
 // effect tells the caches of edges, and nobody else.
 func (x *exec) effect(e event.Effect) { x.emit(event.Event{Effect: e}) }
 
 // add changes a counter and gives its new value.
 func (x *exec) add(counter string, by int64) int64 {
-	c, _ := x.Counters.Get(counter)
+	c, _ := Counters.Get(x, counter)
 	c.Name = counter
 	c.Value += by
-	x.Counters.Put(c)
+	Counters.Put(x, c)
 	return c.Value
 }
 
 func (x *exec) count(counter string) int64 {
-	c, _ := x.Counters.Get(counter)
+	c, _ := Counters.Get(x, counter)
 	return c.Value
 }
 
@@ -129,37 +299,33 @@ func (x *exec) mayInTeam(u core.User, t core.TeamID, p authz.Permission) error {
 	return forbidden()
 }
 
-// mayInChannel refuses unless system roles, or roles in the channel or its team, allow p. A
-// team's roles count only for people still in the team.
+// mayInChannel refuses unless system roles, or roles in the channel or its team, allow p. The
+// roles of a team, and of the channels in it, count only for people still in the team.
 func (x *exec) mayInChannel(u core.User, c core.Channel, p authz.Permission) error {
-	if authz.Allows(p, u.Roles, x.channelRoles(u.ID, c.ID), x.teamRoles(u.ID, c.TeamID)) {
+	team := x.teamRoles(u.ID, c.TeamID)
+	channel := ""
+	if team != "" || c.TeamID.IsZero() {
+		channel = x.channelRoles(u.ID, c.ID)
+	}
+	if authz.Allows(p, u.Roles, channel, team) {
 		return nil
 	}
 	return forbidden()
 }
 
 func (x *exec) teamRoles(u core.UserID, t core.TeamID) string {
-	if m, ok := x.TeamMembers.Get(TeamUser{t, u}); ok && m.DeleteAt == 0 {
+	if t.IsZero() {
+		return ""
+	}
+	if m, ok := TeamMembers.Get(x, TeamUser{t, u}); ok && m.DeleteAt == 0 {
 		return m.Roles()
 	}
 	return ""
 }
 
 func (x *exec) channelRoles(u core.UserID, c core.ChannelID) string {
-	if m, ok := x.ChannelMembers.Get(ChannelUser{c, u}); ok {
+	if m, ok := ChannelMembers.Get(x, ChannelUser{c, u}); ok {
 		return m.Roles()
 	}
 	return ""
-}
-
-func forbidden() error {
-	return core.E(core.KindForbidden, "You do not have the appropriate permissions.")
-}
-
-func notFound(id, format string, args ...any) error {
-	return core.E(core.KindNotFound, format, args...).WithID(id)
-}
-
-func invalid(id, format string, args ...any) error {
-	return core.E(core.KindInvalid, format, args...).WithID(id)
 }

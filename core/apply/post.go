@@ -8,7 +8,26 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
+
+// Posts is the messages, and their earlier texts.
+var (
+	Posts       = table[core.PostID, core.Post]("posts")
+	repliesOf   = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(repliesAtOnce))
+	lastReplyOf = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
+	repliesBy   = index[PostUser](Posts, []string{"root_id", "user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
+)
+
+// repliesAtOnce is how many replies are deleted at a time with their root: few, because each can
+// have props of half a megabyte.
+const repliesAtOnce = 16
+
+// PostUser is a user's replies to a post.
+type PostUser struct {
+	Root core.PostID `db:"root_id"`
+	User core.UserID `db:"user_id"`
+}
 
 func createPost(x *exec, c *command.CreatePost) (any, error) {
 	u, err := x.caller()
@@ -16,10 +35,6 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 		return nil, err
 	}
 	in := c.Post
-	pending := PendingKey{u.ID, in.PendingPostID}
-	if first, ok := x.firstSend(pending); ok {
-		return first, nil
-	}
 	ch, err := x.postable(u, in.ChannelID)
 	if err != nil {
 		return nil, err
@@ -34,20 +49,14 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, taken := x.Posts.Get(in.ID); taken || in.ID.IsZero() {
-		return nil, core.E(core.KindConflict, "A post with that id already exists.")
-	}
 	p := core.Post{
-		ID: in.ID, UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		ID: x.mint(), UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
 		Props: clientProps(in.Props, nil), Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
 	}
 	if p.FileIDs, err = x.attach(u, p, in.FileIDs); err != nil {
 		return nil, err
 	}
 	ch, p = x.savePost(ch, p)
-	if pending.Pending != "" {
-		x.Pending.Put(Pending{PendingKey: pending, Post: p.ID, At: x.now})
-	}
 	mentioned := x.mention(ch, p, c.Mentions)
 	var followers []core.UserID
 	x.readByAuthor(ch, u.ID) // replies too, as long as the configuration says that threads are not collapsed
@@ -75,23 +84,9 @@ func clientProps(props, was map[string]any) map[string]any {
 	return props
 }
 
-// firstSend finds the post that an earlier send of the same pending post id made.
-func (x *exec) firstSend(key PendingKey) (core.Post, bool) {
-	if key.Pending == "" {
-		return core.Post{}, false
-	}
-	first, ok := x.Pending.Get(key)
-	if !ok {
-		return core.Post{}, false
-	}
-	p, ok := x.Posts.Get(first.Post)
-	p.PendingPostID = key.Pending
-	return p, ok && p.DeleteAt == 0
-}
-
 // postable gives the channel if u may post to it.
 func (x *exec) postable(u core.User, id core.ChannelID) (core.Channel, error) {
-	ch, ok := x.Channels.Get(id)
+	ch, ok := Channels.Get(x, id)
 	if !ok {
 		return ch, invalid("api.context.invalid_body_param.app_error", "There is no such channel.")
 	}
@@ -111,7 +106,7 @@ func (x *exec) root(in core.Post) (core.Post, error) {
 	if in.RootID.IsZero() {
 		return core.Post{}, nil
 	}
-	root, ok := x.Posts.Get(in.RootID)
+	root, ok := Posts.Get(x, in.RootID)
 	if !ok || root.DeleteAt != 0 || !root.RootID.IsZero() {
 		return root, invalid("api.post.create_post.root_id.app_error", "The post to reply to does not exist, or is a reply itself.")
 	}
@@ -135,10 +130,8 @@ func (x *exec) savePost(ch core.Channel, p core.Post) (core.Channel, core.Post) 
 			ch.TotalMsgCountRoot++
 		}
 	}
-	stored := p
-	stored.PendingPostID = "" // Pending keeps it; a cached row must equal a loaded one
-	x.Posts.Put(stored)
-	x.Channels.Put(ch)
+	Posts.Insert(x, p) // every new post has a minted id
+	Channels.Put(x, ch)
 	return ch, p
 }
 
@@ -153,7 +146,7 @@ func (x *exec) reply(root, p core.Post) (core.Post, []core.UserID) {
 		people = people[len(people)-core.MaxThreadPeople:]
 	}
 	root.Participants = people
-	x.Posts.Put(root)
+	Posts.Put(x, root)
 	p.ReplyCount, p.LastReplyAt, p.Participants = root.ReplyCount, root.LastReplyAt, people
 	followers := make([]core.UserID, 0, len(people)+1)
 	for _, who := range people {
@@ -177,11 +170,12 @@ func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.User
 		if i == core.MaxMentions {
 			break
 		}
-		id, ok := x.UserByName.Find(lower(name))
-		if !ok || id == p.UserID {
+		u, ok := UserByName.Find(x, lower(name))
+		if !ok || u.ID == p.UserID {
 			continue
 		}
-		m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, id})
+		id := u.ID
+		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, id})
 		if !ok {
 			continue
 		}
@@ -189,7 +183,7 @@ func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.User
 		if p.RootID.IsZero() {
 			m.MentionCountRoot++
 		}
-		x.ChannelMembers.Put(m)
+		ChannelMembers.Put(x, m)
 		out = append(out, id)
 	}
 	return out
@@ -197,8 +191,8 @@ func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.User
 
 // readByAuthor: who posts has read what is there.
 func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
-	if m, ok := x.ChannelMembers.Get(ChannelUser{ch.ID, u}); ok {
-		x.ChannelMembers.Put(viewed(m, ch, x.now))
+	if m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u}); ok {
+		ChannelMembers.Put(x, viewed(m, ch, x.now))
 	}
 }
 
@@ -237,7 +231,8 @@ func (x *exec) systemPost(ch core.Channel, actor core.User, kind, message string
 // mint derives a post id from the entry, so that it is the same on every replica; like every
 // id it begins with its time.
 func (x *exec) mint() core.PostID {
-	id := core.DeriveID[core.Post]("post", x.entry.ID.String(), string(rune('0'+len(x.events))))
+	x.minted++
+	id := core.DeriveID[core.Post]("post", x.entry.ID.String(), string(rune('0'+x.minted)))
 	for i := range 6 {
 		id[i] = byte(x.now >> (8 * (5 - i)))
 	}
@@ -289,7 +284,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 		p.EditAt = now
 	}
 	p.UpdateAt = now
-	x.Posts.Put(p)
+	Posts.Put(x, p)
 	x.postEvent("post_edited", p, event.Audience{Channel: ch.ID})
 	return p, nil
 }
@@ -300,11 +295,14 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 	if err != nil {
 		return u, core.Post{}, core.Channel{}, err
 	}
-	p, ok := x.Posts.Get(id)
+	p, ok := Posts.Get(x, id)
 	if !ok || p.DeleteAt != 0 {
 		return u, p, core.Channel{}, notFound("app.post.get.app_error", "There is no such post.")
 	}
-	ch, ok := x.Channels.Get(p.ChannelID)
+	if root, reply := Posts.Get(x, p.RootID); reply && root.DeleteAt != 0 { // it goes with its root
+		return u, p, core.Channel{}, notFound("app.post.get.app_error", "There is no such post.")
+	}
+	ch, ok := Channels.Get(x, p.ChannelID)
 	if ok && ch.DeleteAt != 0 {
 		return u, p, ch, invalid("api.post.update_post.can_not_update_post_in_deleted.error", "The channel is archived: its posts cannot be changed.")
 	}
@@ -313,12 +311,12 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 
 // keepHistory keeps the old text as a row of its own, which counts as deleted.
 func (x *exec) keepHistory(was core.Post, id core.PostID, now int64) error {
-	if _, taken := x.Posts.Get(id); taken || id.IsZero() {
+	if _, taken := Posts.Get(x, id); taken || id.IsZero() {
 		return core.E(core.KindConflict, "A post with that history id already exists.")
 	}
 	was.OriginalID, was.ID = was.ID, id
 	was.UpdateAt, was.DeleteAt = now, now
-	x.Posts.Put(was)
+	Posts.Put(x, was)
 	return nil
 }
 
@@ -341,56 +339,57 @@ func deletePost(x *exec, c *command.DeletePost) (any, error) {
 	if err := x.mayInChannel(u, ch, need); err != nil {
 		return nil, err
 	}
-	var replies []core.Post
-	if p.RootID.IsZero() && p.ReplyCount > 0 {
-		replies = x.Replies(p.ID)
-	}
-	p = x.bury(p, u)
-	for _, r := range replies {
-		x.bury(r, u)
-	}
-	if !p.RootID.IsZero() {
+	p = x.bury(p, u.ID)
+	switch {
+	case !p.RootID.IsZero():
 		x.unreply(p)
+	case p.ReplyCount > 0:
+		x.beginTask(core.Task{Kind: core.TaskDeleteThread, PostID: p.ID, UserID: u.ID})
 	}
 	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, OthersOnly: true})
 	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, AdminsOnly: true}, event.Field{Key: "delete_by", Value: u.ID.String()})
 	return nil, nil
 }
 
-func (x *exec) bury(p core.Post, by core.User) core.Post {
+// deleteReplies deletes some of the replies of a deleted post. The others are not read meanwhile:
+// a reply goes with its root.
+func deleteReplies(x *exec, t core.Task) bool {
+	list := repliesOf.List(x, t.PostID)
+	for _, r := range list {
+		x.bury(r, t.UserID)
+	}
+	return len(list) < repliesAtOnce
+}
+
+func (x *exec) bury(p core.Post, by core.UserID) core.Post {
 	p.DeleteAt = max(x.now, p.UpdateAt+1)
 	p.UpdateAt = p.DeleteAt
 	p.Props = maps.Clone(p.Props)
 	if p.Props == nil {
 		p.Props = map[string]any{}
 	}
-	p.Props["deleteBy"] = by.ID.String()
-	x.Posts.Put(p)
+	p.Props["deleteBy"] = by.String()
+	Posts.Put(x, p)
 	x.deleteFiles(p.FileIDs)
 	return p
 }
 
 // unreply takes a deleted reply out of its thread's counts.
 func (x *exec) unreply(gone core.Post) {
-	root, ok := x.Posts.Get(gone.RootID)
+	root, ok := Posts.Get(x, gone.RootID)
 	if !ok {
 		return
 	}
-	root.ReplyCount, root.LastReplyAt = 0, 0
-	stillThere := false
-	for _, r := range x.Replies(root.ID) {
-		if r.ID == gone.ID {
-			continue
-		}
-		root.ReplyCount++
-		root.LastReplyAt = max(root.LastReplyAt, r.CreateAt)
-		stillThere = stillThere || r.UserID == gone.UserID
+	root.ReplyCount = max(root.ReplyCount-1, 0)
+	root.LastReplyAt = 0
+	if last := lastReplyOf.List(x, root.ID); len(last) > 0 {
+		root.LastReplyAt = last[0].CreateAt
 	}
-	if !stillThere {
+	if len(repliesBy.List(x, PostUser{root.ID, gone.UserID})) == 0 {
 		root.Participants = without(root.Participants, gone.UserID)
 	}
 	root.UpdateAt = max(x.now, root.UpdateAt+1)
-	x.Posts.Put(root)
+	Posts.Put(x, root)
 }
 
 // withMetadata gives a post what its readers need beside it. Each row adds one thing.

@@ -6,13 +6,23 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
+// Preferences is the settings of users.
+var Preferences = table[PreferenceKey, core.Preference]("preferences")
+
+// PreferenceKey is the key of a preference.
+type PreferenceKey struct {
+	User     core.UserID `db:"user_id"`
+	Category string      `db:"category"`
+	Name     string      `db:"name"`
+}
+
 func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
 	u, err := x.ownPreferences(c.Preferences)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range c.Preferences {
-		x.Preferences.Put(p)
+		Preferences.Put(x, p)
 	}
 	x.preferencesEvent("preferences_changed", u.ID, c.Preferences)
 	return nil, nil
@@ -24,7 +34,7 @@ func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
 		return nil, err
 	}
 	for _, p := range c.Preferences {
-		x.Preferences.Delete(PreferenceKey{p.UserID, p.Category, p.Name})
+		Preferences.Delete(x, PreferenceKey{p.UserID, p.Category, p.Name})
 	}
 	x.preferencesEvent("preferences_deleted", u.ID, c.Preferences)
 	return nil, nil

@@ -1,20 +1,24 @@
 package apply
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
+)
+
+// Reactions is the emoji under posts.
+var (
+	Reactions   = table[ReactionKey, core.Reaction]("reactions")
+	reactionsOf = index[core.PostID](Reactions, []string{"post_id"}, schema.OrderBy("create_at", "user_id", "emoji_name"), schema.AtMost(core.MaxReactionsOfPost))
 )
 
 // ReactionKey is the key of a reaction.
 type ReactionKey struct {
-	Post  core.PostID
-	User  core.UserID
-	Emoji string
+	Post  core.PostID `db:"post_id"`
+	User  core.UserID `db:"user_id"`
+	Emoji string      `db:"emoji_name"`
 }
 
 func addReaction(x *exec, c *command.AddReaction) (any, error) {
@@ -29,13 +33,13 @@ func addReaction(x *exec, c *command.AddReaction) (any, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	if first, ok := x.Reactions.Get(ReactionKey{p.ID, u.ID, c.EmojiName}); ok {
+	if first, ok := Reactions.Get(x, ReactionKey{p.ID, u.ID, c.EmojiName}); ok {
 		return first, nil
 	}
-	if tooMany(x.ReactionsOf(p.ID), c.EmojiName) {
+	if tooMany(reactionsOf.List(x, p.ID), c.EmojiName) {
 		return nil, invalid("app.reaction.save.save.too_many_reactions", "A post has at most %d different reactions.", core.MaxReactionsPerPost)
 	}
-	x.Reactions.Put(r)
+	Reactions.Put(x, r)
 	x.reacted(p, true, "reaction_added", r)
 	return r, nil
 }
@@ -52,12 +56,12 @@ func removeReaction(x *exec, c *command.RemoveReaction) (any, error) {
 	if err := x.mayInChannel(u, ch, need); err != nil {
 		return nil, err
 	}
-	r, ok := x.Reactions.Get(ReactionKey{p.ID, c.UserID, c.EmojiName})
+	r, ok := Reactions.Get(x, ReactionKey{p.ID, c.UserID, c.EmojiName})
 	if !ok {
 		return nil, nil
 	}
-	x.Reactions.Delete(ReactionKey{p.ID, c.UserID, c.EmojiName})
-	x.reacted(p, len(x.ReactionsOf(p.ID)) > 0, "reaction_removed", r)
+	Reactions.Delete(x, ReactionKey{p.ID, c.UserID, c.EmojiName})
+	x.reacted(p, len(reactionsOf.List(x, p.ID)) > 0, "reaction_removed", r)
 	return nil, nil
 }
 
@@ -70,8 +74,11 @@ func (x *exec) reactable(id core.PostID) (core.User, core.Post, core.Channel, er
 	return u, p, ch, err
 }
 
-// tooMany: one more emoji, of a new name, is over the limit.
+// tooMany: one more is over the limit, of reactions or of emoji with different names.
 func tooMany(list []core.Reaction, name string) bool {
+	if len(list) >= core.MaxReactionsOfPost {
+		return true
+	}
 	names := map[string]bool{}
 	for _, r := range list {
 		names[r.EmojiName] = true
@@ -83,7 +90,7 @@ func tooMany(list []core.Reaction, name string) bool {
 func (x *exec) reacted(p core.Post, has bool, name string, r core.Reaction) {
 	p.HasReactions = has
 	p.UpdateAt = max(x.now, p.UpdateAt+1)
-	x.Posts.Put(p)
+	Posts.Put(x, p)
 	x.emit(event.Event{
 		Name: name, Data: []event.Field{{Key: "reaction", Value: r, JSON: true}},
 		Audience: event.Audience{Channel: p.ChannelID}, Effect: event.Effect{Kind: event.PostsChanged, Channel: p.ChannelID},
@@ -92,11 +99,6 @@ func (x *exec) reacted(p core.Post, has bool, name string, r core.Reaction) {
 
 func addReactions(x *exec, p *core.Post) {
 	if p.HasReactions {
-		p.Metadata.Reactions = x.ReactionsOf(p.ID)
+		p.Metadata.Reactions = reactionsOf.List(x, p.ID)
 	}
-}
-
-// ByReactionTime is the order of reactions: total, so that every replica has the same.
-func ByReactionTime(a, b core.Reaction) int {
-	return cmp.Or(cmp.Compare(a.CreateAt, b.CreateAt), slices.Compare(a.UserID[:], b.UserID[:]), cmp.Compare(a.EmojiName, b.EmojiName))
 }

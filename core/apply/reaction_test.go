@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
 )
 
@@ -16,7 +17,7 @@ func TestReaction(t *testing.T) {
 	team, town := w.team("ada")
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 	p := w.post("ada", town, core.PostID{}, "look")
-	stored := func() core.Post { p, _ := w.store.State().Posts.Get(p.ID); return p }
+	stored := func() core.Post { p, _ := apply.Posts.Get(w.rows(), p.ID); return p }
 
 	add := &command.AddReaction{PostID: p.ID, EmojiName: "+1"}
 	var first, again core.Reaction

@@ -6,9 +6,12 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
+// Sessions is the signed-in clients.
+var Sessions = table[core.SessionID, core.Session]("sessions")
+
 func createSession(x *exec, c *command.CreateSession) (any, error) {
 	s := c.Session
-	u, ok := x.Users.Get(s.UserID)
+	u, ok := Users.Get(x, s.UserID)
 	switch {
 	case !ok || u.PasswordHash == "" || u.PasswordHash != c.PasswordHash:
 		return nil, core.E(core.KindUnauthorized, "Enter a valid email or username and/or password.").
@@ -18,12 +21,12 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 	case len(s.DeviceID) > core.MaxDeviceID:
 		return nil, core.E(core.KindInvalid, "A device id has at most %d bytes.", core.MaxDeviceID)
 	}
-	if _, taken := x.Sessions.Get(s.ID); taken || s.ID.IsZero() {
+	if _, taken := Sessions.Get(x, s.ID); taken || s.ID.IsZero() {
 		return nil, core.E(core.KindConflict, "A session with that id already exists.")
 	}
 	s.CreateAt, s.LastActivityAt, s.Roles = x.now, x.now, u.Roles
 	s.ExpiresAt = x.now + core.SessionLength.Milliseconds()
-	x.Sessions.Put(s)
+	Sessions.Put(x, s)
 	return s, nil
 }
 
@@ -32,11 +35,11 @@ func endSession(x *exec, c *command.EndSession) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, ok := x.Sessions.Get(c.SessionID)
+	s, ok := Sessions.Get(x, c.SessionID)
 	if !ok || s.UserID != u.ID {
 		return nil, core.E(core.KindInvalid, "There is no such session.")
 	}
-	x.Sessions.Delete(s.ID)
+	Sessions.Delete(x, s.ID)
 	x.effect(event.Effect{Kind: event.SessionEnded, User: u.ID, Session: s.ID, Token: s.Token})
 	return nil, nil
 }

@@ -1,123 +1,139 @@
 package apply
 
-import "github.com/nearside/nearside/core"
+import (
+	"github.com/nearside/nearside/core/schema"
+)
 
-// Table is one replicated table by its primary key. Values are copied in and out; the slices
-// and maps in them are shared and must not be changed in place.
-type Table[K comparable, T any] interface {
-	Get(key K) (T, bool)
-	Put(row T)
-	Delete(key K)
-}
-
-// Lookup finds a row's primary key by another unique value of it.
-type Lookup[V, K comparable] interface {
-	Find(value V) (K, bool)
-}
-
-// Scans are the few questions that need more than one row. Their order is total and the same
-// on every replica. They see the writes of the entry being applied.
-type Scans interface {
-	// Load says that all of some rows will be asked for next, so that they are read at once.
-	Load(k *Keys)
-	// Replies gives the replies of a root post that are not deleted, oldest first (create_at, id).
-	Replies(root core.PostID) []core.Post
-	// ChannelsOf gives a user's memberships in the channels of a team, by channel id.
-	ChannelsOf(user core.UserID, team core.TeamID) []core.ChannelMember
-	// ReactionsOf gives the reactions to a post, oldest first (create_at, user, emoji).
-	ReactionsOf(post core.PostID) []core.Reaction
-	// UploadsOf gives a user's uploads, oldest first (create_at, id).
-	UploadsOf(user core.UserID) []core.Upload
-	// OldUploads gives at most n of the uploads that anybody began before a time, oldest first.
-	OldUploads(before int64, n int) []core.Upload
-}
-
-// Store is what core/pg implements and the machine drives.
+// Store is the replicated tables by encoded keys: what core/pg implements over PostgreSQL, and
+// applytest over maps. Rows belong to the store once they are put, and are not changed by whoever
+// gets them.
+//
+// A store that cannot answer from memory may say "not there" and note what was asked for. It then
+// reads all that a batch has noted at once and has the batch applied again from its start, so
+// that handlers just ask and no round trip is written by hand. What such a first run decides is
+// thrown away.
 type Store interface {
-	State() *State
+	Get(t *schema.Shape, key []byte) schema.Row // nil when there is none
+	Put(t *schema.Shape, key []byte, row schema.Row)
+	// Insert is Put for a key that no row has had: one that was derived from the entry.
+	Insert(t *schema.Shape, key []byte, row schema.Row)
+	Delete(t *schema.Shape, key []byte)
+	// List gives the rows that have a value, in the order of the index and at most its limit.
+	List(x *schema.IndexShape, value []byte) []schema.Row
 	// Mark begins an entry; Revert undoes every write since Mark.
 	Mark()
 	Revert()
 }
 
-// State is everything the machine decides by.
-type State struct {
-	Users          Table[core.UserID, core.User]
-	UserByName     Lookup[string, core.UserID]
-	UserByEmail    Lookup[string, core.UserID]
-	Sessions       Table[core.SessionID, core.Session]
-	Teams          Table[core.TeamID, core.Team]
-	TeamByName     Lookup[string, core.TeamID]
-	TeamMembers    Table[TeamUser, core.TeamMember]
-	Channels       Table[core.ChannelID, core.Channel]
-	ChannelByName  Lookup[TeamName, core.ChannelID]
-	ChannelMembers Table[ChannelUser, core.ChannelMember]
-	Posts          Table[core.PostID, core.Post]
-	Pending        Table[PendingKey, Pending]
-	Preferences    Table[PreferenceKey, core.Preference]
-	Reactions      Table[ReactionKey, core.Reaction]
-	Files          Table[core.FileID, core.File]
-	FileTexts      Table[core.FileID, FileText]
-	FileLinks      Table[core.BlobID, FileLink]
-	Uploads        Table[core.UploadID, core.Upload]
-	Blobs          Table[core.BlobID, core.Blob]
-	Counters       Table[string, Counter]
-	Scans
+// access is how the methods of tables reach a store: through an entry that counts and checks, or
+// without one.
+type access interface {
+	get(t *schema.Shape, key []byte) schema.Row
+	put(t *schema.Shape, key []byte, row schema.Row, fresh bool)
+	remove(t *schema.Shape, key []byte)
+	list(x *schema.IndexShape, value []byte) []schema.Row
+	scratch() []byte
 }
 
-// TeamUser is the key of a team membership.
-type TeamUser struct {
-	Team core.TeamID
-	User core.UserID
+// Table is a replicated table as handlers use it. Values are copied in and out; the slices and
+// maps in them are shared and must not be changed in place.
+type Table[K comparable, T any] struct{ schema.Table[K, T] }
+
+// Index lists the rows of a table that share a value.
+type Index[V comparable, T any] struct{ schema.Index[V, T] }
+
+// Unique finds the row of a table that has a value.
+type Unique[V comparable, T any] struct{ schema.Unique[V, T] }
+
+// Shapes is every replicated table but those that say how far a replica is.
+var Shapes []*schema.Shape
+
+// table declares a table of rows T by their key.
+func table[K comparable, T any](name string) Table[K, T] {
+	t := schema.Of[K, T](name)
+	Shapes = append(Shapes, t.Shape)
+	return Table[K, T]{t}
 }
 
-// TeamName is a channel's name in its team.
-type TeamName struct {
-	Team core.TeamID
-	Name string
+// index declares a list of the rows of a table that share the values of some columns.
+func index[V comparable, K comparable, T any](t Table[K, T], columns []string, options ...schema.Option) Index[V, T] {
+	return Index[V, T]{schema.IndexOf[V](t.Table, columns, options...)}
 }
 
-// ChannelUser is the key of a channel membership.
-type ChannelUser struct {
-	Channel core.ChannelID
-	User    core.UserID
+// unique declares that no two rows of a table share the values of some columns.
+func unique[V comparable, K comparable, T any](t Table[K, T], columns ...string) Unique[V, T] {
+	return Unique[V, T]{schema.UniqueOf[V](t.Table, columns...)}
 }
 
-// PendingKey is the name that a client gave a post before it had an id.
-type PendingKey struct {
-	User    core.UserID
-	Pending string
+// Get gives the row with a key.
+func (t Table[K, T]) Get(x access, key K) (T, bool) {
+	var none T
+	k, ok := t.Key(x.scratch(), key)
+	if !ok {
+		return none, false
+	}
+	row := x.get(t.Shape, k)
+	if row == nil {
+		return none, false
+	}
+	return *(*T)(row), true
 }
 
-// Pending remembers which post a pending post id became, so that a retried send finds it. Rows
-// are dropped when they are older than core.DedupeWindow by log time.
-type Pending struct {
-	PendingKey
-	Post core.PostID
-	At   int64 // Unix milliseconds
+// Put writes a row.
+func (t Table[K, T]) Put(x access, row T) { t.write(x, &row, false) }
+
+// Insert writes a row with a key that was derived from the entry, so that no row has it.
+func (t Table[K, T]) Insert(x access, row T) { t.write(x, &row, true) }
+
+func (t Table[K, T]) write(x access, row *T, fresh bool) {
+	p := schema.Row(row)
+	t.Normalize(p)
+	x.put(t.Shape, t.AppendKey(x.scratch(), p), p, fresh)
 }
 
-// PreferenceKey is the key of a preference.
-type PreferenceKey struct {
-	User           core.UserID
-	Category, Name string
+// Delete removes the row with a key, if there is one.
+func (t Table[K, T]) Delete(x access, key K) {
+	if k, ok := t.Key(x.scratch(), key); ok {
+		x.remove(t.Shape, k)
+	}
 }
 
-// FileText is what can be searched for in the content of a file.
-type FileText struct {
-	File core.FileID
-	Text string
+// List gives the rows that have a value, in the index's order and at most as many as its limit.
+func (i Index[V, T]) List(x access, value V) []T {
+	v, ok := i.Value(x.scratch(), value)
+	if !ok {
+		return nil
+	}
+	rows := x.list(i.IndexShape, v)
+	if len(rows) == 0 {
+		return nil
+	}
+	out := make([]T, len(rows))
+	for n, row := range rows {
+		out[n] = *(*T)(row)
+	}
+	return out
 }
 
-// FileLink lets anybody read a file who knows the token that Link is the SHA-256 of.
-type FileLink struct {
-	Link     core.BlobID
-	File     core.FileID
-	CreateAt int64
+// Find gives the row that has a value.
+func (u Unique[V, T]) Find(x access, value V) (T, bool) {
+	var none T
+	v, ok := u.Value(x.scratch(), value)
+	if !ok {
+		return none, false
+	}
+	rows := x.list(u.IndexShape, v)
+	if len(rows) == 0 {
+		return none, false
+	}
+	return *(*T)(rows[0]), true
 }
 
-// Counter is a number that decisions need and that would be slow to count.
-type Counter struct {
-	Name  string
-	Value int64
-}
+// Direct reaches the rows of a store without an entry, for tests: nothing is counted or checked.
+type Direct struct{ Store Store }
+
+func (d Direct) get(t *schema.Shape, key []byte) schema.Row              { return d.Store.Get(t, key) }
+func (d Direct) put(t *schema.Shape, key []byte, row schema.Row, _ bool) { d.Store.Put(t, key, row) }
+func (d Direct) remove(t *schema.Shape, key []byte)                      { d.Store.Delete(t, key) }
+func (d Direct) list(x *schema.IndexShape, value []byte) []schema.Row    { return d.Store.List(x, value) }
+func (d Direct) scratch() []byte                                         { return nil }

@@ -1,41 +1,64 @@
 package apply
 
 import (
+	"reflect"
+
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/command"
 )
 
-// handlers is the state machine's table: one row for each command.
-var handlers = map[command.Kind]handler{
-	command.KindCreateUser:          on(createUser),
-	command.KindPatchUser:           on(patchUser),
-	command.KindCreateSession:       on(createSession),
-	command.KindEndSession:          on(endSession),
-	command.KindCreateTeam:          on(createTeam),
-	command.KindPatchTeam:           on(patchTeam),
-	command.KindDeleteTeam:          on(deleteTeam),
-	command.KindAddTeamMember:       on(addTeamMember),
-	command.KindRemoveTeamMember:    on(removeTeamMember),
-	command.KindCreateChannel:       on(createChannel),
-	command.KindPatchChannel:        on(patchChannel),
-	command.KindDeleteChannel:       on(deleteChannel),
-	command.KindAddChannelMember:    on(addChannelMember),
-	command.KindRemoveChannelMember: on(removeChannelMember),
-	command.KindViewChannel:         on(viewChannel),
-	command.KindCreatePost:          on(createPost),
-	command.KindPatchPost:           on(patchPost),
-	command.KindDeletePost:          on(deletePost),
-	command.KindSetPreferences:      on(setPreferences),
-	command.KindDeletePreferences:   on(deletePreferences),
-	command.KindAddReaction:         on(addReaction),
-	command.KindRemoveReaction:      on(removeReaction),
-	command.KindCreateFile:          on(createFile),
-	command.KindShareFile:           on(shareFile),
-	command.KindExpireLinks:         on(expireLinks),
-	command.KindCreateUpload:        on(createUpload),
-	command.KindAppendUpload:        on(appendUpload),
-	command.KindFinishUpload:        on(finishUpload),
-	command.KindSetUserImage:        on(setUserImage),
+// handlers is the state machine's table: one row for each command, whose number stands in the
+// vocabulary of core/command.
+var handlers = rows(
+	on(createUser),
+	on(patchUser),
+	on(setUserImage),
+	on(createSession),
+	on(endSession),
+	on(createTeam),
+	on(patchTeam),
+	on(deleteTeam),
+	on(addTeamMember),
+	on(removeTeamMember),
+	on(createChannel),
+	on(patchChannel),
+	on(deleteChannel),
+	on(addChannelMember),
+	on(removeChannelMember),
+	on(viewChannel),
+	on(createPost),
+	on(patchPost),
+	on(deletePost),
+	on(setPreferences),
+	on(deletePreferences),
+	on(addReaction),
+	on(removeReaction),
+	on(createFile),
+	on(shareFile),
+	on(expireLinks),
+	on(createUpload),
+	on(appendUpload),
+	on(finishUpload),
+	on(raiseVersion),
+	on(continueTask),
+)
+
+// handler applies one type of command.
+type handler struct {
+	typ reflect.Type
+	run func(x *exec, c any) (any, error)
+}
+
+// on gives a typed handler the untyped form that the table holds.
+func on[C any](h func(x *exec, c *C) (any, error)) handler {
+	return handler{reflect.TypeFor[*C](), func(x *exec, c any) (any, error) { return h(x, c.(*C)) }}
+}
+
+func rows(list ...handler) map[reflect.Type]func(*exec, any) (any, error) {
+	out := make(map[reflect.Type]func(*exec, any) (any, error), len(list))
+	for _, h := range list {
+		out[h.typ] = h.run
+	}
+	return out
 }
 
 // metadata is the table of what a post carries for its readers when it is announced again.

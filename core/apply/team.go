@@ -10,6 +10,19 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
+// Teams is the teams; TeamMembers says who belongs to which.
+var (
+	Teams       = table[core.TeamID, core.Team]("teams")
+	TeamByName  = unique[string](Teams, "name")
+	TeamMembers = table[TeamUser, core.TeamMember]("team_members")
+)
+
+// TeamUser is the key of a team membership.
+type TeamUser struct {
+	Team core.TeamID `db:"team_id"`
+	User core.UserID `db:"user_id"`
+}
+
 func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	u, err := x.caller()
 	if err != nil {
@@ -22,14 +35,14 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	if _, taken := x.TeamByName.Find(t.Name); taken {
+	if _, taken := TeamByName.Find(x, t.Name); taken {
 		return nil, invalid("app.team.save.existing.app_error", "A team with that name already exists.")
 	}
-	if _, taken := x.Teams.Get(t.ID); taken || t.ID.IsZero() {
+	if _, taken := Teams.Get(x, t.ID); taken || t.ID.IsZero() {
 		return nil, core.E(core.KindConflict, "A team with that id already exists.")
 	}
 	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
-	x.Teams.Put(t)
+	Teams.Put(x, t)
 	x.effect(event.Effect{Kind: event.TeamChanged, Team: t.ID})
 	for _, d := range [...][2]string{{core.TownSquare, "Town Square"}, {core.OffTopic, "Off-Topic"}} {
 		x.saveChannel(core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: d[1]})
@@ -86,7 +99,7 @@ func (x *exec) managedTeam(id core.TeamID) (core.Team, error) {
 // saveTeam writes a changed team and tells its members, without what only inviters may see.
 func (x *exec) saveTeam(t core.Team, announce string) {
 	t.UpdateAt = max(x.now, t.UpdateAt+1)
-	x.Teams.Put(t)
+	Teams.Put(x, t)
 	shown := t
 	shown.Email, shown.InviteID = "", ""
 	x.emit(event.Event{
@@ -97,7 +110,7 @@ func (x *exec) saveTeam(t core.Team, announce string) {
 
 // team gives a team that is not archived, or refuses.
 func (x *exec) team(id core.TeamID) (core.Team, error) {
-	t, ok := x.Teams.Get(id)
+	t, ok := Teams.Get(x, id)
 	if !ok || t.DeleteAt != 0 {
 		return t, notFound("app.team.get.find.app_error", "There is no such team.")
 	}
@@ -116,12 +129,15 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if err := x.mayJoin(me, t, c); err != nil {
 		return nil, err
 	}
-	u, ok := x.Users.Get(c.UserID)
+	u, ok := Users.Get(x, c.UserID)
 	if !ok || u.DeleteAt != 0 {
 		return nil, notFound("app.user.missing_account.const", "There is no such user.")
 	}
-	if m, ok := x.TeamMembers.Get(TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
+	if m, ok := TeamMembers.Get(x, TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
 		return m, nil
+	}
+	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
+		return nil, stillLeaving // their old channels would count again
 	}
 	if !emailAllowed(u.Email, t.AllowedDomains) {
 		return nil, invalid("api.team.join_user_to_team.allowed_domains.app_error", "The team takes only people with an address of certain domains.")
@@ -157,11 +173,11 @@ func memberCount(t core.TeamID) string { return "team_members:" + t.String() }
 // join makes u a member of t and of its default channels, by the hand of by.
 func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
 	m := core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin}
-	x.TeamMembers.Put(m)
+	TeamMembers.Put(x, m)
 	x.add(memberCount(t.ID), 1)
 	x.effect(event.Effect{Kind: event.TeamJoined, User: u.ID, Team: t.ID})
 	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
-		ch, ok := x.Channels.Get(defaultChannel(t.ID, name))
+		ch, ok := Channels.Get(x, defaultChannel(t.ID, name))
 		if !ok || ch.DeleteAt != 0 {
 			continue
 		}
@@ -190,18 +206,15 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 			return nil, err
 		}
 	}
-	m, ok := x.TeamMembers.Get(TeamUser{t.ID, c.UserID})
+	m, ok := TeamMembers.Get(x, TeamUser{t.ID, c.UserID})
 	if !ok || m.DeleteAt != 0 {
 		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the team.")
 	}
-	u, _ := x.Users.Get(c.UserID)
-	for _, cm := range x.ChannelsOf(u.ID, t.ID) {
-		x.ChannelMembers.Delete(ChannelUser{cm.ChannelID, u.ID})
-		x.effect(event.Effect{Kind: event.ChannelLeft, User: u.ID, Channel: cm.ChannelID, Team: t.ID})
-	}
+	u, _ := Users.Get(x, c.UserID)
+	x.beginTask(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})
 	x.leaveMessage(t, u, me)
 	m.DeleteAt, m.SchemeAdmin = x.now, false
-	x.TeamMembers.Put(m)
+	TeamMembers.Put(x, m)
 	x.add(memberCount(t.ID), -1)
 	data := []event.Field{{Key: "user_id", Value: u.ID.String()}, {Key: "team_id", Value: t.ID.String()}}
 	x.emit(event.Event{Name: "leave_team", Data: data, Audience: event.Audience{Team: t.ID, Omit: []core.UserID{u.ID}}})
@@ -212,8 +225,19 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 	return nil, nil
 }
 
+// leaveChannels takes a former member out of some of the team's channels. The others do not count
+// meanwhile: see mayInChannel.
+func leaveChannels(x *exec, t core.Task) bool {
+	list := membershipsOf.List(x, UserTeam{t.UserID, t.TeamID})
+	for _, m := range list {
+		ChannelMembers.Delete(x, ChannelUser{m.ChannelID, t.UserID})
+		x.effect(event.Effect{Kind: event.ChannelLeft, User: t.UserID, Channel: m.ChannelID, Team: t.TeamID})
+	}
+	return len(list) < channelsAtOnce
+}
+
 func (x *exec) leaveMessage(t core.Team, u, by core.User) {
-	ch, ok := x.Channels.Get(defaultChannel(t.ID, core.TownSquare))
+	ch, ok := Channels.Get(x, defaultChannel(t.ID, core.TownSquare))
 	if !ok {
 		return
 	}

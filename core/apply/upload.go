@@ -1,17 +1,27 @@
 package apply
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // dropsAtOnce is how many old uploads, whoever began them, go with each new one: more than one,
 // so that what is left behind never grows.
 const dropsAtOnce = 4
+
+// Uploads is the uploads under way, and those that are over and still have parts.
+var (
+	Uploads       = table[core.UploadID, core.Upload]("uploads")
+	uploadsOf     = index[core.UserID](Uploads, []string{"user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(core.MaxUploads))
+	oldestUploads = index[struct{}](Uploads, nil, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(dropsAtOnce))
+)
+
+// partsAtOnce is how many parts of an upload are let go of at a time.
+const partsAtOnce = 500
 
 func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	up := c.Upload
@@ -22,8 +32,8 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	if err := up.Check(); err != nil {
 		return nil, err
 	}
-	if first, taken := x.Uploads.Get(up.ID); taken {
-		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Filename == up.Filename && first.FileSize == up.FileSize {
+	if first, taken := Uploads.Get(x, up.ID); taken {
+		if first.DeleteAt == 0 && first.UserID == u.ID && first.ChannelID == ch.ID && first.Filename == up.Filename && first.FileSize == up.FileSize {
 			return first, nil
 		}
 		return nil, core.E(core.KindConflict, "An upload with that id already exists.")
@@ -32,30 +42,49 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 		return nil, core.E(core.KindLimit, "You have %d unfinished uploads: finish one first.", core.MaxUploads)
 	}
 	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
-	x.Uploads.Put(up)
+	Uploads.Put(x, up)
 	return up, nil
 }
 
-// dropOld drops the user's uploads that were not finished in time, and some of others', and says
+// dropOld drops some of the uploads that were not finished in time, whoever began them, and says
 // how many the user has left.
 func (x *exec) dropOld(u core.User) (left int) {
 	before := x.now - core.UploadLife
-	for _, up := range x.UploadsOf(u.ID) {
+	for _, up := range oldestUploads.List(x, struct{}{}) {
 		if up.CreateAt < before {
 			x.dropUpload(up)
-		} else {
-			left++
 		}
 	}
-	for _, up := range x.OldUploads(before, dropsAtOnce) {
-		x.dropUpload(up)
+	for _, up := range uploadsOf.List(x, u.ID) {
+		if up.CreateAt >= before {
+			left++
+		}
 	}
 	return left
 }
 
+// dropUpload ends an upload. Its row stays as long as it has parts to let go of.
 func (x *exec) dropUpload(up core.Upload) {
-	x.Uploads.Delete(up.ID)
-	x.drop(up.Parts...)
+	up.DeleteAt = x.now
+	Uploads.Put(x, up)
+	x.beginTask(core.Task{Kind: core.TaskDropUpload, UploadID: up.ID})
+}
+
+// dropParts lets go of some of the parts of an upload that is over.
+func dropParts(x *exec, t core.Task) bool {
+	up, ok := Uploads.Get(x, t.UploadID)
+	if !ok {
+		return true
+	}
+	n := max(len(up.Parts)-partsAtOnce, 0)
+	x.drop(up.Parts[n:]...)
+	if n == 0 {
+		Uploads.Delete(x, up.ID)
+		return true
+	}
+	up.Parts = up.Parts[:n:n]
+	Uploads.Put(x, up)
+	return false
 }
 
 // upload gives the caller's upload of an id.
@@ -64,8 +93,8 @@ func (x *exec) upload(id core.UploadID) (core.Upload, error) {
 	if err != nil {
 		return core.Upload{}, err
 	}
-	up, ok := x.Uploads.Get(id)
-	if !ok || up.UserID != u.ID {
+	up, ok := Uploads.Get(x, id)
+	if !ok || up.UserID != u.ID || up.DeleteAt != 0 {
 		return up, notFound("app.upload.get.app_error", "There is no such upload.")
 	}
 	return up, nil
@@ -94,7 +123,7 @@ func appendUpload(x *exec, c *command.AppendUpload) (any, error) {
 	}
 	up.FileOffset += c.Part.Size
 	up.Parts = append(slices.Clip(up.Parts), c.Part)
-	x.Uploads.Put(up)
+	Uploads.Put(x, up)
 	return up, nil
 }
 
@@ -124,13 +153,8 @@ func (x *exec) finished(c *command.FinishUpload, refusal error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, ok := x.Files.Get(c.File.ID); ok && f.UserID == u.ID && f.Content == c.File.Content {
+	if f, ok := Files.Get(x, c.File.ID); ok && f.UserID == u.ID && f.Content == c.File.Content {
 		return f, nil
 	}
 	return nil, refusal
-}
-
-// ByUploadAge is the order of uploads: total, so that every replica has the same.
-func ByUploadAge(a, b core.Upload) int {
-	return cmp.Or(cmp.Compare(a.CreateAt, b.CreateAt), slices.Compare(a.ID[:], b.ID[:]))
 }

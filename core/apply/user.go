@@ -11,6 +11,13 @@ import (
 
 const userCount = "users"
 
+// Users is the accounts.
+var (
+	Users       = table[core.UserID, core.User]("users")
+	UserByName  = unique[string](Users, "username")
+	UserByEmail = unique[string](Users, "email")
+)
+
 func createUser(x *exec, c *command.CreateUser) (any, error) {
 	u := c.User
 	if err := x.maySignUp(c); err != nil {
@@ -19,7 +26,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	if err := x.checkUser(u); err != nil {
 		return nil, err
 	}
-	if _, taken := x.Users.Get(u.ID); taken || u.ID.IsZero() {
+	if _, taken := Users.Get(x, u.ID); taken || u.ID.IsZero() {
 		return nil, core.E(core.KindConflict, "An account with that id already exists.")
 	}
 	u.Roles = authz.SystemUser
@@ -34,7 +41,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	if u.Timezone == nil {
 		u.Timezone = core.DefaultTimezone()
 	}
-	x.Users.Put(u)
+	Users.Put(x, u)
 	x.firstPreferences(u.ID)
 	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
 	x.emit(event.Event{Name: "new_user", Data: []event.Field{{Key: "user_id", Value: u.ID.String()}}})
@@ -64,10 +71,10 @@ func (x *exec) checkUser(u core.User) error {
 	if err := u.Check(); err != nil {
 		return err
 	}
-	if id, taken := x.UserByName.Find(u.Username); taken && id != u.ID {
+	if other, taken := UserByName.Find(x, u.Username); taken && other.ID != u.ID {
 		return invalid("app.user.save.username_exists.app_error", "An account with that username already exists.")
 	}
-	if id, taken := x.UserByEmail.Find(u.Email); taken && id != u.ID {
+	if other, taken := UserByEmail.Find(x, u.Email); taken && other.ID != u.ID {
 		return invalid("app.user.save.email_exists.app_error", "An account with that email already exists.")
 	}
 	return nil
@@ -80,7 +87,7 @@ func (x *exec) firstPreferences(u core.UserID) {
 		{UserID: u, Category: "recommended_next_steps", Name: "hide", Value: "false"},
 		{UserID: u, Category: "system_notice", Name: "GMasDM", Value: "true"},
 	} {
-		x.Preferences.Put(p)
+		Preferences.Put(x, p)
 	}
 }
 
@@ -90,7 +97,7 @@ func (x *exec) account(id core.UserID) (core.User, error) {
 	if err != nil {
 		return core.User{}, err
 	}
-	u, ok := x.Users.Get(id)
+	u, ok := Users.Get(x, id)
 	switch {
 	case !ok:
 		return u, notFound("app.user.missing_account.const", "There is no such user.")
@@ -119,7 +126,7 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 		return nil, err
 	}
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
-	x.Users.Put(u)
+	Users.Put(x, u)
 	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
 	x.userUpdated(u)
 	return public(u), nil
@@ -140,7 +147,7 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 	u.Picture = named(c.Picture)
 	u.LastPictureUpdate = max(x.now, u.LastPictureUpdate+1) // also when it goes: clients fetch by it
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
-	x.Users.Put(u)
+	Users.Put(x, u)
 	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
 	x.userUpdated(u)
 	return public(u), nil

@@ -44,21 +44,3 @@ type ViewChannel struct {
 type Viewed struct {
 	Times []int64 `cbor:"1,keyasint"`
 }
-
-// Kind implements Command.
-func (*CreateChannel) Kind() Kind { return KindCreateChannel }
-
-// Kind implements Command.
-func (*PatchChannel) Kind() Kind { return KindPatchChannel }
-
-// Kind implements Command.
-func (*DeleteChannel) Kind() Kind { return KindDeleteChannel }
-
-// Kind implements Command.
-func (*AddChannelMember) Kind() Kind { return KindAddChannelMember }
-
-// Kind implements Command.
-func (*RemoveChannelMember) Kind() Kind { return KindRemoveChannelMember }
-
-// Kind implements Command.
-func (*ViewChannel) Kind() Kind { return KindViewChannel }

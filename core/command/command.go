@@ -2,17 +2,18 @@ package command
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/nearside/nearside/core"
 )
 
-// Kind numbers a command. Append-only: see the table in table.go.
-type Kind uint16
+// Number is what a command is called in the log: see the table in table.go.
+type Number uint16
 
-// Command is an intent.
-type Command interface{ Kind() Kind }
+// Command is an intent: a pointer to one of the structs that have a row in the table.
+type Command any
 
 // Caller is on whose behalf a command is proposed. Apply looks the session up and decides by
 // the user it finds there, so an edge can only speak for sessions that exist.
@@ -22,7 +23,7 @@ type Caller struct {
 
 // envelope is a command as the log holds it.
 type envelope struct {
-	Kind   Kind            `cbor:"1,keyasint"`
+	Number Number          `cbor:"1,keyasint"`
 	Caller Caller          `cbor:"2,keyasint"`
 	Body   cbor.RawMessage `cbor:"3,keyasint"`
 }
@@ -45,18 +46,22 @@ var (
 // Encode gives a command's bytes for a proposal, which Decode can read: what is too large or too
 // deep for that is refused.
 func Encode(by Caller, c Command) ([]byte, error) {
+	n := NumberOf(c)
+	if n == 0 {
+		return nil, fmt.Errorf("encode command: %T has no row in the table", c)
+	}
 	body, err := encMode.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", c.Kind(), err)
+		return nil, fmt.Errorf("encode command %d: %w", n, err)
 	}
-	data, err := encMode.Marshal(envelope{Kind: c.Kind(), Caller: by, Body: body})
+	data, err := encMode.Marshal(envelope{Number: n, Caller: by, Body: body})
 	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", c.Kind(), err)
+		return nil, fmt.Errorf("encode command %d: %w", n, err)
 	}
 	if len(data) > core.MaxProposalBytes {
 		return nil, core.E(core.KindTooLarge, "The request is too large.")
 	}
-	if _, _, err := Decode(data); err != nil { // in the log it would stop every replica
+	if err := decMode.Wellformed(body); err != nil { // in the log it would stop every replica
 		return nil, core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
 	}
 	return data, nil
@@ -69,22 +74,27 @@ func Decode(data []byte) (Caller, Command, error) {
 	if err := decMode.Unmarshal(data, &env); err != nil {
 		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: an entry cannot be read").WithCause(err)
 	}
-	make := makers[env.Kind]
-	if make == nil {
-		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: it does not know command %d", env.Kind)
+	k, known := byNumber[env.Number]
+	if !known {
+		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: it does not know command %d", env.Number)
 	}
-	c := make()
+	c := reflect.New(k.typ).Interface()
 	if err := decMode.Unmarshal(env.Body, c); err != nil {
-		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: command %d cannot be read", env.Kind).WithCause(err)
+		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: command %d cannot be read", env.Number).WithCause(err)
 	}
 	return env.Caller, c, nil
 }
 
-// Check refuses, with KindInvalid, what Decode could not read. Home asks it before ordering
-// what an edge sent, so that no edge, broken or hostile, can stop the replicas.
+// Check refuses, with KindInvalid, what Decode could not read, and what only home may propose. Home
+// asks it before ordering what an edge sent, so that no edge, broken or hostile, can stop the
+// replicas.
 func Check(data []byte) error {
-	if _, _, err := Decode(data); err != nil {
+	_, c, err := Decode(data)
+	if err != nil {
 		return core.E(core.KindInvalid, "home does not understand the command: is this edge newer than home?").WithCause(err)
+	}
+	if FromHome(c) {
+		return core.E(core.KindForbidden, "only home may propose that")
 	}
 	return nil
 }

@@ -18,12 +18,3 @@ type ShareFile struct {
 
 // ExpireLinks makes all tokens of ShareFile worthless that were given out before.
 type ExpireLinks struct{}
-
-// Kind implements Command.
-func (*CreateFile) Kind() Kind { return KindCreateFile }
-
-// Kind implements Command.
-func (*ShareFile) Kind() Kind { return KindShareFile }
-
-// Kind implements Command.
-func (*ExpireLinks) Kind() Kind { return KindExpireLinks }

@@ -26,12 +26,3 @@ type PatchPost struct {
 type DeletePost struct {
 	PostID core.PostID `cbor:"1,keyasint"`
 }
-
-// Kind implements Command.
-func (*CreatePost) Kind() Kind { return KindCreatePost }
-
-// Kind implements Command.
-func (*PatchPost) Kind() Kind { return KindPatchPost }
-
-// Kind implements Command.
-func (*DeletePost) Kind() Kind { return KindDeletePost }

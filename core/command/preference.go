@@ -11,9 +11,3 @@ type SetPreferences struct {
 type DeletePreferences struct {
 	Preferences []core.Preference `cbor:"1,keyasint"`
 }
-
-// Kind implements Command.
-func (*SetPreferences) Kind() Kind { return KindSetPreferences }
-
-// Kind implements Command.
-func (*DeletePreferences) Kind() Kind { return KindDeletePreferences }

@@ -15,9 +15,3 @@ type RemoveReaction struct {
 	UserID    core.UserID `cbor:"2,keyasint"`
 	EmojiName string      `cbor:"3,keyasint"`
 }
-
-// Kind implements Command.
-func (*AddReaction) Kind() Kind { return KindAddReaction }
-
-// Kind implements Command.
-func (*RemoveReaction) Kind() Kind { return KindRemoveReaction }

@@ -14,9 +14,3 @@ type CreateSession struct {
 type EndSession struct {
 	SessionID core.SessionID `cbor:"1,keyasint"`
 }
-
-// Kind implements Command.
-func (*CreateSession) Kind() Kind { return KindCreateSession }
-
-// Kind implements Command.
-func (*EndSession) Kind() Kind { return KindEndSession }

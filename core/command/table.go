@@ -1,80 +1,79 @@
 package command
 
-import "reflect"
-
-// The numbers. Append-only: never renumber, never reuse.
-const (
-	KindCreateUser          Kind = 1
-	KindPatchUser           Kind = 2
-	KindCreateSession       Kind = 10
-	KindEndSession          Kind = 11
-	KindCreateTeam          Kind = 20
-	KindPatchTeam           Kind = 21
-	KindAddTeamMember       Kind = 22
-	KindRemoveTeamMember    Kind = 23
-	KindDeleteTeam          Kind = 24
-	KindCreateChannel       Kind = 30
-	KindPatchChannel        Kind = 31
-	KindDeleteChannel       Kind = 32
-	KindAddChannelMember    Kind = 33
-	KindRemoveChannelMember Kind = 34
-	KindViewChannel         Kind = 35
-	KindCreatePost          Kind = 40
-	KindPatchPost           Kind = 41
-	KindDeletePost          Kind = 42
-	KindSetPreferences      Kind = 50
-	KindDeletePreferences   Kind = 51
-	KindAddReaction         Kind = 60
-	KindRemoveReaction      Kind = 61
-	KindCreateFile          Kind = 70
-	KindShareFile           Kind = 71
-	KindExpireLinks         Kind = 72
-	KindCreateUpload        Kind = 73
-	KindAppendUpload        Kind = 74
-	KindFinishUpload        Kind = 75
-	KindSetUserImage        Kind = 76
+import (
+	"fmt"
+	"reflect"
 )
 
-// makers is the one row that a new command adds here: how to make room for one.
-var makers = map[Kind]func() Command{
-	KindCreateUser:          room[CreateUser],
-	KindPatchUser:           room[PatchUser],
-	KindCreateSession:       room[CreateSession],
-	KindEndSession:          room[EndSession],
-	KindCreateTeam:          room[CreateTeam],
-	KindPatchTeam:           room[PatchTeam],
-	KindDeleteTeam:          room[DeleteTeam],
-	KindAddTeamMember:       room[AddTeamMember],
-	KindRemoveTeamMember:    room[RemoveTeamMember],
-	KindCreateChannel:       room[CreateChannel],
-	KindPatchChannel:        room[PatchChannel],
-	KindDeleteChannel:       room[DeleteChannel],
-	KindAddChannelMember:    room[AddChannelMember],
-	KindRemoveChannelMember: room[RemoveChannelMember],
-	KindViewChannel:         room[ViewChannel],
-	KindCreatePost:          room[CreatePost],
-	KindPatchPost:           room[PatchPost],
-	KindDeletePost:          room[DeletePost],
-	KindSetPreferences:      room[SetPreferences],
-	KindDeletePreferences:   room[DeletePreferences],
-	KindAddReaction:         room[AddReaction],
-	KindRemoveReaction:      room[RemoveReaction],
-	KindCreateFile:          room[CreateFile],
-	KindShareFile:           room[ShareFile],
-	KindExpireLinks:         room[ExpireLinks],
-	KindCreateUpload:        room[CreateUpload],
-	KindAppendUpload:        room[AppendUpload],
-	KindFinishUpload:        room[FinishUpload],
-	KindSetUserImage:        room[SetUserImage],
+// table is the vocabulary: each command's number. Append-only: never renumber, never reuse.
+var table = []kind{
+	row[CreateUser](1),
+	row[PatchUser](2),
+	row[RaiseVersion](3),
+	row[ContinueTask](4),
+	row[CreateSession](10),
+	row[EndSession](11),
+	row[CreateTeam](20),
+	row[PatchTeam](21),
+	row[AddTeamMember](22),
+	row[RemoveTeamMember](23),
+	row[DeleteTeam](24),
+	row[CreateChannel](30),
+	row[PatchChannel](31),
+	row[DeleteChannel](32),
+	row[AddChannelMember](33),
+	row[RemoveChannelMember](34),
+	row[ViewChannel](35),
+	row[CreatePost](40),
+	row[PatchPost](41),
+	row[DeletePost](42),
+	row[SetPreferences](50),
+	row[DeletePreferences](51),
+	row[AddReaction](60),
+	row[RemoveReaction](61),
+	row[CreateFile](70),
+	row[ShareFile](71),
+	row[ExpireLinks](72),
+	row[CreateUpload](73),
+	row[AppendUpload](74),
+	row[FinishUpload](75),
+	row[SetUserImage](76),
 }
 
-// room makes an empty command of type T; only pointers implement Command, so that decoding
-// can fill them.
-func room[T any, P interface {
-	*T
-	Command
-}]() Command {
-	return P(new(T))
+// kind is one row of the table.
+type kind struct {
+	number Number
+	typ    reflect.Type // of the struct
 }
+
+func row[C any](n Number) kind { return kind{n, reflect.TypeFor[C]()} }
+
+var (
+	byNumber = index(func(k kind) Number { return k.number })
+	byType   = index(func(k kind) reflect.Type { return reflect.PointerTo(k.typ) })
+)
+
+func index[K comparable](key func(kind) K) map[K]kind {
+	out := make(map[K]kind, len(table))
+	for _, k := range table {
+		if other, taken := out[key(k)]; taken {
+			panic(fmt.Sprintf("commands %v and %v share a row's number or type", other.typ, k.typ))
+		}
+		out[key(k)] = k
+	}
+	return out
+}
+
+// Types gives the struct types of all commands by their numbers.
+func Types() map[Number]reflect.Type {
+	out := make(map[Number]reflect.Type, len(table))
+	for _, k := range table {
+		out[k.number] = k.typ
+	}
+	return out
+}
+
+// NumberOf gives a command's number; 0 when it has no row.
+func NumberOf(c Command) Number { return byType[reflect.TypeOf(c)].number }
 
 var mapType = reflect.TypeFor[map[string]any]()

@@ -36,18 +36,3 @@ type RemoveTeamMember struct {
 	TeamID core.TeamID `cbor:"1,keyasint"`
 	UserID core.UserID `cbor:"2,keyasint"`
 }
-
-// Kind implements Command.
-func (*CreateTeam) Kind() Kind { return KindCreateTeam }
-
-// Kind implements Command.
-func (*PatchTeam) Kind() Kind { return KindPatchTeam }
-
-// Kind implements Command.
-func (*DeleteTeam) Kind() Kind { return KindDeleteTeam }
-
-// Kind implements Command.
-func (*AddTeamMember) Kind() Kind { return KindAddTeamMember }
-
-// Kind implements Command.
-func (*RemoveTeamMember) Kind() Kind { return KindRemoveTeamMember }

@@ -23,12 +23,3 @@ type FinishUpload struct {
 	File     core.File     `cbor:"2,keyasint"` // as of CreateFile
 	Text     string        `cbor:"3,keyasint,omitempty"`
 }
-
-// Kind implements Command.
-func (*CreateUpload) Kind() Kind { return KindCreateUpload }
-
-// Kind implements Command.
-func (*AppendUpload) Kind() Kind { return KindAppendUpload }
-
-// Kind implements Command.
-func (*FinishUpload) Kind() Kind { return KindFinishUpload }

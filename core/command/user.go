@@ -26,18 +26,9 @@ type PatchUser struct {
 	Timezone    *map[string]string `cbor:"11,keyasint,omitempty"`
 }
 
-// Kind implements Command.
-func (*CreateUser) Kind() Kind { return KindCreateUser }
-
-// Kind implements Command.
-func (*PatchUser) Kind() Kind { return KindPatchUser }
-
 // SetUserImage gives a user a picture whose blob is stored already; the zero blob takes it
 // away. Result: core.User.
 type SetUserImage struct {
 	UserID  core.UserID  `cbor:"1,keyasint"`
 	Picture core.BlobRef `cbor:"2,keyasint"`
 }
-
-// Kind implements Command.
-func (*SetUserImage) Kind() Kind { return KindSetUserImage }

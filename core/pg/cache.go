@@ -1,81 +1,73 @@
 package pg
 
-// lru holds committed rows up to a number of bytes and forgets the ones not used for longest.
-// Rows are shared with whoever put them and never changed.
-type lru[K comparable, T any] struct {
+import "github.com/nearside/nearside/core/schema"
+
+// rowOverhead is about how much memory a cached row takes beside the row and its key.
+const rowOverhead = 160
+
+// cache holds committed rows of all tables up to a number of bytes, and forgets the ones not used
+// for longest. Rows are shared with whoever put them and never changed.
+type cache struct {
 	max, used int
-	items     map[K]*lruItem[K, T]
-	ring      lruItem[K, T] // ring.next is the most recently used
-	changed   func(was, now *T)
+	ring      cached // ring.next is the most recently used
 }
 
-type lruItem[K comparable, T any] struct {
-	key        K
-	row        *T
+// cached is a row in the cache.
+type cached struct {
+	in         *rows
+	key        string
+	row        schema.Row
 	size       int
-	prev, next *lruItem[K, T]
+	prev, next *cached
 }
 
-// newLRU makes a cache. changed hears of every row that comes, changes or goes; nil means there
-// was or is none.
-func newLRU[K comparable, T any](maxBytes int, changed func(was, now *T)) *lru[K, T] {
-	c := &lru[K, T]{max: maxBytes, changed: changed}
+func newCache(maxBytes int) *cache {
+	c := &cache{max: maxBytes}
 	c.clear()
 	return c
 }
 
-// clear forgets everything, without telling.
-func (c *lru[K, T]) clear() {
-	c.items, c.used = map[K]*lruItem[K, T]{}, 0
+// clear forgets everything; the tables forget their part themselves.
+func (c *cache) clear() {
+	c.used = 0
 	c.ring.prev, c.ring.next = &c.ring, &c.ring
 }
 
-func (c *lru[K, T]) get(key K) (*T, bool) {
-	it := c.items[key]
-	if it == nil {
-		return nil, false
-	}
-	c.unlink(it)
+func (c *cache) touch(it *cached) {
+	it.unlink()
 	c.front(it)
-	return it.row, true
 }
 
-func (c *lru[K, T]) has(key K) bool { return c.items[key] != nil }
-
-// put takes a row of about size bytes. The one put last stays, however large.
-func (c *lru[K, T]) put(key K, row *T, size int) {
-	it := c.items[key]
-	var was *T
+// put takes a row into the cache. The one put last stays, however large.
+func (c *cache) put(r *rows, key string, row schema.Row) {
+	it := r.cached[key]
 	if it == nil {
-		it = &lruItem[K, T]{key: key}
-		c.items[key] = it
+		it = &cached{in: r, key: key}
+		r.cached[key] = it
 	} else {
-		was = it.row
-		c.unlink(it)
+		it.unlink()
+		r.unindex(it)
 	}
+	size := rowOverhead + len(key) + r.shape.Size(row)
 	c.used += size - it.size
 	it.row, it.size = row, size
+	r.index(it)
 	c.front(it)
-	c.changed(was, row)
 	for c.used > c.max && c.ring.prev != it {
-		c.remove(c.ring.prev.key)
+		c.remove(c.ring.prev)
 	}
 }
 
-func (c *lru[K, T]) remove(key K) {
-	it := c.items[key]
-	if it == nil {
-		return
-	}
-	c.unlink(it)
-	delete(c.items, key)
+func (c *cache) remove(it *cached) {
+	it.unlink()
+	it.in.unindex(it)
+	delete(it.in.cached, it.key)
 	c.used -= it.size
-	c.changed(it.row, nil)
 }
 
-func (c *lru[K, T]) unlink(it *lruItem[K, T]) { it.prev.next, it.next.prev = it.next, it.prev }
+func (it *cached) unlink() { it.prev.next, it.next.prev = it.next, it.prev }
 
-func (c *lru[K, T]) front(it *lruItem[K, T]) {
+func (c *cache) front(it *cached) {
 	it.prev, it.next = &c.ring, c.ring.next
 	it.prev.next, it.next.prev = it, it
 }

@@ -9,33 +9,31 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // Record is what is kept of an applied entry.
 type Record struct {
-	Index    core.Index
-	At       int64 // Unix milliseconds
-	Proposal core.ProposalID
-	Digest   core.Digest // of the position after it
-	Outcome  []byte      // nil of a repeated proposal
+	Index    core.Index      `cbor:"1,keyasint" db:"index"`
+	At       int64           `cbor:"2,keyasint" db:"at"` // Unix milliseconds
+	Proposal core.ProposalID `cbor:"3,keyasint" db:"proposal"`
+	Digest   core.Digest     `cbor:"4,keyasint" db:"digest"`                // of the position after it
+	Outcome  []byte          `cbor:"5,keyasint" db:"outcome" max:"1048576"` // nil of a repeated proposal
+	Accepted bool            `cbor:"6,keyasint" db:"accepted"`              // the proposal was not refused: it never is again
 }
 
-// entries is the table of the entries of the last days.
-var entries = table(Table[core.Index, Record]{
-	name: "entries", keys: 1,
-	key:  func(r *Record) core.Index { return r.Index },
-	with: func(i core.Index) Record { return Record{Index: i} },
-	cols: []column[Record]{
-		col("index", bigints[core.Index](), func(r *Record) *core.Index { return &r.Index }),
-		col("at", bigints[int64](), func(r *Record) *int64 { return &r.At }),
-		col("proposal", uuids[core.ProposalID](), func(r *Record) *core.ProposalID { return &r.Proposal }),
-		col("digest", uuids[core.Digest](), func(r *Record) *core.Digest { return &r.Digest }),
-		col("outcome", blobs(), func(r *Record) *[]byte { return &r.Outcome }),
-	},
-})
+// The table of the entries of the last days.
+var (
+	recordShape      = schema.Of[core.Index, Record]("entries").Shape
+	recordStatements = statementsOf(recordShape)
+)
 
-// horizon is the time in Unix milliseconds before which outcomes and pending post ids are
-// forgotten once the log has come to a time. It moves by whole hours, so that rows go in
+func readRecord(raw [][]byte) (Record, error) {
+	var r Record
+	return r, recordShape.Read(schema.Row(&r), raw)
+}
+
+// horizon is the time in Unix milliseconds before which outcomes are forgotten once the log has come to a time. It moves by whole hours, so that rows go in
 // heaps. Decisions ask it too, never whether a row is still there: how entries fall into
 // batches must not matter.
 func horizon(at time.Time) int64 {
@@ -45,8 +43,8 @@ func horizon(at time.Time) int64 {
 var (
 	positionSQL = "SELECT epoch, index, digest, at FROM applied FOR UPDATE"
 	advanceSQL  = "UPDATE applied SET epoch = $1, index = $2, digest = $3, at = $4"
-	firstsSQL   = "SELECT " + entries.Columns("") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND outcome IS NOT NULL"
-	purgeSQL    = []string{"DELETE FROM entries WHERE at < $1", "DELETE FROM pending_posts WHERE at < $1"}
+	firstsSQL   = "SELECT " + Columns(recordShape, "") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND accepted"
+	purgeSQL    = "DELETE FROM entries WHERE at < $1"
 )
 
 // readPosition reads the row of applied.
@@ -75,7 +73,7 @@ func bigint(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 
 // RecordOf gives what is kept of the entry at an index.
 func RecordOf(ctx context.Context, q Queryer, i core.Index) (Record, bool, error) {
-	return QueryOne(ctx, q, "SELECT "+entries.Columns("")+" FROM entries WHERE index = $1", entries.Scan, int64(i))
+	return QueryOne(ctx, q, "SELECT "+Columns(recordShape, "")+" FROM entries WHERE index = $1", Scan[Record](recordShape), int64(i))
 }
 
 // ReceiptsOf gives the receipts of the remembered entries from one index to another. A
@@ -85,8 +83,8 @@ func ReceiptsOf(ctx context.Context, q Queryer, from, to core.Index) (map[core.I
 		index core.Index
 		core.Receipt
 	}
-	list, err := Query(ctx, q, `SELECT e.index, f.index, f.outcome FROM entries e
-		JOIN entries f ON f.proposal = e.proposal AND f.outcome IS NOT NULL WHERE e.index BETWEEN $1 AND $2`,
+	list, err := Query(ctx, q, `SELECT e.index, coalesce(f.index, e.index), coalesce(f.outcome, e.outcome) FROM entries e
+		LEFT JOIN entries f ON e.outcome IS NULL AND f.proposal = e.proposal AND f.accepted WHERE e.index BETWEEN $1 AND $2`,
 		func(r Row) (row, error) {
 			var v row
 			err := r.Scan(&v.index, &v.Index, &v.Outcome)

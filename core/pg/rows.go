@@ -4,225 +4,296 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nearside/nearside/core/schema"
 )
 
-// rows is one table as apply sees it: the writes of the batch over the committed rows, of
-// which some are cached.
-type rows[K comparable, T any] struct {
-	t       *Table[K, T]
-	s       *Store
-	cache   *lru[K, T]
-	dirty   map[K]*write[T] // this batch's last write of each key
-	order   []K             // keys in the order they were first written; some twice, some reverted
-	missing map[K]struct{}  // known not to be committed; only for this batch
-	watch   []func(was, now *T)
-	ends    []func() // to call at the end of a batch
-	drops   []func() // to call when the cache is dropped
+// rows is one table as apply sees it: the writes of the batch over the committed rows, of which
+// some are cached.
+type rows struct {
+	shape  *schema.Shape
+	sql    statements
+	cached map[string]*cached
+	unique map[*schema.IndexShape]map[string]*cached // exactly the cached rows, by their values
+
+	// Of the batch. What was read from the database stays known over the runs of a batch.
+	dirty   map[string]*write   // the last write of each key
+	order   []string            // keys in the order they were first written; some twice, some reverted
+	missing map[string]struct{} // known not to be committed
+	lists   map[*schema.IndexShape]map[string]list
+	need    map[string]struct{}                        // keys that were asked for and are not known
+	needs   map[*schema.IndexShape]map[string]struct{} // the same of an index's values
 }
 
 // write is a row to be, or the absence of one.
-type write[T any] struct {
-	row  T
-	gone bool
+type write struct {
+	row   schema.Row // nil: deleted
+	fresh bool       // no row with the key is committed
 }
 
-func newRows[K comparable, T any](s *Store, t *Table[K, T]) *rows[K, T] {
-	r := &rows[K, T]{t: t, s: s}
-	r.cache = newLRU[K](s.cacheBytes/1000*t.part, func(was, now *T) {
-		for _, f := range r.watch {
-			f(was, now)
-		}
-	})
+// list is committed rows of one value of an index: all of them, or the first so many.
+type list struct {
+	rows  []schema.Row
+	asked int
+}
+
+func newRows(s *schema.Shape) *rows {
+	r := &rows{shape: s, sql: statementsOf(s)}
 	r.clear()
-	s.tables = append(s.tables, r)
 	return r
 }
 
-// Get implements apply.Table.
-func (r *rows[K, T]) Get(key K) (T, bool) {
-	var none T
-	row, ok := r.find(r.stored(key))
+// clear forgets everything.
+func (r *rows) clear() {
+	r.cached, r.unique = map[string]*cached{}, map[*schema.IndexShape]map[string]*cached{}
+	for _, x := range r.shape.Indexes {
+		if x.Unique {
+			r.unique[x] = map[string]*cached{}
+		}
+	}
+	r.dirty, r.order, r.missing = map[string]*write{}, nil, map[string]struct{}{}
+	r.need, r.needs, r.lists = map[string]struct{}{}, map[*schema.IndexShape]map[string]struct{}{}, map[*schema.IndexShape]map[string]list{}
+}
+
+// rewind undoes the writes of the batch, to run it again.
+func (r *rows) rewind() {
+	r.order = r.order[:0]
+	clear(r.dirty)
+}
+
+// end forgets the batch.
+func (r *rows) end() {
+	r.rewind()
+	clear(r.missing)
+	clear(r.lists)
+	clear(r.need)
+	clear(r.needs)
+}
+
+func (r *rows) index(it *cached) {
+	for x, by := range r.unique {
+		by[string(x.AppendValue(nil, it.row))] = it
+	}
+}
+
+func (r *rows) unindex(it *cached) {
+	for x, by := range r.unique {
+		if v := string(x.AppendValue(nil, it.row)); by[v] == it {
+			delete(by, v)
+		}
+	}
+}
+
+// get gives a row; known is false when only the database can tell.
+func (r *rows) get(c *cache, key []byte) (row schema.Row, known bool) {
+	if w, ok := r.dirty[string(key)]; ok {
+		return w.row, true
+	}
+	if it, ok := r.cached[string(key)]; ok {
+		c.touch(it)
+		return it.row, true
+	}
+	if _, ok := r.missing[string(key)]; ok {
+		return nil, true
+	}
+	return nil, false
+}
+
+// find gives the row with a unique value.
+func (r *rows) find(c *cache, x *schema.IndexShape, value []byte) (row schema.Row, known bool) {
+	for _, w := range r.dirty { // at most one matches, so the map's order does not show
+		if w.row != nil && string(x.AppendValue(nil, w.row)) == string(value) {
+			return w.row, true
+		}
+	}
+	if it, ok := r.unique[x][string(value)]; ok {
+		if _, changed := r.dirty[it.key]; changed {
+			return nil, true
+		}
+		c.touch(it)
+		return it.row, true
+	}
+	got, ok := r.lists[x][string(value)]
 	if !ok {
-		return none, false
-	}
-	return *row, true
-}
-
-// stored is a key as the table holds it.
-func (r *rows[K, T]) stored(key K) K {
-	if !r.t.textKey {
-		return key
-	}
-	row := r.t.with(key)
-	row = r.t.canon(&row)
-	return r.t.key(&row)
-}
-
-func (r *rows[K, T]) find(key K) (*T, bool) {
-	if w, ok := r.dirty[key]; ok {
-		return &w.row, !w.gone
-	}
-	if row, ok := r.cache.get(key); ok {
-		return row, true
-	}
-	if _, ok := r.missing[key]; ok {
 		return nil, false
 	}
-	var p pipe
-	r.want(&p, []K{key})
-	r.s.read(&p)
-	return r.cache.get(key)
-}
-
-// Put implements apply.Table.
-func (r *rows[K, T]) Put(row T) {
-	row = r.t.canon(&row)
-	r.write(r.t.key(&row), &write[T]{row: row})
-}
-
-// Delete implements apply.Table.
-func (r *rows[K, T]) Delete(key K) { r.write(r.stored(key), &write[T]{gone: true}) }
-
-func (r *rows[K, T]) write(key K, w *write[T]) {
-	was, had := r.dirty[key]
-	if !had {
-		r.order = append(r.order, key)
-	}
-	r.dirty[key] = w
-	r.s.undo = append(r.s.undo, func() {
-		if had {
-			r.dirty[key] = was
-		} else {
-			delete(r.dirty, key)
-		}
-	})
-}
-
-// want asks for those of the keys that nothing is known of.
-func (r *rows[K, T]) want(p *pipe, keys []K) {
-	var ask []K
-	for _, k := range keys {
-		k = r.stored(k)
-		if _, known := r.missing[k]; known || r.cache.has(k) {
-			continue
-		}
-		r.missing[k] = struct{}{} // until it comes
-		ask = append(ask, k)
-	}
-	if len(ask) > 0 {
-		p.add(r.t.byKeys, r.t.keyArrays(ask), r.loaded)
-	}
-}
-
-// loaded takes committed rows into the cache.
-func (r *rows[K, T]) loaded(res *pgconn.Result) error {
-	for _, raw := range res.Rows {
-		row, err := r.t.read(raw)
-		if err != nil {
-			return err
-		}
-		key := r.t.key(&row)
-		delete(r.missing, key)
-		if !r.cache.has(key) {
-			r.cache.put(key, &row, r.t.size(&row))
+	for _, row := range got.rows { // it was read, and has left the cache since
+		if _, changed := r.dirty[string(r.shape.AppendKey(nil, row))]; !changed {
+			return row, true
 		}
 	}
-	return nil
+	return nil, true
 }
 
-// scan gives the rows of a query as the batch has left them: match says which of the batch's
-// own writes belong to it, and cmp puts all in order.
-func (r *rows[K, T]) scan(sql string, params [][]byte, match func(*T) bool, cmp func(a, b T) int) []T {
-	var out []T
-	var p pipe
-	p.add(sql, params, func(res *pgconn.Result) error {
-		for _, raw := range res.Rows {
-			row, err := r.t.read(raw)
-			if err != nil {
-				return err
-			}
-			if _, changed := r.dirty[r.t.key(&row)]; !changed {
-				out = append(out, row)
-			}
+// list gives the rows with a value as the batch has left them.
+func (r *rows) list(x *schema.IndexShape, value []byte) (out []schema.Row, known bool) {
+	got, ok := r.lists[x][string(value)]
+	if !ok {
+		return nil, false
+	}
+	for _, row := range got.rows {
+		if _, changed := r.dirty[string(r.shape.AppendKey(nil, row))]; !changed {
+			out = append(out, row)
 		}
-		return nil
-	})
-	r.s.read(&p)
+	}
+	// Rows beyond those that were asked for could take the place of those that were changed. What
+	// else is in the batch must not decide whether they are seen.
+	if len(out) < x.Limit && len(got.rows) == got.asked {
+		return nil, false
+	}
 	for _, w := range r.dirty {
-		if !w.gone && match(&w.row) {
+		if w.row != nil && x.Matches(w.row) && string(x.AppendValue(nil, w.row)) == string(value) {
 			out = append(out, w.row)
 		}
 	}
-	slices.SortFunc(out, cmp) // a total order, so the map's does not show
+	slices.SortFunc(out, x.Compare) // a total order, so the map's does not show
+	return out[:min(len(out), x.Limit)], true
+}
+
+// want notes an index's value for the next read.
+func (r *rows) want(x *schema.IndexShape, value []byte) {
+	if r.needs[x] == nil {
+		r.needs[x] = map[string]struct{}{}
+	}
+	r.needs[x][string(value)] = struct{}{}
+}
+
+// fetch asks for what was noted.
+func (r *rows) fetch(p *pipe, c *cache) {
+	if len(r.need) > 0 {
+		keys := r.some(sorted(r.need), wideKeys)
+		for _, k := range keys {
+			r.missing[k] = struct{}{} // until it comes
+		}
+		p.add(r.sql.byKeys, valueArrays(r.shape, r.shape.Keys, r.shape.Split, keys), func(res *pgconn.Result) error {
+			_, err := r.loaded(res, c)
+			return err
+		})
+		clear(r.need)
+	}
+	for _, x := range r.shape.Indexes {
+		if values := sorted(r.needs[x]); len(values) > 0 {
+			r.fetchLists(p, c, x, r.some(values, wideLists))
+		}
+	}
+	clear(r.needs)
+}
+
+// A row of a wide table can have half a megabyte: so many are read at once. The rest of a batch
+// waits for its turn, and the cache bounds what is kept meanwhile.
+const (
+	wideKeys  = 64
+	wideLists = 4
+)
+
+func (r *rows) some(keys []string, atOnce int) []string {
+	if r.shape.Wide {
+		return keys[:min(len(keys), atOnce)]
+	}
+	return keys
+}
+
+func (r *rows) fetchLists(p *pipe, c *cache, x *schema.IndexShape, values []string) {
+	if r.lists[x] == nil {
+		r.lists[x] = map[string]list{}
+	}
+	asked := x.Limit
+	for _, v := range values {
+		asked = max(asked, 2*r.lists[x][v].asked)
+		if x.Unique {
+			asked = 1
+		}
+	}
+	for _, v := range values {
+		r.lists[x][v] = list{asked: asked}
+	}
+	params := append(valueArrays(r.shape, x.Columns, x.Split, values), bigint(uint64(asked)))
+	p.add(r.sql.lists[x], params, func(res *pgconn.Result) error {
+		got, err := r.loaded(res, c)
+		for _, row := range got {
+			v := string(x.AppendValue(nil, row))
+			l := r.lists[x][v]
+			l.rows = append(l.rows, row)
+			r.lists[x][v] = l
+		}
+		return err
+	})
+}
+
+func sorted(set map[string]struct{}) []string {
+	out := make([]string, 0, len(set))
+	for k := range set {
+		out = append(out, k)
+	}
+	slices.Sort(out)
 	return out
+}
+
+// loaded takes committed rows into the cache.
+func (r *rows) loaded(res *pgconn.Result, c *cache) ([]schema.Row, error) {
+	out := make([]schema.Row, 0, len(res.Rows))
+	for _, raw := range res.Rows {
+		row := r.shape.New()
+		if err := r.shape.Read(row, raw); err != nil {
+			return nil, err
+		}
+		key := string(r.shape.AppendKey(nil, row))
+		delete(r.missing, key)
+		if it := r.cached[key]; it != nil {
+			row = it.row
+		} else {
+			c.put(r, key, row)
+		}
+		out = append(out, row)
+	}
+	return out, nil
 }
 
 // flush adds the statements that write the batch's rows. Those that are known to be new are
 // inserted as such, which costs PostgreSQL much less than asking it to find out.
-func (r *rows[K, T]) flush(p *pipe) {
-	var fresh, puts []*T
-	var gone []K
-	seen := make(map[K]bool, len(r.order))
+func (r *rows) flush(p *pipe) {
+	var fresh, puts []schema.Row
+	var gone []string
+	seen := make(map[string]bool, len(r.order))
 	for _, key := range r.order {
 		w, ok := r.dirty[key]
-		_, isNew := r.missing[key]
-		switch {
-		case !ok || seen[key]:
+		if !ok || seen[key] {
 			continue
-		case w.gone:
-			gone = append(gone, key)
-		case isNew:
-			fresh = append(fresh, &w.row)
-		default:
-			puts = append(puts, &w.row)
 		}
 		seen[key] = true
+		switch _, missing := r.missing[key]; {
+		case w.row == nil:
+			gone = append(gone, key)
+		case missing || w.fresh:
+			fresh = append(fresh, w.row)
+		default:
+			puts = append(puts, w.row)
+		}
 	}
 	if len(fresh) > 0 {
-		p.add(r.t.insert, r.t.arrays(fresh, len(r.t.cols)), nil)
+		p.add(r.sql.insert, rowArrays(r.shape, fresh), nil)
 	}
 	if len(puts) > 0 {
-		p.add(r.t.upsert, r.t.arrays(puts, len(r.t.cols)), nil)
+		p.add(r.sql.upsert, rowArrays(r.shape, puts), nil)
 	}
 	if len(gone) > 0 {
-		p.add(r.t.remove, r.t.keyArrays(gone), nil)
+		p.add(r.sql.remove, valueArrays(r.shape, r.shape.Keys, r.shape.Split, gone), nil)
 	}
 }
 
 // committed takes the batch's writes into the cache.
-func (r *rows[K, T]) committed() {
+func (r *rows) committed(c *cache) {
 	for _, key := range r.order {
 		w, ok := r.dirty[key]
-		switch {
-		case !ok:
+		if !ok {
 			continue
-		case w.gone:
-			r.cache.remove(key)
-		default:
-			r.cache.put(key, &w.row, r.t.size(&w.row))
+		}
+		if w.row != nil {
+			c.put(r, key, w.row)
+		} else if it := r.cached[key]; it != nil {
+			c.remove(it)
 		}
 		delete(r.dirty, key)
 	}
-	r.forget()
+	r.end()
 }
-
-// forget ends the batch.
-func (r *rows[K, T]) forget() {
-	r.order = r.order[:0]
-	clear(r.dirty)
-	clear(r.missing)
-	for _, f := range r.ends {
-		f()
-	}
-}
-
-// clear ends the batch and drops the cache.
-func (r *rows[K, T]) clear() {
-	r.cache.clear()
-	r.order, r.dirty, r.missing = nil, map[K]*write[T]{}, map[K]struct{}{}
-	for _, f := range r.drops {
-		f()
-	}
-}
-
-func (r *rows[K, T]) cached() int { return r.cache.used }

@@ -14,6 +14,7 @@ type writer struct {
 	db    *DB
 	conn  *pgx.Conn
 	stmts map[string]*pgconn.StatementDescription // by their text; prepared on this connection
+	trips int                                     // round trips so far
 }
 
 // Planning by statistics would be worse than these rules: the tables start out empty, a plan
@@ -86,6 +87,7 @@ func (w *writer) send(ctx context.Context, p *pipe) error {
 		}
 		b.ExecStatement(sd, s.params, binary1, binary1)
 	}
+	w.trips++
 	results, err := w.conn.PgConn().ExecBatch(ctx, &b).ReadAll()
 	if err != nil {
 		return fmt.Errorf("run batch: %w", err)

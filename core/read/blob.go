@@ -4,18 +4,18 @@ import (
 	"context"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/apply"
 )
 
 // Blobs gives the blobs that the log refers to, by id, after one of them.
 func (s *Store) Blobs(ctx context.Context, after core.BlobID, limit int) ([]core.Blob, error) {
-	return many(ctx, s.db, pg.Blobs, `FROM blobs t WHERE id > $1 AND refs > 0 ORDER BY id LIMIT $2`, after[:], limit)
+	return many(ctx, s.db, apply.Blobs, `FROM blobs t WHERE id > $1 AND refs > 0 ORDER BY id LIMIT $2`, after[:], limit)
 }
 
 // BlobRefs says how often the log refers to a blob, and when the last reference went. A blob
 // that the log has never named is not known.
 func (s *Store) BlobRefs(ctx context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {
-	b, known, err := one(ctx, s.db, pg.Blobs, `FROM blobs t WHERE id = $1`, id[:])
+	b, known, err := one(ctx, s.db, apply.Blobs, `FROM blobs t WHERE id = $1`, id[:])
 	return b.Refs, b.ReleasedAt, known, err
 }
 
@@ -29,19 +29,19 @@ type BlobUses struct {
 // BlobUses gives what refers to a blob. It has no index to go by: it is for reports on the few
 // blobs that are damaged.
 func (s *Store) BlobUses(ctx context.Context, id core.BlobID) (uses BlobUses, err error) {
-	uses.Files, err = many(ctx, s.db, pg.Files, `FROM files t WHERE delete_at = 0 AND (content = $1 OR thumbnail = $1 OR preview = $1)
+	uses.Files, err = many(ctx, s.db, apply.Files, `FROM files t WHERE delete_at = 0 AND (content = $1 OR thumbnail = $1 OR preview = $1)
 		ORDER BY create_at, id LIMIT $2`, id[:], MaxIDs)
 	if err != nil {
 		return uses, err
 	}
-	users, err := many(ctx, s.db, pg.Users, `FROM users t WHERE picture = $1 ORDER BY id LIMIT $2`, id[:], MaxIDs)
+	users, err := many(ctx, s.db, apply.Users, `FROM users t WHERE picture = $1 ORDER BY id LIMIT $2`, id[:], MaxIDs)
 	if err != nil {
 		return uses, err
 	}
 	for _, u := range users {
 		uses.Users = append(uses.Users, u.ID)
 	}
-	uploads, err := many(ctx, s.db, pg.Uploads, `FROM uploads t WHERE position($1::bytea IN parts) > 0 ORDER BY id LIMIT $2`, id[:], MaxIDs)
+	uploads, err := many(ctx, s.db, apply.Uploads, `FROM uploads t WHERE position($1::bytea IN parts) > 0 ORDER BY id LIMIT $2`, id[:], MaxIDs)
 	for _, u := range uploads {
 		uses.Uploads = append(uses.Uploads, u.ID)
 	}
@@ -50,5 +50,5 @@ func (s *Store) BlobUses(ctx context.Context, id core.BlobID) (uses BlobUses, er
 
 // RecentFiles gives the latest files that are not deleted, newest first.
 func (s *Store) RecentFiles(ctx context.Context, limit int) ([]core.File, error) {
-	return many(ctx, s.db, pg.Files, `FROM files t WHERE delete_at = 0 ORDER BY id DESC LIMIT $1`, limit)
+	return many(ctx, s.db, apply.Files, `FROM files t WHERE delete_at = 0 ORDER BY id DESC LIMIT $1`, limit)
 }

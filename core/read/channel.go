@@ -4,48 +4,49 @@ import (
 	"context"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
 // Channel gives a channel by id, archived or not.
 func (s *Store) Channel(ctx context.Context, id core.ChannelID) (core.Channel, bool, error) {
-	return one(ctx, s.db, pg.Channels, `FROM channels t WHERE id = $1`, [16]byte(id))
+	return one(ctx, s.db, apply.Channels, `FROM channels t WHERE id = $1`, [16]byte(id))
 }
 
 // ChannelByName gives a channel of a team by name.
 func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string) (core.Channel, bool, error) {
-	return one(ctx, s.db, pg.Channels, `FROM channels t WHERE team_id = $1 AND name = $2`, [16]byte(team), name)
+	return one(ctx, s.db, apply.Channels, `FROM channels t WHERE team_id = $1 AND name = $2`, [16]byte(team), name)
 }
 
 // ChannelsOf gives the channels that a user belongs to in a team (the zero team: everywhere),
 // without archived ones unless asked for those archived after a time.
 func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64) ([]core.Channel, error) {
-	return many(ctx, s.db, pg.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
-		WHERE m.user_id = $1 AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
+	return many(ctx, s.db, apply.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
+		WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
 		AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4)
 		ORDER BY t.display_name, t.id LIMIT 100000`, [16]byte(user), [16]byte(team), deleted, deletedSince)
 }
 
 // PublicChannels gives a page of a team's open channels.
 func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page) ([]core.Channel, error) {
-	return many(ctx, s.db, pg.Channels, `FROM channels t WHERE team_id = $1 AND type = 'O' AND delete_at = 0
+	return many(ctx, s.db, apply.Channels, `FROM channels t WHERE team_id = $1 AND type = 'O' AND delete_at = 0
 		ORDER BY display_name, id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
 }
 
 // ChannelMember gives a membership.
 func (s *Store) ChannelMember(ctx context.Context, ch core.ChannelID, user core.UserID) (core.ChannelMember, bool, error) {
-	return one(ctx, s.db, pg.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = $2`, [16]byte(ch), [16]byte(user))
+	return one(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = $2`+inTeam, [16]byte(ch), [16]byte(user))
 }
 
 // ChannelMembers gives a page of a channel's members.
 func (s *Store) ChannelMembers(ctx context.Context, ch core.ChannelID, p Page) ([]core.ChannelMember, error) {
-	return many(ctx, s.db, pg.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 ORDER BY user_id LIMIT $2 OFFSET $3`,
+	return many(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1`+inTeam+` ORDER BY user_id LIMIT $2 OFFSET $3`,
 		[16]byte(ch), p.Size, p.offset())
 }
 
 // ChannelMembersByIDs gives the memberships of the given users.
 func (s *Store) ChannelMembersByIDs(ctx context.Context, ch core.ChannelID, users []core.UserID) ([]core.ChannelMember, error) {
-	return many(ctx, s.db, pg.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = ANY($2)
+	return many(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = ANY($2)`+inTeam+`
 		ORDER BY user_id LIMIT 1000`, [16]byte(ch), raw(users))
 }
 
@@ -65,12 +66,12 @@ func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.T
 	if p.Size == 0 {
 		p = everything
 	}
-	out, err := pg.Query(ctx, s.db, `SELECT `+pg.ChannelMembers.Columns("t")+`, c.total_msg_count, c.total_msg_count_root, c.delete_at,
+	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, c.total_msg_count, c.total_msg_count_root, c.delete_at,
 			coalesce(w.name, ''), coalesce(w.display_name, ''), coalesce(w.update_at, 0)
 		FROM channel_members t JOIN channels c ON c.id = t.channel_id LEFT JOIN teams w ON w.id = t.team_id
 		WHERE t.user_id = $1 AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
-		ORDER BY t.channel_id LIMIT $3 OFFSET $4`, func(r pg.Row) (m Membership, err error) {
-		m.ChannelMember, err = pg.ChannelMembers.ScanWith(r, &m.Total, &m.TotalRoot, &m.DeleteAt, &m.TeamName, &m.TeamDisplayName, &m.TeamUpdateAt)
+		`+inTeam+` ORDER BY t.channel_id LIMIT $3 OFFSET $4`, func(r pg.Row) (m Membership, err error) {
+		m.ChannelMember, err = pg.ScanWith[core.ChannelMember](apply.ChannelMembers.Shape, r, &m.Total, &m.TotalRoot, &m.DeleteAt, &m.TeamName, &m.TeamDisplayName, &m.TeamUpdateAt)
 		return m, err
 	}, [16]byte(user), [16]byte(team), p.Size, p.offset())
 	return out, wrap("read memberships", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
@@ -15,12 +16,12 @@ const live = `t.delete_at = 0 AND t.post_id <> ` + none
 
 // File gives a file by id, deleted or not.
 func (s *Store) File(ctx context.Context, id core.FileID) (core.File, bool, error) {
-	return one(ctx, s.db, pg.Files, `FROM files t WHERE id = $1`, [16]byte(id))
+	return one(ctx, s.db, apply.Files, `FROM files t WHERE id = $1`, [16]byte(id))
 }
 
 // FilesByIDs gives the files with the given ids, deleted or not, in the order of the ids.
 func (s *Store) FilesByIDs(ctx context.Context, ids []core.FileID) ([]core.File, error) {
-	list, err := many(ctx, s.db, pg.Files, `FROM files t WHERE id = ANY($1) ORDER BY create_at, id LIMIT $2`, raw(ids), MaxIDs)
+	list, err := many(ctx, s.db, apply.Files, `FROM files t WHERE id = ANY($1) ORDER BY create_at, id LIMIT $2`, raw(ids), MaxIDs)
 	inOrder(list, ids)
 	return list, err
 }
@@ -37,11 +38,11 @@ func inOrder(list []core.File, ids []core.FileID) {
 // FilesOfPost gives the files of a post in its order, and if wanted those that it had and that
 // were deleted.
 func (s *Store) FilesOfPost(ctx context.Context, id core.PostID, includeDeleted bool) ([]core.File, error) {
-	p, _, err := one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	p, _, err := one(ctx, s.db, apply.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
 	if err != nil {
 		return nil, err
 	}
-	list, err := many(ctx, s.db, pg.Files, `FROM files t WHERE post_id = $1 AND post_id <> `+none+` AND (delete_at = 0 OR $2)
+	list, err := many(ctx, s.db, apply.Files, `FROM files t WHERE post_id = $1 AND post_id <> `+none+` AND (delete_at = 0 OR $2)
 		ORDER BY create_at, id LIMIT $3`, [16]byte(id), includeDeleted, MaxIDs)
 	inOrder(list, p.FileIDs)
 	return list, err

@@ -18,7 +18,7 @@ import (
 )
 
 // put writes rows as applying would.
-func put(t *testing.T, db *pg.DB, f func(st *apply.State)) {
+func put(t *testing.T, db *pg.DB, f func(rows apply.Direct)) {
 	t.Helper()
 	s := pg.NewStore(db, 0)
 	defer s.Drop()
@@ -26,10 +26,9 @@ func put(t *testing.T, db *pg.DB, f func(st *apply.State)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Begin(t.Context(), at, nil); err != nil {
+	if err := s.Run(t.Context(), at, nil, func() error { f(apply.Direct{Store: s}); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	f(s.State())
 	at.Index++
 	if err := s.Commit(t.Context(), at, time.UnixMilli(1_800_000_000_000)); err != nil {
 		t.Fatal(err)
@@ -57,16 +56,16 @@ func newDrawers(t *testing.T) *drawers {
 		T: t, s: s, db: db, ann: id[core.User]("ann"), bob: id[core.User]("bob"), crew: id[core.Team]("crew"), other: id[core.Team]("other"),
 		town: id[core.Channel]("town"), secret: id[core.Channel]("secret"), old: id[core.Channel]("old"), far: id[core.Channel]("far"), dm: id[core.Channel]("dm"),
 	}
-	put(t, db, func(st *apply.State) {
+	put(t, db, func(rows apply.Direct) {
 		for ch, team := range map[core.ChannelID]core.TeamID{d.town: d.crew, d.secret: d.crew, d.old: d.crew, d.far: d.other, d.dm: {}} {
 			c := core.Channel{ID: ch, TeamID: team, Type: core.ChannelPrivate, Name: ch.String()}
 			if ch == d.old {
 				c.DeleteAt = 1
 			}
-			st.Channels.Put(c)
-			st.ChannelMembers.Put(core.ChannelMember{ChannelID: ch, UserID: d.ann, TeamID: team})
+			apply.Channels.Put(rows, c)
+			apply.ChannelMembers.Put(rows, core.ChannelMember{ChannelID: ch, UserID: d.ann, TeamID: team})
 			if ch != d.secret {
-				st.ChannelMembers.Put(core.ChannelMember{ChannelID: ch, UserID: d.bob, TeamID: team})
+				apply.ChannelMembers.Put(rows, core.ChannelMember{ChannelID: ch, UserID: d.bob, TeamID: team})
 			}
 		}
 	})
@@ -85,10 +84,10 @@ func (d *drawers) file(ch core.ChannelID, by core.UserID, name, text string, cha
 	for _, c := range change {
 		c(&f)
 	}
-	put(d.T, d.db, func(st *apply.State) {
-		st.Files.Put(f)
+	put(d.T, d.db, func(rows apply.Direct) {
+		apply.Files.Put(rows, f)
 		if text != "" {
-			st.FileTexts.Put(apply.FileText{File: f.ID, Text: text})
+			apply.FileTexts.Put(rows, apply.FileText{File: f.ID, Text: text})
 		}
 	})
 	return f
@@ -206,11 +205,11 @@ func TestSearchFiles_ByIndex(t *testing.T) {
 	// Names and texts are found by their indexes: what the queries say is what the indexes hold.
 	d := newDrawers(t)
 	d.file(d.town, d.bob, "needle.txt", "needle")
-	put(t, d.db, func(st *apply.State) {
+	put(t, d.db, func(rows apply.Direct) {
 		for i := range 3000 {
 			f := core.File{ID: id[core.File](fmt.Sprint("hay", i)), PostID: core.PostID{1}, ChannelID: d.town, CreateAt: int64(i), Name: fmt.Sprint("hay ", i)}
-			st.Files.Put(f)
-			st.FileTexts.Put(apply.FileText{File: f.ID, Text: f.Name})
+			apply.Files.Put(rows, f)
+			apply.FileTexts.Put(rows, apply.FileText{File: f.ID, Text: f.Name})
 		}
 	})
 	fill(t, d.db, "ANALYZE")
@@ -239,10 +238,10 @@ func TestFiles(t *testing.T) {
 	before.ID, before.OriginalID, before.DeleteAt, before.UpdateAt, before.FileIDs = id[core.Post]("history"), post.ID, 9, 9, []core.FileID{gone.ID, a.ID}
 	deleted := post
 	deleted.ID, deleted.DeleteAt, deleted.UpdateAt = id[core.Post]("deleted"), 9, 9
-	put(t, d.db, func(st *apply.State) {
-		st.Posts.Put(post)
-		st.Posts.Put(before)
-		st.Posts.Put(deleted)
+	put(t, d.db, func(rows apply.Direct) {
+		apply.Posts.Put(rows, post)
+		apply.Posts.Put(rows, before)
+		apply.Posts.Put(rows, deleted)
 	})
 	ctx := t.Context()
 	check := func(what string, got []core.File, err error, want ...core.File) {
@@ -288,9 +287,9 @@ func TestLinkedFile(t *testing.T) {
 	// A link opens its file until the file is deleted or all links are ended.
 	d := newDrawers(t)
 	f, gone := d.file(d.town, d.bob, "f", ""), d.file(d.town, d.bob, "gone", "", func(f *core.File) { f.DeleteAt = 9 })
-	put(t, d.db, func(st *apply.State) {
-		st.FileLinks.Put(apply.FileLink{Link: core.BlobID{1}, File: f.ID, CreateAt: 100})
-		st.FileLinks.Put(apply.FileLink{Link: core.BlobID{2}, File: gone.ID, CreateAt: 100})
+	put(t, d.db, func(rows apply.Direct) {
+		apply.FileLinks.Put(rows, apply.FileLink{Link: core.BlobID{1}, File: f.ID, CreateAt: 100})
+		apply.FileLinks.Put(rows, apply.FileLink{Link: core.BlobID{2}, File: gone.ID, CreateAt: 100})
 	})
 	opens := func(n byte) bool {
 		t.Helper()
@@ -303,9 +302,9 @@ func TestLinkedFile(t *testing.T) {
 	if !opens(1) || opens(2) || opens(3) {
 		t.Error("before links are ended")
 	}
-	put(t, d.db, func(st *apply.State) {
-		st.Counters.Put(apply.Counter{Name: core.LinksExpired, Value: 100})
-		st.FileLinks.Put(apply.FileLink{Link: core.BlobID{4}, File: f.ID, CreateAt: 101})
+	put(t, d.db, func(rows apply.Direct) {
+		apply.Counters.Put(rows, apply.Counter{Name: core.LinksExpired, Value: 100})
+		apply.FileLinks.Put(rows, apply.FileLink{Link: core.BlobID{4}, File: f.ID, CreateAt: 101})
 	})
 	if at, err := d.s.LinksExpiredAt(t.Context()); opens(1) || !opens(4) || at != 100 || err != nil {
 		t.Errorf("after links are ended at %d: %v", at, err)
@@ -318,9 +317,9 @@ func TestBlobs(t *testing.T) {
 	f := d.file(d.town, d.bob, "f.png", "", func(f *core.File) { f.Thumbnail, f.Preview = ref("thumb"), ref("preview") })
 	up := core.Upload{ID: id[core.Upload]("up"), UserID: d.bob, Type: core.UploadAttachment, Filename: "f", CreateAt: 3, FileSize: 9, Parts: []core.BlobRef{ref("p1"), ref("p2")}}
 	held := 0
-	put(t, d.db, func(st *apply.State) {
-		st.Users.Put(core.User{ID: d.bob, Username: "bob", Email: "b", Picture: ref("p2")})
-		st.Uploads.Put(up)
+	put(t, d.db, func(rows apply.Direct) {
+		apply.Users.Put(rows, core.User{ID: d.bob, Username: "bob", Email: "b", Picture: ref("p2")})
+		apply.Uploads.Put(rows, up)
 		for i := range 25 {
 			b := core.Blob{BlobRef: ref(fmt.Sprint(i)), Refs: 1}
 			if i%3 == 0 {
@@ -328,7 +327,7 @@ func TestBlobs(t *testing.T) {
 			} else {
 				held++
 			}
-			st.Blobs.Put(b)
+			apply.Blobs.Put(rows, b)
 		}
 	})
 	walk := func(next func(after core.BlobID) ([]core.Blob, error)) (n int) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
@@ -60,7 +61,7 @@ func (s *Store) byIndex(ctx context.Context, rest string, args ...any) (list []c
 		if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
 			return err
 		}
-		list, err = many(ctx, tx, pg.Files, rest, args...)
+		list, err = many(ctx, tx, apply.Files, rest, args...)
 		return err
 	})
 	return list, wrap("search files", err)

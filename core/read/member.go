@@ -24,8 +24,8 @@ func (s *Store) Memberships(ctx context.Context, user core.UserID) (Memberships,
 		if out.Teams, err = teamMembersOf(ctx, tx, user); err != nil {
 			return err
 		}
-		out.Channels, err = pg.Query(ctx, tx, `SELECT channel_id, team_id, scheme_admin, explicit FROM channel_members
-			WHERE user_id = $1 LIMIT 100000`, func(r pg.Row) (core.ChannelMember, error) {
+		out.Channels, err = pg.Query(ctx, tx, `SELECT channel_id, team_id, scheme_admin, explicit FROM channel_members t
+			WHERE user_id = $1`+inTeam+` LIMIT 100000`, func(r pg.Row) (core.ChannelMember, error) {
 			m := core.ChannelMember{UserID: user}
 			err := r.Scan((*[16]byte)(&m.ChannelID), (*[16]byte)(&m.TeamID), &m.SchemeAdmin, &m.Explicit)
 			return m, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
@@ -15,6 +16,14 @@ const (
 	MaxReplies = 1000 // replies that come along with a page
 )
 
+// inThread leaves out the replies of a thread that is being deleted: they are gone for readers
+// from the moment that their root is.
+const inThread = ` AND t.root_id NOT IN (SELECT post_id FROM tasks WHERE kind = 2)`
+
+// inTeam leaves out the channel memberships, of the table t, of people who are being taken out of
+// a team.
+const inTeam = ` AND (t.team_id, t.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1)`
+
 // PostFilter says which posts of a channel a list holds.
 type PostFilter struct {
 	RootsOnly bool // threads are collapsed: no replies
@@ -22,7 +31,7 @@ type PostFilter struct {
 }
 
 func (f PostFilter) where() string {
-	w := " AND delete_at = 0" // as a condition of its own, so that the index of live posts serves
+	w := " AND delete_at = 0" + inThread // as a condition of its own, so that the index of live posts serves
 	if f.Deleted {
 		w = " AND original_id = " + none
 	}
@@ -41,7 +50,7 @@ type PostPage struct {
 
 // Post gives a post by id, deleted or not.
 func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, error) {
-	p, ok, err := one(ctx, s.db, pg.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	p, ok, err := one(ctx, s.db, apply.Posts, `FROM posts t WHERE id = $1`+inThread, [16]byte(id))
 	if err == nil && ok {
 		p, err = s.Join(ctx, p)
 	}
@@ -50,7 +59,7 @@ func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, erro
 
 // posts gives the posts that the rest of a query selects, with what belongs to them.
 func (s *Store) posts(ctx context.Context, rest string, args ...any) ([]core.Post, error) {
-	list, err := many(ctx, s.db, pg.Posts, rest, args...)
+	list, err := many(ctx, s.db, apply.Posts, rest, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +85,7 @@ func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
 
 // PostsByIDs gives the posts with the given ids that are not deleted.
 func (s *Store) PostsByIDs(ctx context.Context, ids []core.PostID) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE id = ANY($1) AND delete_at = 0 ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))
+	return s.posts(ctx, `FROM posts t WHERE id = ANY($1) AND delete_at = 0`+inThread+` ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))
 }
 
 // Posts gives a page of a channel's posts, counted from the newest.
@@ -242,7 +251,7 @@ func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) 
 	if err != nil || !replies {
 		return out, err
 	}
-	more, err := s.posts(ctx, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0
+	more, err := s.posts(ctx, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0`+inThread+`
 		ORDER BY create_at DESC, id LIMIT $2`, raw(roots), MaxReplies)
 	return append(out, more...), err
 }
@@ -265,7 +274,7 @@ func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) (
 	if f.NewestFirst {
 		cmp, order = "<", "create_at DESC, id DESC"
 	}
-	posts, err := s.posts(ctx, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0
+	posts, err := s.posts(ctx, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0`+inThread+`
 		AND ($2::bigint = 0 OR (create_at, id) `+cmp+` ($2, $3)) ORDER BY `+order+` LIMIT $4`, [16]byte(root), f.FromCreateAt, [16]byte(f.FromPost), n+1)
 	more := len(posts) > n
 	return posts[:min(n, len(posts))], more, err
@@ -273,7 +282,7 @@ func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) (
 
 // Pinned gives a channel's pinned posts, the newest first.
 func (s *Store) Pinned(ctx context.Context, ch core.ChannelID) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0`+inThread+`
 		ORDER BY create_at DESC, id LIMIT 1000`, [16]byte(ch))
 }
 

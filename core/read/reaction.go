@@ -4,12 +4,12 @@ import (
 	"context"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/apply"
 )
 
 // Reactions gives the reactions to posts, oldest first.
 func (s *Store) Reactions(ctx context.Context, posts ...core.PostID) ([]core.Reaction, error) {
-	return many(ctx, s.db, pg.Reactions, `FROM reactions t WHERE post_id = ANY($1) ORDER BY create_at, user_id, emoji_name`, raw(posts))
+	return many(ctx, s.db, apply.Reactions, `FROM reactions t WHERE post_id = ANY($1) ORDER BY create_at, user_id, emoji_name`, raw(posts))
 }
 
 func (s *Store) addReactions(ctx context.Context, posts []core.Post) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
@@ -48,21 +49,15 @@ func position(ctx context.Context, q pg.Queryer) (core.Position, error) {
 	return p, wrap("read position", err)
 }
 
-// source is what one and many need of a table's description.
-type source[T any] interface {
-	Columns(alias string) string
-	Scan(pg.Row) (T, error)
-}
-
 // one gives the first row of t that the rest of a query selects; the table's alias is t.
-func one[T any](ctx context.Context, q pg.Queryer, t source[T], rest string, args ...any) (T, bool, error) {
-	v, ok, err := pg.QueryOne(ctx, q, "SELECT "+t.Columns("t")+" "+rest, t.Scan, args...)
+func one[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], rest string, args ...any) (T, bool, error) {
+	v, ok, err := pg.QueryOne(ctx, q, "SELECT "+pg.Columns(t.Shape, "t")+" "+rest, pg.Scan[T](t.Shape), args...)
 	return v, ok, wrap("read one", err)
 }
 
 // many gives every row of t that the rest of a query selects, never nil.
-func many[T any](ctx context.Context, q pg.Queryer, t source[T], rest string, args ...any) ([]T, error) {
-	v, err := pg.Query(ctx, q, "SELECT "+t.Columns("t")+" "+rest, t.Scan, args...)
+func many[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], rest string, args ...any) ([]T, error) {
+	v, err := pg.Query(ctx, q, "SELECT "+pg.Columns(t.Shape, "t")+" "+rest, pg.Scan[T](t.Shape), args...)
 	if v == nil {
 		v = []T{}
 	}

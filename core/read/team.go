@@ -4,22 +4,23 @@ import (
 	"context"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 )
 
 // Team gives a team by id, archived or not.
 func (s *Store) Team(ctx context.Context, id core.TeamID) (core.Team, bool, error) {
-	return one(ctx, s.db, pg.Teams, `FROM teams t WHERE id = $1`, [16]byte(id))
+	return one(ctx, s.db, apply.Teams, `FROM teams t WHERE id = $1`, [16]byte(id))
 }
 
 // TeamByName gives a team by the name in its URL.
 func (s *Store) TeamByName(ctx context.Context, name string) (core.Team, bool, error) {
-	return one(ctx, s.db, pg.Teams, `FROM teams t WHERE name = $1`, name)
+	return one(ctx, s.db, apply.Teams, `FROM teams t WHERE name = $1`, name)
 }
 
 // TeamsOf gives the teams that a user belongs to.
 func (s *Store) TeamsOf(ctx context.Context, user core.UserID) ([]core.Team, error) {
-	return many(ctx, s.db, pg.Teams, `FROM teams t JOIN team_members m ON m.team_id = t.id
+	return many(ctx, s.db, apply.Teams, `FROM teams t JOIN team_members m ON m.team_id = t.id
 		WHERE m.user_id = $1 AND m.delete_at = 0 AND t.delete_at = 0 ORDER BY t.display_name, t.id LIMIT 1000`, [16]byte(user))
 }
 
@@ -27,7 +28,7 @@ const listedTeams = `FROM teams t WHERE delete_at = 0 AND (allow_open_invite OR 
 
 // Teams gives a page of the teams that anybody may join, or of all of them.
 func (s *Store) Teams(ctx context.Context, all bool, p Page) ([]core.Team, error) {
-	return many(ctx, s.db, pg.Teams, listedTeams+` ORDER BY display_name, id LIMIT $2 OFFSET $3`, all, p.Size, p.offset())
+	return many(ctx, s.db, apply.Teams, listedTeams+` ORDER BY display_name, id LIMIT $2 OFFSET $3`, all, p.Size, p.offset())
 }
 
 // CountTeams counts the teams that Teams lists.
@@ -37,18 +38,18 @@ func (s *Store) CountTeams(ctx context.Context, all bool) (int64, error) {
 
 // TeamMember gives a membership that has not ended.
 func (s *Store) TeamMember(ctx context.Context, team core.TeamID, user core.UserID) (core.TeamMember, bool, error) {
-	return one(ctx, s.db, pg.TeamMembers, `FROM team_members t WHERE team_id = $1 AND user_id = $2 AND delete_at = 0`, [16]byte(team), [16]byte(user))
+	return one(ctx, s.db, apply.TeamMembers, `FROM team_members t WHERE team_id = $1 AND user_id = $2 AND delete_at = 0`, [16]byte(team), [16]byte(user))
 }
 
 // TeamMembers gives a page of a team's members.
 func (s *Store) TeamMembers(ctx context.Context, team core.TeamID, p Page) ([]core.TeamMember, error) {
-	return many(ctx, s.db, pg.TeamMembers, `FROM team_members t WHERE team_id = $1 AND delete_at = 0
+	return many(ctx, s.db, apply.TeamMembers, `FROM team_members t WHERE team_id = $1 AND delete_at = 0
 		ORDER BY user_id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
 }
 
 // TeamMembersByIDs gives the memberships of the given users.
 func (s *Store) TeamMembersByIDs(ctx context.Context, team core.TeamID, users []core.UserID) ([]core.TeamMember, error) {
-	return many(ctx, s.db, pg.TeamMembers, `FROM team_members t WHERE team_id = $1 AND user_id = ANY($2) AND delete_at = 0
+	return many(ctx, s.db, apply.TeamMembers, `FROM team_members t WHERE team_id = $1 AND user_id = ANY($2) AND delete_at = 0
 		ORDER BY user_id LIMIT 1000`, [16]byte(team), raw(users))
 }
 
@@ -58,7 +59,7 @@ func (s *Store) TeamMembersOf(ctx context.Context, user core.UserID) ([]core.Tea
 }
 
 func teamMembersOf(ctx context.Context, q pg.Queryer, user core.UserID) ([]core.TeamMember, error) {
-	return many(ctx, q, pg.TeamMembers, `FROM team_members t WHERE user_id = $1 AND delete_at = 0 ORDER BY team_id LIMIT 1000`, [16]byte(user))
+	return many(ctx, q, apply.TeamMembers, `FROM team_members t WHERE user_id = $1 AND delete_at = 0 ORDER BY team_id LIMIT 1000`, [16]byte(user))
 }
 
 // TeamStats counts a team's members, and those of them whose account is open.

@@ -4,15 +4,15 @@ import (
 	"context"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/apply"
 )
 
 // Upload gives an upload under way, with its parts.
 func (s *Store) Upload(ctx context.Context, id core.UploadID) (core.Upload, bool, error) {
-	return one(ctx, s.db, pg.Uploads, `FROM uploads t WHERE id = $1`, [16]byte(id))
+	return one(ctx, s.db, apply.Uploads, `FROM uploads t WHERE id = $1 AND delete_at = 0`, [16]byte(id))
 }
 
 // UploadsOfUser gives a user's uploads under way, the oldest first.
 func (s *Store) UploadsOfUser(ctx context.Context, user core.UserID) ([]core.Upload, error) {
-	return many(ctx, s.db, pg.Uploads, `FROM uploads t WHERE user_id = $1 ORDER BY create_at, id LIMIT $2`, [16]byte(user), core.MaxUploads)
+	return many(ctx, s.db, apply.Uploads, `FROM uploads t WHERE user_id = $1 AND delete_at = 0 ORDER BY create_at, id LIMIT $2`, [16]byte(user), core.MaxUploads)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/apply"
 )
 
 // UserFilter says which users a list holds. Zero fields do not filter.
@@ -22,27 +22,27 @@ type UserFilter struct {
 
 // User gives a user by id.
 func (s *Store) User(ctx context.Context, id core.UserID) (core.User, bool, error) {
-	return one(ctx, s.db, pg.Users, `FROM users t WHERE id = $1`, [16]byte(id))
+	return one(ctx, s.db, apply.Users, `FROM users t WHERE id = $1`, [16]byte(id))
 }
 
 // UserByName gives a user by username.
 func (s *Store) UserByName(ctx context.Context, name string) (core.User, bool, error) {
-	return one(ctx, s.db, pg.Users, `FROM users t WHERE username = $1`, strings.ToLower(name))
+	return one(ctx, s.db, apply.Users, `FROM users t WHERE username = $1`, strings.ToLower(name))
 }
 
 // UserByEmail gives a user by address.
 func (s *Store) UserByEmail(ctx context.Context, email string) (core.User, bool, error) {
-	return one(ctx, s.db, pg.Users, `FROM users t WHERE email = $1`, strings.ToLower(email))
+	return one(ctx, s.db, apply.Users, `FROM users t WHERE email = $1`, strings.ToLower(email))
 }
 
 // UsersByIDs gives the users with the given ids who changed after a time in milliseconds.
 func (s *Store) UsersByIDs(ctx context.Context, ids []core.UserID, since int64) ([]core.User, error) {
-	return many(ctx, s.db, pg.Users, `FROM users t WHERE id = ANY($1) AND update_at > $2 ORDER BY username LIMIT 1000`, raw(ids), since)
+	return many(ctx, s.db, apply.Users, `FROM users t WHERE id = ANY($1) AND update_at > $2 ORDER BY username LIMIT 1000`, raw(ids), since)
 }
 
 // UsersByNames gives the users with the given usernames.
 func (s *Store) UsersByNames(ctx context.Context, names []string) ([]core.User, error) {
-	return many(ctx, s.db, pg.Users, `FROM users t WHERE username = ANY($1) ORDER BY username LIMIT 1000`, names)
+	return many(ctx, s.db, apply.Users, `FROM users t WHERE username = ANY($1) ORDER BY username LIMIT 1000`, names)
 }
 
 // Users gives a page of the users that a filter lets through.
@@ -53,7 +53,7 @@ func (s *Store) Users(ctx context.Context, f UserFilter, p Page) ([]core.User, e
 		order = "create_at DESC, id"
 	}
 	var sql = newArgs(args)
-	return many(ctx, s.db, pg.Users, `FROM users t WHERE `+where+` ORDER BY `+order+
+	return many(ctx, s.db, apply.Users, `FROM users t WHERE `+where+` ORDER BY `+order+
 		` LIMIT `+sql.add(p.Size)+` OFFSET `+sql.add(p.offset()), sql.values...)
 }
 

@@ -16,6 +16,8 @@ type committed struct {
 	entries  []core.Entry
 	receipts []core.Receipt
 	events   []event.Batch
+	faults   []fault
+	full     bool // there was more
 }
 
 // Apply applies entries of the replica's own epoch, in order. Those at or below the position
@@ -52,7 +54,7 @@ func (r *Replica) applyAll(ctx context.Context, entries []core.Entry, epoch core
 		if err != nil {
 			return receipts, err
 		}
-		rest = rest[len(part):]
+		rest = rest[len(got):]
 	}
 	return receipts, nil
 }
@@ -102,7 +104,7 @@ func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.E
 	if err != nil {
 		return nil, err
 	}
-	if want != nil && stop == nil && c.pos.Digest != *want {
+	if want != nil && stop == nil && len(c.entries) == len(part) && c.pos.Digest != *want {
 		r.store.Drop()
 		return nil, fmt.Errorf("entry %d: digest %v, not %v: %w", c.pos.Index, c.pos.Digest, *want, core.ErrDiverged)
 	}
@@ -119,51 +121,83 @@ func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.E
 }
 
 // decide runs the state machine over entries that follow on a place, in a transaction that
-// stays open. It ends early at an entry that cannot be understood: stop says why.
+// stays open. It ends early at an entry that cannot be understood, and stop says why; and when so
+// much has been written that it should be committed first.
 func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epoch core.Epoch) (c *committed, stop, err error) {
-	if err := r.store.Begin(ctx, from.pos, part); err != nil {
-		r.stale = true
-		return nil, nil, fmt.Errorf("begin batch: %w", err)
-	}
-	c = &committed{place: from}
-	c.pos.Epoch = epoch
+	prepared := make([]apply.Prepared, 0, len(part))
+	at := from.pos.Index
 	for _, e := range part {
-		if e.Index <= c.pos.Index {
-			err = core.E(core.KindInvalid, "entry %d does not follow entry %d", e.Index, c.pos.Index)
-		} else if stop = r.decideOne(c, e); stop != nil {
-			break
-		} else {
-			err = r.store.Err()
+		if e.Index <= at {
+			return nil, nil, core.E(core.KindInvalid, "entry %d does not follow entry %d", e.Index, at)
 		}
+		p, err := apply.Prepare(e)
 		if err != nil {
-			r.store.Drop()
-			r.stale = true
-			return nil, nil, fmt.Errorf("entry %d: %w", e.Index, err)
+			stop = err
+			break
 		}
+		prepared, at = append(prepared, p), e.Index
+	}
+	part = part[:len(prepared)]
+	err = r.store.Run(ctx, from.pos, part, func() error {
+		c = &committed{place: from}
+		c.pos.Epoch = epoch
+		for _, p := range prepared {
+			if r.store.Full() {
+				c.full = true
+				break
+			}
+			if err := r.decideOne(c, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.stale = true
+		return nil, nil, fmt.Errorf("apply batch: %w", err)
+	}
+	if c.full {
+		stop = nil // it comes after the rest
+	}
+	for _, f := range c.faults {
+		r.log.Error("a command's handler panicked; its entry is refused at every replica", "index", f.index, "panic", f.Value, "stack", string(f.Stack))
 	}
 	return c, stop, nil
 }
 
-func (r *Replica) decideOne(c *committed, e core.Entry) error {
+func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
+	e := p.Entry
 	receipt := core.Receipt{Index: e.Index}
-	var own []byte // this entry's outcome; none of a repeated proposal
+	rec := pg.Record{Index: e.Index, At: e.At.UnixMilli(), Proposal: e.ID}
+	var decision []byte // none of a repeated proposal
 	if first, ok := r.store.Enter(e); ok {
 		receipt = core.Receipt{Index: first.Index, Outcome: first.Outcome}
 	} else {
-		fx, err := apply.Apply(r.store, e)
+		fx, err := r.machine.Apply(p)
 		if err != nil {
 			return err
 		}
-		own, receipt.Outcome = fx.Outcome, fx.Outcome
+		decision, receipt.Outcome = fx.Decision, fx.Outcome
+		rec.Outcome, rec.Accepted = fx.Outcome, fx.Accepted
 		if len(fx.Events) > 0 {
 			c.events = append(c.events, event.Batch{Index: e.Index, At: e.At, Events: fx.Events})
 		}
+		if fx.Fault != nil {
+			c.faults = append(c.faults, fault{fx.Fault, e.Index})
+		}
 	}
-	c.pos.Index, c.pos.Digest, c.at = e.Index, c.pos.Digest.Next(e, own), e.At
-	r.store.Leave(e, c.pos.Digest, own)
+	c.pos.Index, c.pos.Digest, c.at = e.Index, c.pos.Digest.Next(e, decision), e.At
+	rec.Digest = c.pos.Digest
+	r.store.Leave(rec)
 	c.entries = append(c.entries, e)
 	c.receipts = append(c.receipts, receipt)
 	return nil
+}
+
+// fault is a panic in the handler of an entry.
+type fault struct {
+	*apply.Fault
+	index core.Index
 }
 
 // publish lets readers see a committed batch. Events go first: whoever has waited for an

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
@@ -30,7 +31,7 @@ func TestReplica_Apply(t *testing.T) {
 	if err := command.DecodeOutcome(receipts[0].Outcome, &made); err != nil {
 		t.Fatal(err)
 	}
-	got, ok, err := pg.QueryOne(t.Context(), n.db, "SELECT "+pg.Posts.Columns("p")+" FROM posts p WHERE p.id = $1", pg.Posts.Scan, made.ID)
+	got, ok, err := pg.QueryOne(t.Context(), n.db, "SELECT "+pg.Columns(apply.Posts.Shape, "p")+" FROM posts p WHERE p.id = $1", pg.Scan[core.Post](apply.Posts.Shape), made.ID)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}

@@ -57,7 +57,7 @@ func (r *Replica) replay(ctx context.Context, have place) error {
 		}
 		have = c.place
 		r.move(have)
-		lost = lost[len(part):]
+		lost = lost[len(c.entries):]
 	}
 	if have.pos != r.goal.pos {
 		return core.E(core.KindDiverged, "Applying again came to %v, not to %v.", have.pos, r.goal.pos).WithCause(core.ErrDiverged)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
 )
@@ -45,12 +46,13 @@ type Replica struct {
 
 	restoring chan struct{} // holds whoever is restoring
 
-	turn  chan struct{} // holds one token; whoever has it owns the fields below
-	store *pg.Store
-	goal  place      // where everything that was announced has been
-	stale bool       // the database may be elsewhere
-	doubt *committed // the batch whose commit was not answered
-	kept  kept
+	turn    chan struct{} // holds one token; whoever has it owns the fields below
+	store   *pg.Store
+	machine *apply.Machine // over store
+	goal    place          // where everything that was announced has been
+	stale   bool           // the database may be elsewhere
+	doubt   *committed     // the batch whose commit was not answered
+	kept    kept
 }
 
 // place is how far the replica is.
@@ -73,6 +75,7 @@ func New(cfg Config) (*Replica, error) {
 		cfg: cfg, log: cfg.Logger, tail: event.NewTail(), turn: make(chan struct{}, 1), restoring: make(chan struct{}, 1),
 		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg),
 	}
+	r.machine = apply.NewMachine(r.store)
 	r.place.Store(&place{})
 	r.turn <- struct{}{}
 	return r, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/replica"
@@ -158,7 +159,7 @@ func TestReplica_Restore_UnderReaders(t *testing.T) {
 
 // readPair reads in one transaction what must agree: the position and what its entries made.
 func readPair(ctx context.Context, db *pg.DB) error {
-	if _, err := pg.Query(ctx, db, "SELECT "+pg.Posts.Columns("")+" FROM posts", pg.Posts.Scan); err != nil {
+	if _, err := pg.Query(ctx, db, "SELECT "+pg.Columns(apply.Posts.Shape, "")+" FROM posts", pg.Scan[core.Post](apply.Posts.Shape)); err != nil {
 		return err
 	}
 	return db.ReadTx(ctx, func(ctx context.Context, tx pg.Tx) error {

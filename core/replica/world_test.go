@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
@@ -28,10 +29,11 @@ type log struct {
 	by    command.Caller
 	team  core.TeamID
 	room  core.ChannelID
+	model *model // what the entries come to
 }
 
 func newLog(t testing.TB) *log {
-	return &log{t: t, at: time.UnixMilli(1_800_000_000_000)}
+	return &log{t: t, at: time.UnixMilli(1_800_000_000_000), model: newModel()}
 }
 
 // id makes the next of a row of ids, the same in every run.
@@ -49,9 +51,13 @@ func (l *log) entry(by command.Caller, c command.Command) core.Entry {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return l.raw(data)
+	e := l.raw(data)
+	e.Scope = apply.ScopeOf(l.model, c)
+	l.model.apply(l.t, e)
+	return e
 }
 
+// raw makes an entry that the model does not apply.
 func (l *log) raw(data []byte) core.Entry {
 	l.index++
 	l.at = l.at.Add(time.Millisecond)
@@ -71,9 +77,7 @@ func (l *log) begin() []core.Entry {
 }
 
 func (l *log) post(text string) core.Entry {
-	p := core.Post{ID: id[core.Post](l), ChannelID: l.room, Message: text}
-	p.PendingPostID = l.user.String() + ":" + fmt.Sprint(l.n)
-	return l.entry(l.by, &command.CreatePost{Post: p})
+	return l.entry(l.by, &command.CreatePost{Post: core.Post{ChannelID: l.room, Message: text}})
 }
 
 func (l *log) posts(n int) (out []core.Entry) {

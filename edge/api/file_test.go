@@ -74,7 +74,8 @@ func (c *client) order(cmd command.Command, out any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	receipt, err := c.site.home.Propose(c.t.Context(), core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Data: data})
+	scope := command.ScopeOf(cmd, read.New(c.site.db).Places(c.t.Context()))
+	receipt, err := c.site.home.Propose(c.t.Context(), core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: scope, Data: data})
 	if err == nil {
 		err = command.DecodeOutcome(receipt.Outcome, out)
 	}

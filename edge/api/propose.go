@@ -7,6 +7,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/read"
 )
 
 // Limits of writing.
@@ -17,7 +18,7 @@ const (
 
 // propose has a command ordered on behalf of who asks, waits until this edge has applied it,
 // and reads its result into out, which may be nil. A refusal is the error.
-func (c *call) propose(team core.TeamID, cmd command.Command, out any) error {
+func (c *call) propose(_ core.TeamID, cmd command.Command, out any) error {
 	a := c.api
 	if !a.cfg.View.Link().Connected {
 		return core.E(core.KindUnavailable, "")
@@ -26,12 +27,44 @@ func (c *call) propose(team core.TeamID, cmd command.Command, out any) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := c.order(core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: core.Scope{Team: team}, Data: data})
+	at := whereabouts{a.cfg.Read.Places(c.ctx), c}
+	scope := command.ScopeOf(cmd, at)
+	if at.Err != nil {
+		return at.Err
+	}
+	receipt, err := c.order(core.Proposal{ID: c.proposalID(cmd), Scope: scope, Data: data})
 	if err != nil {
 		return err
 	}
 	c.follow(receipt.Index)
 	return command.DecodeOutcome(receipt.Outcome, out)
+}
+
+// proposalID gives a new id, but for a post that names its pending id always the same: a client
+// that sends it again gets the first post.
+func (c *call) proposalID(cmd command.Command) core.ProposalID {
+	if p, ok := cmd.(*command.CreatePost); ok && p.Post.PendingPostID != "" {
+		return core.DeriveID[core.Proposal]("pending post", c.user.ID.String(), p.Post.PendingPostID)
+	}
+	return core.NewID[core.Proposal](time.Now())
+}
+
+// whereabouts implements command.Places with what this edge has in memory.
+type whereabouts struct {
+	*read.Places
+	c *call
+}
+
+// TeamOfChannel gives the team that a channel is in.
+func (w whereabouts) TeamOfChannel(id core.ChannelID) core.TeamID {
+	if id.IsZero() {
+		return core.TeamID{}
+	}
+	ch, err := w.c.api.facts.channel(w.c.ctx, id)
+	if err != nil && core.KindOf(err) != core.KindNotFound && w.Err == nil {
+		w.Err = err
+	}
+	return ch.TeamID
 }
 
 func (c *call) order(p core.Proposal) (core.Receipt, error) {

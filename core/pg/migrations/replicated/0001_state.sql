@@ -16,15 +16,16 @@ CREATE TABLE applied (
 ) WITH (fillfactor = 10);
 INSERT INTO applied (at, epoch, index, digest, one) VALUES (0, 0, 0, '00000000-0000-0000-0000-000000000000', true);
 
--- One row for each entry of the last days; the outcome only with the first of a proposal.
+-- One row for each entry of the last days. A repeated proposal has no outcome of its own.
 CREATE TABLE entries (
     index    bigint PRIMARY KEY,
     at       bigint NOT NULL,
     proposal uuid   NOT NULL,
     digest   uuid   NOT NULL,
+    accepted boolean NOT NULL,
     outcome  bytea
 );
-CREATE UNIQUE INDEX entries_proposal ON entries (proposal) WHERE outcome IS NOT NULL;
+CREATE UNIQUE INDEX entries_proposal ON entries (proposal) WHERE accepted;
 CREATE INDEX entries_at ON entries USING brin (at) WITH (pages_per_range = 32);
 
 CREATE TABLE users (
@@ -48,6 +49,8 @@ CREATE TABLE users (
     props                bytea,
     notify_props         bytea,
     timezone             bytea,
+    picture              bytea,
+    picture_size         bigint  NOT NULL DEFAULT 0,
     CONSTRAINT users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT users_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED
 );
@@ -147,14 +150,15 @@ CREATE TABLE posts (
     edit_at       bigint  NOT NULL,
     delete_at     bigint  NOT NULL,
     last_reply_at bigint  NOT NULL,
-    reply_count   integer NOT NULL,
+    reply_count   bigint  NOT NULL,
     is_pinned     boolean NOT NULL,
     has_reactions boolean NOT NULL,
     type          text COLLATE "C" NOT NULL,
     message       text COLLATE "C" NOT NULL,
     hashtags      text COLLATE "C" NOT NULL,
     props         bytea,
-    participants  bytea
+    participants  bytea,
+    file_ids      bytea
 );
 -- Pages of a channel: within one channel create_at alone orders, so the id would only cost.
 CREATE INDEX posts_page ON posts (channel_id, create_at) WHERE delete_at = 0;
@@ -165,14 +169,6 @@ CREATE INDEX posts_since ON posts (channel_id, update_at) WHERE update_at <> cre
 CREATE INDEX posts_thread ON posts (root_id, create_at) WHERE root_id <> '00000000-0000-0000-0000-000000000000';
 CREATE INDEX posts_pinned ON posts (channel_id) WHERE is_pinned;
 CREATE INDEX posts_history ON posts (original_id) WHERE original_id <> '00000000-0000-0000-0000-000000000000';
-
--- Which post a pending post id became, for the last days. The hash is of user and pending id.
-CREATE TABLE pending_posts (
-    hash    uuid   PRIMARY KEY,
-    post_id uuid   NOT NULL,
-    at      bigint NOT NULL
-);
-CREATE INDEX pending_posts_at ON pending_posts USING brin (at) WITH (pages_per_range = 32);
 
 CREATE TABLE preferences (
     user_id  uuid NOT NULL,
@@ -186,3 +182,100 @@ CREATE TABLE counters (
     value bigint NOT NULL,
     name  text COLLATE "C" PRIMARY KEY
 ) WITH (fillfactor = 50);
+
+CREATE TABLE reactions (
+    post_id    uuid   NOT NULL,
+    user_id    uuid   NOT NULL,
+    channel_id uuid   NOT NULL,
+    create_at  bigint NOT NULL,
+    update_at  bigint NOT NULL,
+    emoji_name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (post_id, user_id, emoji_name)
+);
+
+-- Files and their bytes by name. The bytes are elsewhere: a blob is the SHA-256 of them, NULL
+-- where there is none.
+--
+-- What is searched for goes through translate first, so that a name's dots and dashes part
+-- words and no text is taken for an address or a path. Queries must say the very same
+-- expressions; core/read has them.
+
+CREATE TABLE files (
+    id             uuid    PRIMARY KEY,
+    user_id        uuid    NOT NULL,
+    post_id        uuid    NOT NULL,
+    channel_id     uuid    NOT NULL,
+    create_at      bigint  NOT NULL,
+    update_at      bigint  NOT NULL,
+    delete_at      bigint  NOT NULL,
+    size           bigint  NOT NULL,
+    width          bigint  NOT NULL,
+    height         bigint  NOT NULL,
+    content_size   bigint  NOT NULL,
+    thumbnail_size bigint  NOT NULL,
+    preview_size   bigint  NOT NULL,
+    has_preview    boolean NOT NULL,
+    archived       boolean NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    extension      text COLLATE "C" NOT NULL,
+    mime_type      text COLLATE "C" NOT NULL,
+    remote_id      text COLLATE "C" NOT NULL,
+    content        bytea,
+    thumbnail      bytea,
+    preview        bytea,
+    mini_preview   bytea
+);
+-- Files without a post are in none of these: attaching one makes its entries, once.
+CREATE INDEX files_post ON files (post_id) WHERE post_id <> '00000000-0000-0000-0000-000000000000';
+CREATE INDEX files_channel ON files (channel_id, create_at) WHERE delete_at = 0 AND post_id <> '00000000-0000-0000-0000-000000000000';
+CREATE INDEX files_name ON files USING gin (to_tsvector('simple', translate(name, '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                ')))
+    WHERE delete_at = 0 AND post_id <> '00000000-0000-0000-0000-000000000000';
+
+-- What the content of a file that is not deleted says.
+CREATE TABLE file_texts (
+    file_id uuid PRIMARY KEY,
+    text    text COLLATE "C" NOT NULL
+);
+CREATE INDEX file_texts_words ON file_texts USING gin (to_tsvector('simple', translate(text, '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                ')));
+
+CREATE TABLE uploads (
+    id          uuid   PRIMARY KEY,
+    user_id     uuid   NOT NULL,
+    channel_id  uuid   NOT NULL,
+    create_at   bigint NOT NULL,
+    file_size   bigint NOT NULL,
+    file_offset bigint NOT NULL,
+    type        text COLLATE "C" NOT NULL,
+    filename    text COLLATE "C" NOT NULL,
+    delete_at   bigint NOT NULL,
+    parts       bytea
+);
+CREATE INDEX uploads_user ON uploads (user_id);
+CREATE INDEX uploads_age ON uploads (create_at, id) WHERE delete_at = 0;
+
+-- How often files, pictures and uploads name each blob.
+CREATE TABLE blobs (
+    size        bigint NOT NULL,
+    refs        bigint NOT NULL,
+    released_at bigint NOT NULL,
+    id          bytea  PRIMARY KEY
+);
+
+-- Public links, by the SHA-256 of their tokens.
+CREATE TABLE file_links (
+    file_id   uuid   NOT NULL,
+    create_at bigint NOT NULL,
+    link      bytea  PRIMARY KEY
+);
+
+-- Work that later entries finish.
+CREATE TABLE tasks (
+    id        uuid   PRIMARY KEY,
+    kind      bigint NOT NULL,
+    create_at bigint NOT NULL,
+    steps     bigint NOT NULL,
+    team_id   uuid   NOT NULL,
+    user_id   uuid   NOT NULL,
+    post_id   uuid   NOT NULL,
+    upload_id uuid   NOT NULL
+);

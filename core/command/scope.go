@@ -1,0 +1,108 @@
+package command
+
+import (
+	"reflect"
+	"unsafe"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Places says where things are. A caller that does not know a thing gives the zero id.
+type Places interface {
+	TeamOfChannel(id core.ChannelID) core.TeamID
+	ChannelOfPost(id core.PostID) core.ChannelID
+	ChannelOfFile(id core.FileID) core.ChannelID
+	ChannelOfUpload(id core.UploadID) core.ChannelID
+}
+
+// ScopeOf gives the scope of a command: the team of the objects that it names. It is the whole
+// deployment when it names none, or objects of several teams. Nobody passes a scope by hand: an
+// edge derives it for the proposal, and apply derives it again and refuses the entry when the two
+// differ.
+func ScopeOf(c Command, at Places) core.Scope {
+	var s core.Scope
+	p := reflect.ValueOf(c).UnsafePointer()
+	for i, n := range namesOf[reflect.TypeOf(c).Elem()] {
+		for j, team := range n.teams(unsafe.Add(p, n.offset), at) {
+			if first := i == 0 && j == 0; first || team == s.Team {
+				s.Team = team
+				continue
+			}
+			return core.Scope{}
+		}
+	}
+	return s
+}
+
+// name is a field, or a list, of a command by which it names objects that have a team.
+type name struct {
+	offset uintptr
+	typ    reflect.Type
+	list   bool
+}
+
+// namesOf is what the commands name, by type. A command is placed by the first of team, channel,
+// post, file and upload that it names; the id of a new object is no place.
+var namesOf = func() map[reflect.Type][]name {
+	out := make(map[reflect.Type][]name, len(table))
+	for _, k := range table {
+		for _, t := range []reflect.Type{
+			reflect.TypeFor[core.TeamID](), reflect.TypeFor[core.ChannelID](), reflect.TypeFor[core.PostID](),
+			reflect.TypeFor[core.FileID](), reflect.TypeFor[core.UploadID](),
+		} {
+			if out[k.typ] = named(k.typ, t, 0); out[k.typ] != nil {
+				break
+			}
+		}
+	}
+	return out
+}()
+
+// named finds the first field of a type in a struct, and in the nouns in it.
+func named(in, t reflect.Type, offset uintptr) []name {
+	for f := range in.Fields() {
+		at := offset + f.Offset
+		switch {
+		case f.Type == t && f.Name != "ID":
+			return []name{{at, t, false}}
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem() == t:
+			return []name{{at, t, true}}
+		case f.Type.Kind() == reflect.Struct:
+			if found := named(f.Type, t, at); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// teams gives the teams of what a field names.
+func (n name) teams(p unsafe.Pointer, at Places) []core.TeamID {
+	if !n.list {
+		return []core.TeamID{team(n.typ, *(*[16]byte)(p), at)}
+	}
+	var out []core.TeamID
+	for _, id := range *(*[][16]byte)(p) { // every id is 16 bytes
+		if id != ([16]byte{}) {
+			out = append(out, team(n.typ, id, at))
+		}
+	}
+	return out
+}
+
+func team(t reflect.Type, id [16]byte, at Places) core.TeamID {
+	var ch core.ChannelID
+	switch t {
+	case reflect.TypeFor[core.TeamID]():
+		return id
+	case reflect.TypeFor[core.ChannelID]():
+		ch = id
+	case reflect.TypeFor[core.PostID]():
+		ch = at.ChannelOfPost(id)
+	case reflect.TypeFor[core.FileID]():
+		ch = at.ChannelOfFile(id)
+	case reflect.TypeFor[core.UploadID]():
+		ch = at.ChannelOfUpload(id)
+	}
+	return at.TeamOfChannel(ch)
+}

@@ -1,0 +1,144 @@
+package schema
+
+import (
+	"fmt"
+	"reflect"
+	"unsafe"
+)
+
+// Table is a table of rows T by their primary key K: the type of the key's column, or a struct
+// of such types, each with the name of its column in a db tag.
+type Table[K comparable, T any] struct {
+	*Shape
+	key encoder[K]
+}
+
+// Index lists rows T by a value V that several of them may share.
+type Index[V comparable, T any] struct {
+	*IndexShape
+	value encoder[V]
+}
+
+// Unique finds a row T by a value V that no other row has.
+type Unique[V comparable, T any] struct {
+	*IndexShape
+	value encoder[V]
+}
+
+// Of compiles a table. It panics when the declaration is wrong: nothing can be done without it.
+func Of[K comparable, T any](name string) Table[K, T] {
+	columns := columnsOf(reflect.TypeFor[K]())
+	if columns == nil { // a single column: the one that has the key's type first
+		for f := range reflect.TypeFor[T]().Fields() {
+			if f.Type == reflect.TypeFor[K]() && f.Tag.Get("db") != "" {
+				columns = []string{f.Tag.Get("db")}
+				break
+			}
+			if f.Anonymous {
+				columns = []string{"id"}
+				break
+			}
+		}
+	}
+	s, err := CompileShape(name, reflect.TypeFor[T](), columns)
+	if err != nil {
+		panic(err)
+	}
+	return Table[K, T]{s, newEncoder[K](s, s.Keys)}
+}
+
+// IndexOf compiles an index over columns of a table; V has their types.
+func IndexOf[V comparable, K comparable, T any](t Table[K, T], columns []string, options ...Option) Index[V, T] {
+	x, err := t.index(columns, false, options)
+	if err != nil {
+		panic(err)
+	}
+	return Index[V, T]{x, newEncoder[V](t.Shape, x.Columns)}
+}
+
+// UniqueOf compiles a unique index over columns of a table; V has their types.
+func UniqueOf[V comparable, K comparable, T any](t Table[K, T], columns ...string) Unique[V, T] {
+	x, err := t.index(columns, true, nil)
+	if err != nil {
+		panic(err)
+	}
+	return Unique[V, T]{x, newEncoder[V](t.Shape, x.Columns)}
+}
+
+// Key appends the encoded form of a key. It is false of a key that no row can have.
+func (t Table[K, T]) Key(b []byte, k K) ([]byte, bool) { return t.key.append(b, k) }
+
+// Value appends the encoded form of a value. It is false of a value that no row can have.
+func (x Index[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
+
+// Value appends the encoded form of a value. It is false of a value that no row can have.
+func (x Unique[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
+
+// columnsOf gives the columns that a struct of values names, or nil when it is a single value.
+func columnsOf(t reflect.Type) (out []string) {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range t.Fields() {
+		out = append(out, f.Tag.Get("db"))
+	}
+	return out
+}
+
+// encoder encodes a value V of some columns as keyer does the same values of a row.
+type encoder[V comparable] struct {
+	flat  bool // V is nothing but bytes, and they are its encoded form
+	parts []part
+}
+
+type part struct {
+	offset uintptr
+	column *Column
+}
+
+func newEncoder[V comparable](s *Shape, columns []int) encoder[V] {
+	t := reflect.TypeFor[V]()
+	var e encoder[V]
+	fields := []reflect.StructField{{Type: t}}
+	if t.Kind() == reflect.Struct {
+		fields = nil
+		for f := range t.Fields() {
+			fields = append(fields, f)
+		}
+	}
+	if len(fields) != len(columns) {
+		panic(fmt.Sprintf("table %s: %v has %d values for %d columns", s.Name, t, len(fields), len(columns)))
+	}
+	e.flat = true
+	for i, f := range fields {
+		c := &s.Columns[columns[i]]
+		got, err := codecOfType(f.Type)
+		if err != nil || got.typ != c.Type || got.width != c.codec.width {
+			panic(fmt.Sprintf("table %s: a %v is no value of column %s", s.Name, f.Type, c.Name))
+		}
+		if t.Kind() == reflect.Struct && f.Tag.Get("db") != c.Name {
+			panic(fmt.Sprintf("table %s: %v names column %q where %s is meant", s.Name, t, f.Tag.Get("db"), c.Name))
+		}
+		e.parts = append(e.parts, part{f.Offset, c})
+		e.flat = e.flat && f.Type.Kind() == reflect.Array
+	}
+	return e
+}
+
+func (e encoder[V]) append(b []byte, v V) ([]byte, bool) {
+	if e.flat { // without a pointer that leaves this function, so v stays on the stack
+		return append(b, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))...), true
+	}
+	return e.slow(b, v)
+}
+
+func (e encoder[V]) slow(b []byte, v V) ([]byte, bool) {
+	for _, p := range e.parts {
+		at := unsafe.Add(unsafe.Pointer(&v), p.offset)
+		if !p.column.codec.fits(at, p.column.limit) {
+			return b, false
+		}
+		b = p.column.appendPart(b, at)
+	}
+	return b, true
+}

@@ -1,0 +1,34 @@
+package core
+
+// TaskKind says what a task does. Append-only.
+type TaskKind int64
+
+// The tasks.
+const (
+	TaskLeaveTeam    TaskKind = 1 // takes a former member out of the team's channels
+	TaskDeleteThread TaskKind = 2 // deletes the replies of a deleted post
+	TaskDropUpload   TaskKind = 3 // lets go of the parts of an upload that is over
+)
+
+// TaskID is the id of a task.
+type TaskID = ID[Task]
+
+// Task is work without a natural bound. The entry that began it left a mark that readers respect
+// at once; later entries each do a bounded piece of the rest. Home proposes them one by one.
+type Task struct {
+	ID       TaskID   `cbor:"1,keyasint" db:"id"`
+	Kind     TaskKind `cbor:"2,keyasint" db:"kind"`
+	CreateAt int64    `cbor:"3,keyasint" db:"create_at"`
+	Steps    int64    `cbor:"4,keyasint,omitempty" db:"steps"` // pieces done so far
+
+	// What it is about; only the ids that its kind names are set.
+	TeamID   TeamID   `cbor:"5,keyasint" db:"team_id"`
+	UserID   UserID   `cbor:"6,keyasint" db:"user_id"`
+	PostID   PostID   `cbor:"7,keyasint" db:"post_id"`
+	UploadID UploadID `cbor:"8,keyasint" db:"upload_id"`
+}
+
+// TaskIDOf gives the id that a task about something has for ever: there is at most one at a time.
+func TaskIDOf(t Task) TaskID {
+	return DeriveID[Task]("task", string(rune('0'+t.Kind)), t.TeamID.String(), t.UserID.String(), t.PostID.String(), t.UploadID.String())
+}
