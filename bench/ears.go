@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/bench/load"
-	"github.com/nearside/nearside/bench/world"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // ears are sockets that note when they heard which post.
@@ -62,7 +62,7 @@ func (t *ears) post(ctx context.Context, c *load.Conn, p load.Person, channel st
 // gives all latencies, sorted, and how many were never heard.
 func (t *ears) wait(ctx context.Context, limit time.Duration) (all []time.Duration, missing int) {
 	want := int64(len(t.sockets) * len(t.sent))
-	_ = world.Until(ctx, limit, func() error { // what is missing is counted below
+	_ = eventually.Poll(ctx, limit, func() error { // what is missing is counted below
 		if t.count.Load() < want {
 			return context.DeadlineExceeded
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/nearside/nearside/bench/load"
 	"github.com/nearside/nearside/bench/world"
 	"github.com/nearside/nearside/cmd/demo"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // What is transferred, and what it may cost.
@@ -272,7 +273,7 @@ func narrow(ctx context.Context, w *world.World, edge world.Node) error {
 func known(ctx context.Context, p load.Person, id string) error {
 	c := p.Conn()
 	defer c.Close()
-	return world.Until(ctx, 10*time.Second, func() error {
+	return eventually.Poll(ctx, 10*time.Second, func() error {
 		_, err := c.Call(ctx, "GET", "files/"+id+"/info", nil, nil)
 		return err
 	})

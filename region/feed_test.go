@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // follow tails from a position until it has n entries, checks that the digests it comes to
@@ -225,7 +226,7 @@ func TestSnapshot_LaggingFollowerFetches(t *testing.T) {
 		w, n := laggingWorld(t)
 		n.failFetch(errors.New("link cut"))
 		n.start()
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if n.fetched() == 0 {
 				return errors.New("not yet fetching")
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // sick is a store whose writes fail while it is told so.
@@ -95,7 +96,7 @@ func TestStore_FailingAppend(t *testing.T) {
 			ill.logs.Store(false)
 			n.cfg.ProposeTimeout = 10 * time.Second
 			n.propose(10, 200)
-			until(t, func() error {
+			eventually.Nil(t, func() error {
 				if st := n.Status(); st.Trouble != "" {
 					return errors.New(st.Trouble)
 				}
@@ -107,7 +108,7 @@ func TestStore_FailingAppend(t *testing.T) {
 			}
 			n.machine = newChain()
 			n.start()
-			until(t, func() error {
+			eventually.Nil(t, func() error {
 				if got := n.Position(); got != at {
 					return fmt.Errorf("at %s, want %s", got, at)
 				}
@@ -149,7 +150,7 @@ func TestStore_FailingAppend(t *testing.T) {
 		ill.logs.Store(true)
 		n.cfg.ProposeTimeout = 100 * time.Millisecond
 		_, _ = n.Propose(t.Context(), proposal(3)) // steps down, then cannot save the next term
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if n.IsLeader() {
 				return errors.New("still leads")
 			}
@@ -190,7 +191,7 @@ func TestStore_OwedSuffixWaits(t *testing.T) {
 	ill.logs.Store(true)
 	done := make(chan error, 1)
 	go func() { done <- g.StoreLogs(logs(6, 8, 2)) }()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if g.Trouble() == "" {
 			return errors.New("no trouble yet")
 		}
@@ -220,7 +221,7 @@ func TestDisk_LowIsRefused(t *testing.T) {
 	n.propose(0, 3)
 	free.Store(10 << 20)
 	var err error
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if _, err = n.Propose(t.Context(), proposal(3)); err == nil {
 			return errors.New("accepted")
 		}
@@ -236,7 +237,7 @@ func TestDisk_LowIsRefused(t *testing.T) {
 		t.Errorf("%d entries fed", len(ids))
 	}
 	free.Store(1 << 40)
-	until(t, func() error { _, err := n.Propose(t.Context(), proposal(4)); return err })
+	eventually.Nil(t, func() error { _, err := n.Propose(t.Context(), proposal(4)); return err })
 }
 
 func TestDisk_LowLeaderYields(t *testing.T) {
@@ -254,13 +255,13 @@ func TestDisk_LowLeaderYields(t *testing.T) {
 	})
 	old := w.leader()
 	full.Store(old.name, true)
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if old.IsLeader() {
 			return errors.New("still leads")
 		}
 		return nil
 	})
-	until(t, func() error { _, err := old.Propose(t.Context(), proposal(0)); return err })
+	eventually.Nil(t, func() error { _, err := old.Propose(t.Context(), proposal(0)); return err })
 }
 
 func TestDisk_ReallyFull(t *testing.T) {
@@ -309,7 +310,7 @@ func TestDisk_ReallyFull(t *testing.T) {
 	n.stop()
 	n.machine = newChain()
 	n.start()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if got := n.Position(); got != at {
 			return fmt.Errorf("at %s, want %s", got, at)
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // chain is a machine in memory: it only chains digests and remembers what it applied.
@@ -367,7 +368,7 @@ func (n *node) failFetch(err error) {
 func (w *world) leader() *node {
 	w.t.Helper()
 	var found *node
-	until(w.t, func() error {
+	eventually.Nil(w.t, func() error {
 		for _, n := range w.nodes {
 			if n.cancel != nil && len(n.done) == 1 {
 				w.t.Fatal(n.name, " ended: ", <-n.done)
@@ -396,7 +397,7 @@ func (w *world) followers() []*node {
 // agree waits until all running nodes are at one position with one digest.
 func (w *world) agree() {
 	w.t.Helper()
-	until(w.t, func() error {
+	eventually.Nil(w.t, func() error {
 		var first core.Position
 		for _, n := range w.nodes {
 			if n.cancel == nil {
@@ -435,29 +436,10 @@ func (n *node) propose(from, to int) []core.Receipt {
 	return out
 }
 
-// until repeats check until it gives no error, and fails with its last error.
-func until(t testing.TB, check func() error) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(15 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("still: ", err)
-		}
-	}
-}
-
 // leakcheck fails a test that leaves goroutines of the region or of Raft behind.
 func leakcheck(t testing.TB) {
 	t.Cleanup(func() {
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			buf := make([]byte, 1<<20)
 			for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 				mine := strings.Contains(g, "region.(*") || strings.Contains(g, "hashicorp/raft")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nearside/nearside/bench/load"
 	"github.com/nearside/nearside/bench/world"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // content gives bytes that no other file has.
@@ -53,7 +54,7 @@ func far(t *testing.T) (*world.World, []world.Node, []load.Person, load.Room) {
 		t.Fatal(err)
 	}
 	for _, p := range people { // an edge far away hears of the channel a moment later
-		err := world.Until(t.Context(), time.Minute, func() error {
+		err := eventually.Poll(t.Context(), time.Minute, func() error {
 			c := p.Conn()
 			defer c.Close()
 			_, err := c.Call(t.Context(), "GET", "channels/"+room.Channel+"/members/"+p.ID, nil, nil)
@@ -148,7 +149,7 @@ func wantFile(t *testing.T, p load.Person, id string, want []byte) time.Duration
 // again waits until a node that was killed serves again.
 func again(t *testing.T, w *world.World, was world.Node) {
 	t.Helper()
-	err := world.Until(t.Context(), time.Minute, func() error {
+	err := eventually.Poll(t.Context(), time.Minute, func() error {
 		nodes, err := w.Nodes()
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/nearside/nearside/bench/check"
 	"github.com/nearside/nearside/bench/load"
 	"github.com/nearside/nearside/bench/world"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // Victim says what a storm kills.
@@ -93,7 +94,7 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 		}
 		at := time.Now()
 		var took time.Duration
-		err = world.Until(ctx, backLimit, func() (err error) {
+		err = eventually.Poll(ctx, backLimit, func() (err error) {
 			var ok bool
 			if took, ok = w.resumed(at); !ok {
 				err = errors.New("no write is accepted")
@@ -101,7 +102,7 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 			return err
 		})
 		if err == nil {
-			err = world.Until(ctx, backLimit, back)
+			err = eventually.Poll(ctx, backLimit, back)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("after striking %s: %w", name, err)
@@ -200,7 +201,7 @@ func (s Storm) caughtUp(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return world.Until(ctx, 5*time.Second, func() error {
+	return eventually.Poll(ctx, 5*time.Second, func() error {
 		at, err := n.Status(ctx)
 		if err == nil && at.Position.Index < goal.Position.Index {
 			err = fmt.Errorf("%s is at %d of %d", name, at.Position.Index, goal.Position.Index)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // Node is one line of demo.json.
@@ -135,7 +137,7 @@ func (n Node) Freeze(d time.Duration) error {
 
 // Leader gives the node that orders writes now.
 func (w *World) Leader(ctx context.Context) (leader Node, err error) {
-	return leader, Until(ctx, 20*time.Second, func() error {
+	return leader, eventually.Poll(ctx, 20*time.Second, func() error {
 		nodes, err := w.Nodes()
 		if err != nil {
 			return err
@@ -154,7 +156,7 @@ func (w *World) Leader(ctx context.Context) (leader Node, err error) {
 // their tables. It gives one line for each difference.
 func (w *World) Converged(ctx context.Context, limit time.Duration) ([]string, error) {
 	var nodes []Node
-	err := Until(ctx, limit, func() (err error) {
+	err := eventually.Poll(ctx, limit, func() (err error) {
 		if nodes, err = w.Nodes(); err != nil {
 			return err
 		}
@@ -200,23 +202,4 @@ func compareTables(ctx context.Context, nodes []Node) (different []string, err e
 		}
 	}
 	return different, nil
-}
-
-// Until asks again and again until there is no error, and gives the last one at the limit.
-func Until(ctx context.Context, limit time.Duration, ask func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("after %s: %w", limit, err)
-		case <-tick.C:
-		}
-	}
 }

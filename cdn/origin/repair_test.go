@@ -11,6 +11,8 @@ import (
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/cdntest"
 	"github.com/nearside/nearside/core"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // books is what a log refers to.
@@ -55,7 +57,7 @@ func TestRepair_Missing_IsFetched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "copy", func() bool { return disks[1].has(short) })
+	eventually.True(t, "copy", func() bool { return disks[1].has(short) })
 	if err := os.Truncate(disks[0].file(short), 10); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // world is a tier under random use, with all blobs that there are.
@@ -171,7 +172,7 @@ func TestTier_RandomUse_BoundsHold(t *testing.T) {
 			}
 		})
 	}
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if n := runtime.NumGoroutine(); n > before {
 			return fmt.Errorf("%d goroutines, before %d", n, before)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/cdntest"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // slow makes an origin give only what the test allows.
@@ -36,7 +37,7 @@ func TestGet_ManyAtOnce_OneFill(t *testing.T) {
 			}
 		})
 	}
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if c.Stats().Misses < 32 {
 			return errWait
 		}
@@ -168,7 +169,7 @@ func TestGet_AllLeave_EndsOnlyBeforeHalf(t *testing.T) {
 		if half {
 			close(s.allow)
 		}
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if st := c.Stats(); st.Filling != 0 || st.Files != int64(one(half)) {
 				return errWait
 			}
@@ -204,7 +205,7 @@ func TestGet_LyingOrigin_Diverges(t *testing.T) {
 			t.Errorf("all %d wrong bytes were given", size)
 		}
 		wantKind(t, "warm", c.Warm(t.Context(), d), core.KindDiverged)
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if s := c.Stats(); s.Files != 0 || s.Hot != 0 || s.Bytes != 0 {
 				return errWait
 			}
@@ -372,7 +373,7 @@ func TestPurge_ForgetsKeptAndFilling(t *testing.T) {
 		t.Errorf("%d bytes: %v", len(got), err)
 	}
 	_ = blob.Close()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if s := c.Stats(); s.Filling != 0 || s.Files != 0 || s.Bytes != 0 {
 			return errWait
 		}

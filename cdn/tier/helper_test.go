@@ -227,24 +227,4 @@ func wantKind(t testing.TB, what string, err error, want core.Kind) {
 	}
 }
 
-// until tries for ten seconds.
-func until(t testing.TB, try func() error) {
-	t.Helper()
-	limit := time.NewTimer(10 * time.Second)
-	defer limit.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatal(err)
-		}
-	}
-}
-
 var errWait = errors.New("not yet")

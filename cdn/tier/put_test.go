@@ -14,6 +14,7 @@ import (
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/cdntest"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 func put(t *testing.T, c *Tier, d cdn.Digest, b []byte) error {
@@ -231,7 +232,7 @@ func TestDiskFull_PassesThrough(t *testing.T) {
 			if err := put(t, c, d2, b2); err != nil || !o.has(d2) {
 				t.Errorf("put: %v", err)
 			}
-			until(t, func() error {
+			eventually.Nil(t, func() error {
 				if s := c.Stats(); s.Filling != 0 || s.Bytes != 0 || s.Files != 0 {
 					return errWait
 				}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/cmd/node/nodetest"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // demo keeps its promises to scripts, starts again what dies, and leaves nothing behind.
@@ -72,7 +74,7 @@ func killAndAwait(t *testing.T, file string, i int) {
 	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, before.Name+" to come back", func() error {
+	eventually.Nil(t, func() error {
 		now := readNodes(t, file)[i]
 		if now.PID == before.PID {
 			return fmt.Errorf("demo.json still names process %d", now.PID)

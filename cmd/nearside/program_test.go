@@ -192,21 +192,6 @@ func checkAdmin(t *testing.T, n summary) {
 	}
 }
 
-func until(t *testing.T, what string, ok func() error) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.Now().Add(waitLimit); ; <-tick.C {
-		err := ok()
-		if err == nil {
-			return
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("waiting for %s: %v", what, err)
-		}
-	}
-}
-
 // gone reports whether a process has ended; one that nobody waits for counts as ended.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // A stop is clean whenever it comes, also before "ready" and when it comes twice in a row, as
@@ -17,7 +19,7 @@ func TestServe_Stopped_AtAnyMoment(t *testing.T) {
 	for i, made := range []string{"lock", "postgres", "postgres/data", "postgres/data/postmaster.pid", "region"} {
 		dir := filepath.Join(root, fmt.Sprint(i/2)) // every other start finds a place where one was stopped
 		p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
-		until(t, made, func() error {
+		eventually.Nil(t, func() error {
 			pid, err := os.ReadFile(filepath.Join(dir, "lock"))
 			if err == nil && strings.TrimSpace(string(pid)) != fmt.Sprint(p.cmd.Process.Pid) {
 				err = errors.New("it has not begun")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
@@ -93,7 +94,7 @@ func TestServer_Killed(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if postmaster(t, dir) == pid {
 				return fmt.Errorf("still %d", pid)
 			}
@@ -130,7 +131,7 @@ func TestServer_ParentKilled(t *testing.T) {
 	}
 	cmd.Wait()
 	if runtime.GOOS == "linux" { // elsewhere the next start ends it
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if left := postgresIn(t, dir); len(left) > 0 {
 				return fmt.Errorf("processes %v outlive their node", left)
 			}
@@ -277,25 +278,6 @@ func postmaster(t *testing.T, dir string) int {
 	return pid
 }
 
-// until waits for f to succeed.
-func until(t *testing.T, f func() error) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(30 * time.Second)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("waited in vain: %v", err)
-		}
-	}
-}
-
 func postgresIn(t *testing.T, dir string) []int {
 	t.Helper()
 	pids, err := pg.ProcessesIn(filepath.Join(dir, "postgres", "data"))
@@ -313,7 +295,7 @@ func startOrphan(t *testing.T, dir string) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(wait)
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		db, err := pg.Open(t.Context(), config(t, dir))
 		if err == nil {
 			db.Close()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/replica"
@@ -39,8 +40,8 @@ func TestReplica_PostgresKilled(t *testing.T) {
 		}
 		accepted(t, retry(ctx, t, hit, batch))
 	}
-	until(t, func() error { _, err := hit.Digests(ctx); return err })
-	until(t, func() error { _, err := hit.Flush(ctx); return err })
+	eventually.Nil(t, func() error { _, err := hit.Digests(ctx); return err })
+	eventually.Nil(t, func() error { _, err := hit.Flush(ctx); return err })
 	same(t, calm, hit)
 }
 
@@ -57,7 +58,7 @@ func TestReplica_PostgresKilled_Idle(t *testing.T) {
 	n.apply(t, l.posts(300)...)
 	want := n.Position()
 	kill(t, dir)
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		index, _, err := pg.QueryOne(t.Context(), n.db, "SELECT index FROM applied", pg.Scalar[int64])
 		if err == nil && (core.Index(index) != want.Index || n.Position() != want) {
 			err = fmt.Errorf("at %v, the database at %d, not %v", n.Position(), index, want)
@@ -70,7 +71,7 @@ func TestReplica_PostgresKilled_Idle(t *testing.T) {
 func retry(ctx context.Context, t *testing.T, n *node, batch []core.Entry) []core.Receipt {
 	t.Helper()
 	var got []core.Receipt
-	until(t, func() (err error) {
+	eventually.Nil(t, func() (err error) {
 		got, err = n.Apply(ctx, batch)
 		return err
 	})
@@ -81,7 +82,7 @@ func retry(ctx context.Context, t *testing.T, n *node, batch []core.Entry) []cor
 // before may live on for a while and answer, with nobody above them.
 func kill(t *testing.T, dir string) {
 	t.Helper()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		raw, err := os.ReadFile(dir + "/postgres/data/postmaster.pid")
 		if err != nil {
 			return err

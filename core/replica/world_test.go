@@ -170,25 +170,6 @@ func count(t testing.TB, db pg.Queryer, sql string, args ...any) int {
 	return n
 }
 
-// until tries f until it gives nil.
-func until(t testing.TB, f func() error) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("still not after %v: %v", limit, err)
-		case <-tick.C:
-		}
-	}
-}
-
 func wantErr(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 )
@@ -208,7 +209,7 @@ func (c *client) cutOff(s *site, id core.UploadID, body []byte, form bool) {
 		h["Content-Type"] = "multipart/form-data; boundary=edge"
 	}
 	died := readerFunc(func([]byte) (int, error) {
-		until(c.t, "the edge takes the upload in", func() bool { return s.api.Uploading(id) })
+		eventually.True(c.t, "the edge takes the upload in", func() bool { return s.api.Uploading(id) })
 		return 0, errors.New("the client died")
 	})
 	resp, err := c.send(context.Background(), "/uploads/"+id.String(), io.MultiReader(bytes.NewReader(body), died), -1, h)
@@ -250,7 +251,7 @@ func TestUploadSession_ClientDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantContent(kept.Content, want)
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 }
 
 func TestUploadSession_TailIsKept(t *testing.T) {
@@ -282,7 +283,7 @@ func TestUploadSession_SilentRequestGivesWay(t *testing.T) {
 	if _, err := conn.Write(want[:7000]); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the upload is under way", func() bool { return spools(t, w.spool) == 1 })
+	eventually.True(t, "the upload is under way", func() bool { return spools(t, w.spool) == 1 })
 	w.ann.fails(400, "app.upload.upload_data.concurrent.app_error", "POST", path, "x")
 	if at := w.ann.offset(up.ID); at != 7000 {
 		t.Errorf("at %d", at)

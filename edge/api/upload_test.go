@@ -24,6 +24,7 @@ import (
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/scan"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
 )
@@ -83,19 +84,6 @@ func spools(t testing.TB, dir string) (n int) {
 	return n
 }
 
-// until waits for a condition.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(limit); !ok(); {
-		if time.Now().After(end) {
-			t.Fatalf("still not: %s", what)
-		}
-		<-tick.C
-	}
-}
-
 // harbor is what tests of uploads need.
 type harbor struct {
 	*home
@@ -115,7 +103,7 @@ func newHarbors(t testing.TB) harbor {
 	w := newHomeWithSpool(t, nil)
 	w.away = w.newSite(&asker{answer: api.AnswerPosition(w.site)})
 	t.Cleanup(func() { // before either edge stops
-		until(t, "the other edge has everything", func() bool { return w.away.Position().Index >= w.site.Position().Index })
+		eventually.True(t, "the other edge has everything", func() bool { return w.away.Position().Index >= w.site.Position().Index })
 	})
 	return furnished(w)
 }
@@ -341,7 +329,7 @@ func TestUpload_BadRequestsLeaveNothing(t *testing.T) {
 	if n := w.stored(); n != 0 {
 		t.Errorf("%d blobs are kept", n)
 	}
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 	if left, err := os.ReadDir(w.spool); err != nil || len(left) > 0 {
 		t.Errorf("the spool holds %v, %v", left, err)
 	}
@@ -386,7 +374,7 @@ func TestUpload_WrongLength(t *testing.T) {
 	if n := w.stored(); n != 0 {
 		t.Errorf("%d blobs are kept", n)
 	}
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 }
 
 func TestUpload_RefusedBeforeTheBody(t *testing.T) {
@@ -430,7 +418,7 @@ func TestUpload_SlowLoris(t *testing.T) {
 	if _, err := in.ReadByte(); err == nil {
 		t.Error("the connection lives on")
 	}
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	conn = w.ann.dial(t, path, "Content-Length: 10000")
@@ -497,13 +485,13 @@ func TestUpload_GivenUp(t *testing.T) {
 	if _, err := more.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the upload is under way", func() bool { return spools(t, w.spool) == 1 })
+	eventually.True(t, "the upload is under way", func() bool { return spools(t, w.spool) == 1 })
 	cancel()
 	_ = more.CloseWithError(errors.New("gone"))
 	if err := <-done; err == nil {
 		t.Error("an answer to an upload that was given up")
 	}
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 	if n := w.stored(); n != 0 {
 		t.Errorf("%d blobs are kept", n)
 	}
@@ -551,7 +539,7 @@ func TestUpload_DiskFull(t *testing.T) {
 	w.api.SetFree(func(string) (int64, error) { return 272<<20 - asked.Add(1)<<23, nil })
 	resp, err := w.ann.send(t.Context(), path, io.LimitReader(zeros{}, 64<<20), -1, nil)
 	wantProblem(t, resp, err, 503, "api.nearside.disk_full.app_error")
-	until(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
+	eventually.True(t, "no spool file is left", func() bool { return spools(t, w.spool) == 0 })
 }
 
 // zeros is a reader without an end.
@@ -606,7 +594,7 @@ func TestUpload_AtOnce(t *testing.T) {
 	for range 16 {
 		conns = append(conns, w.ann.dial(t, path, "Content-Length: 4"))
 	}
-	until(t, "all are under way", func() bool { return spools(t, w.spool) == len(conns) })
+	eventually.True(t, "all are under way", func() bool { return spools(t, w.spool) == len(conns) })
 	w.ann.fails(429, "api.nearside.uploads_of_user.app_error", "POST", path, "ahoy")
 	bob.must(201, "POST", path, "ahoy", nil)
 	for _, c := range conns {

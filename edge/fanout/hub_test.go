@@ -13,6 +13,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // A socket's first event is hello with number 0; events follow in log order, numbered without gaps.
@@ -176,7 +177,7 @@ func TestHub_SlowSocket(t *testing.T) {
 		b.await(t, "the post", func() bool { return len(b.texts) == i+2 })
 	}
 	stuck.await(t, "the cut", func() bool { return stuck.aborted })
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if st := h.Stats(); st.Slow != 1 || st.Sockets != 1 {
 			return fmt.Errorf("stats %+v", st)
 		}
@@ -273,7 +274,7 @@ func TestHub_Reset(t *testing.T) {
 	w.mu.Unlock()
 	w.tail.Reset()
 	a.ended(t, EndReset)
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if n := h.Stats().Sockets; n != 0 {
 			return fmt.Errorf("%d sockets", n)
 		}
@@ -298,7 +299,7 @@ func TestHub_ResetWhileRegistering(t *testing.T) {
 	}()
 	<-w.reading
 	w.tail.Reset()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if len(h.joining) > 0 {
@@ -334,7 +335,7 @@ func TestHub_Shutdown(t *testing.T) {
 	go func() { ended <- h.Run(ctx) }()
 	stuck, calm := newWire(), newWire()
 	stuck.gate = make(chan struct{})
-	until(t, func() error { _, err := h.Register(ctx, client(user(1)), calm, Resume{}); return err })
+	eventually.Nil(t, func() error { _, err := h.Register(ctx, client(user(1)), calm, Resume{}); return err })
 	registerWire(t, h, client(user(2)), stuck, Resume{})
 	stuck.await(t, "hello on its way", func() bool { return stuck.begun == 1 })
 	cancel()

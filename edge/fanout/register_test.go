@@ -12,6 +12,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // Whatever happens while a socket registers, it gets exactly the events of its channels after
@@ -177,7 +178,7 @@ func TestHub_ConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if st := h.Stats(); st.Sockets != 0 || st.Parked > 2 {
 			return fmt.Errorf("stats %+v", st)
 		}

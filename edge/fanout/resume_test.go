@@ -8,6 +8,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 func fence(u core.UserID) event.Event {
@@ -77,7 +78,7 @@ func TestHub_Resume(t *testing.T) {
 // idle waits until the socket's writer rests.
 func (s *Socket) idle(t *testing.T) {
 	t.Helper()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.writing {
@@ -95,7 +96,7 @@ func (h *Hub) settled(t *testing.T, w *world) {
 
 func (h *Hub) passed(t *testing.T, at core.Index) {
 	t.Helper()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if h.at < at {
@@ -152,7 +153,7 @@ func TestHub_ParkedBounds(t *testing.T) {
 	})
 	parked := func(n int) {
 		t.Helper()
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if st := h.Stats(); st.Parked != n || st.Sockets != 0 {
 				return fmt.Errorf("stats %+v, want %d parked", st, n)
 			}

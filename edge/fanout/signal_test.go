@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge/presence"
 )
 
@@ -128,7 +129,7 @@ func TestHub_StatusAcrossEdges(t *testing.T) {
 	}
 	status := func(h *Hub, want string) {
 		t.Helper()
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if got := h.cfg.Presence.Status([]core.UserID{user(1)})[0].Status; got != want {
 				return core.E(core.KindInternal, "status %s, want %s", got, want)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/presence"
 )
@@ -151,14 +152,14 @@ func start(t *testing.T, w *world, change func(*Config)) *Hub {
 		case <-time.After(patience):
 			t.Fatal("Run did not end")
 		}
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if n := runtime.NumGoroutine(); n > before {
 				return fmt.Errorf("%d goroutines, %d before Run", n, before)
 			}
 			return nil
 		})
 	})
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if !h.open {
@@ -167,23 +168,6 @@ func start(t *testing.T, w *world, change func(*Config)) *Hub {
 		return nil
 	})
 	return h
-}
-
-func until(t *testing.T, f func() error) {
-	t.Helper()
-	tick, end := time.NewTicker(time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal(err)
-		}
-	}
 }
 
 // wired is a Wire that keeps what it is given.

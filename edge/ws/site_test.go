@@ -17,6 +17,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
@@ -89,7 +90,7 @@ func newSite(t *testing.T, change func(*Config, *fanout.Config)) *site {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() { // runs after the site's own clean-up
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			if n := runtime.NumGoroutine(); n > before {
 				return fmt.Errorf("%d goroutines, %d before", n, before)
 			}
@@ -143,7 +144,7 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 		server.Close()
 	})
 	t.Cleanup(s.stop)
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		_, err := s.hub.Register(ctx, fanout.Client{}, nil, fanout.Resume{})
 		if h.room() == nil || core.KindOf(err) != core.KindUnauthorized {
 			return errors.New("not running")
@@ -151,23 +152,6 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 		return nil
 	})
 	return s
-}
-
-func until(t testing.TB, f func() error) {
-	t.Helper()
-	tick, end := time.NewTicker(time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal(err)
-		}
-	}
 }
 
 // conn is a client that checks the rules every message must keep.

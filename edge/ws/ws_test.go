@@ -15,6 +15,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
 )
@@ -197,7 +198,7 @@ func TestHandler_Resume(t *testing.T) {
 	a, id := s.login(alice)
 	a.event("status_change")
 	_ = a.NetConn().Close()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if s.hub.Stats().Parked != 1 {
 			return errors.New("not parked")
 		}

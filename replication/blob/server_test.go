@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 )
@@ -62,7 +63,7 @@ func TestServer_StalledReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if m.closed.Load() < 1 {
 			return errors.New("the body is still open")
 		}
@@ -110,7 +111,7 @@ func TestServer_SlowWriter(t *testing.T) {
 			t.Fatal("it is still served")
 		}
 	}
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if m.opened.Load() != m.closed.Load() {
 			return errors.New("a put is still open")
 		}
@@ -144,14 +145,14 @@ func TestServer_Bounds(t *testing.T) {
 	for range 6 {
 		wg.Go(func() { _, _, err := read(ctx, greedy, name, 0, -1); errs <- err })
 	}
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if now.Load() != 2 {
 			return errors.New("two should be inside")
 		}
 		return nil
 	})
 	wg.Go(func() { _, _, err := read(ctx, modest, name, 0, -1); errs <- err })
-	until(t, func() error {
+	eventually.Nil(t, func() error {
 		if now.Load() != 3 {
 			return errors.New("the share of one peer keeps another out")
 		}

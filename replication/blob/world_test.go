@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/simtest"
@@ -267,30 +268,11 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// until waits for a condition and says the last reason why it is not there.
-func until(t testing.TB, what func() error) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(20 * time.Second)
-	for {
-		err := what()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal(err)
-		}
-	}
-}
-
 // quiet checks at the end of a test that no goroutine of ours is left.
 func quiet(t testing.TB) {
 	t.Helper()
 	t.Cleanup(func() {
-		until(t, func() error {
+		eventually.Nil(t, func() error {
 			buf := make([]byte, 1<<20)
 			stacks := string(buf[:runtime.Stack(buf, true)])
 			if strings.Contains(stacks, "replication/blob.(") || strings.Contains(stacks, "replication/blob.New") {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/gossip"
 	"github.com/nearside/nearside/replication/link"
 )
@@ -51,25 +52,6 @@ func start(t *testing.T, ca *link.CA, name string, index core.Index, join ...str
 	return n
 }
 
-func until(t *testing.T, what func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := what()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
-	}
-}
-
 // alive gives an error unless n thinks that exactly these nodes live and has probed the others.
 func alive(n *node, names ...string) error {
 	var got []string
@@ -99,7 +81,7 @@ func TestGossip_Death(t *testing.T) {
 	b := start(t, ca, "b", 2, a.addr)
 	c := start(t, ca, "c", 3, a.addr)
 	for _, n := range []*node{a, b, c} {
-		until(t, func() error { return alive(n, "a", "b", "c") })
+		eventually.Nil(t, func() error { return alive(n, "a", "b", "c") })
 	}
 	for _, m := range b.Members() {
 		if m.Node.Node == "c" && (m.Index != 3 || m.Addr != c.addr || m.Node.Region != "r-c") {
@@ -108,10 +90,10 @@ func TestGossip_Death(t *testing.T) {
 	}
 	c.kill()
 	for _, n := range []*node{a, b} {
-		until(t, func() error { return alive(n, "a", "b") })
+		eventually.Nil(t, func() error { return alive(n, "a", "b") })
 	}
 	d := start(t, ca, "d", 4, a.addr, b.addr)
-	until(t, func() error { return alive(d, "a", "b", "d") })
+	eventually.Nil(t, func() error { return alive(d, "a", "b", "d") })
 	b.stop()
-	until(t, func() error { return alive(a, "a", "d") })
+	eventually.Nil(t, func() error { return alive(a, "a", "d") })
 }

@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/forward"
 	"github.com/nearside/nearside/replication/hub"
@@ -274,20 +276,17 @@ func (w *World) Path(a, b *Node, p link.Path) {
 	b.Distance.Set(netip.MustParseAddrPort(a.Addr), p)
 }
 
-// Until waits until ok or a minute has passed. It is woken by changes of the chains given, and
-// now and then for what cannot wake it.
+// Until waits until ok, and fails the test after a minute with the positions of the chains given.
 func (w *World) Until(what string, ok func() bool, chains ...*Chain) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), time.Minute)
-	defer cancel()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for !ok() {
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			w.t.Fatalf("seed %d: not in time: %s; source at %s%s", w.seed, what, w.Source().Position(), positions(chains))
+	err := eventually.Poll(context.WithoutCancel(w.t.Context()), time.Minute, func() error {
+		if !ok() {
+			return errors.New(what)
 		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatalf("seed %d: %v; source at %s%s", w.seed, err, w.Source().Position(), positions(chains))
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/demo"
 	"github.com/nearside/nearside/cmd/node"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/replication/link"
@@ -203,18 +204,8 @@ func (w *World) WaitConverged(t testing.TB) admin.Position {
 // Until waits until ok returns nil, and fails the test with its last error after a minute.
 func (w *World) Until(what string, ok func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(waitLimit)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waiting for %s: %v", what, err)
-		}
-		<-tick.C
+	if err := eventually.Poll(context.WithoutCancel(w.t.Context()), waitLimit, ok); err != nil {
+		w.t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 

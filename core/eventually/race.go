@@ -1,0 +1,5 @@
+//go:build race
+
+package eventually
+
+const racing = true
