@@ -51,6 +51,9 @@ func (r *Region) compareLoop(ctx context.Context) error {
 func (r *Region) compare(ctx context.Context, mine core.Position) error {
 	votes := r.votes(ctx, mine)
 	if len(votes) < 2 {
+		if votes[mine.Digest] > 1 && r.differs.Swap(nil) != nil {
+			r.cfg.Logger.Info("home nodes agree again", "at", mine)
+		}
 		return nil
 	}
 	for digest, n := range votes {
@@ -59,6 +62,8 @@ func (r *Region) compare(ctx context.Context, mine core.Position) error {
 				WithCause(ErrOutvoted)
 		}
 	}
+	how := fmt.Sprintf("the home nodes have %d digests at entry %d, and no majority says which is right", len(votes), mine.Index)
+	r.differs.Store(&how)
 	r.cfg.Logger.Error("home nodes differ", "at", mine, "votes", fmt.Sprint(votes))
 	return nil
 }

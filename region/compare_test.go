@@ -47,8 +47,8 @@ func TestCompare_NoMajority(t *testing.T) {
 	if votes := rest[1].votes(t.Context(), mine); len(votes) != 2 {
 		t.Fatalf("votes %v", votes)
 	}
-	if err := rest[1].compare(t.Context(), mine); err != nil {
-		t.Error(err)
+	if err := rest[1].compare(t.Context(), mine); err != nil || rest[1].Status().Differs == "" {
+		t.Errorf("%v, %+v", err, rest[1].Status())
 	}
 }
 

@@ -48,6 +48,7 @@ type Region struct {
 	began         atomic.Bool
 	inFlight      atomic.Int64
 	inFlightBytes atomic.Int64
+	differs       atomic.Pointer[string] // how the home nodes differ; nil: not that we know
 }
 
 // New validates cfg. It starts nothing.

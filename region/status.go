@@ -15,6 +15,7 @@ type Status struct {
 	Voters  []Voter       `json:"voters"`
 	Free    uint64        `json:"disk_free_bytes"`
 	Trouble string        `json:"trouble,omitempty"` // why this node cannot write its log
+	Differs string        `json:"differs,omitempty"` // how the home nodes' digests differ, while no majority says who is wrong
 }
 
 // Leader gives the known leader's node and address.
@@ -30,6 +31,9 @@ func (r *Region) IsLeader() bool { return r.lead.view().ready }
 func (r *Region) Status() Status {
 	st := Status{Node: r.cfg.Node, State: "starting", Applied: r.Position(), Voters: r.cfg.Voters}
 	st.Leader, _, _ = r.Leader()
+	if how := r.differs.Load(); how != nil {
+		st.Differs = *how
+	}
 	select {
 	case <-r.started:
 	default:

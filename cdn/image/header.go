@@ -12,6 +12,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"runtime/debug"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
@@ -190,6 +191,6 @@ func broken(format string, err error) error {
 // recovered makes a decoder's panic a refusal: strangers' bytes must not end the process.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = core.E(core.KindInvalid, "a picture that cannot be decoded").WithCause(fmt.Errorf("panic: %v", p))
+		*err = core.E(core.KindInvalid, "a picture that cannot be decoded").WithCause(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}
 }

@@ -17,8 +17,9 @@ type Status struct {
 	AppliedLagMS int64        `json:"applied_lag_ms"`
 	Peers        []PeerStatus `json:"peers"`
 
-	State     string         `json:"state"`     // starting, ready, rebuilding
-	Connected bool           `json:"connected"` // to home, or at home to a leader
+	State     string         `json:"state"`            // starting, ready, rebuilding, stuck, differs, no database
+	Reason    string         `json:"reason,omitempty"` // why its answers would be wrong
+	Connected bool           `json:"connected"`        // to home, or at home to a leader
 	Version   string         `json:"version"`
 	URL       string         `json:"url,omitempty"`
 	Home      *region.Status `json:"home,omitempty"`

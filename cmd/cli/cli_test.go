@@ -98,6 +98,18 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 	}
 }
 
+// A node that is not fit to answer is named with its reason, and the exit code says so.
+func TestStatus_UnfitNode_Fails(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"node":"edge-tokyo","state":"stuck","reason":"upgrade this node: it does not know command 99"}`))
+	}))
+	defer s.Close()
+	code, out, errOut := run("status", "--admin", s.URL)
+	if code != exitFailed || !strings.Contains(out, "stuck") || !strings.Contains(errOut, "edge-tokyo") || !strings.Contains(errOut, "command 99") {
+		t.Errorf("exit code %d\n%s\n%s", code, out, errOut)
+	}
+}
+
 // status and lag say for each node what it says of itself, and how far it is behind the first.
 func TestStatus_TwoNodes_ShowsWhoIsBehind(t *testing.T) {
 	node := func(status string) string {

@@ -63,7 +63,13 @@ func (a *app) watch(use, short, long, head string, row func(io.Writer, report)) 
 	var o format
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: noArgs,
-		Long:    long + "\n\n" + targetsHelp,
+		Long: long + `
+
+It exits with 1 if a node says that its answers would be wrong, and says why: its replica is
+being replaced, the log has an entry that its version does not know, the home nodes differ, or
+its database does not answer.
+
+` + targetsHelp,
 		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin http://127.0.0.1:8067 -o json",
 	}
 	t.flags(cmd)
@@ -79,7 +85,7 @@ func (a *app) watch(use, short, long, head string, row func(io.Writer, report)) 
 		} else {
 			err = printReports(a.out, head, reports, row)
 		}
-		return errors.Join(err, nobody(reports))
+		return errors.Join(err, nobody(reports), unfit(reports))
 	}
 	return cmd
 }
@@ -168,6 +174,17 @@ func nobody(reports []report) error {
 		}
 	}
 	return errNobody
+}
+
+// unfit names the nodes whose answers would be wrong. One that only starts is not among them.
+func unfit(reports []report) error {
+	var errs []error
+	for _, r := range reports {
+		if r.Status != nil && r.Reason != "" {
+			errs = append(errs, fmt.Errorf("%s is not fit to answer (%s): %s", r.Node, r.State, r.Reason))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func orDash(s string) string {

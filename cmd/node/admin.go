@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/nearside/nearside/cmd/admin"
 )
@@ -13,6 +14,9 @@ func (n *Node) adminHandler() http.Handler {
 	mux.Handle("GET /metrics", n.metrics.handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { admin.Answer(w, http.StatusOK, n.Status()) })
 	mux.HandleFunc("GET /v1/tables", n.tables)
 	mux.HandleFunc("GET /v1/distance", n.getDistance)
@@ -30,11 +34,15 @@ func (n *Node) files() *admin.Files {
 	return nil
 }
 
+// readyz says whether the answers of this node are right, and why not.
 func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
-	state := n.state(n.parts.Load())
+	state, reason := n.health(n.parts.Load())
 	status := http.StatusOK
-	if state != "ready" {
+	if state != stateReady {
 		status = http.StatusServiceUnavailable
+	}
+	if reason != "" {
+		state += ": " + reason
 	}
 	w.WriteHeader(status)
 	fmt.Fprintln(w, state)

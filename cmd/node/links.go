@@ -152,7 +152,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		}
 		s.start("signals", stopInner, mesh.Run)
 	}
-	s.start("region", stopRegion, reg.Run)
+	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
 	out := &outside{proposer: reg, view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
@@ -233,7 +233,7 @@ func (a asker) Ask(ctx context.Context, question []byte) ([]byte, error) {
 func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) error {
 	return n.poll(ctx, s, "a leader", func() bool {
 		node, _, ok := reg.Leader()
-		return ok && (node != n.cfg.Name || reg.IsLeader())
+		return ok && (node != n.cfg.Name || reg.IsLeader()) || n.stuck.Load() != nil
 	})
 }
 
@@ -306,7 +306,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	s.onStop("forwarding", func() { _ = fwd.Close() })
-	s.start("follower", stopInner, f.Run)
+	s.start("follower", stopInner, n.standing(f.Run))
 	keep, err := n.startAwayBlobs(ctx, s, blob.Config{Endpoint: ep, Candidates: candidates, Connected: connected, Logger: n.log})
 	if err != nil {
 		return nil, err
@@ -316,7 +316,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()
-		return st.HasAll() && st.Leader != "" || rep.Position().Index > 0 && time.Since(began) > staleStart
+		return st.HasAll() && st.Leader != "" || n.stuck.Load() != nil || rep.Position().Index > 0 && time.Since(began) > staleStart
 	})
 }
 

@@ -47,6 +47,8 @@ type Node struct {
 	ready   chan struct{} // closed by Run when the node first serves
 
 	parts atomic.Pointer[parts] // replaced whole by Run's goroutine only
+
+	stuck, noDatabase atomic.Pointer[string] // why; nil or empty: it is not so
 }
 
 // parts are what runs so far; nil fields have not been started, or this node has none.
@@ -217,6 +219,7 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("open replica: %w", err)
 	}
 	s.start("replica", stopInner, r.Run)
+	s.start("database check", stopInner, n.watchDatabase(db.Ping))
 	n.update(func(p *parts) { p.database, p.db, p.replica = dbc, db, r })
 	return nil
 }

@@ -33,8 +33,9 @@ func (n *Node) Status() admin.Status {
 	p := n.parts.Load()
 	st := admin.Status{
 		Node: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, Version: n.cfg.Version, URL: p.url,
-		State: n.state(p), AppliedLagMS: -1, Peers: []admin.PeerStatus{},
+		AppliedLagMS: -1, Peers: []admin.PeerStatus{},
 	}
+	st.State, st.Reason = n.health(p)
 	if p.replica != nil {
 		st.Position = admin.PositionOf(p.replica.Position())
 	}
@@ -54,16 +55,6 @@ func (n *Node) Status() admin.Status {
 	}
 	st.Peers = n.peers(p)
 	return st
-}
-
-func (n *Node) state(p *parts) string {
-	switch {
-	case !p.serving:
-		return "starting"
-	case p.rebuilding():
-		return "rebuilding"
-	}
-	return "ready"
 }
 
 // nameOf gives the home node that has a link address.

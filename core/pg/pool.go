@@ -133,6 +133,9 @@ func (db *DB) Close() {
 	}
 }
 
+// Ping asks the server for an answer.
+func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
+
 // Exec implements Queryer.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	return db.pool.Exec(ctx, sql, args...)

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/nearside/nearside/core"
+)
+
+// The states of a node. In any but ready it may give wrong answers, or none, and readyz says so.
+const (
+	stateStarting   = "starting"
+	stateReady      = "ready"
+	stateRebuilding = "rebuilding"  // the replica has another history than home, and is being replaced
+	stateStuck      = "stuck"       // an entry is unknown to this version: what is served grows old
+	stateDiffers    = "differs"     // the home nodes disagree, and no majority says who is wrong
+	stateDatabase   = "no database" // it does not answer
+)
+
+// How often the database is asked whether it is there, and how long it may take to answer.
+const (
+	databaseEvery = time.Second
+	databaseLimit = 3 * time.Second
+)
+
+// condition is what can be wrong with a node that runs; empty strings: nothing.
+type condition struct {
+	serving    bool
+	rebuilding bool
+	stuck      string // why the log cannot be applied any further
+	differs    string // how the home nodes differ
+	database   string // why the database cannot be used
+}
+
+// state gives the worst of it in a word, and the reason.
+func (c condition) state() (state, reason string) {
+	switch {
+	case c.stuck != "":
+		return stateStuck, c.stuck
+	case c.rebuilding:
+		return stateRebuilding, "what this node holds is not what home has; it is being replaced"
+	case c.differs != "":
+		return stateDiffers, c.differs
+	case c.database != "":
+		return stateDatabase, c.database
+	case !c.serving:
+		return stateStarting, ""
+	}
+	return stateReady, ""
+}
+
+// health says whether the node's answers can be trusted, and why not.
+func (n *Node) health(p *parts) (state, reason string) {
+	c := condition{serving: p.serving, rebuilding: p.rebuilding(), stuck: textOf(n.stuck.Load()), database: textOf(n.noDatabase.Load())}
+	if p.region != nil {
+		c.differs = p.region.Status().Differs
+	}
+	return c.state()
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// standing runs what applies the log. When that meets an entry which this version does not know,
+// the node does not stop: it goes on serving what it has until somebody upgrades it.
+func (n *Node) standing(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := run(ctx)
+		if core.KindOf(err) != core.KindUpgrade {
+			return err
+		}
+		why := core.AsError(err).Error()
+		n.stuck.Store(&why)
+		n.log.Error("the log cannot be applied any further: upgrade this node; until then it serves what it has", "error", err)
+		<-ctx.Done()
+		return nil
+	}
+}
+
+// watchDatabase asks the database now and again whether it is there, until ctx ends.
+func (n *Node) watchDatabase(ask func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(databaseEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			n.askDatabase(ctx, ask)
+		}
+	}
+}
+
+func (n *Node) askDatabase(ctx context.Context, ask func(context.Context) error) {
+	limited, cancel := context.WithTimeout(ctx, databaseLimit)
+	defer cancel()
+	err := ask(limited)
+	if ctx.Err() != nil {
+		return
+	}
+	before, why := textOf(n.noDatabase.Load()), ""
+	if err != nil {
+		why = "the database does not answer: " + err.Error()
+	}
+	n.noDatabase.Store(&why)
+	switch {
+	case why != "" && before == "":
+		n.log.Error("the database does not answer", "error", err)
+	case why == "" && before != "":
+		n.log.Info("the database answers again")
+	}
+}
