@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/core/tasks"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/region"
@@ -161,10 +163,25 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err := n.awaitLeader(ctx, s, reg); err != nil {
 		return nil, err
 	}
+	if err := n.startTasks(s, reg); err != nil {
+		return nil, err
+	}
 	return out, n.startKeeping(ctx, s, keep, reg)
 }
 
 // newRegion makes this node's part of what orders.
+// startTasks has home finish the work that entries began.
+func (n *Node) startTasks(s *stages, reg *region.Region) error {
+	w, err := tasks.New(tasks.Config{
+		Tasks: read.New(n.parts.Load().db).Tasks, Propose: reg.Propose, Leads: reg.IsLeader, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.start("tasks", stopInner, w.Run)
+	return nil
+}
+
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	return region.New(region.Config{
 		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),

@@ -21,11 +21,14 @@ const migrateLock = 0x6e656172
 
 // Migrate brings this node's own schema and the replicated tables in the given schema up to
 // date, and lets ReaderRole read the latter. It may be repeated. It fails with KindUpgrade when
-// the database has a migration that this binary does not know.
+// the database has a migration that this binary does not know, or other columns than the nouns declare.
 //
 // Restoring builds another schema beside the one that serves, and takes it by SwapSchema.
 func Migrate(ctx context.Context, db *DB, schema string) error {
-	return migrate(ctx, db, migrationFolder(), schema)
+	if err := migrate(ctx, db, migrationFolder(), schema); err != nil {
+		return err
+	}
+	return checkDeclared(ctx, db, schema)
 }
 
 func migrationFolder() fs.FS {

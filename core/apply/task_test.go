@@ -1,0 +1,132 @@
+package apply_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+)
+
+func (w *world) tasks() (out []core.Task) {
+	for _, row := range w.store.Rows(apply.Tasks.Shape) {
+		out = append(out, *(*core.Task)(row))
+	}
+	return out
+}
+
+// finish does the pieces of all tasks, as home would, and says how many there were.
+func (w *world) finish() (pieces int) {
+	w.Helper()
+	for list := w.tasks(); len(list) > 0; list = w.tasks() {
+		for _, t := range list {
+			w.must("", &command.ContinueTask{TaskID: t.ID, Step: t.Steps}, nil)
+			pieces++
+		}
+	}
+	return pieces
+}
+
+// A long thread is deleted in pieces. Nobody can do anything with the replies that are left, and a
+// piece that is asked for twice is done once.
+func TestDeletePost_LongThread(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	_, town := w.team("ada")
+	root := w.post("ada", town, core.PostID{}, "root")
+	var replies []core.Post
+	for i := range 50 {
+		replies = append(replies, w.post("ada", town, root.ID, fmt.Sprint(i)))
+	}
+	w.must("ada", &command.DeletePost{PostID: root.ID}, nil)
+	alive := func() (n int) {
+		for _, r := range replies {
+			if p, _ := apply.Posts.Get(w.rows(), r.ID); p.DeleteAt == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	left := alive()
+	if left == 0 || left == 50 {
+		t.Fatalf("%d replies are left after the first piece", left)
+	}
+	text := "still here"
+	w.refused("ada", &command.PatchPost{PostID: replies[49].ID, HistoryID: core.NewID[core.Post](w.at), Message: &text}, core.KindNotFound)
+	w.refused("ada", &command.AddReaction{PostID: replies[49].ID, EmojiName: "wave"}, core.KindNotFound)
+	w.refused("ada", &command.CreatePost{Post: core.Post{ChannelID: town, RootID: root.ID, Message: "more"}}, core.KindInvalid)
+	first := w.tasks()[0]
+	for range 2 {
+		w.must("", &command.ContinueTask{TaskID: first.ID, Step: first.Steps}, nil)
+	}
+	if now := alive(); now != left-16 {
+		t.Errorf("one piece asked for twice: %d replies are left of %d", now, left)
+	}
+	w.finish()
+	if n := alive(); n != 0 {
+		t.Errorf("%d replies are left in the end", n)
+	}
+}
+
+// Who has left a team has no rights in its channels, also in those that they are still to be taken
+// out of, and comes back only after that.
+func TestRemoveTeamMember_ManyChannels(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	bob := w.person("bob")
+	team, _ := w.team("ada")
+	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	var rooms []core.ChannelID
+	for i := range 250 {
+		ch := core.Channel{ID: core.NewID[core.Channel](w.at), TeamID: team.ID, Type: core.ChannelPrivate, Name: fmt.Sprint("room-", i), DisplayName: "R"}
+		w.must("ada", &command.CreateChannel{Channel: ch}, nil)
+		w.must("ada", &command.AddChannelMember{ChannelID: ch.ID, UserID: bob.ID}, nil)
+		rooms = append(rooms, ch.ID)
+	}
+	w.must("ada", &command.RemoveTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+	if len(w.tasks()) != 1 {
+		t.Fatalf("tasks are %v", w.tasks())
+	}
+	for _, ch := range rooms {
+		w.refused("bob", &command.CreatePost{Post: core.Post{ChannelID: ch, Message: "x"}}, core.KindForbidden)
+	}
+	w.refused("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindUnavailable)
+	w.finish()
+	for _, ch := range rooms {
+		if _, still := apply.ChannelMembers.Get(w.rows(), apply.ChannelUser{Channel: ch, User: bob.ID}); still {
+			t.Errorf("still in %v", ch)
+		}
+	}
+	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
+}
+
+// A row that is over the limit of its declaration is refused at the write, whatever the handler and
+// the edge have checked, and an entry over its price is refused as a whole.
+func TestApply_LimitsOfTheDeclaration(t *testing.T) {
+	w := newWorld(t)
+	ada := w.person("ada")
+	long := map[string]string{"k": string(make([]byte, 3000))}
+	s := core.Session{ID: core.NewID[core.Session](w.at), UserID: ada.ID, Props: long}
+	w.refused("", &command.CreateSession{Session: s, PasswordHash: "hash of ada"}, core.KindInvalid)
+	u := core.User{ID: core.NewID[core.User](w.at), Username: "eve", Email: "eve@example.com", PasswordHash: fmt.Sprintf("%0300d", 1)}
+	w.refused("", &command.CreateUser{User: u, OpenServer: true}, core.KindInvalid)
+}
+
+// An entry whose scope is not that of the objects it names is refused.
+func TestApply_WrongScope(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	_, town := w.team("ada")
+	data, err := command.Encode(command.Caller{Session: w.sessions["ada"]}, &command.CreatePost{Post: core.Post{ChannelID: town, Message: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range []core.Scope{{}, {Team: core.TeamID{9}}} {
+		w.index++
+		fx, err := w.store.Apply(core.Entry{Index: w.index, At: w.at, ID: core.ProposalID{1}, Scope: scope, Data: data})
+		if err != nil || fx.Accepted || len(fx.Events) > 0 {
+			t.Errorf("scope %v: %v, accepted %v", scope, err, fx.Accepted)
+		}
+	}
+}

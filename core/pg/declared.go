@@ -1,0 +1,83 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/schema"
+)
+
+// stored is a column as the catalogue has it.
+type stored struct {
+	table, name, typ, collation string
+	notNull, filled             bool // filled: it has a default
+}
+
+// checkDeclared compares the tables of a schema with what the nouns declare. A difference would make
+// this replica decide otherwise than the others, or stop at its first write: so the node does not
+// start, and the error names the column. Columns and tables that a newer program has added are
+// left alone, if rows can be written without them.
+func checkDeclared(ctx context.Context, db *DB, in string) error {
+	list, err := Query(ctx, db, `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), coalesce(l.collname::text, ''), a.attnotnull, a.atthasdef
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_collation l ON l.oid = a.attcollation
+		WHERE n.nspname = $1 AND c.relkind = 'r' ORDER BY 1, a.attnum`,
+		func(r Row) (s stored, err error) {
+			return s, r.Scan(&s.table, &s.name, &s.typ, &s.collation, &s.notNull, &s.filled)
+		}, in)
+	if err != nil {
+		return fmt.Errorf("read catalogue: %w", err)
+	}
+	tables := map[string]map[string]stored{}
+	for _, s := range list {
+		if tables[s.table] == nil {
+			tables[s.table] = map[string]stored{}
+		}
+		tables[s.table][s.name] = s
+	}
+	var wrong []string
+	for _, shape := range append([]*schema.Shape{recordShape}, apply.Shapes...) {
+		wrong = append(wrong, differences(shape, tables[shape.Name])...)
+	}
+	if len(wrong) > 0 {
+		return core.E(core.KindUpgrade, "The database is not what this program declares: %s.", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// differences says what of a table is not as it is declared.
+func differences(shape *schema.Shape, have map[string]stored) (out []string) {
+	bad := func(column, format string, args ...any) {
+		out = append(out, fmt.Sprintf("column %s.%s %s", shape.Name, column, fmt.Sprintf(format, args...)))
+	}
+	if len(have) == 0 {
+		return []string{fmt.Sprintf("table %s is missing", shape.Name)}
+	}
+	declared := map[string]bool{}
+	for _, c := range shape.Columns {
+		declared[c.Name] = true
+		s, ok := have[c.Name]
+		switch {
+		case !ok:
+			bad(c.Name, "is missing")
+		case s.typ != c.Type:
+			bad(c.Name, "is of type %s, not %s", s.typ, c.Type)
+		case s.notNull == c.Nullable && c.Nullable:
+			bad(c.Name, "cannot be NULL, as it has to be where there is no value")
+		case s.notNull == c.Nullable:
+			bad(c.Name, "can be NULL")
+		case c.Type == "text" && s.collation != "C":
+			bad(c.Name, `has the collation %q, not "C", which is the same on every machine`, s.collation)
+		}
+	}
+	for name, s := range have {
+		if !declared[name] && s.notNull && !s.filled {
+			bad(name, "is not known to this program and has no default")
+		}
+	}
+	return out
+}
