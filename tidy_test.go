@@ -54,10 +54,28 @@ var importLaw = []law{
 	{from: domainFree, to: []string{"core"}, allowed: []string{"core/backoff"}, tests: true, why: "a small tool knows nothing of the domain, so that every side may have it"},
 	{from: []string{""}, to: []string{"core/eventually"}, except: []string{"bench", "cmd/node/nodetest", "replication/simtest"}, why: "a test polls; the product is told"},
 	{from: []string{"cdn"}, to: []string{"region", "replication", "edge", "cmd", "bench"}, tests: true, why: "cdn stores bytes by digest and knows nothing else"},
-	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, why: "an edge that could write replicated tables would one day diverge"},
-	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, why: "an edge is given a store; which one is the composition root's business"},
+	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, except: []string{"edge/api/apitest"}, why: "an edge that could write replicated tables would one day diverge"},
+	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, except: []string{"edge/api/apitest"}, why: "an edge is given a store; which one is the composition root's business"},
 	{from: []string{""}, to: []string{"cmd/"}, except: []string{"cmd", "bench"}, tests: true, why: "the composition root is used by programs only"},
 	{from: []string{""}, to: []string{"bench"}, except: []string{"bench", "cmd"}, tests: true, why: "measuring tools are no part of the product"},
+}
+
+// notAreas are the packages below edge/api that answer no operation.
+var notAreas = []string{"edge/api/access", "edge/api/areas", "edge/api/apitest"}
+
+// area gives the area of the API that a package is; "" for others.
+func area(p string) string {
+	if !under(p, "edge/api/") || p == "edge/api" || slices.Contains(notAreas, p) {
+		return ""
+	}
+	return p
+}
+
+// brokenArea reports whether an import would tie an area of the API to another one, or what lies
+// below the areas to one of them.
+func brokenArea(e edge, to string) bool {
+	below := e.from == "edge/api" && !e.test || e.from == "edge/api/access"
+	return area(to) != "" && area(to) != area(e.from) && (area(e.from) != "" || below)
 }
 
 // functionOnly is what core/apply may not import: it is a function of (state, entry).
@@ -103,6 +121,9 @@ func brokenEdges(edges []edge) (bad []string) {
 			if ours && (!e.test || l.tests) && underAny(e.from, l.from) && underAny(to, l.to) && !underAny(e.from, l.except) && !underAny(to, l.allowed) {
 				report(e, l.why)
 			}
+		}
+		if ours && brokenArea(e, to) {
+			report(e, "areas of the API never import one another, and the kernel imports none: what two of them need lies in edge/api/access")
 		}
 		if e.from == "core/apply" && !e.test && underAny(e.to, functionOnly) && e.to != stackOnly {
 			report(e, "core/apply is a function of (state, entry): no clock, chance, network, environment or lock")
@@ -307,6 +328,12 @@ func TestTidy_ChecksCanFail(t *testing.T) {
 		{"core looks nowhere", edge{"core/replica", module + "edge", false}, true},
 		{"an edge cannot write", edge{"edge/api", module + "core/pg", false}, true},
 		{"an edge's test may build a replica", edge{"edge/api", module + "core/replica", true}, false},
+		{"areas apart", edge{"edge/api/posts", module + "edge/api/files", false}, true},
+		{"areas apart in tests", edge{"edge/api/posts", module + "edge/api/files", true}, true},
+		{"the kernel knows no area", edge{"edge/api", module + "edge/api/posts", false}, true},
+		{"an area has the kernel", edge{"edge/api/posts", module + "edge/api", false}, false},
+		{"an area has policies", edge{"edge/api/posts", module + "edge/api/access", false}, false},
+		{"an area tests itself", edge{"edge/api/posts", module + "edge/api/posts", true}, false},
 		{"nobody imports programs", edge{"edge/api", module + "cmd/node", false}, true},
 		{"programs import programs", edge{"cmd/cli", module + "cmd/node", false}, false},
 		{"one owner", edge{"edge/api", "github.com/jackc/pgx/v5", true}, true},

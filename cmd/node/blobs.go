@@ -13,7 +13,7 @@ import (
 	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/files"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 )
@@ -134,12 +134,12 @@ func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
 
 // apiFiles says what the API does with files. What an earlier run was receiving is forgotten:
 // nobody was told that it is kept.
-func (n *Node) apiFiles(k *keeping) (api.Files, error) {
+func (n *Node) apiFiles(k *keeping) (files.Config, error) {
 	spool := filepath.Join(n.cfg.Data, "spool")
 	if err := emptyDir(spool); err != nil {
-		return api.Files{}, err
+		return files.Config{}, err
 	}
-	f := api.Files{Blobs: k.reach(), Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, PublicLinks: n.cfg.Files.PublicLinks, Signer: k.signer}
+	f := files.Config{Blobs: k.reach(), Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, PublicLinks: n.cfg.Files.PublicLinks, Signer: k.signer}
 	if n.cfg.Files.Clamd == "" {
 		return f, nil
 	}

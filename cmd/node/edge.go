@@ -14,6 +14,8 @@ import (
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/accounts"
+	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/assets"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
@@ -33,8 +35,8 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	}
 	// The sockets ask the API who may do what, and the API hands upgrades and typing to the
 	// sockets; none of it is called before both are there.
-	var a *api.API
-	cfg := api.Config{
+	var a *areas.API
+	cfg := areas.Config{
 		Proposer: out.proposer, View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
 	}
@@ -54,7 +56,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		return err
 	}
 	sockets, err := ws.New(ws.Config{
-		Hub: hub, Presence: who, Product: api.DefaultVersion, Logger: n.log, TokenFromRequest: tokenFrom,
+		Hub: hub, Presence: who, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom,
 		Authenticate: func(ctx context.Context, token string) (ws.Session, error) {
 			got, _, err := a.Authenticate(ctx, token)
 			return ws.Session{ID: got.ID, UserID: got.UserID, ExpiresAt: got.ExpiresAt}, err
@@ -67,7 +69,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	cfg.Typing = func(u core.UserID, ch core.ChannelID, parent core.PostID) {
 		_ = hub.Typing(context.WithoutCancel(ctx), u, ch, parent) // the API has checked, and it may get lost
 	}
-	if a, err = api.New(cfg); err != nil {
+	if a, err = areas.New(cfg); err != nil {
 		return err
 	}
 	s.start("events", stopInner, hub.Run)
@@ -161,11 +163,11 @@ func memberships(store *read.Store) func(context.Context, core.UserID) (fanout.M
 	}
 }
 
-func statuses(who *presence.Map) api.Presence {
-	return func(ids []core.UserID) []api.Status {
-		var out []api.Status
+func statuses(who *presence.Map) accounts.Presence {
+	return func(ids []core.UserID) []accounts.Status {
+		var out []accounts.Status
 		for _, s := range who.Status(ids) {
-			out = append(out, api.Status(s))
+			out = append(out, accounts.Status(s))
 		}
 		return out
 	}

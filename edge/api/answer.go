@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -21,67 +22,74 @@ const (
 	cookiePosition = "NSPOSITION"
 )
 
-// ok answers 200 with a value.
-func (c *call) ok(v any) error { return c.answer(http.StatusOK, v) }
-
-// list answers 200 with what a query gave, or fails as it did.
-func (c *call) list(v any, err error) error {
-	if err != nil {
-		return err
-	}
-	return c.ok(v)
+// Answer is an answer that is more than a value in JSON.
+type Answer interface {
+	// Send sends it, after the headers that all answers have. When it fails, nothing was sent, and
+	// the error is answered instead.
+	Send(c *Call) error
 }
 
-// created answers 201 with a value.
-func (c *call) created(v any) error { return c.answer(http.StatusCreated, v) }
+// Done is the answer of operations that have nothing to say but that all went well.
+type Done struct{}
 
-// done answers 200 with {"status":"OK"}.
-func (c *call) done() error { return c.ok(map[string]string{"status": "OK"}) }
+// MarshalJSON implements json.Marshaler.
+func (Done) MarshalJSON() ([]byte, error) { return []byte(`{"status":"OK"}`), nil }
 
-func (c *call) answer(status int, v any) error {
-	c.status, c.body = status, mustJSON(v)
-	return nil
+// Raw is an answer of bytes as they are. Its type is application/json unless the handler has set
+// another header.
+type Raw struct {
+	Status int
+	Body   []byte
+	Page   *Page // shared bytes, in place of Body
 }
 
-// write sends the answer.
-func (c *call) write() {
-	c.writeHeaders()
-	if c.download != nil {
-		err := c.sendDownload()
-		if c.download = nil; err == nil {
-			return
-		}
-		c.answerProblem(err)
+// Value is an answer with a status of its own, and a value in JSON.
+func Value(status int, v any) Answer { return Raw{Status: status, Body: JSON(v)} }
+
+// Send implements Answer.
+func (a Raw) Send(c *Call) error {
+	if a.Status == http.StatusNotModified { // it has no body, and says nothing of one
+		c.Writer.WriteHeader(a.Status)
+		return nil
 	}
-	if c.status == http.StatusNotModified { // it has no body, and says nothing of one
-		c.w.WriteHeader(c.status)
-		return
-	}
-	h := c.header()
+	h := c.Header()
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = contentJSON
 	}
-	body := c.compressed()
+	body := c.compressed(a)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	c.w.WriteHeader(c.status)
-	if c.r.Method != http.MethodHead {
-		_, _ = c.w.Write(body) // a client that went away cannot be told
+	c.Writer.WriteHeader(a.Status)
+	if c.Request.Method != http.MethodHead {
+		_, _ = c.Writer.Write(body) // a client that went away cannot be told
+	}
+	return nil
+}
+
+// send sends an answer.
+func (c *Call) send(a Answer) {
+	defer since(time.Now(), &c.Spent.Send)
+	c.writeHeaders()
+	c.sending = true
+	if err := a.Send(c); err != nil {
+		_ = c.problem(err).Send(c) // it never fails
 	}
 }
 
 // writeHeaders sets the headers that all answers have.
-func (c *call) writeHeaders() {
-	h := c.header()
-	h.Set("X-Request-Id", c.id)
-	h.Set("X-Version-Id", DefaultVersion+".dev..false")
-	h["Permissions-Policy"], h["X-Content-Type-Options"], h["Referrer-Policy"] = policyNone, policyNosniff, policyNoReferrer
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+func (c *Call) writeHeaders() {
+	h := c.Header()
+	h.Set("X-Request-Id", c.ID)
+	h.Set("X-Version-Id", c.api.cfg.VersionID)
+	SafeHeaders(h)
+	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
 		h["Expires"] = expiresNow
 	}
-	if c.api != nil {
-		h.Set("X-Version-Id", c.api.settings.versionID)
-		c.tellPosition()
-	}
+	c.tellPosition()
+}
+
+// SafeHeaders sets the headers that keep browsers from doing more with an answer than show it.
+func SafeHeaders(h http.Header) {
+	h["Permissions-Policy"], h["X-Content-Type-Options"], h["Referrer-Policy"] = policyNone, policyNosniff, policyNoReferrer
 }
 
 // Header values that every answer shares. Nobody changes them.
@@ -97,12 +105,12 @@ var (
 
 // tellPosition says how far this edge was after the answer was read: saying more than was seen
 // only makes the next edge wait, saying less would let it show something older.
-func (c *call) tellPosition() {
-	pos := c.api.cfg.View.Position()
+func (c *Call) tellPosition() {
+	pos := c.api.local.view.Position()
 	if pos.Before(c.seen) && pos.Epoch == c.seen.Epoch {
 		pos = core.Position{Epoch: c.seen.Epoch, Index: c.seen.Index}
 	}
-	h := c.header()
+	h := c.Header()
 	h.Set(headerPosition, pos.String())
 	if c.stale > 0 {
 		h.Set(headerStale, strconv.FormatInt(max(1, c.stale.Milliseconds()), 10))
@@ -111,32 +119,32 @@ func (c *call) tellPosition() {
 		return
 	}
 	short := strconv.FormatUint(uint64(pos.Epoch), 10) + "." + strconv.FormatUint(uint64(pos.Index), 10)
-	if old, err := c.r.Cookie(cookiePosition); err != nil || old.Value != short {
-		http.SetCookie(c.w, &http.Cookie{Name: cookiePosition, Value: short, Path: "/", SameSite: http.SameSiteLaxMode})
+	if old, err := c.Request.Cookie(cookiePosition); err != nil || old.Value != short {
+		http.SetCookie(c.Writer, &http.Cookie{Name: cookiePosition, Value: short, Path: "/", SameSite: http.SameSiteLaxMode})
 	}
 }
 
 // isBrowser reports whether the client keeps cookies.
-func (c *call) isBrowser() bool {
-	return c.r.Header.Get("X-Requested-With") != "" || c.r.Header.Get("Cookie") != ""
+func (c *Call) isBrowser() bool {
+	return c.Request.Header.Get("X-Requested-With") != "" || c.Request.Header.Get("Cookie") != ""
 }
 
 // compressed gives the bytes to send, and sets the headers that say how they are packed.
-func (c *call) compressed() []byte {
-	plain := c.body
-	if c.page != nil {
-		plain = c.page.plain
+func (c *Call) compressed(a Raw) []byte {
+	plain := a.Body
+	if a.Page != nil {
+		plain = a.Page.plain
 	}
-	if len(plain) < minGzipBytes || c.header().Get("Content-Type") != contentJSON[0] { // pictures are packed already
+	if len(plain) < minGzipBytes || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are packed already
 		return plain
 	}
-	c.header()["Vary"] = varyEncoding
-	if !strings.Contains(c.r.Header.Get("Accept-Encoding"), "gzip") {
+	c.Header()["Vary"] = varyEncoding
+	if !strings.Contains(c.Request.Header.Get("Accept-Encoding"), "gzip") {
 		return plain
 	}
-	c.header()["Content-Encoding"] = encodingGzip
-	if c.page != nil {
-		return c.page.gzip()
+	c.Header()["Content-Encoding"] = encodingGzip
+	if a.Page != nil {
+		return a.Page.gzip()
 	}
 	return gzipped(plain)
 }
@@ -163,17 +171,20 @@ func (b *sliceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// page is an encoded answer that many requests share.
-type page struct {
+// Page is an encoded answer that many requests share.
+type Page struct {
 	plain []byte
 	once  sync.Once
 	gz    []byte // set by once
 }
 
-func (p *page) gzip() []byte {
+// NewPage makes a page of a value.
+func NewPage(v any) *Page { return &Page{plain: JSON(v)} }
+
+func (p *Page) gzip() []byte {
 	p.once.Do(func() { p.gz = gzipped(p.plain) })
 	return p.gz
 }
 
-// size is about what a page takes in memory, packed and not.
-func (p *page) size() int64 { return int64(len(p.plain) + len(p.plain)/3 + 200) }
+// Size is about what a page takes in memory, packed and not.
+func (p *Page) Size() int64 { return int64(len(p.plain) + len(p.plain)/3 + 200) }

@@ -6,39 +6,42 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nearside/nearside/core"
 )
 
-// maxBodyBytes bounds a request body.
-const maxBodyBytes = 300_000
+// MaxBodyBytes bounds a request body.
+const MaxBodyBytes = 300_000
 
-// decode reads the request's JSON into a value. Unknown fields are ignored, as clients of newer
+// Decode reads the request's JSON into a value. Unknown fields are ignored, as clients of newer
 // versions need.
-func (c *call) decode(into any) error {
-	raw, err := c.readBody()
+func (c *Call) Decode(into any) error {
+	raw, err := c.ReadBody()
 	if err != nil {
 		return err
 	}
-	return decodeJSON(raw, into)
+	return DecodeJSON(raw, into)
 }
 
-// readBody gives the request's body.
-func (c *call) readBody() ([]byte, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBodyBytes))
+// ReadBody gives the request's body.
+func (c *Call) ReadBody() ([]byte, error) {
+	defer since(time.Now(), &c.Spent.Body)
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, core.E(core.KindTooLarge, "The request body is larger than %d bytes.", maxBodyBytes)
+		return nil, core.E(core.KindTooLarge, "The request body is larger than %d bytes.", MaxBodyBytes)
 	case err != nil:
 		return nil, core.E(core.KindInvalid, "The request body could not be read.").WithCause(err)
 	}
 	return raw, nil
 }
 
-// decodeJSON decodes one JSON value that is not null.
-func decodeJSON(raw []byte, into any) error {
+// DecodeJSON decodes one JSON value that is not null.
+func DecodeJSON(raw []byte, into any) error {
 	raw = bytes.TrimSpace(raw)
 	switch {
 	case len(raw) == 0:
@@ -84,7 +87,11 @@ func hasNUL(raw []byte) bool {
 	}
 }
 
-func mustJSON(v any) []byte {
+// JSON encodes a value of ours.
+func JSON(v any) []byte {
+	if l := reflect.ValueOf(v); l.Kind() == reflect.Slice && l.IsNil() {
+		return []byte("[]") // clients take an empty list, not null
+	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // our own types always encode

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,87 +14,124 @@ import (
 	"github.com/nearside/nearside/edge/session"
 )
 
-// call is one request on its way to its answer. It belongs to the goroutine of the request.
-type call struct {
-	api    *API
-	w      http.ResponseWriter
-	r      *http.Request
-	ctx    context.Context
-	target *target
-	params []string
-	values url.Values // of the query; read by query()
-	id     string     // X-Request-Id
+// Call is one request on its way to its answer. It belongs to the goroutine of the request. As
+// a context it ends with the request, or with the request's limit.
+type Call struct {
+	context.Context
+	Request *http.Request
+	Writer  http.ResponseWriter
+	ID      string // X-Request-Id; it goes with every record of the log
 
-	token   string
-	session core.Session // zero without one
-	user    core.User    // of the session
+	Token   string
+	Session core.Session // zero without one
+	User    core.User    // of the session
 
-	status   int
-	body     []byte
-	page     *page         // an encoded answer that is shared, instead of body
-	download *download     // stored bytes, instead of body; handlers set it last
-	seen     core.Position // what the client had seen, or has made, before
-	stale    time.Duration // how old the answer may be, when this edge is behind what the client saw
+	Spent Timings
+
+	api     *API
+	target  *target
+	params  []string
+	values  url.Values    // of the query; read by Query
+	seen    core.Position // what the client had seen, or has made, before
+	stale   time.Duration // how old the answer may be, when this edge is behind what the client saw
+	sending bool          // some of the answer may have been sent
 }
+
+// slowLimit is what a request may take without a word about it in the log.
+const slowLimit = time.Second
+
+// Timings is what a request waited for.
+type Timings struct {
+	Begun   time.Time
+	CatchUp time.Duration // until this edge had what the client had seen
+	Policy  time.Duration // until it was known who asks, and whether they may
+	Body    time.Duration // for the body to arrive
+	Propose time.Duration // for home to order and apply
+	Follow  time.Duration // for this edge to apply it too
+	Send    time.Duration // for the client to take the answer
+}
+
+// since adds the time since begin to d.
+func since(begin time.Time, d *time.Duration) { *d += time.Since(begin) }
 
 // serve handles a request from its row to its answer.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []string) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), RequestLimit)
 	defer cancel()
-	c := &call{api: a, w: w, r: r, ctx: ctx, target: t, params: params, id: core.NewID[call](time.Now()).String()}
+	c := &Call{Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](time.Now()).String(), api: a, target: t, params: params}
+	c.Spent.Begun = time.Now()
+	defer c.logSlow()
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler { //nolint:errorlint // a panic with just this, which net/http knows
-				panic(p)
-			}
-			a.log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p)
-			if c.download != nil { // some of it may have been sent
-				panic(http.ErrAbortHandler)
-			}
-			c.answerProblem(core.E(core.KindInternal, ""))
-			c.write()
+			c.panicked(p, debug.Stack())
 		}
 	}()
-	if err := c.run(); err != nil {
-		c.answerProblem(err)
+	answer, err := c.run()
+	if err != nil {
+		answer = c.problem(err)
 	}
-	c.write()
+	c.send(answer)
 }
 
-func (c *call) run() error {
+func (c *Call) panicked(p any, stack []byte) {
+	if p == http.ErrAbortHandler { //nolint:errorlint // a panic with just this, which net/http knows
+		panic(p)
+	}
+	c.Log().Error("handler panicked", "method", c.Request.Method, "path", c.Request.URL.Path, "panic", p, "stack", string(stack))
+	if c.sending {
+		panic(http.ErrAbortHandler)
+	}
+	c.send(c.problem(core.E(core.KindInternal, "")))
+}
+
+// logSlow tells of a request that took long for other reasons than its client.
+func (c *Call) logSlow() {
+	s := c.Spent
+	if total := time.Since(s.Begun); total-s.Body-s.Send > slowLimit {
+		rest := total - s.CatchUp - s.Policy - s.Body - s.Propose - s.Follow - s.Send
+		c.Log().Warn("slow request", "method", c.Request.Method, "path", c.Request.URL.Path, "total", total, "catch_up", s.CatchUp, "policy", s.Policy,
+			"body", s.Body, "propose", s.Propose, "follow", s.Follow, "read", rest, "send", s.Send)
+	}
+}
+
+// Log gives the log, with the request's id in every record.
+func (c *Call) Log() *slog.Logger { return c.api.log.With("request", c.ID) }
+
+func (c *Call) run() (Answer, error) {
 	if err := c.checkURL(); err != nil {
-		return err
+		return nil, err
 	}
 	c.awaitSeen()
 	if err := c.identify(); err != nil {
-		return err
+		return nil, err
 	}
-	err := c.target.handle(c.api, c)
-	if core.KindOf(err) == core.KindNotFound && c.r.Method == http.MethodGet && c.target.session && c.caughtUpWithHome(c.r.URL.Path) {
-		err = c.target.handle(c.api, c)
+	answer, err := c.target.handle(c, c.target.status)
+	if core.KindOf(err) == core.KindNotFound && c.Request.Method == http.MethodGet && !c.target.Open && c.CaughtUpWithHome(c.Request.URL.Path) {
+		answer, err = c.target.handle(c, c.target.status)
 	}
-	return err
+	return answer, err
 }
 
-func (c *call) checkURL() error {
-	if len(c.r.RequestURI) > maxURIBytes {
+func (c *Call) checkURL() error {
+	if len(c.Request.RequestURI) > maxURIBytes {
 		return core.E(core.KindURITooLong, "")
 	}
-	query, err := url.QueryUnescape(c.r.URL.RawQuery)
-	if err != nil || !plain(query) || !plain(c.r.URL.Path) {
+	query, err := url.QueryUnescape(c.Request.URL.RawQuery)
+	if err != nil || !Plain(query) || !Plain(c.Request.URL.Path) {
 		return core.E(core.KindInvalid, "The URL is not valid UTF-8, or holds a NUL character.").WithID("api.context.invalid_url_param.app_error")
 	}
 	return nil
 }
 
-// plain reports whether PostgreSQL can hold s.
-func plain(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+// Plain reports whether PostgreSQL can hold s.
+func Plain(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // identify finds out who asks. On a route without need of a session, a dead one is ignored; a
 // write whose session cannot be looked up now is not taken for nobody's.
-func (c *call) identify() error {
-	token, from := session.TokenFrom(c.r)
-	need := c.target.session
+func (c *Call) identify() error {
+	defer since(time.Now(), &c.Spent.Policy)
+	token, from := session.TokenFrom(c.Request)
+	need := !c.target.Open
 	switch {
 	case token == "" && need:
 		return core.E(core.KindUnauthorized, "")
@@ -103,29 +142,41 @@ func (c *call) identify() error {
 	case from == session.FromQuery:
 		return nil
 	}
-	s, u, err := c.api.Authenticate(c.ctx, token)
-	forged := err == nil && from == session.FromCookie && !c.reads() && !c.target.trust && !session.PassesCSRF(c.r, token)
+	s, u, err := c.api.cfg.Authenticate(c, token)
+	forged := err == nil && from == session.FromCookie && !c.reads() && !c.target.trusted && !session.PassesCSRF(c.Request, token)
 	if forged { // on open routes too: who ends a session must hold it
 		err = core.E(core.KindUnauthorized, "")
 	}
 	dead := core.KindOf(err) == core.KindUnauthorized
 	switch {
 	case err == nil:
-		c.token, c.session, c.user = token, s, u
+		c.Token, c.Session, c.User = token, s, u
 		return nil
 	case !need && !forged && (dead || c.reads()):
 		return nil
 	case dead:
-		session.ClearCookie(c.w, c.r)
+		session.ClearCookie(c.Writer, c.Request)
 	}
 	return err
 }
 
 // reads reports whether the request changes nothing.
-func (c *call) reads() bool { return c.r.Method == http.MethodGet || c.r.Method == http.MethodHead }
+func (c *Call) reads() bool {
+	return c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
+}
 
-// param gives a parameter of the path.
-func (c *call) param(name string) string {
+// Within gives f a limit of its own.
+func (c *Call) Within(limit time.Duration, f func() error) error {
+	before := c.Context
+	ctx, cancel := context.WithTimeout(before, limit)
+	defer cancel()
+	c.Context = ctx
+	defer func() { c.Context = before }()
+	return f()
+}
+
+// Param gives a parameter of the path.
+func (c *Call) Param(name string) string {
 	for i, n := range c.target.params {
 		if n == name {
 			return c.params[i]
@@ -134,28 +185,17 @@ func (c *call) param(name string) string {
 	return ""
 }
 
-// pathID gives an id in the path.
-func pathID[T any](c *call, name string) (core.ID[T], error) {
-	id, ok := core.ParseID[T](c.param(name))
+// PathID gives an id in the path.
+func PathID[T any](c *Call, name string) (core.ID[T], error) {
+	id, ok := core.ParseID[T](c.Param(name))
 	if !ok {
-		return id, badURL(name)
+		return id, BadURL(name)
 	}
 	return id, nil
 }
 
-// userID gives the user of the path; "me" is who asks.
-func (c *call) userID() (core.UserID, error) {
-	if c.param("user_id") == "me" {
-		return c.user.ID, nil
-	}
-	return pathID[core.User](c, "user_id")
-}
+// IsMe reports whether a user is who asks.
+func (c *Call) IsMe(u core.UserID) bool { return u == c.User.ID && !u.IsZero() }
 
-// isMe reports whether a user is who asks.
-func (c *call) isMe(u core.UserID) bool { return u == c.user.ID && !u.IsZero() }
-
-func (c *call) teamID() (core.TeamID, error)       { return pathID[core.Team](c, "team_id") }
-func (c *call) channelID() (core.ChannelID, error) { return pathID[core.Channel](c, "channel_id") }
-func (c *call) postID() (core.PostID, error)       { return pathID[core.Post](c, "post_id") }
-
-func (c *call) header() http.Header { return c.w.Header() }
+// Header gives the headers of the answer.
+func (c *Call) Header() http.Header { return c.Writer.Header() }

@@ -37,8 +37,8 @@ var meanings = map[core.Kind]meaning{
 // retryAfterSeconds is when a client that was turned away should come back.
 const retryAfterSeconds = "2"
 
-// problem is an error as the wire has it.
-type problem struct {
+// Problem is an error as the wire has it.
+type Problem struct {
 	ID        string `json:"id"`
 	Message   string `json:"message"`
 	Detail    string `json:"detailed_error"`
@@ -46,14 +46,14 @@ type problem struct {
 	Status    int    `json:"status_code"`
 }
 
-// problemOf gives the wire form of an error. What a foreign error says stays here.
-func problemOf(err error, requestID string) problem {
+// ProblemOf gives the wire form of an error. What a foreign error says stays here.
+func ProblemOf(err error, requestID string) Problem {
 	e := core.AsError(err)
 	m, ok := meanings[e.Kind]
 	if !ok {
 		m = meanings[core.KindInternal]
 	}
-	p := problem{ID: m.id, Message: m.message, RequestID: requestID, Status: m.status}
+	p := Problem{ID: m.id, Message: m.message, RequestID: requestID, Status: m.status}
 	if e.ID != "" {
 		p.ID = e.ID
 	}
@@ -66,65 +66,41 @@ func problemOf(err error, requestID string) problem {
 	return p
 }
 
-// answerProblem turns the answer into an error.
-func (c *call) answerProblem(err error) {
-	p := problemOf(err, c.id)
+// problem gives the answer that tells of an error.
+func (c *Call) problem(err error) Answer {
+	p := ProblemOf(err, c.ID)
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
 		level := slog.LevelWarn
 		if p.Status == http.StatusServiceUnavailable {
 			level = slog.LevelDebug // whatever is away says so once; its every client would fill the disk
 		}
-		c.api.log.Log(c.ctx, level, "request failed", "method", c.r.Method, "path", c.r.URL.Path, "status", p.Status, "request", c.id, "error", err)
+		c.Log().Log(c, level, "request failed", "method", c.Request.Method, "path", c.Request.URL.Path, "status", p.Status, "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusGatewayTimeout || p.Status == http.StatusTooManyRequests {
-		c.header().Set("Retry-After", retryAfterSeconds)
+		c.Header().Set("Retry-After", retryAfterSeconds)
 	}
-	c.status, c.page = p.Status, nil
-	c.body = mustJSON(p)
+	return Value(p.Status, p)
 }
 
-// The refusals that handlers give themselves.
-
-func badParam(name string) *core.Error {
+// BadParam refuses a body for one of its fields.
+func BadParam(name string) *core.Error {
 	return core.E(core.KindInvalid, "Invalid or missing %s in request body.", name)
 }
 
-func badURL(name string) *core.Error {
+// BadURL refuses a URL for a parameter in its path, or one that must be there.
+func BadURL(name string) *core.Error {
 	return core.E(core.KindInvalid, "Invalid or missing %s parameter in request URL.", name).WithID("api.context.invalid_url_param.app_error")
 }
 
-func badQuery(name string) *core.Error {
+// BadQuery refuses a URL for a parameter of its query.
+func BadQuery(name string) *core.Error {
 	return core.E(core.KindInvalid, "Invalid %s parameter.", name).WithID("api.context.invalid_param.app_error")
 }
 
-func forbidden() *core.Error { return core.E(core.KindForbidden, "") }
+// Forbidden refuses who asks.
+func Forbidden() *core.Error { return core.E(core.KindForbidden, "") }
 
-func noUser() *core.Error {
-	return core.E(core.KindNotFound, "Unable to find the user.").WithID("app.user.missing_account.const")
-}
-
-func noTeam() *core.Error {
-	return core.E(core.KindNotFound, "Unable to find the team.").WithID("app.team.get.find.app_error")
-}
-
-func noTeamMember() *core.Error {
-	return core.E(core.KindNotFound, "No team member found for that user and team.").WithID("app.team.get_member.missing.app_error")
-}
-
-func noChannel() *core.Error {
-	return core.E(core.KindNotFound, "Unable to find the channel.").WithID("app.channel.get.existing.app_error")
-}
-
-func noChannelMember() *core.Error {
-	return core.E(core.KindNotFound, "No channel member found for that user and channel.").WithID("app.channel.get_member.missing.app_error")
-}
-
-func noPost() *core.Error {
-	return core.E(core.KindNotFound, "Unable to get the post.").WithID("app.post.get.app_error")
-}
-
-func notBuilt(what string) *core.Error {
+// NotBuilt says that this version does not have something.
+func NotBuilt(what string) *core.Error {
 	return core.E(core.KindNotBuilt, "This server does not have %s yet.", what)
 }
-
-func errUnknown() *core.Error { return core.E(core.KindNotFound, "Sorry, we could not find the page.") }

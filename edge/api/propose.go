@@ -7,7 +7,6 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
-	"github.com/nearside/nearside/core/read"
 )
 
 // Limits of writing.
@@ -16,23 +15,26 @@ const (
 	applyLimit   = 5 * time.Second  // for this edge to follow
 )
 
-// propose has a command ordered on behalf of who asks, waits until this edge has applied it,
+// Propose has a command ordered on behalf of who asks, waits until this edge has applied it,
 // and reads its result into out, which may be nil. A refusal is the error.
-func (c *call) propose(_ core.TeamID, cmd command.Command, out any) error {
-	a := c.api
-	if !a.cfg.View.Link().Connected {
+func (c *Call) Propose(cmd command.Command, out any) error {
+	return c.ProposeAs(core.NewID[core.Proposal](time.Now()), cmd, out)
+}
+
+// ProposeAs is Propose with an id by which home knows the proposal when it comes again.
+func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error {
+	if !c.api.local.Linked() {
 		return core.E(core.KindUnavailable, "")
 	}
-	data, err := command.Encode(command.Caller{Session: c.session.ID}, cmd)
+	scope, err := c.api.cfg.Scope(c, cmd)
 	if err != nil {
 		return err
 	}
-	at := whereabouts{a.cfg.Read.Places(c.ctx), c}
-	scope := command.ScopeOf(cmd, at)
-	if at.Err != nil {
-		return at.Err
+	data, err := command.Encode(command.Caller{Session: c.Session.ID}, cmd)
+	if err != nil {
+		return err
 	}
-	receipt, err := c.order(core.Proposal{ID: c.proposalID(cmd), Scope: scope, Data: data})
+	receipt, err := c.order(core.Proposal{ID: id, Scope: scope, Data: data})
 	if err != nil {
 		return err
 	}
@@ -40,35 +42,9 @@ func (c *call) propose(_ core.TeamID, cmd command.Command, out any) error {
 	return command.DecodeOutcome(receipt.Outcome, out)
 }
 
-// proposalID gives a new id, but for a post that names its pending id always the same: a client
-// that sends it again gets the first post.
-func (c *call) proposalID(cmd command.Command) core.ProposalID {
-	if p, ok := cmd.(*command.CreatePost); ok && p.Post.PendingPostID != "" {
-		return core.DeriveID[core.Proposal]("pending post", c.user.ID.String(), p.Post.PendingPostID)
-	}
-	return core.NewID[core.Proposal](time.Now())
-}
-
-// whereabouts implements command.Places with what this edge has in memory.
-type whereabouts struct {
-	*read.Places
-	c *call
-}
-
-// TeamOfChannel gives the team that a channel is in.
-func (w whereabouts) TeamOfChannel(id core.ChannelID) core.TeamID {
-	if id.IsZero() {
-		return core.TeamID{}
-	}
-	ch, err := w.c.api.facts.channel(w.c.ctx, id)
-	if err != nil && core.KindOf(err) != core.KindNotFound && w.Err == nil {
-		w.Err = err
-	}
-	return ch.TeamID
-}
-
-func (c *call) order(p core.Proposal) (core.Receipt, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, proposeLimit)
+func (c *Call) order(p core.Proposal) (core.Receipt, error) {
+	defer since(time.Now(), &c.Spent.Propose)
+	ctx, cancel := context.WithTimeout(c.Context, proposeLimit)
 	defer cancel()
 	receipt, err := c.api.cfg.Proposer.Propose(ctx, p)
 	if err != nil && core.KindOf(err) == core.KindInternal && errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -80,13 +56,14 @@ func (c *call) order(p core.Proposal) (core.Receipt, error) {
 // follow waits until this edge has applied an index, so that the client reads what it wrote.
 // When this edge is too slow the write stands all the same: the answer says by its position
 // that other answers have to wait for it.
-func (c *call) follow(i core.Index) {
-	view := c.api.cfg.View
-	ctx, cancel := context.WithTimeout(c.ctx, applyLimit)
+func (c *Call) follow(i core.Index) {
+	defer since(time.Now(), &c.Spent.Follow)
+	view := c.api.local.view
+	ctx, cancel := context.WithTimeout(c.Context, applyLimit)
 	defer cancel()
 	if err := view.WaitApplied(ctx, i); err != nil {
-		c.api.log.Warn("slow to follow", "index", i, "error", err)
+		c.Log().Warn("slow to follow", "index", i, "error", err)
 	}
 	c.seen = core.Position{Epoch: view.Position().Epoch, Index: max(i, c.seen.Index)}
-	c.api.facts.catchUp()
+	c.api.local.CatchUp()
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
@@ -10,86 +11,107 @@ import (
 
 // Paging.
 const (
-	defaultPerPage = 60
-	maxPerPage     = 200
-	maxPage        = 10_000_000
+	DefaultPerPage = 60
+	MaxPerPage     = 200
+	MaxPage        = 10_000_000
 )
 
-// query gives a parameter of the query string, "" without one.
-func (c *call) query(name string) string {
+// Query gives a parameter of the query string, "" without one.
+func (c *Call) Query(name string) string {
 	if c.values == nil {
-		c.values = c.r.URL.Query()
+		c.values = c.Request.URL.Query()
 	}
 	return c.values.Get(name)
 }
 
-// flag reports whether a parameter says yes.
-func (c *call) flag(name string) bool {
-	v, _ := strconv.ParseBool(c.query(name))
+// Queries gives all values of a parameter of the query string.
+func (c *Call) Queries(name string) []string {
+	_ = c.Query(name)
+	return c.values[name]
+}
+
+// Flag reports whether a parameter says yes.
+func (c *Call) Flag(name string) bool {
+	v, _ := strconv.ParseBool(c.Query(name))
 	return v
 }
 
-// number gives a parameter from 0 to limit, or def when it is missing or no such number.
-func (c *call) number(name string, def, limit int) int {
-	n, err := strconv.Atoi(c.query(name))
+// Number gives a parameter from 0 to limit, or def when it is missing or no such number.
+func (c *Call) Number(name string, def, limit int) int {
+	n, err := strconv.Atoi(c.Query(name))
 	if err != nil || n < 0 {
 		return def
 	}
 	return min(n, limit)
 }
 
-// millis gives a parameter that is a time; missing is 0.
-func (c *call) millis(name string) (int64, error) {
-	s := c.query(name)
+// Millis gives a parameter that is a time; missing is 0.
+func (c *Call) Millis(name string) (int64, error) {
+	s := c.Query(name)
 	if s == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n == math.MaxInt64 {
-		return 0, badQuery(name)
+		return 0, BadQuery(name)
 	}
 	return n, nil
 }
 
-// pageOf gives the part of a list that is asked for.
-func (c *call) pageOf() read.Page {
-	return read.Page{Number: c.number("page", 0, maxPage), Size: c.number("per_page", defaultPerPage, maxPerPage)}
+// Page gives the part of a list that is asked for.
+func (c *Call) Page() read.Page {
+	return read.Page{Number: c.Number("page", 0, MaxPage), Size: c.Number("per_page", DefaultPerPage, MaxPerPage)}
 }
 
-// queryID gives an id of the query string, zero without one.
-func queryID[T any](c *call, name string) (core.ID[T], error) {
-	s := c.query(name)
+// QueryID gives an id of the query string, zero without one.
+func QueryID[T any](c *Call, name string) (core.ID[T], error) {
+	s := c.Query(name)
 	if s == "" {
 		return core.ID[T]{}, nil
 	}
 	id, ok := core.ParseID[T](s)
 	if !ok {
-		return id, badQuery(name)
+		return id, BadQuery(name)
 	}
 	return id, nil
 }
 
-// parseIDs reads a list of ids that must not be empty or longer than limit.
-func parseIDs[T any](list []string, name string, limit int) ([]core.ID[T], error) {
+// ParseIDs reads a list of ids that must not be empty or longer than limit.
+func ParseIDs[T any](list []string, name string, limit int) ([]core.ID[T], error) {
 	if len(list) == 0 || len(list) > limit {
-		return nil, badParam(name)
+		return nil, BadParam(name)
 	}
 	out := make([]core.ID[T], len(list))
 	for i, s := range list {
 		id, ok := core.ParseID[T](s)
 		if !ok {
-			return nil, badParam(name)
+			return nil, BadParam(name)
 		}
 		out[i] = id
 	}
 	return out, nil
 }
 
-// bodyIDs decodes a body that is a list of ids.
-func bodyIDs[T any](c *call, name string) ([]core.ID[T], error) {
-	var list []string
-	if err := c.decode(&list); err != nil {
-		return nil, err
-	}
-	return parseIDs[T](list, name, read.MaxIDs)
+// IDs has a handler get the ids that the body of the request lists, under a name for refusals.
+func IDs[T, N, R any](name string, h func(*Call, T, []core.ID[N]) (R, error)) func(*Call, T) (R, error) {
+	return Body(func(c *Call, object T, list []string) (r R, err error) {
+		ids, err := ParseIDs[N](list, name, read.MaxIDs)
+		if err != nil {
+			return r, err
+		}
+		return h(c, object, ids)
+	})
 }
+
+// Found gives what a question for one row gave, or says that there is none.
+func Found[T any](none func() *core.Error) func(T, bool, error) (T, error) {
+	return func(v T, ok bool, err error) (T, error) {
+		if err == nil && !ok {
+			err = none()
+		}
+		return v, err
+	}
+}
+
+// Lower gives a name or an address as they are compared: without space around it, in lower case.
+func Lower(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

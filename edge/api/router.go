@@ -17,14 +17,14 @@ type router struct {
 
 // target is a row in its place.
 type target struct {
-	*route
+	*Route
 	params []string // names of the parameters in the path, in order
 }
 
 // add puts a row in its place. An earlier row for the same place stays.
-func (t *router) add(r *route) error {
+func (t *router) add(r *Route) error {
 	var names []string
-	for seg := range strings.SplitSeq(strings.Trim(r.path, "/"), "/") {
+	for seg := range strings.SplitSeq(strings.Trim(r.Path, "/"), "/") {
 		if name, ok := strings.CutPrefix(seg, "{"); ok {
 			names = append(names, strings.TrimSuffix(name, "}"))
 			if t.param == nil {
@@ -46,10 +46,10 @@ func (t *router) add(r *route) error {
 	if t.routes == nil {
 		t.routes = make(map[string]*target)
 	}
-	if t.routes[r.method] != nil {
-		return fmt.Errorf("route %s %s stands in the table twice", r.method, r.path)
+	if t.routes[r.Method] != nil {
+		return fmt.Errorf("route %s %s stands in the table twice", r.Method, r.Path)
 	}
-	t.routes[r.method] = &target{r, names}
+	t.routes[r.Method] = &target{r, names}
 	return nil
 }
 

@@ -1,0 +1,174 @@
+package access
+
+import (
+	"context"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/hot"
+	"github.com/nearside/nearside/edge/session"
+)
+
+// Bounds of the caches.
+const (
+	usersKept       = 20_000
+	channelsKept    = 50_000
+	teamsKept       = 10_000
+	membershipsKept = 2_000_000 // memberships, not people
+	placesKept      = 50_000
+)
+
+// Access knows who may do what.
+type Access struct {
+	Local *api.Local
+	Read  *read.Store
+
+	sessions *session.Store
+	users    api.Cache[core.UserID, struct{}, core.User]
+	belongs  api.Cache[core.UserID, struct{}, *belongings]
+	channels api.Cache[core.ChannelID, struct{}, core.Channel]
+	teams    api.Cache[core.TeamID, struct{}, core.Team]
+	places   *hot.Cache[core.PostID, struct{}, core.ChannelID] // of posts, which stay where they are
+}
+
+// New makes an Access.
+func New(l *api.Local, store *read.Store) (*Access, error) {
+	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome})
+	if err != nil {
+		return nil, err
+	}
+	a := &Access{
+		Local: l, Read: store, sessions: sessions, places: hot.New[core.PostID, struct{}, core.ChannelID](placesKept, nil),
+		users:    api.Keep[core.UserID, struct{}, core.User](l, usersKept, nil, user(event.UserChanged)),
+		belongs:  api.Keep[core.UserID, struct{}](l, membershipsKept, (*belongings).size, user(event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft)),
+		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, channelsKept, nil, channelChanged),
+		teams:    api.Keep[core.TeamID, struct{}, core.Team](l, teamsKept, nil, teamChanged),
+	}
+	l.OnEvents(a.learnSessions, sessions.Reset)
+	l.OnEvents(func(*event.Event) {}, a.places.Clear)
+	return a, nil
+}
+
+func (a *Access) learnSessions(e *event.Event) {
+	if e.Effect.Kind == event.SessionEnded {
+		a.sessions.Learn(e.Effect)
+	}
+}
+
+// user gives the user of effects of some kinds.
+func user(kinds ...event.EffectKind) func(*event.Event) core.UserID {
+	return func(e *event.Event) core.UserID {
+		if slices.Contains(kinds, e.Effect.Kind) {
+			return e.Effect.User
+		}
+		return core.UserID{}
+	}
+}
+
+func channelChanged(e *event.Event) core.ChannelID {
+	if e.Effect.Kind == event.ChannelChanged {
+		return e.Effect.Channel
+	}
+	return core.ChannelID{}
+}
+
+func teamChanged(e *event.Event) core.TeamID {
+	if e.Effect.Kind == event.TeamChanged {
+		return e.Effect.Team
+	}
+	return core.TeamID{}
+}
+
+// PostsChanged gives the channel in which an event has changed what posts look like.
+func PostsChanged(e *event.Event) core.ChannelID {
+	if k := e.Effect.Kind; k == event.ChannelChanged || k == event.PostsChanged {
+		return e.Effect.Channel
+	}
+	return e.Audience.Channel
+}
+
+// Authenticate gives the session of a token and its user.
+func (a *Access) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {
+	a.Local.CatchUp()
+	s, err := a.sessions.Lookup(ctx, token)
+	if err != nil {
+		return s, core.User{}, err
+	}
+	u, err := a.User(ctx, s.UserID)
+	if err == nil && (u.ID.IsZero() || u.DeleteAt != 0) {
+		err = core.E(core.KindUnauthorized, "")
+	}
+	return s, u, err
+}
+
+// User gives a user; its id is zero when there is none.
+func (a *Access) User(ctx context.Context, id core.UserID) (core.User, error) {
+	return api.Row(ctx, a.users, id, a.Read.User)
+}
+
+// Channel gives a channel; its id is zero when there is none. Its counters and times may be
+// old: they change with every post, and nothing here is for showing.
+func (a *Access) Channel(ctx context.Context, id core.ChannelID) (core.Channel, error) {
+	return api.Row(ctx, a.channels, id, a.Read.Channel)
+}
+
+// Team gives a team; its id is zero when there is none.
+func (a *Access) Team(ctx context.Context, id core.TeamID) (core.Team, error) {
+	return api.Row(ctx, a.teams, id, a.Read.Team)
+}
+
+// belongings is the roles that a user has by belonging somewhere.
+type belongings struct {
+	teams    map[core.TeamID]string
+	channels map[core.ChannelID]string
+}
+
+func (b *belongings) size() int64 { return int64(1 + len(b.teams) + len(b.channels)) }
+
+// of gives where a user belongs.
+func (a *Access) of(ctx context.Context, user core.UserID) (*belongings, error) {
+	return api.Row(ctx, a.belongs, user, a.readBelongings)
+}
+
+func (a *Access) readBelongings(ctx context.Context, user core.UserID) (*belongings, bool, error) {
+	m, err := a.Read.Memberships(ctx, user)
+	if err != nil {
+		return nil, false, err
+	}
+	b := &belongings{make(map[core.TeamID]string, len(m.Teams)), make(map[core.ChannelID]string, len(m.Channels))}
+	same := map[string]string{} // nearly all roles are alike: keep one string of each
+	one := func(s string) string {
+		if _, ok := same[s]; !ok {
+			same[s] = s
+		}
+		return same[s]
+	}
+	for i := range m.Teams {
+		b.teams[m.Teams[i].TeamID] = one(m.Teams[i].Roles())
+	}
+	for i := range m.Channels {
+		b.channels[m.Channels[i].ChannelID] = one(m.Channels[i].Roles())
+	}
+	return b, true, nil
+}
+
+// MayPost refuses unless a user may post to a channel.
+func (a *Access) MayPost(ctx context.Context, user core.UserID, channel core.ChannelID) error {
+	a.Local.CatchUp()
+	u, err := a.User(ctx, user)
+	if err != nil {
+		return err
+	}
+	ch, err := a.Channel(ctx, channel)
+	switch {
+	case err != nil:
+		return err
+	case u.ID.IsZero() || u.DeleteAt != 0 || ch.ID.IsZero() || ch.DeleteAt != 0:
+		return api.Forbidden()
+	}
+	return Granted(a.mayInChannel(ctx, u, ch, authz.CreatePost))
+}

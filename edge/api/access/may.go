@@ -1,0 +1,106 @@
+package access
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/edge/api"
+)
+
+// May reports whether the system roles of who asks allow p.
+func May(c *api.Call, p authz.Permission) bool { return authz.Allows(p, c.User.Roles) }
+
+// Need refuses unless system roles allow p.
+func Need(c *api.Call, p authz.Permission) error { return Granted(May(c, p), nil) }
+
+// Granted refuses unless ok.
+func Granted(ok bool, err error) error {
+	if err == nil && !ok {
+		return api.Forbidden()
+	}
+	return err
+}
+
+// MayInTeam reports whether roles in the system or a team allow p.
+func (a *Access) MayInTeam(c *api.Call, t core.TeamID, p authz.Permission) (bool, error) {
+	if May(c, p) {
+		return true, nil
+	}
+	b, err := a.of(c, c.User.ID)
+	if err != nil {
+		return false, err
+	}
+	return authz.Allows(p, b.teams[t]), nil
+}
+
+// NeedInTeam refuses unless roles in the system or a team allow p.
+func (a *Access) NeedInTeam(c *api.Call, t core.TeamID, p authz.Permission) error {
+	return Granted(a.MayInTeam(c, t, p))
+}
+
+// MayInChannel reports whether roles in the system, a channel or its team allow p.
+func (a *Access) MayInChannel(c *api.Call, ch core.Channel, p authz.Permission) (bool, error) {
+	return a.mayInChannel(c, c.User, ch, p)
+}
+
+func (a *Access) mayInChannel(ctx context.Context, u core.User, ch core.Channel, p authz.Permission) (bool, error) {
+	if authz.Allows(p, u.Roles) {
+		return true, nil
+	}
+	b, err := a.of(ctx, u.ID)
+	if err != nil {
+		return false, err
+	}
+	return authz.Allows(p, b.channels[ch.ID], b.teams[ch.TeamID]), nil
+}
+
+// MayRead reports whether who asks may read a channel: its members, and people of the team
+// when it is open.
+func (a *Access) MayRead(c *api.Call, ch core.Channel) (bool, error) {
+	ok, err := a.MayInChannel(c, ch, authz.ReadChannel)
+	if ok || err != nil || ch.Type != core.ChannelOpen {
+		return ok, err
+	}
+	return a.MayInTeam(c, ch.TeamID, authz.ReadPublicChannel)
+}
+
+// Readable gives a channel that who asks may read. Its counters may be old.
+func (a *Access) Readable(c *api.Call, id core.ChannelID) (core.Channel, error) {
+	ch, err := a.Channel(c, id)
+	switch {
+	case err != nil:
+		return ch, err
+	case ch.ID.IsZero():
+		return ch, NoChannel()
+	}
+	return ch, Granted(a.MayRead(c, ch))
+}
+
+// ReadablePost gives a post, if it lives and who asks may read it.
+func (a *Access) ReadablePost(c *api.Call, id core.PostID) (core.Post, error) {
+	p, ok, err := a.Read.Post(c, id)
+	if err != nil {
+		return p, err
+	}
+	if !ok || p.DeleteAt != 0 && !(c.Flag("include_deleted") && May(c, authz.ManageSystem)) {
+		return p, NoPost()
+	}
+	a.placed(c, p)
+	_, err = a.Readable(c, p.ChannelID)
+	return p, err
+}
+
+// VisibleTeam gives a team that who asks may see: its members, and everybody if it is open.
+func (a *Access) VisibleTeam(c *api.Call, id core.TeamID) (core.Team, error) {
+	t, err := a.Team(c, id)
+	switch {
+	case err != nil:
+		return t, err
+	case t.ID.IsZero():
+		return t, NoTeam()
+	case t.AllowOpenInvite && t.DeleteAt == 0 && May(c, authz.ListPublicTeams):
+		return t, nil
+	}
+	return t, a.NeedInTeam(c, id, authz.ViewTeam)
+}

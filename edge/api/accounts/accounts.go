@@ -1,0 +1,84 @@
+// Package accounts is the area of the API that is about people: their accounts, sessions,
+// preferences, roles and presence.
+//
+// It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
+// use; New subscribes to nothing and starts nothing.
+package accounts
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/session"
+)
+
+// Config configures a Service. The zero value of each optional field means its documented default.
+type Config struct {
+	Access     *access.Access // required
+	OpenServer bool           // anybody may sign up
+	Typing     Typing         // told when somebody writes; default: nobody
+	Presence   Presence       // tells who is there; default: everybody is offline
+}
+
+// Typing is told that a user is writing in a channel, in a thread unless parent is zero.
+type Typing func(user core.UserID, channel core.ChannelID, parent core.PostID)
+
+// Presence gives the status of each of the given users, in any order; of those it leaves out
+// nothing is known.
+type Presence func(ids []core.UserID) []Status
+
+// Service answers the operations of the area.
+type Service struct {
+	*access.Access
+	cfg      Config
+	hasher   *session.Hasher
+	attempts *session.Attempts
+}
+
+// New makes a Service.
+func New(cfg Config) *Service {
+	if cfg.Typing == nil {
+		cfg.Typing = func(core.UserID, core.ChannelID, core.PostID) {}
+	}
+	if cfg.Presence == nil {
+		cfg.Presence = func([]core.UserID) []Status { return nil }
+	}
+	return &Service{Access: cfg.Access, cfg: cfg, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil)}
+}
+
+// Routes gives the operations of the area.
+func (s *Service) Routes() []api.Route {
+	return []api.Route{
+		api.Post("/users", api.Anybody, api.Body(s.createUser)).Created(),
+		api.Get("/users", api.SignedIn, s.listUsers),
+		api.Post("/users/login", api.Anybody, api.Body(s.login)),
+		api.Post("/users/login/type", api.Anybody, api.Body(s.loginType)),
+		api.Post("/users/logout", api.Anybody, s.logout),
+		api.Post("/users/ids", api.SignedIn, api.IDs("user_ids", s.usersByIDs)),
+		api.Post("/users/usernames", api.SignedIn, api.Body(s.usersByNames)),
+		api.Post("/users/search", api.SignedIn, api.Body(s.searchUsers)),
+		api.Get("/users/autocomplete", api.SignedIn, s.autocompleteUsers),
+		api.Get("/users/stats", api.SignedIn, s.userStats),
+		api.Get("/users/{user_id}", s.PathUser(), s.getUser),
+		api.Put("/users/{user_id}/patch", access.HomeDecidesUser, api.Body(s.patchUser)),
+		api.Get("/users/username/{username}", api.SignedIn, s.userByName),
+		api.Get("/users/email/{email}", api.SignedIn, s.userByEmail),
+
+		api.Get("/users/{user_id}/sessions", access.OneselfOrEditor, s.listSessions),
+		api.Post("/users/{user_id}/typing", access.Oneself, api.Body(s.publishTyping)),
+		api.Get("/users/{user_id}/status", access.AnyUserID, s.userStatus),
+		api.Post("/users/status/ids", api.SignedIn, api.IDs("user_ids", s.statusesByIDs)),
+
+		api.Get("/users/{user_id}/preferences", access.OneselfOrEditor, s.listPreferences),
+		api.Put("/users/{user_id}/preferences", access.Oneself, api.Body(s.setPreferences)),
+		api.Post("/users/{user_id}/preferences/delete", access.Oneself, api.Body(s.deletePreferences)),
+		api.Get("/users/{user_id}/preferences/{category}", access.OneselfOrEditor, s.preferencesOfCategory),
+		api.Get("/users/{user_id}/preferences/{category}/name/{preference_name}", access.OneselfOrEditor, s.getPreference),
+
+		api.Get("/roles", access.SystemRole(authz.ManageSystem), s.listRoles),
+		api.Get("/roles/{role_id}", api.SignedIn, s.getRole),
+		api.Get("/roles/name/{role_name}", api.SignedIn, s.roleByName),
+		api.Post("/roles/names", api.SignedIn, api.Body(s.rolesByNames)).Trusted(),
+	}
+}

@@ -1,0 +1,168 @@
+package accounts
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/session"
+)
+
+// badLogin is what every failed sign-in is told, so that it does not tell who has an account.
+func badLogin() *core.Error {
+	return core.E(core.KindUnauthorized, "Enter a valid email or username and/or password.").
+		WithID("api.user.login.invalid_credentials_email_username")
+}
+
+type loginBody struct {
+	ID          string `json:"id"`
+	LoginID     string `json:"login_id"`
+	Password    string `json:"password"`
+	DeviceID    string `json:"device_id"`
+	OldDeviceID string `json:"deviceId"`
+}
+
+func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, error) {
+	if in.Password == "" {
+		return core.User{}, core.E(core.KindUnauthorized, "Password field must not be blank.").WithID("api.user.login.blank_pwd.app_error")
+	}
+	if in.DeviceID == "" {
+		in.DeviceID = in.OldDeviceID
+	}
+	u, err := s.checkPassword(c, in.ID, in.LoginID, in.Password)
+	if err != nil {
+		return u, err
+	}
+	return s.signIn(c, u, in.DeviceID)
+}
+
+// checkPassword gives the user who has a login and a password.
+func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.User, error) {
+	key := clip(api.Lower(login))
+	if _, ok := core.ParseID[core.User](id); ok { // then findLogin does not look at the login
+		key = id
+	}
+	if !s.attempts.Allowed(key) {
+		return core.User{}, core.E(core.KindUnauthorized, "There were too many wrong passwords. Try again in a minute.").
+			WithID("api.user.check_user_login_attempts.too_many.app_error")
+	}
+	u, found, err := s.findLogin(c, id, login)
+	if err == nil && !found && c.CaughtUpWithHome("login "+key) {
+		u, found, err = s.findLogin(c, id, login)
+	}
+	if err != nil {
+		return u, err
+	}
+	right, err := s.hasher.Verify(c, u.PasswordHash, password) // for nobody it takes as long
+	switch {
+	case err != nil:
+		return u, err
+	case !right || !found:
+		s.attempts.Wrong(key)
+		return u, badLogin()
+	}
+	s.attempts.Right(key)
+	if u.DeleteAt != 0 {
+		return u, core.E(core.KindUnauthorized, "Login failed because your account has been deactivated.").WithID("api.user.login.inactive.app_error")
+	}
+	return u, nil
+}
+
+// clip bounds what a client may make us remember.
+func clip(s string) string { return s[:min(len(s), core.MaxEmail)] }
+
+func (s *Service) findLogin(ctx context.Context, id, login string) (core.User, bool, error) {
+	if uid, ok := core.ParseID[core.User](id); ok {
+		return s.Read.User(ctx, uid)
+	}
+	login = api.Lower(login)
+	if login == "" || len(login) > core.MaxEmail {
+		return core.User{}, false, nil
+	}
+	u, ok, err := s.Read.UserByName(ctx, login)
+	if err != nil || ok {
+		return u, ok, err
+	}
+	return s.Read.UserByEmail(ctx, login)
+}
+
+// signIn begins a session and gives its token to the client alone.
+func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, error) {
+	token := session.NewToken()
+	begun := core.Session{
+		ID: core.NewID[core.Session](time.Now()), Token: core.HashToken(token), UserID: u.ID, DeviceID: device, Props: agent(c.Request.UserAgent()),
+	}
+	var out core.Session
+	if err := c.Propose(&command.CreateSession{Session: begun, PasswordHash: u.PasswordHash}, &out); err != nil {
+		if e := core.AsError(err); e.Kind == core.KindUnauthorized && e.ID == "" {
+			return u, badLogin()
+		}
+		return u, err
+	}
+	c.Header().Set("Token", token)
+	if c.Request.Header.Get("X-Requested-With") == "XMLHttpRequest" {
+		session.SetCookies(c.Writer, c.Request, token, u.ID, time.UnixMilli(out.ExpiresAt))
+	}
+	return profile(u, true), nil
+}
+
+// agent says in three words what a client is.
+func agent(ua string) map[string]string {
+	pick := func(names ...string) string {
+		for i := 0; i+1 < len(names); i += 2 {
+			if strings.Contains(ua, names[i]) {
+				return names[i+1]
+			}
+		}
+		return ""
+	}
+	return map[string]string{
+		"os":       pick("Windows", "Windows", "Android", "Android", "iPhone", "iOS", "iPad", "iOS", "Mac OS", "Mac OS", "Linux", "Linux"),
+		"platform": pick("Windows", "Windows", "Android", "Linux", "iPhone", "iPhone", "iPad", "iPad", "Mac OS", "Macintosh", "Linux", "Linux"),
+		"browser":  pick("Mattermost", "Mattermost", "Edg/", "Edge", "Firefox", "Firefox", "Chrome", "Chrome", "Safari", "Safari"),
+	}
+}
+
+type loginTypeBody struct {
+	LoginID string `json:"login_id"`
+}
+
+// loginType says how an account signs in: with a password, which is the empty string.
+func (s *Service) loginType(*api.Call, api.Nobody, loginTypeBody) (map[string]string, error) {
+	return map[string]string{"auth_service": ""}, nil
+}
+
+// logout ends the session, if there is one, and always succeeds for a client that has none.
+func (s *Service) logout(c *api.Call, _ api.Nobody) (api.Done, error) {
+	session.ClearCookie(c.Writer, c.Request)
+	if c.Session.ID.IsZero() {
+		return api.Done{}, nil
+	}
+	return api.Done{}, c.Propose(&command.EndSession{SessionID: c.Session.ID}, nil)
+}
+
+// wireSession is a session as its user sees it; the token is nowhere to be had.
+type wireSession struct {
+	core.Session
+	Token       string            `json:"token"`
+	IsOAuth     bool              `json:"is_oauth"`
+	TeamMembers []core.TeamMember `json:"team_members"`
+	Local       bool              `json:"local"`
+}
+
+func (s *Service) listSessions(c *api.Call, id core.UserID) (out []wireSession, err error) {
+	list, err := s.Read.SessionsOf(c, id)
+	for _, one := range list {
+		if one.Expired(time.Now().UnixMilli()) {
+			continue
+		}
+		if one.Props == nil {
+			one.Props = map[string]string{}
+		}
+		out = append(out, wireSession{Session: one, TeamMembers: []core.TeamMember{}})
+	}
+	return out, err
+}

@@ -1,0 +1,119 @@
+// Package areas puts the API together: the kernel, and every area that answers operations. It is
+// the only package that imports them all; a new area is one line in Areas.
+package areas
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/api/accounts"
+	"github.com/nearside/nearside/edge/api/channels"
+	"github.com/nearside/nearside/edge/api/files"
+	"github.com/nearside/nearside/edge/api/posts"
+	"github.com/nearside/nearside/edge/api/system"
+	"github.com/nearside/nearside/edge/api/teams"
+)
+
+// Config configures an API. The zero value of each optional field means its documented default.
+type Config struct {
+	Proposer   edge.Proposer     // required
+	View       edge.View         // required
+	Read       *read.Store       // required
+	Asker      edge.Asker        // asks home how far it is; default: this edge is never behind
+	WebSocket  http.Handler      // serves /api/v4/websocket; default: 501
+	Typing     accounts.Typing   // told when somebody writes; default: nobody
+	Presence   accounts.Presence // tells who is there; default: everybody is offline
+	OpenServer bool              // anybody may sign up
+	SiteURL    string            // where clients find this deployment; default: unknown
+	Build      string            // this build, in X-Version-Id and the client configuration; default "dev"
+	PageBytes  int64             // memory for encoded pages of posts; default 64 MiB
+	Files      files.Config      // what is done with files; what is set above need not be set in it
+	Assets     http.Handler      // serves the web client at every path that is not the API's; default: a page that says there is none
+	Logger     *slog.Logger      // default: discard
+}
+
+// settings is what clients are told.
+func (cfg Config) settings() system.Settings {
+	max := cfg.Files.MaxBytes
+	if max <= 0 {
+		max = files.DefaultBytes
+	}
+	return system.NewSettings(system.Config{
+		OpenServer: cfg.OpenServer, SiteURL: cfg.SiteURL, Build: cfg.Build,
+		Files: cfg.Files.Blobs != nil, MaxBytes: max, PublicLinks: cfg.Files.PublicLinks,
+	})
+}
+
+// VersionID is what clients are told of this server in X-Version-Id and in hello.
+func (cfg Config) VersionID() string { return cfg.settings().VersionID }
+
+// API serves the REST API.
+type API struct {
+	*api.API
+	Areas  []Area
+	access *access.Access
+}
+
+// Area is a part of the API.
+type Area interface{ Routes() []api.Route }
+
+// Routes gives the operations of all areas.
+func (a *API) Routes() (all []api.Route) {
+	for _, area := range a.Areas {
+		all = append(all, area.Routes()...)
+	}
+	return all
+}
+
+// New makes an API and subscribes it to the events of the replica.
+func New(cfg Config) (*API, error) {
+	if cfg.Proposer == nil || cfg.View == nil || cfg.Read == nil {
+		return nil, errors.New("areas.Config needs Proposer, View and Read")
+	}
+	if cfg.Assets == nil {
+		cfg.Assets = http.HandlerFunc(system.Landing)
+	}
+	local, err := api.NewLocal(api.LocalConfig{View: cfg.View, Asker: cfg.Asker, Position: cfg.Read.Position})
+	if err != nil {
+		return nil, err
+	}
+	who, err := access.New(local, cfg.Read)
+	if err != nil {
+		return nil, err
+	}
+	settings := cfg.settings()
+	cfg.Files.Access, cfg.Files.SiteURL, cfg.Files.Logger = who, cfg.SiteURL, cfg.Logger
+	a := &API{access: who, Areas: []Area{
+		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Typing: cfg.Typing, Presence: cfg.Presence}),
+		teams.New(who),
+		channels.New(who),
+		posts.New(posts.Config{Access: who, PageBytes: cfg.PageBytes}),
+		files.New(cfg.Files),
+		system.New(who, settings),
+	}}
+	a.API, err = api.New(api.Config{
+		Proposer: cfg.Proposer, Local: local, Authenticate: who.Authenticate, Scope: who.Scope, VersionID: settings.VersionID,
+		Routes: a.Routes(), Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
+	})
+	return a, err
+}
+
+// Run keeps the caches true until ctx ends.
+func (a *API) Run(ctx context.Context) error { return a.access.Local.Run(ctx) }
+
+// Authenticate gives the session of a token and its user, for the WebSocket.
+func (a *API) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {
+	return a.access.Authenticate(ctx, token)
+}
+
+// MayPost refuses unless a user may post to a channel, for the WebSocket.
+func (a *API) MayPost(ctx context.Context, user core.UserID, channel core.ChannelID) error {
+	return a.access.MayPost(ctx, user, channel)
+}

@@ -1,0 +1,114 @@
+package channels
+
+import (
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (out core.Channel, err error) {
+	ch := core.Channel{
+		ID: core.NewID[core.Channel](time.Now()), TeamID: in.TeamID, Type: in.Type, Name: api.Lower(in.Name),
+		DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose,
+	}
+	if ch.TeamID.IsZero() {
+		return ch, api.BadParam("team_id")
+	}
+	if err := ch.Check(); err != nil {
+		return ch, err
+	}
+	err = c.Propose(&command.CreateChannel{Channel: ch}, &out)
+	return out, err
+}
+
+// getChannel reads the channel anew, with its counters as they are now.
+func (s *Service) getChannel(c *api.Call, known core.Channel) (core.Channel, error) {
+	return api.Found[core.Channel](access.NoChannel)(s.Read.Channel(c, known.ID))
+}
+
+func (s *Service) channelByName(_ *api.Call, ch core.Channel) (core.Channel, error) { return ch, nil }
+
+type channelPatch struct {
+	Name        *string `json:"name"`
+	DisplayName *string `json:"display_name"`
+	Header      *string `json:"header"`
+	Purpose     *string `json:"purpose"`
+}
+
+func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (out core.Channel, err error) {
+	err = c.Propose(&command.PatchChannel{ChannelID: ch.ID, Name: in.Name, DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose}, &out)
+	return out, err
+}
+
+func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) {
+	if c.Flag("permanent") {
+		return api.Done{}, api.NotBuilt("permanent deletion of channels")
+	}
+	return api.Done{}, c.Propose(&command.DeleteChannel{ChannelID: ch.ID}, nil)
+}
+
+// channelStats is how much a channel has.
+type channelStats struct {
+	ChannelID core.ChannelID `json:"channel_id"`
+	Members   int64          `json:"member_count"`
+	Guests    int64          `json:"guest_count"`
+	Pinned    int64          `json:"pinnedpost_count"`
+	Files     int64          `json:"files_count"` // -1: not counted
+}
+
+func (s *Service) channelStats(c *api.Call, ch core.Channel) (out channelStats, err error) {
+	out = channelStats{ChannelID: ch.ID, Files: -1}
+	if out.Members, out.Pinned, err = s.Read.ChannelStats(c, ch.ID); err != nil || c.Flag("exclude_files_count") {
+		return out, err
+	}
+	out.Files, err = s.Read.FilesInChannel(c, ch.ID) // it may be slow, and not every client shows it
+	return out, err
+}
+
+func (s *Service) publicChannels(c *api.Call, t core.Team) ([]core.Channel, error) {
+	return s.Read.PublicChannels(c, t.ID, c.Page())
+}
+
+func (s *Service) channelsOfUser(c *api.Call, user core.UserID) ([]core.Channel, error) {
+	return s.channelsOf(c, user, core.TeamID{})
+}
+
+func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID]) ([]core.Channel, error) {
+	return s.channelsOf(c, in.Second, in.First.ID)
+}
+
+func (s *Service) channelsOf(c *api.Call, user core.UserID, team core.TeamID) ([]core.Channel, error) {
+	since, err := c.Millis("last_delete_at")
+	if err != nil {
+		return nil, err
+	}
+	return s.Read.ChannelsOf(c, user, team, c.Flag("include_deleted"), since)
+}
+
+// unread is what waits for somebody in a channel.
+type unread struct {
+	TeamID             core.TeamID       `json:"team_id"`
+	ChannelID          core.ChannelID    `json:"channel_id"`
+	MsgCount           int64             `json:"msg_count"`
+	MsgCountRoot       int64             `json:"msg_count_root"`
+	MentionCount       int64             `json:"mention_count"`
+	MentionCountRoot   int64             `json:"mention_count_root"`
+	UrgentMentionCount int64             `json:"urgent_mention_count"`
+	LastViewedAt       int64             `json:"last_viewed_at"`
+	NotifyProps        map[string]string `json:"notify_props"`
+}
+
+func (s *Service) channelUnread(c *api.Call, in api.Two[core.UserID, core.Channel]) (unread, error) {
+	ch, _, err := s.Read.Channel(c, in.Second.ID)
+	if err != nil {
+		return unread{}, err
+	}
+	m, err := api.Found[core.ChannelMember](access.NoChannelMember)(s.Read.ChannelMember(c, ch.ID, in.First))
+	return unread{
+		TeamID: ch.TeamID, ChannelID: ch.ID, MsgCount: max(0, ch.TotalMsgCount-m.MsgCount), MsgCountRoot: max(0, ch.TotalMsgCountRoot-m.MsgCountRoot),
+		MentionCount: m.MentionCount, MentionCountRoot: m.MentionCountRoot, LastViewedAt: m.LastViewedAt, NotifyProps: m.NotifyProps,
+	}, err
+}

@@ -1,0 +1,156 @@
+package channels
+
+import (
+	"bytes"
+	"net/http"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/read"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// maxBatchMembers is how many people one request may add to a channel.
+const maxBatchMembers = 100
+
+// hidden stands where a time is nobody else's business.
+const hidden = -1
+
+// shown is a membership without what only its user may know: when they were there last.
+func shown(c *api.Call, m core.ChannelMember) core.ChannelMember {
+	if !c.IsMe(m.UserID) {
+		m.LastViewedAt, m.LastUpdateAt = hidden, hidden
+	}
+	return m
+}
+
+func shownMembers(c *api.Call, list []core.ChannelMember, err error) ([]core.ChannelMember, error) {
+	for i := range list {
+		list[i] = shown(c, list[i])
+	}
+	return list, err
+}
+
+func (s *Service) listMembers(c *api.Call, ch core.Channel) ([]core.ChannelMember, error) {
+	list, err := s.Read.ChannelMembers(c, ch.ID, c.Page())
+	return shownMembers(c, list, err)
+}
+
+func (s *Service) membersByIDs(c *api.Call, ch core.Channel, ids []core.UserID) ([]core.ChannelMember, error) {
+	list, err := s.Read.ChannelMembersByIDs(c, ch.ID, ids)
+	return shownMembers(c, list, err)
+}
+
+type newMember struct {
+	UserID  string   `json:"user_id"`
+	UserIDs []string `json:"user_ids"`
+}
+
+func (s *Service) addMember(c *api.Call, id core.ChannelID, in newMember) (api.Answer, error) {
+	single := in.UserID != ""
+	if single {
+		in.UserIDs = []string{in.UserID}
+		if in.UserID == "me" {
+			in.UserIDs[0] = c.User.ID.String()
+		}
+	}
+	users, err := api.ParseIDs[core.User](in.UserIDs, "user_id or user_ids", maxBatchMembers)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]core.ChannelMember, len(users))
+	for i, user := range users {
+		if err := c.Propose(&command.AddChannelMember{ChannelID: id, UserID: user}, &out[i]); err != nil {
+			return nil, err
+		}
+		out[i] = shown(c, out[i])
+	}
+	if single {
+		return api.Value(http.StatusCreated, out[0]), nil
+	}
+	return api.Value(http.StatusCreated, out), nil
+}
+
+func (s *Service) getMember(c *api.Call, in api.Two[core.Channel, core.UserID]) (core.ChannelMember, error) {
+	m, err := api.Found[core.ChannelMember](access.NoChannelMember)(s.Read.ChannelMember(c, in.First.ID, in.Second))
+	return shown(c, m), err
+}
+
+func (s *Service) removeMember(c *api.Call, in api.Two[core.ChannelID, core.UserID]) (api.Done, error) {
+	return api.Done{}, c.Propose(&command.RemoveChannelMember{ChannelID: in.First, UserID: in.Second}, nil)
+}
+
+func (s *Service) membersOfUser(c *api.Call, in api.Two[core.UserID, core.Team]) ([]core.ChannelMember, error) {
+	list, err := s.Read.MembershipsIn(c, in.First, in.Second.ID, read.Page{})
+	out := make([]core.ChannelMember, len(list))
+	for i := range list {
+		out[i] = list[i].ChannelMember
+	}
+	return out, err
+}
+
+// allMembersOfUser answers with memberships in all teams: a page of them, or all in lines of
+// JSON, which is how clients ask for page -1.
+func (s *Service) allMembersOfUser(c *api.Call, user core.UserID) (api.Answer, error) {
+	lines, page := c.Query("page") == "-1", c.Page()
+	if lines {
+		page = read.Page{}
+	} else if page.Size == 0 {
+		return api.Value(http.StatusOK, []int{}), nil
+	}
+	list, err := s.Read.MembershipsIn(c, user, core.TeamID{}, page)
+	if err != nil {
+		return nil, err
+	}
+	encoded := make([][]byte, len(list))
+	for i := range list {
+		encoded[i] = memberWithTeam(&list[i])
+	}
+	if lines {
+		c.Header().Set("Content-Type", "application/x-ndjson")
+		return api.Raw{Status: http.StatusOK, Body: bytes.Join(encoded, []byte("\n"))}, nil
+	}
+	return api.Raw{Status: http.StatusOK, Body: append(append([]byte("["), bytes.Join(encoded, []byte(","))...), ']')}, nil
+}
+
+// memberWithTeam encodes a membership with the names of its team.
+func memberWithTeam(m *read.Membership) []byte {
+	member := api.JSON(m.ChannelMember)
+	team := api.JSON(struct {
+		Name     string `json:"team_name"`
+		Display  string `json:"team_display_name"`
+		UpdateAt int64  `json:"team_update_at"`
+	}{m.TeamName, m.TeamDisplayName, m.TeamUpdateAt})
+	return append(append(member[:len(member)-1], ','), team[1:]...)
+}
+
+type view struct {
+	ChannelID     core.ChannelID `json:"channel_id"`
+	PrevChannelID core.ChannelID `json:"prev_channel_id"`
+}
+
+// viewed is up to when channels are read.
+type viewed struct {
+	Status string                   `json:"status"`
+	Times  map[core.ChannelID]int64 `json:"last_viewed_at_times"`
+}
+
+func (s *Service) viewChannel(c *api.Call, _ core.UserID, in view) (viewed, error) {
+	var channels []core.ChannelID
+	for _, id := range []core.ChannelID{in.ChannelID, in.PrevChannelID} {
+		if !id.IsZero() {
+			channels = append(channels, id)
+		}
+	}
+	answer := viewed{"OK", map[core.ChannelID]int64{}}
+	if len(channels) == 0 {
+		return answer, nil
+	}
+	var out command.Viewed
+	err := c.Propose(&command.ViewChannel{Channels: channels}, &out)
+	for i := range min(len(channels), len(out.Times)) {
+		answer.Times[channels[i]] = out.Times[i]
+	}
+	return answer, err
+}

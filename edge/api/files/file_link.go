@@ -1,0 +1,148 @@
+package files
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// maxLinkToken is more than a token has; longer ones are not worth a hash.
+const maxLinkToken = 128
+
+func noLinks() *core.Error {
+	return core.E(core.KindNotBuilt, "Public links have been disabled.").WithID("api.file.get_public_link.disabled.app_error")
+}
+
+func wrongLink() *core.Error {
+	return core.E(core.KindInvalid, "The public link does not appear to be valid.").WithID("api.file.get_file.public_invalid.app_error")
+}
+
+// linkToken is what a public link of a file proves itself by. It follows from the session's
+// token, so that asking again gives the same link and the log, which has only the token's hash,
+// gives none; and from when links last expired, so that the next one is another.
+func linkToken(session string, id core.FileID, expired int64) string {
+	mac := hmac.New(sha256.New, []byte(session))
+	mac.Write([]byte("nearside file link\x00" + id.String() + "\x00" + strconv.FormatInt(expired, 10)))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// linkHash is what the log knows of a token.
+func linkHash(token string) core.BlobID { return sha256.Sum256([]byte(token)) }
+
+// public allows whom a policy allows, where files have public links.
+func public[T any](s *Service, p api.Policy[T]) api.Policy[T] {
+	return kept(s, api.If(func(*api.Call) error {
+		if !s.cfg.PublicLinks {
+			return noLinks()
+		}
+		return nil
+	}, p))
+}
+
+// shareable allows people who may share the file of the path with anybody.
+func (s *Service) shareable() api.Policy[core.File] {
+	return public(s, api.Allow("may share file_id", func(c *api.Call) (core.File, error) {
+		f, err := s.fileOfPath(c)
+		if err != nil {
+			return f, err
+		}
+		ch, err := s.Channel(c, f.ChannelID)
+		if err != nil {
+			return f, err
+		}
+		return f, access.Granted(s.MayInChannel(c, ch, authz.GetPublicLink))
+	}))
+}
+
+func (s *Service) fileLink(c *api.Call, f core.File) (map[string]string, error) {
+	token, err := s.share(c, f.ID)
+	return map[string]string{"link": s.siteURL(c) + "/files/" + f.ID.String() + "/public?h=" + token}, err
+}
+
+// share gives the token of a link that works. When links expire at the same moment the token
+// has to be another: then once more.
+func (s *Service) share(c *api.Call, id core.FileID) (string, error) {
+	for range 2 {
+		expired, err := s.Read.LinksExpiredAt(c)
+		if err != nil {
+			return "", err
+		}
+		token := linkToken(c.Token, id, expired)
+		if good, err := s.linked(c, id, token); good || err != nil {
+			return token, err
+		}
+		if err := c.Propose(&command.ShareFile{FileID: id, Link: linkHash(token)}, nil); err != nil {
+			return "", err
+		}
+		if good, err := s.linked(c, id, token); good || err != nil {
+			return token, err
+		}
+	}
+	return "", core.E(core.KindUnavailable, "")
+}
+
+func (s *Service) linked(c *api.Call, id core.FileID, token string) (bool, error) {
+	got, ok, err := s.Read.LinkedFile(c, linkHash(token))
+	return ok && got == id, err
+}
+
+// siteURL is where clients find this deployment, as far as is known.
+func (s *Service) siteURL(c *api.Call) string {
+	if u := s.cfg.SiteURL; u != "" {
+		return strings.TrimRight(u, "/")
+	}
+	scheme := "http"
+	if c.Request.TLS != nil || strings.EqualFold(c.Request.Header.Get("X-Forwarded-Proto"), "https") {
+		scheme = "https"
+	}
+	return scheme + "://" + c.Request.Host
+}
+
+// byLink allows whoever has a link to the file of the path.
+func (s *Service) byLink() api.Policy[core.File] {
+	return public(s, api.AllowAnybody("who has a link to file_id", func(c *api.Call) (core.File, error) {
+		id, err := api.PathID[core.File](c, "file_id")
+		if err != nil {
+			return core.File{}, err
+		}
+		token := c.Query("h")
+		if token == "" || len(token) > maxLinkToken {
+			return core.File{}, wrongLink()
+		}
+		good, err := s.linked(c, id, token)
+		if err == nil && !good && c.CaughtUpWithHome("link "+token) {
+			good, err = s.linked(c, id, token)
+		}
+		switch {
+		case err != nil:
+			return core.File{}, err
+		case !good:
+			return core.File{}, wrongLink()
+		}
+		f, err := s.file(c, id)
+		if err == nil && (f.ID.IsZero() || f.DeleteAt != 0) {
+			err = noFile()
+		}
+		return f, err
+	}))
+}
+
+// publicFile answers anybody who has a link. The bytes come from here even when others are sent
+// to the object store: a link is opened by strangers, whom that store's address does not concern.
+func (s *Service) publicFile(c *api.Call, f core.File) (api.Answer, error) {
+	return s.fileDownload(c, f, f.Content, servedType(f.MimeType)), nil
+}
+
+// expireLinks makes every public link worthless that anybody has. It is our own operation:
+// elsewhere one rotates a key in the configuration.
+func (s *Service) expireLinks(c *api.Call, _ core.User) (api.Done, error) {
+	return api.Done{}, c.Propose(&command.ExpireLinks{}, nil)
+}

@@ -1,0 +1,119 @@
+// Package files is the area of the API that is about files: as they arrive, as they are found and
+// sent, and the pictures of users.
+//
+// incoming.go has the rule that a large and slow body lives by: it lasts as long as it gets on.
+// What arrives waits in a spool file without a name (spool.go), whole, until it has been looked
+// at; then its bytes are stored, and only then is it proposed. An upload of several requests
+// (upload_session.go) is stored and proposed part by part, so that any edge can go on with it.
+//
+// It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
+// use, and starts nothing.
+package files
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/image"
+	"github.com/nearside/nearside/cdn/scan"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/hot"
+)
+
+// Bounds of what is remembered.
+const (
+	filesKept   = 50_000
+	damagedKept = 1024
+)
+
+// DefaultBytes is how large a file may be.
+const DefaultBytes = 100 << 20
+
+// Config says where files are kept and what people may do with them. The zero value of each
+// optional field means its documented default.
+type Config struct {
+	Access      *access.Access // required
+	Blobs       edge.Blobs     // where the bytes are; default: nowhere, and operations on files answer 501
+	Spool       string         // directory for what is arriving; default: the system's for temporary files
+	MaxBytes    int64          // of one file; default DefaultBytes
+	PublicLinks bool           // people may share links that need no session
+	SiteURL     string         // where clients find this deployment; default: where the request came
+	Signer      cdn.Signer     // sends readers to the object store by signed URLs; default: bytes come from here
+	Scanner     scan.Scanner   // asked about every upload; default: nobody is
+	Logger      *slog.Logger   // default: discard
+}
+
+// Service answers the operations of the area.
+type Service struct {
+	*access.Access
+	cfg      Config
+	log      *slog.Logger
+	places   api.Cache[core.FileID, struct{}, core.ChannelID] // of posted files, which stay where they are
+	files    api.Cache[core.ChannelID, core.FileID, core.File]
+	pictures *image.Maker
+	initials *hot.Cache[core.UserID, string, []byte] // drawn pictures, by username
+	damaged  *hot.Misses[core.BlobID]                // stored bytes that the log has a line about
+
+	gate      *gate
+	downloads *places // large ones under way
+	spools    *spooler
+	transfers *transfers
+	searching chan struct{} // a token for each search that is under way
+}
+
+// New makes a Service.
+func New(cfg Config) *Service {
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = DefaultBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	local := cfg.Access.Local
+	return &Service{
+		Access: cfg.Access, cfg: cfg, log: cfg.Logger,
+		places:   api.Keep[core.FileID, struct{}, core.ChannelID](local, filesKept, nil, func(*event.Event) core.FileID { return core.FileID{} }),
+		files:    api.Keep[core.ChannelID, core.FileID, core.File](local, filesKept, nil, access.PostsChanged),
+		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
+		damaged: hot.NewMisses[core.BlobID](damagedKept, time.Hour),
+		gate:    newGate(), downloads: newPlaces("downloads", sendsOfUser, sendsOfEdge), spools: &spooler{dir: cfg.Spool, free: freeBytes},
+		transfers: newTransfers(), searching: make(chan struct{}, maxSearches),
+	}
+}
+
+// Routes gives the operations of the area.
+func (s *Service) Routes() []api.Route {
+	var (
+		signedIn = kept(s, api.SignedIn)
+		readable = s.readable()
+	)
+	return []api.Route{
+		api.Post("/files", signedIn, s.uploadFiles).Created(),
+		api.Post("/uploads", signedIn, api.Body(s.createUpload)).Created(),
+		api.Get("/uploads/{upload_id}", s.ours(), s.getUpload),
+		api.Post("/uploads/{upload_id}", s.oursOrMade(), s.uploadData),
+		api.Get("/users/{user_id}/uploads", kept(s, access.Oneself), s.listUploads),
+
+		api.Get("/files/{file_id}", readable, s.getFile),
+		api.Get("/files/{file_id}/thumbnail", readable, s.fileThumbnail),
+		api.Get("/files/{file_id}/preview", readable, s.filePreview),
+		api.Get("/files/{file_id}/link", s.shareable(), s.fileLink),
+		api.Get("/files/{file_id}/info", readable, s.fileInfo),
+		api.Get("/files/{file_id}/public", s.byLink(), s.publicFile).AtRoot(),
+		api.Post("/files/links/expire", access.SystemRole(authz.ManageSystem), s.expireLinks),
+		api.Post("/files/search", api.SignedIn, s.searchFiles),
+		api.Post("/teams/{team_id}/files/search", s.PathTeam(authz.ViewTeam), s.searchFilesOfTeam),
+		api.Get("/posts/{post_id}/files/info", s.readablePost(), s.filesOfPost),
+
+		api.Get("/users/{user_id}/image", s.PathUser(), s.userImage),
+		api.Post("/users/{user_id}/image", access.OneselfOrEditor, s.setUserImage),
+		api.Delete("/users/{user_id}/image", access.OneselfOrEditor, s.deleteUserImage),
+		api.Get("/users/{user_id}/image/default", s.PathUser(), s.defaultUserImage),
+	}
+}

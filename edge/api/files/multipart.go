@@ -1,0 +1,149 @@
+package files
+
+import (
+	"errors"
+	"io"
+	"math"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"github.com/nearside/nearside/edge/api"
+)
+
+// Limits of a multipart form, files aside.
+const (
+	maxFormParts = 100
+	maxFormField = 1 << 10
+	formSlack    = 16 << 10 // bytes between two files' contents: the headers, and what is read ahead
+	maxBoundary  = 70       // RFC 2046
+	tailBytes    = 8 << 10  // more than the standard library reads ahead
+)
+
+// form reads a multipart body, part by part, without keeping any of it.
+type form struct {
+	body     *incoming
+	boundary string
+	parts    *multipart.Reader
+	count    int
+	tail     []byte // the end of what was read so far
+}
+
+// formPart is a field, or a file if the part has a file name, even an empty one.
+type formPart struct {
+	field, name string
+	file        bool
+	io.Reader   // its content; the next part ends it
+}
+
+// formBoundary gives the boundary of a multipart body; multi is false for any other body.
+func formBoundary(h http.Header) (boundary string, multi bool, err error) {
+	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(h.Get("Content-Type"))), "multipart/") {
+		return "", false, nil
+	}
+	b := params["boundary"]
+	if err != nil || kind != "multipart/form-data" || b == "" || len(b) > maxBoundary {
+		return "", true, badForm("Its type must be multipart/form-data with a boundary.")
+	}
+	return b, true, nil
+}
+
+func newForm(body *incoming, boundary string) *form {
+	f := &form{body: body, boundary: boundary}
+	f.parts = multipart.NewReader(formBody{f}, boundary)
+	return f
+}
+
+// formBody is the body, of which the form keeps the tail.
+type formBody struct{ *form }
+
+// Read implements io.Reader.
+func (f formBody) Read(b []byte) (int, error) {
+	n, err := f.body.Read(b)
+	if len(f.tail)+n > 2*tailBytes {
+		f.tail = append(f.tail[:0], f.tail[max(0, len(f.tail)-tailBytes):]...)
+	}
+	f.tail = append(f.tail, b[max(0, n-tailBytes):n]...)
+	return n, err
+}
+
+// closed reports whether the form has its end. The standard library takes one that was cut off in
+// the headers of a part for a whole one; that can only be when there is nothing left to read.
+func (f *form) closed() bool {
+	end := "--" + f.boundary + "--"
+	return !f.body.over.Load() || strings.HasPrefix(string(f.tail), end) || strings.Contains(string(f.tail), "\n"+end)
+}
+
+// next gives the next part; io.EOF after the last. Its other errors are for the client.
+func (f *form) next() (*formPart, error) {
+	if f.count++; f.count > maxFormParts {
+		return nil, badForm("It has too many parts.")
+	}
+	f.body.room = formSlack
+	p, err := f.parts.NextRawPart()
+	f.body.room = math.MaxInt64
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	switch strings.ToLower(p.Header.Get("Content-Transfer-Encoding")) {
+	case "", "7bit", "8bit", "binary":
+	default:
+		return nil, badForm("Its parts must be sent as they are, without a transfer encoding.")
+	}
+	_, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
+	if err != nil {
+		return nil, badForm("A part has no name.")
+	}
+	name, file := params["filename"]
+	return &formPart{field: params["name"], name: name, file: file, Reader: formContent{f, p}}, nil
+}
+
+// failed says how the form ended: as it should, or by an error for the client.
+func (f *form) failed(err error) error {
+	switch {
+	case err == io.EOF && f.closed(): //nolint:errorlint // a wrapped one means that the closing boundary is missing
+		return io.EOF
+	case f.body.err != nil && !errors.Is(f.body.err, io.EOF):
+		return f.body.err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return cutShort(err)
+	}
+	return badForm("").WithCause(err)
+}
+
+// drain reads what follows the last part, so that the connection can be used again.
+func (f *form) drain() error {
+	f.body.room = formSlack
+	_, err := io.Copy(io.Discard, f.body)
+	f.body.room = math.MaxInt64
+	return err
+}
+
+// formContent is what a part holds, with errors for the client.
+type formContent struct {
+	form *form
+	part *multipart.Part
+}
+
+// Read implements io.Reader.
+func (c formContent) Read(b []byte) (int, error) {
+	n, err := c.part.Read(b)
+	if err != nil && err != io.EOF { //nolint:errorlint // as in failed
+		err = c.form.failed(err)
+	}
+	return n, err
+}
+
+// text gives a field's value.
+func (p *formPart) text() (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(p, maxFormField+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(raw) > maxFormField || !api.Plain(string(raw)):
+		return "", badForm("A field is too long, or not text.")
+	}
+	return string(raw), nil
+}

@@ -1,0 +1,197 @@
+package files
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/nearside/nearside/core"
+)
+
+const (
+	spoolReserve = 256 << 20 // bytes that arriving files leave free on the disk, which may be the database's too
+	// Bytes after which the free space is looked at again: so few that all uploads of an edge at
+	// once, none of which knows of the others, leave half of the reserve.
+	spoolCheck = spoolReserve / 2 / uploadsOfEdge
+	copyBytes  = 64 << 10
+	typeBytes  = 512 // of a file's beginning that may tell its type
+)
+
+// spooler keeps on disk what is arriving, so that a large file takes no memory.
+type spooler struct {
+	dir  string // "": the system's
+	free func(dir string) (int64, error)
+}
+
+// spool is a file that is arriving, or has arrived, with the hash of what it has. It has no name
+// in its directory: whatever ends it, the process or the request, takes it along.
+type spool struct {
+	from    *spooler
+	file    *os.File
+	hash    hash.Hash
+	size    int64
+	checkAt int64 // size at which the disk is looked at again
+}
+
+// open makes room for a file of about so many bytes; below zero: nobody knows.
+func (s *spooler) open(expected int64) (*spool, error) {
+	dir := s.dir
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	f, err := os.CreateTemp(dir, "upload-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			f, err = os.CreateTemp(dir, "upload-*")
+		}
+	}
+	if err != nil {
+		return nil, spoolFailed("make a spool file", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, spoolFailed("unname a spool file", err)
+	}
+	p := &spool{from: s, file: f, hash: sha256.New()}
+	if err := p.check(max(expected, 0)); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// check refuses when the disk has no room for so many more bytes.
+func (p *spool) check(more int64) error {
+	dir := p.from.dir
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	free, err := p.from.free(dir)
+	if err != nil {
+		return spoolFailed("ask for free space", err)
+	}
+	if free-spoolReserve < more {
+		return diskFull(nil)
+	}
+	p.checkAt = p.size + spoolCheck
+	return nil
+}
+
+// Write implements io.Writer. Its errors are for the client.
+func (p *spool) Write(b []byte) (int, error) {
+	if p.size >= p.checkAt {
+		if err := p.check(int64(len(b))); err != nil {
+			return 0, err
+		}
+	}
+	n, err := p.file.Write(b)
+	p.hash.Write(b[:n])
+	p.size += int64(n)
+	if err != nil {
+		return n, spoolFailed("write a spool file", err)
+	}
+	return n, nil
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
+
+// take takes what r gives, up to limit bytes, and reports whether that was all.
+func (p *spool) take(r io.Reader, limit int64) (all bool, err error) {
+	buf := copyBuffers.Get().(*[copyBytes]byte)
+	defer copyBuffers.Put(buf)
+	n, err := io.CopyBuffer(onlyWriter{p}, io.LimitReader(r, limit), buf[:])
+	return err == nil && n < limit, err
+}
+
+// takeFile takes a whole file in. One of more than limit bytes gives tooLarge. Its errors are for
+// the client.
+func (p *spool) takeFile(r io.Reader, limit int64, tooLarge error) error {
+	all, err := p.take(r, limit)
+	if err == nil && !all {
+		all, err = atEnd(r)
+	}
+	switch {
+	case err != nil:
+		return bodyError(err)
+	case !all:
+		return tooLarge
+	}
+	return nil
+}
+
+// atEnd reports whether r has nothing more; a byte more is lost.
+func atEnd(r io.Reader) (bool, error) {
+	var b [1]byte
+	for { // a reader may give nothing without being at its end
+		n, err := r.Read(b[:])
+		switch {
+		case n > 0:
+			return false, nil
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+	}
+}
+
+// cut forgets the last bytes.
+func (p *spool) cut(bytes int64) error {
+	p.size = max(0, p.size-bytes)
+	p.hash.Reset()
+	if _, err := io.Copy(p.hash, p.reader()); err != nil {
+		return spoolFailed("read a spool file", err)
+	}
+	return nil
+}
+
+// onlyWriter keeps io.Copy to Write.
+type onlyWriter struct{ io.Writer }
+
+// ref names what has arrived.
+func (p *spool) ref() core.BlobRef {
+	return core.BlobRef{ID: core.BlobID(p.hash.Sum(nil)), Size: p.size}
+}
+
+// reader reads what has arrived from its beginning, beside other readers.
+func (p *spool) reader() *io.SectionReader { return io.NewSectionReader(p.file, 0, p.size) }
+
+// head gives the beginning of what has arrived.
+func (p *spool) head() ([]byte, error) {
+	b := make([]byte, min(p.size, typeBytes))
+	if _, err := p.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, spoolFailed("read a spool file", err)
+	}
+	return b, nil
+}
+
+// close forgets the file. More than once is harmless.
+func (p *spool) close() { _ = p.file.Close() }
+
+// freeBytes gives what a user may still write to the file system of a directory.
+func freeBytes(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // other widths on other systems
+}
+
+// spoolFailed is a fault of this node's disk: another edge, or a later moment, may do.
+func spoolFailed(doing string, err error) error {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return diskFull(err)
+	}
+	return core.E(core.KindUnavailable, "This server cannot take files in at the moment.").WithID("api.nearside.spool.app_error").WithCause(err)
+}
+
+func diskFull(cause error) error {
+	return core.E(core.KindUnavailable, "This server has no room for the file at the moment.").WithID("api.nearside.disk_full.app_error").WithCause(cause)
+}

@@ -1,0 +1,370 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/cdn/image"
+	"github.com/nearside/nearside/cdn/text"
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// maxClientID bounds what a client calls its file.
+const maxClientID = 256
+
+// fileRequest is what an upload request says besides the files' bytes.
+type fileRequest struct {
+	channel   core.Channel
+	clientIDs []string
+	files     []arrived
+}
+
+// arrived is a file whose bytes are here, and nowhere else yet.
+type arrived struct {
+	name string
+	*spool
+}
+
+func (q *fileRequest) close() {
+	for _, f := range q.files {
+		f.close()
+	}
+}
+
+// uploadFiles takes files in, by a form or as the body. All of them have arrived before anything
+// is kept of any, and all are kept before the first is made known.
+func (s *Service) uploadFiles(c *api.Call, _ core.User) (out uploaded, err error) {
+	boundary, multi, err := formBoundary(c.Request.Header)
+	if err != nil {
+		return out, err
+	}
+	q := new(fileRequest)
+	defer q.close()
+	name, err := s.checkRequest(c, q, multi)
+	if err != nil {
+		return out, err
+	}
+	in, err := s.receive(c)
+	if err != nil {
+		return out, err
+	}
+	defer in.end()
+	if multi {
+		err = s.receiveForm(c, q, newForm(in, boundary))
+	} else {
+		err = s.receiveBody(c, q, name, in)
+	}
+	if err != nil {
+		return out, err
+	}
+	return s.keepFiles(c, q)
+}
+
+// checkRequest checks what can be checked before any of the body is read, and gives the name of
+// the file that is the body.
+func (s *Service) checkRequest(c *api.Call, q *fileRequest, multi bool) (name string, err error) {
+	if !multi || c.Query("channel_id") != "" {
+		if q.channel, err = s.uploadChannel(c, c.Query("channel_id")); err != nil {
+			return "", err
+		}
+	}
+	limit, largest := s.cfg.MaxBytes, int64(0)
+	if largest = limit; multi {
+		largest = core.MaxFilesPerPost * (limit + formSlack)
+	}
+	switch {
+	case c.Request.ContentLength > largest:
+		return "", tooLarge(limit)
+	case multi:
+		return "", nil
+	case c.Request.ContentLength == 0:
+		return "", emptyBody()
+	}
+	q.clientIDs = append(c.Queries("client_ids"), c.Queries("client_id")...)
+	return cleanName(c.Query("filename"))
+}
+
+// emptyBody refuses a body without bytes. In a form a file may be empty; here nobody means it.
+func emptyBody() error {
+	return core.E(core.KindInvalid, "The request has no body; the body is the file.").WithID("api.file.upload_file.empty.app_error")
+}
+
+// uploaded is files as they are known now, and what their client calls them.
+type uploaded struct {
+	Files     []core.File `json:"file_infos"`
+	ClientIDs []string    `json:"client_ids"`
+}
+
+func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
+	var kept []*command.CreateFile
+	for _, f := range q.files {
+		err := c.Within(storeLimit(f.size), func() error {
+			cmd, err := s.keep(c, f, core.NewID[core.File](time.Now()), q.channel)
+			kept = append(kept, cmd)
+			return err
+		})
+		if err != nil {
+			return uploaded{}, err
+		}
+		f.close()
+	}
+	out := uploaded{make([]core.File, len(kept)), append([]string{}, q.clientIDs...)}
+	for i, cmd := range kept {
+		if err := c.Propose(cmd, &out.Files[i]); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// receiveBody takes in a request whose body is a file.
+func (s *Service) receiveBody(c *api.Call, q *fileRequest, name string, in *incoming) error {
+	if err := s.receiveFile(c, q, name, in); err != nil {
+		return err
+	}
+	if q.files[0].size == 0 {
+		return emptyBody()
+	}
+	return q.complete()
+}
+
+// receiveForm takes in a request whose body is a multipart form.
+func (s *Service) receiveForm(c *api.Call, q *fileRequest, f *form) error {
+	for {
+		p, err := f.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = s.receivePart(c, q, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := f.drain(); err != nil {
+		return err
+	}
+	return q.complete()
+}
+
+func (s *Service) receivePart(c *api.Call, q *fileRequest, p *formPart) error {
+	if p.file { // also before the channel: the documented command line sends it last
+		if len(q.files) >= core.MaxFilesPerPost {
+			return core.E(core.KindInvalid, "At most %d files can be uploaded in one request.", core.MaxFilesPerPost).WithID("api.file.upload_file.too_many_files.app_error")
+		}
+		name, err := cleanName(p.name)
+		if err != nil {
+			return err
+		}
+		return s.receiveFile(c, q, name, p)
+	}
+	value, err := p.text()
+	if err != nil {
+		return err
+	}
+	switch p.field {
+	case "channel_id":
+		err = c.Within(api.RequestLimit, func() (err error) {
+			q.channel, err = s.uploadChannel(c, value)
+			return err
+		})
+	case "client_ids":
+		q.clientIDs = append(q.clientIDs, value)
+	}
+	return err
+}
+
+// receiveFile takes one file in.
+func (s *Service) receiveFile(c *api.Call, q *fileRequest, name string, r io.Reader) error {
+	limit := s.cfg.MaxBytes
+	sp, err := s.spools.open(min(c.Request.ContentLength, limit))
+	if err != nil {
+		return err
+	}
+	q.files = append(q.files, arrived{name, sp})
+	return sp.takeFile(r, limit, tooLarge(limit))
+}
+
+// complete checks what can be checked only when all is here.
+func (q *fileRequest) complete() error {
+	switch {
+	case q.channel.ID.IsZero():
+		return api.BadParam("channel_id").WithID("api.file.upload_file.missing_channel_id.app_error")
+	case len(q.files) == 0:
+		return core.E(core.KindInvalid, "The form has no file.").WithID("api.file.upload_file.no_file.app_error")
+	case len(q.clientIDs) > 0 && len(q.clientIDs) != len(q.files):
+		return core.E(core.KindInvalid, "The form has %d client_ids for %d files.", len(q.clientIDs), len(q.files)).
+			WithID("api.file.upload_file.incorrect_number_of_client_ids.app_error")
+	}
+	for _, id := range q.clientIDs {
+		if len(id) > maxClientID {
+			return api.BadParam("client_ids")
+		}
+	}
+	return nil
+}
+
+// uploadChannel gives a channel that who asks may upload to. It is decided again when the file is
+// made known; here it spares everybody the transfer.
+func (s *Service) uploadChannel(c *api.Call, said string) (core.Channel, error) {
+	id, ok := core.ParseID[core.Channel](said)
+	if !ok {
+		return core.Channel{}, api.BadParam("channel_id")
+	}
+	ch, err := s.Channel(c, id)
+	if err == nil && ch.ID.IsZero() && c.CaughtUpWithHome("upload "+said) {
+		ch, err = s.Channel(c, id)
+	}
+	switch {
+	case err != nil:
+		return ch, err
+	case ch.ID.IsZero():
+		return ch, access.NoChannel()
+	}
+	if err := access.Granted(s.MayInChannel(c, ch, authz.UploadFile)); err != nil {
+		return ch, err
+	}
+	if ch.DeleteAt != 0 {
+		return ch, core.E(core.KindInvalid, "The channel is archived: nobody can upload to it.").WithID("api.file.upload_file.archived_channel.app_error")
+	}
+	return ch, nil
+}
+
+func tooLarge(limit int64) *core.Error {
+	return core.E(core.KindTooLarge, "A file can have at most %d bytes.", limit).WithID("api.file.upload_file.too_large_detailed.app_error")
+}
+
+// keep makes of an arrived file what can be made known: it is looked at, and its bytes and those
+// of its previews are put where they last. What it has put when it fails is swept later.
+func (s *Service) keep(c *api.Call, f arrived, id core.FileID, ch core.Channel) (*command.CreateFile, error) {
+	if err := s.scan(c, f); err != nil {
+		return nil, err
+	}
+	head, err := f.head()
+	if err != nil {
+		return nil, err
+	}
+	cmd := &command.CreateFile{File: core.File{
+		ID: id, ChannelID: ch.ID, Name: f.name, Extension: extensionOf(f.name), Size: f.size, MimeType: typeOf(f.name, head), Content: f.ref(),
+	}}
+	blobs := []blob{{cmd.File.Content, f.reader()}}
+	if pictures[cmd.File.MimeType] {
+		small, err := s.picture(c, f, &cmd.File)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, small...)
+	}
+	cmd.Text = s.words(c, f, cmd.File.MimeType)
+	return cmd, s.put(c, blobs)
+}
+
+// scan asks the scanner, if there is one. What it cannot judge is not clean.
+func (s *Service) scan(c *api.Call, f arrived) error {
+	if s.cfg.Scanner == nil {
+		return nil
+	}
+	verdict, err := s.cfg.Scanner.Scan(c, f.reader())
+	switch {
+	case core.KindOf(err) == core.KindTooLarge:
+		return core.E(core.KindTooLarge, "The file is larger than the virus scanner takes.").WithID("api.nearside.scan_too_large.app_error").WithCause(err)
+	case err != nil && c.Context.Err() == nil, core.KindOf(err) == core.KindTimeout:
+		return core.E(core.KindUnavailable, "The virus scanner cannot be asked at the moment. Nothing was kept.").WithID("api.nearside.scan_unavailable.app_error").WithCause(err)
+	case err != nil:
+		return err
+	case verdict.Infected:
+		c.Log().Warn("an upload is infected", "user", c.User.ID, "signature", verdict.Signature)
+		return core.E(core.KindInvalid, "The virus scanner found %s in the file. It was not kept.", verdict.Signature).WithID("api.nearside.infected.app_error")
+	}
+	return nil
+}
+
+// blob is bytes to put.
+type blob struct {
+	core.BlobRef
+	io.Reader
+}
+
+func blobOf(b []byte) blob {
+	return blob{core.BlobRef{ID: sha256.Sum256(b), Size: int64(len(b))}, bytes.NewReader(b)}
+}
+
+// picture makes the previews of what should be a picture. One that is broken is a file like any
+// other.
+func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, error) {
+	set, err := s.pictures.Make(c, f.reader())
+	switch {
+	case err == nil:
+	case core.AsError(err).ID == image.OverLimits:
+		return nil, core.E(core.KindInvalid, "The picture is larger than 7680×4320 pixels, or has too many frames.").WithID(image.OverLimits).WithCause(err)
+	case core.KindOf(err) == core.KindInvalid:
+		return nil, nil
+	case core.KindOf(err) == core.KindTimeout:
+		return nil, core.E(core.KindUnavailable, "Too many pictures are being looked at. Nothing was kept; try again in a few seconds.").
+			WithID("api.nearside.pictures_busy.app_error").WithCause(err)
+	default:
+		return nil, err
+	}
+	file.Width, file.Height = int64(set.Width), int64(set.Height)
+	if !set.HasPreview {
+		return nil, nil
+	}
+	thumbnail, preview := blobOf(set.Thumbnail), blobOf(set.Preview)
+	file.HasPreview, file.MiniPreview = true, set.Mini
+	file.Thumbnail, file.Preview = thumbnail.BlobRef, preview.BlobRef
+	return []blob{thumbnail, preview}, nil
+}
+
+// words gives what the file can be found by. A file without is kept all the same.
+func (s *Service) words(c *api.Call, f arrived, kind string) string {
+	words, err := text.Extract(c, f.name, kind, f.file, f.size, core.MaxFileText)
+	if err != nil {
+		c.Log().Debug("no text in a file", "type", kind, "size", f.size, "error", err)
+		return ""
+	}
+	return words
+}
+
+// put stores blobs at once, as each may have to travel far.
+func (s *Service) put(c *api.Call, blobs []blob) error {
+	errs := make([]error, len(blobs))
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, b := range blobs {
+		all.Go(func() {
+			if errs[i] = s.cfg.Blobs.Put(ctx, cdn.Digest(b.ID), b.Size, b.Reader); errs[i] != nil {
+				cancel() // the others are of no use
+			}
+		})
+	}
+	all.Wait()
+	return notStored(c, errors.Join(errs...))
+}
+
+// notStored gives what a store said as an error for the client: whatever it is, nothing was made,
+// and it is not the client's fault.
+func notStored(c *api.Call, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case c.Request.Context().Err() != nil:
+		return core.E(core.KindCanceled, "").WithCause(err)
+	case core.KindOf(err) == core.KindInternal, core.KindOf(err) == core.KindInvalid:
+		return core.E(core.KindInternal, "").WithCause(fmt.Errorf("store a file: %w", err))
+	}
+	return core.E(core.KindUnavailable, "The file store cannot be reached at the moment. Nothing was kept; try again in a few seconds.").
+		WithID("api.nearside.files_unavailable.app_error").WithCause(err)
+}

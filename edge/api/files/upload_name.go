@@ -1,0 +1,107 @@
+package files
+
+import (
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nearside/nearside/core"
+)
+
+const maxExtension = 64 // characters; what is longer is no extension
+
+// cleanName gives the name that a file is kept under: the last element of what the client says,
+// however its system writes paths, without what is not seen or turns the reading direction
+// around (so that "exe.gpj" cannot pass for "jpg.exe"), and not too long. A NUL means that
+// somebody means ill.
+func cleanName(said string) (string, error) {
+	bad := core.E(core.KindInvalid, "The file needs a name.").WithID("model.file_info.is_valid.name.app_error")
+	if strings.ContainsRune(said, 0) {
+		return "", bad
+	}
+	name := said[strings.LastIndexAny(said, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || turnsText(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, "\uFFFD"))
+	name = shorten(strings.TrimSpace(name))
+	if name == "" || name == "." || name == ".." {
+		return "", bad
+	}
+	return name, nil
+}
+
+// turnsText reports whether a character changes the direction of text, or breaks the line.
+func turnsText(r rune) bool {
+	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029 || r == 0xfeff
+}
+
+// shorten cuts the middle of a name that is too long: its extension says what it is.
+func shorten(name string) string {
+	if utf8.RuneCountInString(name) <= core.MaxFileName {
+		return name
+	}
+	ext := path.Ext(name)
+	if utf8.RuneCountInString(ext) > maxExtension {
+		ext = ""
+	}
+	stem := []rune(strings.TrimSuffix(name, ext))
+	return string(stem[:core.MaxFileName-utf8.RuneCountInString(ext)]) + ext
+}
+
+// extensionOf gives what follows the last dot, in lower case.
+func extensionOf(name string) string {
+	ext := strings.ToLower(strings.TrimPrefix(path.Ext(name), "."))
+	if utf8.RuneCountInString(ext) > maxExtension {
+		return ""
+	}
+	return ext
+}
+
+// typeOf gives a file's type by its extension, or else by how it begins. What the client says
+// it is counts for nothing, and neither does the table of this machine's system: the type must
+// not depend on the edge.
+func typeOf(name string, head []byte) string {
+	if t := types[extensionOf(name)]; t != "" {
+		return t
+	}
+	t, _, err := mime.ParseMediaType(http.DetectContentType(head))
+	if err != nil {
+		return "application/octet-stream"
+	}
+	return t
+}
+
+// pictures are the types that get a preview.
+var pictures = map[string]bool{
+	"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true, "image/bmp": true, "image/tiff": true,
+}
+
+var types = map[string]string{
+	"7z": "application/x-7z-compressed", "aac": "audio/aac", "apk": "application/vnd.android.package-archive", "avi": "video/x-msvideo",
+	"avif": "image/avif", "bin": "application/octet-stream", "bmp": "image/bmp", "bz2": "application/x-bzip2", "c": "text/x-c", "css": "text/css",
+	"csv": "text/csv", "dmg": "application/x-apple-diskimage", "doc": "application/msword",
+	"docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "eml": "message/rfc822", "epub": "application/epub+zip",
+	"exe": "application/vnd.microsoft.portable-executable", "flac": "audio/flac", "gif": "image/gif", "go": "text/x-go", "gz": "application/gzip",
+	"heic": "image/heic", "heif": "image/heif", "htm": "text/html", "html": "text/html", "ico": "image/vnd.microsoft.icon", "ics": "text/calendar",
+	"jar": "application/java-archive", "java": "text/x-java", "jpeg": "image/jpeg", "jpg": "image/jpeg", "js": "text/javascript",
+	"json": "application/json", "log": "text/plain", "m4a": "audio/mp4", "m4v": "video/x-m4v", "markdown": "text/markdown", "md": "text/markdown",
+	"mjs": "text/javascript", "mkv": "video/x-matroska", "mov": "video/quicktime", "mp3": "audio/mpeg", "mp4": "video/mp4", "mpeg": "video/mpeg",
+	"mpg": "video/mpeg", "odg": "application/vnd.oasis.opendocument.graphics", "odp": "application/vnd.oasis.opendocument.presentation",
+	"ods": "application/vnd.oasis.opendocument.spreadsheet", "odt": "application/vnd.oasis.opendocument.text", "oga": "audio/ogg",
+	"ogg": "audio/ogg", "ogv": "video/ogg", "opus": "audio/ogg", "pdf": "application/pdf", "png": "image/png",
+	"ppt":  "application/vnd.ms-powerpoint",
+	"pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation", "ps": "application/postscript",
+	"psd": "image/vnd.adobe.photoshop", "py": "text/x-python", "rar": "application/vnd.rar", "rs": "text/x-rust", "rtf": "application/rtf",
+	"sh": "application/x-sh", "sql": "application/sql", "svg": "image/svg+xml", "svgz": "image/svg+xml", "tar": "application/x-tar",
+	"tgz": "application/gzip", "tif": "image/tiff", "tiff": "image/tiff", "toml": "application/toml", "ts": "text/x-typescript", "txt": "text/plain",
+	"wasm": "application/wasm", "wav": "audio/wav", "weba": "audio/webm", "webm": "video/webm", "webp": "image/webp", "woff": "font/woff",
+	"woff2": "font/woff2", "xhtml": "application/xhtml+xml", "xls": "application/vnd.ms-excel",
+	"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xml": "text/xml", "xz": "application/x-xz",
+	"yaml": "application/yaml", "yml": "application/yaml", "zip": "application/zip", "zst": "application/zstd",
+}

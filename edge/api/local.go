@@ -1,0 +1,191 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/hot"
+)
+
+// LocalConfig configures a Local. The zero value of each optional field means its documented default.
+type LocalConfig struct {
+	View     edge.View                                    // required
+	Asker    edge.Asker                                   // asks home how far it is; default: this edge is never behind
+	Position func(context.Context) (core.Position, error) // of the state that reads see now; required
+}
+
+// Local is what this edge has, and how far it is: its view of the replica, and the caches of
+// what was read from it.
+type Local struct {
+	view     edge.View
+	asker    edge.Asker
+	position func(context.Context) (core.Position, error)
+	home     *questions
+	misses   *hot.Misses[string]
+
+	learn []func(*event.Event) // by those who keep something; complete before the first request
+	reset []func()             // of the same
+
+	wake *event.Cursor // owned by Run
+
+	mu     sync.Mutex // guards cursor, and that events are taken in one after another
+	cursor *event.Cursor
+	high   atomic.Uint64 // the highest index that a request has seen here; written under mu
+}
+
+// NewLocal makes a Local and subscribes it to the events of the replica.
+func NewLocal(cfg LocalConfig) (*Local, error) {
+	if cfg.View == nil || cfg.Position == nil {
+		return nil, errors.New("api.LocalConfig needs View and Position")
+	}
+	cursor := cfg.View.Subscribe()
+	return &Local{
+		view: cfg.View, asker: cfg.Asker, position: cfg.Position, home: newQuestions(),
+		misses: hot.NewMisses[string](missesKept, missRemembers), cursor: cursor, wake: cursor.Clone(),
+	}, nil
+}
+
+// OnEvents has somebody told of every event, and of the moment when history was replaced. It is
+// for the time before the first request.
+func (l *Local) OnEvents(learn func(*event.Event), reset func()) {
+	l.learn, l.reset = append(l.learn, learn), append(l.reset, reset)
+}
+
+// Run takes events in while no request does, so that they do not pile up, until ctx ends.
+func (l *Local) Run(ctx context.Context) error {
+	for {
+		_, err := l.wake.Next(ctx)
+		if err != nil && !errors.Is(err, core.ErrDiverged) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		l.CatchUp()
+	}
+}
+
+// CatchUp takes in every event that has been published. What a replica has applied has been
+// published, so who waited for an index and then calls this finds nothing older.
+func (l *Local) CatchUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.view.Position().Index // before the cursor: what it counts is then in the events
+	for {
+		batches, err, ok := l.cursor.Poll()
+		if !ok {
+			l.high.Store(max(l.high.Load(), uint64(at)))
+			return
+		}
+		if err != nil {
+			for _, reset := range l.reset {
+				reset()
+			}
+			l.high.Store(0)
+			at = l.view.Position().Index // of the new history, which may be less
+			continue
+		}
+		for i := range batches {
+			for j := range batches[i].Events {
+				for _, learn := range l.learn {
+					learn(&batches[i].Events[j])
+				}
+			}
+		}
+	}
+}
+
+// Linked reports whether home was heard of lately.
+func (l *Local) Linked() bool { return l.view.Link().Connected }
+
+// CatchUpWithHome returns once this edge has everything that home had when it was called.
+func (l *Local) CatchUpWithHome(ctx context.Context) error {
+	if l.asker == nil {
+		return nil
+	}
+	return l.home.ask(ctx, l.askHome)
+}
+
+func (l *Local) askHome(ctx context.Context) error {
+	answer, err := l.asker.Ask(ctx, []byte(positionQuestion))
+	if err != nil {
+		return err
+	}
+	pos, err := core.ParsePosition(string(answer))
+	if err != nil {
+		return err
+	}
+	if err := l.view.WaitApplied(ctx, pos.Index); err != nil {
+		return err
+	}
+	l.CatchUp()
+	return nil
+}
+
+// Cache keeps what was read from the replica, in groups that events make stale.
+type Cache[G, K comparable, V any] struct {
+	*hot.Cache[G, K, V]
+	local *Local
+}
+
+// Keep makes a cache of values whose sizes add up to at most max; a nil size counts values. stale
+// gives the group that an event makes stale, or the zero group. It is for the time before the
+// first request.
+func Keep[G, K comparable, V any](l *Local, max int64, size func(V) int64, stale func(*event.Event) G) Cache[G, K, V] {
+	c := Cache[G, K, V]{hot.New[G, K](max, size), l}
+	var none G
+	l.OnEvents(func(e *event.Event) {
+		if g := stale(e); g != none {
+			c.Forget(g)
+		}
+	}, c.Clear)
+	return c
+}
+
+// Get reads through the cache. Nothing is kept that was read while the database was behind what
+// was seen here: after a crash it may come back without its last commits, which are then applied
+// again, but not announced again.
+func (c Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Context) (V, bool, error)) (V, error) {
+	return c.Cache.Get(ctx, g, k, func(ctx context.Context) (V, bool, error) {
+		high := c.local.high.Load()
+		v, keep, err := fill(ctx)
+		if err != nil || !keep {
+			return v, false, err
+		}
+		at, err := c.local.position(ctx)
+		return v, uint64(at.Index) >= high, err
+	})
+}
+
+// Row reads one row through a cache of rows by id; its zero value means that there is none.
+func Row[T, V any](ctx context.Context, c Cache[core.ID[T], struct{}, V], id core.ID[T], find func(context.Context, core.ID[T]) (V, bool, error)) (V, error) {
+	return c.Get(ctx, id, struct{}{}, func(ctx context.Context) (V, bool, error) { return find(ctx, id) })
+}
+
+// AnswerPosition answers the question that edges ask home before they say that something does
+// not exist. It is for the node at home.
+func AnswerPosition(view edge.View) func(ctx context.Context, question []byte) ([]byte, error) {
+	return func(_ context.Context, question []byte) ([]byte, error) {
+		if string(question) != positionQuestion {
+			return nil, core.E(core.KindInvalid, "Unknown question.")
+		}
+		return []byte(view.Position().String()), nil
+	}
+}
+
+// positionQuestion asks home how far it is.
+const positionQuestion = "position"
+
+// Limits of waiting.
+const (
+	waitLimit     = 2 * time.Second // for this edge to reach what a client has seen
+	askLimit      = 2 * time.Second // for home to say how far it is, and to get there
+	missesKept    = 1024
+	missRemembers = time.Second
+)

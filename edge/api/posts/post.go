@@ -1,0 +1,138 @@
+package posts
+
+import (
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/parse"
+)
+
+func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (out core.Post, err error) {
+	if in.ChannelID.IsZero() {
+		return out, api.BadParam("channel_id")
+	}
+	said := parse.Parse(in.Message)
+	p := core.Post{
+		ID: core.NewID[core.Post](time.Now()), ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
+	}
+	if err := checkPost(&p); err != nil {
+		return out, err
+	}
+	cmd := &command.CreatePost{Post: p, Mentions: said.Mentions, SetOnline: c.Query("set_online") == "" || c.Flag("set_online")}
+	if err := c.ProposeAs(proposalOf(c, p), cmd, &out); err != nil || len(out.FileIDs) == 0 { // a new post has nothing else to be joined with
+		return out, err
+	}
+	return s.Read.Join(c, out)
+}
+
+// proposalOf gives a new id, but for a post that names its pending id always the same: a client
+// that sends it again gets the first post.
+func proposalOf(c *api.Call, p core.Post) core.ProposalID {
+	if p.PendingPostID == "" {
+		return core.NewID[core.Proposal](time.Now())
+	}
+	return core.DeriveID[core.Proposal]("pending post", c.User.ID.String(), p.PendingPostID)
+}
+
+// checkPost refuses what no server would keep, before it becomes a proposal.
+func checkPost(p *core.Post) error {
+	if len(p.Props) > 0 && len(api.JSON(p.Props)) > core.MaxPropsRunes {
+		return api.BadParam("props")
+	}
+	return p.Check()
+}
+
+func (s *Service) getPost(_ *api.Call, p core.Post) (core.Post, error) { return p, nil }
+
+// postPatch is what clients may change of a post.
+type postPatch struct {
+	ID       *core.PostID    `json:"id"`
+	Message  *string         `json:"message"`
+	Props    *map[string]any `json:"props"`
+	IsPinned *bool           `json:"is_pinned"`
+	FileIDs  *[]core.FileID  `json:"file_ids"`
+}
+
+// updatePost is patchPost for clients that send the whole post, with its id.
+func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
+	if in.ID == nil || *in.ID != p.ID {
+		return p, api.BadParam("id")
+	}
+	return s.patchPost(c, p, in)
+}
+
+func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (out core.Post, err error) {
+	cmd := &command.PatchPost{
+		PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), Message: in.Message, Props: in.Props, IsPinned: in.IsPinned,
+		FileIDs: in.FileIDs,
+	}
+	if in.Message != nil {
+		tags := parse.Parse(*in.Message).Hashtags
+		p.Message, p.Hashtags, cmd.Hashtags = *in.Message, tags, &tags
+	}
+	if in.Props != nil {
+		p.Props = *in.Props
+	}
+	if in.FileIDs != nil {
+		p.FileIDs = *in.FileIDs
+	}
+	if err := checkPost(&p); err != nil {
+		return out, err
+	}
+	if err := c.Propose(cmd, &out); err != nil {
+		return out, err
+	}
+	return s.Read.Join(c, out)
+}
+
+func (s *Service) deletePost(c *api.Call, p core.Post) (api.Done, error) {
+	if c.Flag("permanent") {
+		return api.Done{}, api.NotBuilt("permanent deletion of posts")
+	}
+	return api.Done{}, c.Propose(&command.DeletePost{PostID: p.ID}, nil)
+}
+
+func (s *Service) pinPost(c *api.Call, p core.Post) (api.Done, error) { return setPinned(c, p, true) }
+
+func (s *Service) unpinPost(c *api.Call, p core.Post) (api.Done, error) {
+	return setPinned(c, p, false)
+}
+
+func setPinned(c *api.Call, p core.Post, pinned bool) (api.Done, error) {
+	if p.IsPinned == pinned {
+		return api.Done{}, nil
+	}
+	return api.Done{}, c.Propose(&command.PatchPost{PostID: p.ID, IsPinned: &pinned}, nil)
+}
+
+func (s *Service) postHistory(c *api.Call, p core.Post) ([]core.Post, error) {
+	list, err := s.Read.History(c, p.ID)
+	if err == nil && len(list) == 0 {
+		err = access.NoPost()
+	}
+	return list, err
+}
+
+// postsByIDs gives those posts that who asks may read.
+func (s *Service) postsByIDs(c *api.Call, _ core.User, ids []core.PostID) ([]core.Post, error) {
+	list, err := s.Read.PostsByIDs(c, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := []core.Post{}
+	for _, p := range list {
+		switch _, err := s.Readable(c, p.ChannelID); core.KindOf(err) {
+		case core.KindForbidden, core.KindNotFound:
+		default:
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}

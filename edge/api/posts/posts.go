@@ -1,0 +1,74 @@
+// Package posts is the area of the API that is about posts, threads and reactions.
+//
+// It imports edge/api and edge/api/access, and no other area. Pages of posts that everybody asks
+// for are kept encoded, until an event says that the channel's posts have changed. A Service is
+// safe for concurrent use.
+package posts
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// defaultPageBytes is the memory for encoded pages.
+const defaultPageBytes = 64 << 20
+
+// Config configures a Service. The zero value of each optional field means its documented default.
+type Config struct {
+	Access    *access.Access // required
+	PageBytes int64          // memory for encoded pages of posts; default 64 MiB
+}
+
+// Service answers the operations of the area.
+type Service struct {
+	*access.Access
+	pages api.Cache[core.ChannelID, pageKey, *api.Page]
+}
+
+// New makes a Service.
+func New(cfg Config) *Service {
+	if cfg.PageBytes <= 0 {
+		cfg.PageBytes = defaultPageBytes
+	}
+	return &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](cfg.Access.Local, cfg.PageBytes, (*api.Page).Size, access.PostsChanged)}
+}
+
+// Routes gives the operations of the area.
+func (s *Service) Routes() []api.Route {
+	var (
+		readable = s.PathPost()
+		channel  = s.PathChannel()
+	)
+	return []api.Route{
+		api.Post("/posts", api.SignedIn, api.Body(s.createPost)).Created(),
+		api.Get("/posts/{post_id}", readable, s.getPost),
+		api.Put("/posts/{post_id}", readable, api.Body(s.updatePost)),
+		api.Put("/posts/{post_id}/patch", readable, api.Body(s.patchPost)),
+		api.Delete("/posts/{post_id}", readable, s.deletePost),
+		api.Post("/posts/{post_id}/pin", readable, s.pinPost),
+		api.Post("/posts/{post_id}/unpin", readable, s.unpinPost),
+		api.Get("/posts/{post_id}/thread", readable, s.getThread),
+		api.Get("/posts/{post_id}/edit_history", s.own(), s.postHistory),
+		api.Post("/posts/ids", api.SignedIn, api.IDs("post_ids", s.postsByIDs)),
+		api.Get("/channels/{channel_id}/posts", channel, s.listPosts),
+		api.Get("/channels/{channel_id}/pinned", channel, s.pinnedPosts),
+		api.Get("/users/{user_id}/channels/{channel_id}/posts/unread", api.Both(access.OneselfOrEditor, channel), s.unreadPosts),
+
+		api.Post("/reactions", api.SignedIn, api.Body(s.addReaction)),
+		api.Get("/posts/{post_id}/reactions", readable, s.listReactions),
+		api.Post("/posts/ids/reactions", api.SignedIn, api.IDs("post_ids", s.reactionsOfPosts)),
+		api.Delete("/users/{user_id}/posts/{post_id}/reactions/{emoji_name}", api.Both(access.HomeDecidesUser, readable), s.removeReaction),
+	}
+}
+
+// own allows the author of the post of the path.
+func (s *Service) own() api.Policy[core.Post] {
+	return api.Allow("the author of post_id", func(c *api.Call) (core.Post, error) {
+		p, err := s.PostOfPath(c)
+		if err == nil && !c.IsMe(p.UserID) {
+			err = api.Forbidden()
+		}
+		return p, err
+	})
+}

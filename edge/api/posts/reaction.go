@@ -1,0 +1,43 @@
+package posts
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+)
+
+func (s *Service) addReaction(c *api.Call, _ core.User, in core.Reaction) (out core.Reaction, err error) {
+	if err := in.Check(); err != nil {
+		return out, err
+	}
+	if !c.IsMe(in.UserID) {
+		return out, api.Forbidden()
+	}
+	if _, err := s.ReadablePost(c, in.PostID); err != nil {
+		return out, err
+	}
+	err = c.Propose(&command.AddReaction{PostID: in.PostID, EmojiName: in.EmojiName}, &out)
+	return out, err
+}
+
+func (s *Service) removeReaction(c *api.Call, in api.Two[core.UserID, core.Post]) (api.Done, error) {
+	name := c.Param("emoji_name")
+	if !core.ValidEmojiName(name) {
+		return api.Done{}, api.BadURL("emoji_name")
+	}
+	return api.Done{}, c.Propose(&command.RemoveReaction{PostID: in.Second.ID, UserID: in.First, EmojiName: name}, nil)
+}
+
+func (s *Service) listReactions(c *api.Call, p core.Post) ([]core.Reaction, error) {
+	return s.Read.Reactions(c, p.ID)
+}
+
+// reactionsOfPosts answers for the posts that may be read; the others have none to show.
+func (s *Service) reactionsOfPosts(c *api.Call, me core.User, ids []core.PostID) (map[core.PostID][]core.Reaction, error) {
+	posts, err := s.postsByIDs(c, me, ids)
+	out := make(map[core.PostID][]core.Reaction, len(posts))
+	for _, p := range posts {
+		out[p.ID] = append([]core.Reaction{}, p.Metadata.Reactions...)
+	}
+	return out, err
+}

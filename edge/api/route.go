@@ -1,0 +1,94 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// base is where every operation lies, but those that are AtRoot.
+const base = "/api/v4"
+
+// Route is one operation: where it is, who may ask for it, and what answers.
+type Route struct {
+	Method, Path string
+	Policy       string // who may ask, in words
+	Open         bool   // nobody has to be signed in
+	status       int    // of a good answer that is a value
+	trusted      bool   // may come from another site's page: no CSRF check
+	handle       func(c *Call, status int) (Answer, error)
+}
+
+// Get, Post, Put and Delete make the row of an operation: the handler gets what the policy has
+// found and allowed, so it cannot be reached without one. Its value is the answer, in JSON unless
+// it is an Answer.
+func Get[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return newRoute(http.MethodGet, path, p, h)
+}
+
+// Post is like Get.
+func Post[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return newRoute(http.MethodPost, path, p, h)
+}
+
+// Put is like Get.
+func Put[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return newRoute(http.MethodPut, path, p, h)
+}
+
+// Delete is like Get.
+func Delete[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return newRoute(http.MethodDelete, path, p, h)
+}
+
+func newRoute[T, R any](method, path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return Route{
+		Method: method, Path: base + path, Policy: p.name, Open: p.open, status: http.StatusOK,
+		handle: func(c *Call, status int) (Answer, error) {
+			begin := time.Now()
+			object, err := p.check(c)
+			since(begin, &c.Spent.Policy)
+			if err != nil {
+				return nil, err
+			}
+			v, err := h(c, object)
+			if err != nil {
+				return nil, err
+			}
+			if a, ok := any(v).(Answer); ok {
+				return a, nil
+			}
+			return Value(status, v), nil
+		},
+	}
+}
+
+// Created has the operation answer 201.
+func (r Route) Created() Route {
+	r.status = http.StatusCreated
+	return r
+}
+
+// AtRoot has the operation lie at its path as it stands.
+func (r Route) AtRoot() Route {
+	r.Path = strings.TrimPrefix(r.Path, base)
+	return r
+}
+
+// Trusted lets the operation be asked for by another site's page. It must change nothing.
+func (r Route) Trusted() Route {
+	r.trusted = true
+	return r
+}
+
+// Body has a handler get the decoded body of the request as well. It is read once the policy
+// has allowed the request.
+func Body[T, B, R any](h func(*Call, T, B) (R, error)) func(*Call, T) (R, error) {
+	return func(c *Call, object T) (r R, err error) {
+		var in B
+		if err := c.Decode(&in); err != nil {
+			return r, err
+		}
+		return h(c, object, in)
+	}
+}

@@ -1,0 +1,33 @@
+package system
+
+import (
+	_ "embed"
+	"net/http"
+	"strconv"
+
+	"github.com/nearside/nearside/edge/api"
+)
+
+// landing is what a browser finds where no web client is configured.
+//
+//go:embed landing.html
+var landing []byte
+
+// Landing answers a browser that looks for a page.
+func Landing(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	h.Set("X-Frame-Options", "SAMEORIGIN")
+	api.SafeHeaders(h)
+	h.Set("Content-Length", strconv.Itoa(len(landing)))
+	status := http.StatusOK
+	if r.URL.Path != "/" {
+		status = http.StatusNotFound
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(landing) // a client that went away cannot be told
+	}
+}

@@ -1,0 +1,124 @@
+package teams
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// shown is a team without what only its own people, or its administrators, may know.
+func (s *Service) shown(c *api.Call, t core.Team) (core.Team, error) {
+	manage, err := s.MayInTeam(c, t.ID, authz.ManageTeam)
+	if err != nil {
+		return t, err
+	}
+	invite, err := s.MayInTeam(c, t.ID, authz.InviteUser)
+	if !manage {
+		t.Email = ""
+	}
+	if !invite {
+		t.InviteID = ""
+	}
+	return t, err
+}
+
+func (s *Service) shownTeams(c *api.Call, teams []core.Team, err error) ([]core.Team, error) {
+	for i := range teams {
+		if teams[i], err = s.shown(c, teams[i]); err != nil {
+			return nil, err
+		}
+	}
+	return teams, err
+}
+
+func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (out core.Team, err error) {
+	t := core.Team{
+		ID: core.NewID[core.Team](time.Now()), Name: api.Lower(in.Name), DisplayName: in.DisplayName, Description: in.Description,
+		Type: in.Type, CompanyName: in.CompanyName, AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
+		Email: api.Lower(in.Email), InviteID: core.NewID[core.Team](time.Now()).String(),
+	}
+	if err := t.Check(); err != nil {
+		return t, err
+	}
+	err = c.Propose(&command.CreateTeam{Team: t}, &out)
+	return out, err
+}
+
+// countedTeams are teams with how many there are.
+type countedTeams struct {
+	Teams []core.Team `json:"teams"`
+	Total int64       `json:"total_count"`
+}
+
+func (s *Service) listTeams(c *api.Call, _ core.User) (api.Answer, error) {
+	all := access.May(c, authz.ListPrivateTeams)
+	teams, err := s.Read.Teams(c, all, c.Page())
+	if teams, err = s.shownTeams(c, teams, err); err != nil || !c.Flag("include_total_count") {
+		return api.Value(http.StatusOK, teams), err
+	}
+	n, err := s.Read.CountTeams(c, all)
+	return api.Value(http.StatusOK, countedTeams{teams, n}), err
+}
+
+func (s *Service) getTeam(c *api.Call, t core.Team) (core.Team, error) { return s.shown(c, t) }
+
+func (s *Service) teamExists(c *api.Call, _ core.User) (map[string]bool, error) {
+	t, ok, err := s.Read.TeamByName(c, api.Lower(c.Param("name")))
+	if err == nil && ok {
+		_, err = s.VisibleTeam(c, t.ID)
+		ok = err == nil
+		if core.KindOf(err) == core.KindForbidden {
+			err = nil
+		}
+	}
+	return map[string]bool{"exists": ok}, err
+}
+
+type teamPatch struct {
+	DisplayName     *string `json:"display_name"`
+	Description     *string `json:"description"`
+	CompanyName     *string `json:"company_name"`
+	AllowedDomains  *string `json:"allowed_domains"`
+	AllowOpenInvite *bool   `json:"allow_open_invite"`
+}
+
+func (s *Service) patchTeam(c *api.Call, id core.TeamID, in teamPatch) (core.Team, error) {
+	var out core.Team
+	err := c.Propose(&command.PatchTeam{
+		TeamID: id, DisplayName: in.DisplayName, Description: in.Description, CompanyName: in.CompanyName,
+		AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
+	}, &out)
+	if err != nil {
+		return out, err
+	}
+	return s.shown(c, out)
+}
+
+func (s *Service) deleteTeam(c *api.Call, id core.TeamID) (api.Done, error) {
+	if c.Flag("permanent") {
+		return api.Done{}, api.NotBuilt("permanent deletion of teams")
+	}
+	return api.Done{}, c.Propose(&command.DeleteTeam{TeamID: id}, nil)
+}
+
+func (s *Service) teamsOfUser(c *api.Call, id core.UserID) ([]core.Team, error) {
+	teams, err := s.Read.TeamsOf(c, id)
+	return s.shownTeams(c, teams, err)
+}
+
+// teamStats is how many people a team has.
+type teamStats struct {
+	TeamID core.TeamID `json:"team_id"`
+	Total  int64       `json:"total_member_count"`
+	Active int64       `json:"active_member_count"`
+}
+
+func (s *Service) teamStats(c *api.Call, t core.Team) (teamStats, error) {
+	total, active, err := s.Read.TeamStats(c, t.ID)
+	return teamStats{t.ID, total, active}, err
+}

@@ -1,0 +1,104 @@
+package teams
+
+import (
+	"net/http"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/access"
+)
+
+// maxBatchMembers is how many people one request may add to a team.
+const maxBatchMembers = 20
+
+func (s *Service) listTeamMembers(c *api.Call, t core.Team) ([]core.TeamMember, error) {
+	return s.Read.TeamMembers(c, t.ID, c.Page())
+}
+
+func (s *Service) teamMembersByIDs(c *api.Call, t core.Team, ids []core.UserID) ([]core.TeamMember, error) {
+	return s.Read.TeamMembersByIDs(c, t.ID, ids)
+}
+
+// memberBody is a membership as clients send it.
+type memberBody struct {
+	TeamID core.TeamID `json:"team_id"`
+	UserID string      `json:"user_id"`
+}
+
+// user gives the user of a membership in a team.
+func (m memberBody) user(c *api.Call, team core.TeamID) (core.UserID, error) {
+	if m.TeamID != team {
+		return core.UserID{}, api.BadParam("team_id")
+	}
+	if m.UserID == "me" {
+		return c.User.ID, nil
+	}
+	id, ok := core.ParseID[core.User](m.UserID)
+	if !ok {
+		return id, api.BadParam("user_id")
+	}
+	return id, nil
+}
+
+func (s *Service) addTeamMember(c *api.Call, team core.TeamID, in memberBody) (core.TeamMember, error) {
+	user, err := in.user(c, team)
+	if err != nil {
+		return core.TeamMember{}, err
+	}
+	return s.add(c, team, user)
+}
+
+func (s *Service) add(c *api.Call, team core.TeamID, user core.UserID) (out core.TeamMember, err error) {
+	err = c.Propose(&command.AddTeamMember{TeamID: team, UserID: user}, &out)
+	return out, err
+}
+
+// batchResult is what came of adding one of many, when the others go on all the same.
+type batchResult struct {
+	UserID core.UserID      `json:"user_id"`
+	Member *core.TeamMember `json:"member"`
+	Error  *api.Problem     `json:"error"`
+}
+
+func (s *Service) addTeamMembers(c *api.Call, team core.TeamID, in []memberBody) (api.Answer, error) {
+	if len(in) == 0 || len(in) > maxBatchMembers {
+		return nil, api.BadParam("members")
+	}
+	graceful := c.Flag("graceful")
+	var members []core.TeamMember
+	var results []batchResult
+	for _, m := range in {
+		user, err := m.user(c, team)
+		if err != nil {
+			return nil, err
+		}
+		out, err := s.add(c, team, user)
+		switch {
+		case err == nil:
+			members = append(members, out)
+			results = append(results, batchResult{UserID: user, Member: &out})
+		case !graceful || core.AsError(err).Kind.Temporary():
+			return nil, err
+		default:
+			p := api.ProblemOf(err, c.ID)
+			results = append(results, batchResult{UserID: user, Error: &p})
+		}
+	}
+	if graceful {
+		return api.Value(http.StatusCreated, results), nil
+	}
+	return api.Value(http.StatusCreated, members), nil
+}
+
+func (s *Service) getTeamMember(c *api.Call, in api.Two[core.Team, core.UserID]) (core.TeamMember, error) {
+	return api.Found[core.TeamMember](access.NoTeamMember)(s.Read.TeamMember(c, in.First.ID, in.Second))
+}
+
+func (s *Service) removeTeamMember(c *api.Call, in api.Two[core.TeamID, core.UserID]) (api.Done, error) {
+	return api.Done{}, c.Propose(&command.RemoveTeamMember{TeamID: in.First, UserID: in.Second}, nil)
+}
+
+func (s *Service) teamMembersOfUser(c *api.Call, user core.UserID) ([]core.TeamMember, error) {
+	return s.Read.TeamMembersOf(c, user)
+}
