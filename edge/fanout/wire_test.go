@@ -39,7 +39,7 @@ func (s *story) do(who string, c command.Command, into any) {
 	}
 	s.index++
 	s.at = s.at.Add(time.Second)
-	fx, err := apply.Apply(s.store, core.Entry{Index: s.index, At: s.at, ID: core.DeriveID[core.Proposal](fmt.Sprint(s.index)), Data: data})
+	fx, err := s.store.Apply(core.Entry{Index: s.index, At: s.at, ID: core.DeriveID[core.Proposal](fmt.Sprint(s.index)), Scope: apply.ScopeOf(s.store, c), Data: data})
 	if err != nil {
 		s.Fatal(err)
 	}
