@@ -98,9 +98,9 @@ func TestReplica_Apply_ForgetsByLogTime(t *testing.T) {
 	l := newLog(t)
 	entries := append(l.begin(), l.posts(2)...)
 	old := entries[len(entries)-1]
-	l.at = l.at.Add(core.DedupeWindow / 2)
+	l.At = l.At.Add(core.DedupeWindow / 2)
 	middle := l.post("later")
-	l.at = l.at.Add(core.DedupeWindow/2 + 2*3600e9)
+	l.At = l.At.Add(core.DedupeWindow/2 + 2*3600e9)
 	again := l.post("")
 	again.ID, again.Data = old.ID, old.Data // forgotten, so decided anew: the post id is taken
 	late := l.post("")
@@ -131,8 +131,8 @@ func TestReplica_Apply_Refusal(t *testing.T) {
 	before := digests(t, n)
 	p := l.post("no")
 	var missing command.Command = &command.CreatePost{Post: core.Post{ID: id[core.Post](l), ChannelID: id[core.Channel](l), Message: "x"}}
-	bad := l.entry(l.by, missing)
-	stranger := l.entry(command.Caller{Session: id[core.Session](l)}, &command.DeleteTeam{TeamID: l.team})
+	bad := l.Entry(l.by, missing)
+	stranger := l.Entry(command.Caller{Session: id[core.Session](l)}, &command.DeleteTeam{TeamID: l.team})
 	got := n.apply(t, bad, stranger)
 	for _, r := range got {
 		if err := command.DecodeOutcome(r.Outcome, nil); err == nil {
@@ -152,7 +152,7 @@ func TestReplica_Apply_UnknownCommand(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
 	n.apply(t, l.begin()...)
-	good, bad := l.post("good"), l.raw([]byte{0xa3, 1, 0x19, 0xff, 0xff, 2, 0xa1, 1, 0x40, 3, 0xa0})
+	good, bad := l.post("good"), l.Raw([]byte{0xa3, 1, 0x19, 0xff, 0xff, 2, 0xa1, 1, 0x40, 3, 0xa0})
 	got, err := n.Apply(t.Context(), []core.Entry{good, bad, l.post("never")})
 	if core.KindOf(err) != core.KindUpgrade {
 		t.Fatalf("got %v", err)

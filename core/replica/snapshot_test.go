@@ -40,7 +40,7 @@ func TestReplica_Restore(t *testing.T) {
 	l := newLog(t)
 	a.apply(t, append(l.begin(), l.posts(50)...)...)
 	other := newLog(t)
-	other.at = other.at.Add(core.DedupeWindow)
+	other.At = other.At.Add(core.DedupeWindow)
 	b.apply(t, other.begin()...) // another history
 	cursor := b.Subscribe()
 	at, raw := copyOf(t, a)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
@@ -21,63 +21,31 @@ const limit = 30 * time.Second
 
 // log makes entries as a leader would.
 type log struct {
-	t     testing.TB
-	at    time.Time
-	index core.Index
-	n     int
-	user  core.UserID
-	by    command.Caller
-	team  core.TeamID
-	room  core.ChannelID
-	model *model // what the entries come to
+	*applytest.Log
+	user core.UserID
+	by   command.Caller
+	team core.TeamID
+	room core.ChannelID
 }
 
-func newLog(t testing.TB) *log {
-	return &log{t: t, at: time.UnixMilli(1_800_000_000_000), model: newModel()}
-}
+func newLog(testing.TB) *log { return &log{Log: applytest.NewLog()} }
 
-// id makes the next of a row of ids, the same in every run.
-func id[T any](l *log) core.ID[T] {
-	l.n++
-	i := core.DeriveID[T]("test", fmt.Sprint(l.n))
-	stamp := core.NewID[T](l.at)
-	copy(i[:6], stamp[:6])
-	return i
-}
-
-func (l *log) entry(by command.Caller, c command.Command) core.Entry {
-	l.t.Helper()
-	data, err := command.Encode(by, c)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	e := l.raw(data)
-	e.Scope = apply.ScopeOf(l.model, c)
-	l.model.apply(l.t, e)
-	return e
-}
-
-// raw makes an entry that the model does not apply.
-func (l *log) raw(data []byte) core.Entry {
-	l.index++
-	l.at = l.at.Add(time.Millisecond)
-	return core.Entry{Index: l.index, At: l.at, ID: id[core.Proposal](l), Data: data}
-}
+func id[T any](l *log) core.ID[T] { return applytest.ID[T](l.Log) }
 
 // begin makes a user, their session, a team and a channel.
 func (l *log) begin() []core.Entry {
 	l.user, l.team, l.room = id[core.User](l), id[core.Team](l), id[core.Channel](l)
 	l.by = command.Caller{Session: id[core.Session](l)}
 	return []core.Entry{
-		l.entry(command.Caller{}, &command.CreateUser{User: core.User{ID: l.user, Username: "ada", Email: "ada@example.com", PasswordHash: "x"}}),
-		l.entry(command.Caller{}, &command.CreateSession{Session: core.Session{ID: l.by.Session, UserID: l.user, Token: core.HashToken("t")}, PasswordHash: "x"}),
-		l.entry(l.by, &command.CreateTeam{Team: core.Team{ID: l.team, Name: "crew", DisplayName: "Crew", Type: core.TeamOpen}}),
-		l.entry(l.by, &command.CreateChannel{Channel: core.Channel{ID: l.room, TeamID: l.team, Name: "room", DisplayName: "Room", Type: core.ChannelOpen}}),
+		l.Entry(command.Caller{}, &command.CreateUser{User: core.User{ID: l.user, Username: "ada", Email: "ada@example.com", PasswordHash: "x"}}),
+		l.Entry(command.Caller{}, &command.CreateSession{Session: core.Session{ID: l.by.Session, UserID: l.user, Token: core.HashToken("t")}, PasswordHash: "x"}),
+		l.Entry(l.by, &command.CreateTeam{Team: core.Team{ID: l.team, Name: "crew", DisplayName: "Crew", Type: core.TeamOpen}}),
+		l.Entry(l.by, &command.CreateChannel{Channel: core.Channel{ID: l.room, TeamID: l.team, Name: "room", DisplayName: "Room", Type: core.ChannelOpen}}),
 	}
 }
 
 func (l *log) post(text string) core.Entry {
-	return l.entry(l.by, &command.CreatePost{Post: core.Post{ChannelID: l.room, Message: text}})
+	return l.Entry(l.by, &command.CreatePost{Post: core.Post{ChannelID: l.room, Message: text}})
 }
 
 func (l *log) posts(n int) (out []core.Entry) {

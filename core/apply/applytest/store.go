@@ -4,6 +4,7 @@
 package applytest
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/nearside/nearside/core"
@@ -74,11 +75,11 @@ func (s *Store) List(x *schema.IndexShape, value []byte) []schema.Row {
 	return out[:min(len(out), x.Limit)]
 }
 
-// Rows gives every row of a table, in no order.
+// Rows gives every row of a table, in the order of their keys.
 func (s *Store) Rows(t *schema.Shape) []schema.Row {
 	var out []schema.Row
-	for _, row := range s.tables[t] {
-		out = append(out, row)
+	for _, key := range slices.Sorted(maps.Keys(s.tables[t])) {
+		out = append(out, s.tables[t][key])
 	}
 	return out
 }

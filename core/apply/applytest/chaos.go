@@ -1,0 +1,307 @@
+package applytest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+)
+
+// Chaos makes commands of few people about few things, so that they meet, repeat and refuse.
+type Chaos struct {
+	*Log
+	rnd      *rand.Rand
+	users    []core.UserID
+	sessions []core.SessionID
+	teams    []core.TeamID
+	channels []core.ChannelID
+	posts    []core.PostID
+	root     core.PostID // of the thread that gets replies
+	few      few
+	past     []core.Entry
+}
+
+// NewChaos makes a run from a seed.
+func NewChaos(seed uint64) *Chaos {
+	c := &Chaos{Log: NewLog(), rnd: rand.New(rand.NewPCG(seed, 1))}
+	for range 5 {
+		c.users, c.sessions = append(c.users, ID[core.User](c.Log)), append(c.sessions, ID[core.Session](c.Log))
+		c.teams, c.channels = append(c.teams, ID[core.Team](c.Log)), append(c.channels, ID[core.Channel](c.Log))
+	}
+	c.posts = append(c.posts, ID[core.Post](c.Log)) // which nobody has made
+	c.few = newFew(c.Log)
+	return c
+}
+
+// People gives everybody an account, a session and a first team with its rooms.
+func (c *Chaos) People() (out []core.Entry) {
+	for i, u := range c.users {
+		name := fmt.Sprint("user", i)
+		by := command.Caller{Session: c.sessions[i]}
+		out = append(out,
+			c.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
+			c.Entry(command.Caller{}, &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: by.Session, UserID: u}}),
+			c.Entry(by, &command.CreateTeam{Team: core.Team{ID: c.teams[0], Name: "first", DisplayName: "First", Type: core.TeamOpen, AllowOpenInvite: true}}),
+			c.Entry(by, &command.AddTeamMember{TeamID: c.teams[0], UserID: u}),
+			c.Entry(by, &command.CreateChannel{Channel: core.Channel{ID: c.channels[i], TeamID: c.teams[0], Name: name, DisplayName: "R", Type: core.ChannelOpen}}))
+		out = append(out, c.beginFiles(i)...)
+	}
+	return out
+}
+
+func pick[T any](c *Chaos, list []T) T { return list[c.rnd.IntN(len(list))] }
+
+func (c *Chaos) word() string { return pick(c, []string{"ada", "bob", "cyd", "dee", "eve"}) }
+
+func (c *Chaos) opt() *string {
+	if c.rnd.IntN(3) == 0 {
+		return nil
+	}
+	w := c.word()
+	return &w
+}
+
+// Next makes one more entry.
+func (c *Chaos) Next() core.Entry {
+	if len(c.past) > 0 && c.rnd.IntN(15) == 0 { // a retry
+		return c.Again(pick(c, c.past))
+	}
+	who := c.rnd.IntN(len(c.users))
+	cmd := c.command(who)
+	if c.rnd.IntN(6) == 0 {
+		who, cmd = c.inThread(who)
+	}
+	e := c.Entry(command.Caller{Session: c.sessions[who]}, cmd)
+	c.past = append(c.past, e)
+	if _, posts := cmd.(*command.CreatePost); posts {
+		c.posted(e)
+	}
+	return e
+}
+
+// posted remembers the post that an entry made.
+func (c *Chaos) posted(e core.Entry) {
+	var p core.Post
+	if command.DecodeOutcome(c.Model.Receipts[e.Index].Outcome, &p) == nil && !p.ID.IsZero() {
+		c.posts = append(c.posts, p.ID)
+	}
+}
+
+// inThread is what somebody does in one thread after the other, so that they get long and are deleted.
+func (c *Chaos) inThread(who int) (int, command.Command) {
+	root, _ := apply.Posts.Get(apply.Direct{Store: c.Model}, c.thread())
+	if i := slices.Index(c.users, root.UserID); i >= 0 {
+		who = i
+	}
+	if c.rnd.IntN(40) == 0 {
+		return who, &command.DeletePost{PostID: root.ID}
+	}
+	return who, &command.CreatePost{Post: core.Post{ChannelID: root.ChannelID, RootID: root.ID, Message: c.word()}}
+}
+
+// thread is the root post that gets replies at the moment.
+func (c *Chaos) thread() core.PostID {
+	if p, _ := apply.Posts.Get(apply.Direct{Store: c.Model}, c.root); p.ID.IsZero() || p.DeleteAt != 0 || c.rnd.IntN(200) == 0 {
+		for _, row := range c.Model.Rows(apply.Posts.Shape) { // the latest
+			if p := (*core.Post)(row); p.RootID.IsZero() && p.DeleteAt == 0 && !p.IsSystem() {
+				c.root = p.ID
+			}
+		}
+	}
+	return c.root
+}
+
+func (c *Chaos) command(who int) command.Command {
+	team, room, post := pick(c, c.teams), pick(c, c.channels), pick(c, c.posts)
+	other := pick(c, c.users)
+	if c.rnd.IntN(3) > 0 { // mostly where it is allowed
+		room, team = c.channels[who], c.teams[0]
+	}
+	for _, row := range c.Model.Rows(apply.Tasks.Shape) {
+		if t := (*core.Task)(row); c.rnd.IntN(3) == 0 {
+			return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
+		}
+		break
+	}
+	switch c.rnd.IntN(37) {
+	case 36:
+		switch c.rnd.IntN(4) {
+		case 1:
+			return &command.DeleteTeam{TeamID: pick(c, c.teams[2:])}
+		case 2:
+			return &command.RaiseVersion{To: 1}
+		}
+		return &command.PatchTeam{TeamID: team, Description: c.opt(), AllowedDomains: new(string)}
+	case 0:
+		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.word(), Email: c.word() + "@x.org", PasswordHash: "x"}}
+	case 1:
+		return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.word()}}}
+	case 2:
+		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.word(), DisplayName: c.word(), Type: core.TeamOpen, AllowOpenInvite: true}}
+	case 3:
+		if c.rnd.IntN(3) > 0 { // instead of one that may be archived
+			room = ID[core.Channel](c.Log)
+			c.channels[who] = room
+			return &command.CreateChannel{Channel: core.Channel{ID: room, TeamID: c.teams[0], Name: room.String(), DisplayName: "R", Type: core.ChannelOpen}}
+		}
+		return &command.CreateChannel{Channel: core.Channel{ID: room, TeamID: team, Name: c.word(), DisplayName: "R", Type: pick(c, []string{core.ChannelOpen, core.ChannelPrivate})}}
+	case 4:
+		return &command.AddTeamMember{TeamID: team, UserID: c.users[who]}
+	case 5:
+		return &command.AddTeamMember{TeamID: team, UserID: other}
+	case 6:
+		return &command.AddChannelMember{ChannelID: room, UserID: pick(c, []core.UserID{other, c.users[who]})}
+	case 7:
+		return &command.RemoveChannelMember{ChannelID: room, UserID: other}
+	case 8:
+		if c.rnd.IntN(8) == 0 {
+			return &command.RemoveTeamMember{TeamID: team, UserID: other}
+		}
+		return &command.ViewChannel{Channels: []core.ChannelID{room, pick(c, c.channels)}}
+	case 9:
+		return &command.PatchUser{UserID: c.users[who], Username: c.opt(), Nickname: c.opt(), Props: &map[string]string{}}
+	case 10:
+		return &command.PatchChannel{ChannelID: room, Name: c.opt(), Header: c.opt()}
+	case 11, 12, 13:
+		text := c.word()
+		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}
+	case 14:
+		return &command.DeletePost{PostID: post}
+	case 15:
+		return &command.SetPreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.word(), Name: c.word(), Value: c.word()}}}
+	case 16:
+		return &command.DeletePreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.word(), Name: c.word()}}}
+	case 17:
+		if c.rnd.IntN(12) == 0 {
+			return &command.EndSession{SessionID: c.sessions[who]}
+		}
+		if c.rnd.IntN(10) == 0 {
+			return &command.DeleteChannel{ChannelID: room}
+		}
+	case 32, 33, 34:
+		return &command.AddReaction{PostID: post, EmojiName: c.word()}
+	case 35:
+		return &command.RemoveReaction{PostID: post, UserID: pick(c, c.users), EmojiName: c.word()}
+	case 18, 19, 20, 21, 22, 23, 24, 25:
+		return c.fileCommand(who, room, post)
+	}
+	p := core.Post{ChannelID: room, Message: c.word(), PendingPostID: c.word()}
+	if c.rnd.IntN(4) == 0 {
+		p.FileIDs = c.someFiles(who, room)
+	}
+	if c.rnd.IntN(2) == 0 {
+		p.RootID = pick(c, c.posts)
+		p.Props = map[string]any{"from": 3.0}
+	}
+	return &command.CreatePost{Post: p, Mentions: []string{c.word(), c.word()}}
+}
+
+// few are the things that a test's file commands are about.
+type few struct {
+	files   []core.FileID
+	uploads []core.UploadID
+	blobs   []core.BlobRef
+	links   []core.BlobID
+	tried   []core.File // what somebody has tried to make
+}
+
+func newFew(l *Log) (f few) {
+	for range 30 {
+		f.files = append(f.files, ID[core.File](l))
+	}
+	for _, text := range []string{"a", "bb", "ccc", "dddd"} {
+		f.uploads = append(f.uploads, ID[core.Upload](l))
+		f.blobs = append(f.blobs, core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: int64(len(text))})
+		f.links = append(f.links, sha256.Sum256([]byte("link "+text)))
+	}
+	return f
+}
+
+// beginFiles gives somebody a post with a file and a link to it.
+func (c *Chaos) beginFiles(who int) []core.Entry {
+	by := command.Caller{Session: c.sessions[who]}
+	f := c.file(who, c.channels[who])
+	f.ID = c.few.files[who]
+	made := c.Entry(by, &command.CreateFile{File: f})
+	posted := c.Entry(by, &command.CreatePost{Post: core.Post{ChannelID: f.ChannelID, FileIDs: []core.FileID{f.ID}}})
+	c.posted(posted)
+	return []core.Entry{made, posted, c.Entry(by, &command.ShareFile{FileID: f.ID, Link: pick(c, c.few.links)})}
+}
+
+// someFiles is what a post may be given, mostly by whom and where it can be.
+func (c *Chaos) someFiles(who int, room core.ChannelID) (out []core.FileID) {
+	for _, f := range slices.Backward(c.few.tried) {
+		if f.UserID == c.users[who] && f.ChannelID == room && len(out) < 2 && c.rnd.IntN(3) == 0 {
+			out = append(out, f.ID)
+		}
+	}
+	if c.rnd.IntN(20) == 0 {
+		out = append(out, pick(c, c.few.files))
+	}
+	return out
+}
+
+func (c *Chaos) file(who int, room core.ChannelID) core.File {
+	content := pick(c, c.few.blobs)
+	f := core.File{ID: pick(c, c.few.files), ChannelID: room, Name: c.word() + ".txt", Extension: "txt", MimeType: "text/plain", Size: content.Size, Content: content}
+	if c.rnd.IntN(2) == 0 {
+		f.Thumbnail, f.Preview, f.MiniPreview, f.HasPreview = pick(c, c.few.blobs), pick(c, c.few.blobs), []byte{1, 2}, true
+		f.Width, f.Height, f.MimeType = 3, 4, "image/png"
+	}
+	f.UserID = c.users[who]
+	c.few.tried = append(c.few.tried, f)
+	return f
+}
+
+// goOn brings somebody's upload to its end.
+func (c *Chaos) goOn(who int, f core.File) command.Command {
+	for _, row := range c.Model.Rows(apply.Uploads.Shape) {
+		up := (*core.Upload)(row)
+		if up.UserID != c.users[who] || up.DeleteAt != 0 {
+			continue
+		}
+		if up.FileOffset < up.FileSize {
+			return &command.AppendUpload{UploadID: up.ID, Offset: up.FileOffset, Part: c.few.blobs[c.rnd.IntN(int(up.FileSize-up.FileOffset))]}
+		}
+		f.ID, f.ChannelID, f.Content, f.Size = ID[core.File](c.Log), up.ChannelID, c.few.blobs[up.FileSize-1], up.FileSize
+		return &command.FinishUpload{UploadID: up.ID, File: f, Text: c.word()}
+	}
+	return nil
+}
+
+// fileCommand is about files, uploads and pictures.
+func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) command.Command {
+	up := pick(c, c.few.uploads)
+	if c.rnd.IntN(4) > 0 { // mostly where it is allowed
+		room, up = c.channels[who], c.few.uploads[who%len(c.few.uploads)]
+	}
+	f := c.file(who, room)
+	switch c.rnd.IntN(15) {
+	case 0, 7, 8:
+		return &command.ShareFile{FileID: f.ID, Link: pick(c, c.few.links)}
+	case 1:
+		if c.rnd.IntN(8) == 0 {
+			return &command.ExpireLinks{}
+		}
+		return &command.SetUserImage{UserID: c.users[who], Picture: pick(c, append([]core.BlobRef{{}}, c.few.blobs...))}
+	case 2, 3:
+		return &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: room, Filename: "f", FileSize: int64(1 + c.rnd.IntN(4))}}
+	case 4:
+		return &command.AppendUpload{UploadID: up, Offset: int64(c.rnd.IntN(3)), Part: pick(c, c.few.blobs)}
+	case 5, 10, 11: // as a client would
+		if cmd := c.goOn(who, f); cmd != nil {
+			return cmd
+		}
+		return &command.FinishUpload{UploadID: up, File: f, Text: c.word()}
+	case 6:
+		ids := c.someFiles(who, room)
+		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), FileIDs: &ids}
+	case 9:
+		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.someFiles(who, room)}}
+	}
+	return &command.CreateFile{File: f, Text: c.word()}
+}

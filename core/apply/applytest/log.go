@@ -1,0 +1,100 @@
+package applytest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+)
+
+// Log makes entries as a leader would, the same in every run, and knows what they come to.
+type Log struct {
+	At    time.Time
+	Index core.Index
+	Model *Model
+	ids   int
+}
+
+// NewLog makes an empty log.
+func NewLog() *Log { return &Log{At: time.UnixMilli(1_800_000_000_000), Model: NewModel()} }
+
+// ID makes the next of a row of ids.
+func ID[T any](l *Log) core.ID[T] {
+	l.ids++
+	id := core.DeriveID[T]("test", fmt.Sprint(l.ids))
+	for i := range 6 {
+		id[i] = byte(l.At.UnixMilli() >> (8 * (5 - i)))
+	}
+	return id
+}
+
+// Entry orders a command, and has the model apply it.
+func (l *Log) Entry(by command.Caller, c command.Command) core.Entry {
+	data, err := command.Encode(by, c)
+	if err != nil {
+		panic(err)
+	}
+	e := l.Raw(data)
+	e.Scope = apply.ScopeOf(l.Model, c)
+	l.Model.Take(e)
+	return e
+}
+
+// Again orders a proposal that was ordered before.
+func (l *Log) Again(was core.Entry) core.Entry {
+	e := l.Raw(was.Data)
+	e.ID, e.Scope = was.ID, was.Scope
+	l.Model.Take(e)
+	return e
+}
+
+// Raw makes an entry that the model does not apply.
+func (l *Log) Raw(data []byte) core.Entry {
+	l.Index++
+	l.At = l.At.Add(time.Millisecond)
+	return core.Entry{Index: l.Index, At: l.At, ID: ID[core.Proposal](l), Data: data}
+}
+
+// Model is the state machine over maps, with what a replica has beside it: receipts, and the
+// digest.
+type Model struct {
+	*Store
+	Receipts map[core.Index]core.Receipt
+	Digest   core.Digest
+	firsts   map[core.ProposalID]core.Receipt // of the proposals that were accepted
+	machine  *apply.Machine
+}
+
+// NewModel makes an empty model.
+func NewModel() *Model {
+	s := NewStore()
+	return &Model{s, map[core.Index]core.Receipt{}, core.Digest{}, map[core.ProposalID]core.Receipt{}, apply.NewMachine(s)}
+}
+
+// Take applies an entry. It panics when the entry cannot be understood. A log of days is beyond it: it
+// remembers proposals for ever.
+func (m *Model) Take(e core.Entry) core.Receipt {
+	if first, ok := m.firsts[e.ID]; ok {
+		m.Receipts[e.Index], m.Digest = first, m.Digest.Next(e, nil)
+		return first
+	}
+	p, err := apply.Prepare(e)
+	if err != nil {
+		panic(err)
+	}
+	fx, err := m.machine.Apply(p)
+	if err != nil {
+		panic(err)
+	}
+	if fx.Fault != nil {
+		panic(fmt.Sprintf("entry %d: %v\n%s", e.Index, fx.Fault.Value, fx.Fault.Stack))
+	}
+	r := core.Receipt{Index: e.Index, Outcome: fx.Outcome}
+	m.Receipts[e.Index], m.Digest = r, m.Digest.Next(e, fx.Decision)
+	if fx.Accepted {
+		m.firsts[e.ID] = r
+	}
+	return r
+}
