@@ -79,7 +79,7 @@ func brokenArea(e edge, to string) bool {
 }
 
 // functionOnly is what core/apply may not import: it is a function of (state, entry).
-var functionOnly = []string{"time", "math/rand", "crypto/rand", "net", "os", "log", "sync", "runtime", "context"}
+var functionOnly = []string{"time", "math/rand", "crypto/rand", "net", "os", "log", "sync", "runtime", "context", "github.com/prometheus"}
 
 // stackOnly is allowed after all: it gives the stack of a panic for the log of the node, and no
 // decision sees it.
@@ -88,16 +88,20 @@ const stackOnly = "runtime/debug"
 // owners are the libraries that exactly one folder may import, so that a change of library
 // stays inside it.
 var owners = map[string]string{
-	"github.com/jackc/pgx":                "core/pg",
-	"github.com/quic-go/quic-go":          "replication/link",
-	"github.com/hashicorp/raft":           "region",
-	"github.com/hashicorp/raft-wal":       "region",
-	"github.com/hashicorp/memberlist":     "replication/gossip",
-	"github.com/gorilla/websocket":        "edge/ws",
-	"github.com/minio/minio-go":           "cdn/s3",
-	"github.com/spf13/cobra":              "cmd",
-	"github.com/spf13/pflag":              "cmd",
-	"github.com/prometheus/client_golang": "cmd/node",
+	"github.com/jackc/pgx":            "core/pg",
+	"github.com/quic-go/quic-go":      "replication/link",
+	"github.com/hashicorp/raft":       "region",
+	"github.com/hashicorp/raft-wal":   "region",
+	"github.com/hashicorp/memberlist": "replication/gossip",
+	"github.com/gorilla/websocket":    "edge/ws",
+	"github.com/minio/minio-go":       "cdn/s3",
+	"github.com/spf13/cobra":          "cmd",
+	"github.com/spf13/pflag":          "cmd",
+
+	// Every package may make metrics of its own, with the registerer that its Config gives; who
+	// collects and serves them is the composition root's business.
+	"github.com/prometheus/client_golang/prometheus/promhttp":   "cmd/node",
+	"github.com/prometheus/client_golang/prometheus/collectors": "cmd/node",
 }
 
 var bannedNames = []string{"util", "utils", "common", "helper", "helpers", "types", "models", "misc"}
@@ -172,6 +176,9 @@ func forTests(file string) bool {
 }
 
 var bannedCalls = []call{
+	{"promauto.New*", "register with the registerer of the Config; a global one would mix the nodes of a process", func(string) bool { return false }},
+	{"prometheus.MustRegister", "register with the registerer of the Config; a global one would mix the nodes of a process", func(string) bool { return false }},
+	{"prometheus.Register", "register with the registerer of the Config; a global one would mix the nodes of a process", func(string) bool { return false }},
 	{"time.Sleep", "wait on a condition with a deadline, or on a timer and a context", func(string) bool { return false }},
 	{"fmt.Print*", "log with slog; only programs write to standard output", func(f string) bool {
 		return under(f, "cmd") || under(f, "bench")

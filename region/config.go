@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 )
 
@@ -83,7 +85,8 @@ type Config struct {
 	MinFreeBytes uint64        // free disk space below which proposals are refused; default 64 MiB
 	DiskEvery    time.Duration // how often the free space is read; default 1 s
 
-	Logger *slog.Logger // default: discard
+	Metrics prometheus.Registerer // default: nothing is registered
+	Logger  *slog.Logger          // default: discard
 
 	// For tests.
 	now     func() time.Time

@@ -129,6 +129,7 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	if err := r.disk.refusal(); err != nil {
 		return core.Receipt{}, err
 	}
+	began := time.Now()
 	w := &waiter{id: p.ID, data: encodeEntry(p), done: make(chan result, 1)}
 	select {
 	case r.queue <- w:
@@ -139,6 +140,9 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	}
 	select {
 	case res := <-w.done:
+		if res.err == nil {
+			r.metrics.order.Observe(time.Since(began).Seconds())
+		}
 		return res.receipt, res.err
 	case <-ctx.Done():
 		r.lead.forget(w)

@@ -35,6 +35,7 @@ type Region struct {
 	feed    *feed
 	applier *applier
 	disk    *disk
+	metrics *metrics
 	queue   chan *waiter  // to the stamper; never closed
 	kick    chan struct{} // holds one; tells the stamper that a mark is due
 	started chan struct{} // closed by Run when raft and log are set
@@ -58,7 +59,7 @@ func New(cfg Config) (*Region, error) {
 		return nil, err
 	}
 	lead, feed := newLead(), newFeed(cfg.Epoch, cfg.TailBytes)
-	return &Region{
+	r := &Region{
 		cfg:     cfg,
 		lead:    lead,
 		feed:    feed,
@@ -68,7 +69,9 @@ func New(cfg Config) (*Region, error) {
 		kick:    make(chan struct{}, 1),
 		started: make(chan struct{}),
 		ended:   make(chan struct{}),
-	}, nil
+	}
+	r.metrics = newMetrics(r)
+	return r, nil
 }
 
 // Run takes part in the region until ctx ends, and closes Config.Network. It returns nil when
@@ -248,6 +251,7 @@ func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan 
 			}
 			term := r.raft.CurrentTerm()
 			r.lead.elected(term)
+			r.metrics.elections.Inc()
 			select {
 			case r.kick <- struct{}{}:
 			default: // one is due already and will see this term

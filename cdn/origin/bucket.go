@@ -24,12 +24,15 @@ type Checker interface {
 // Bucket knows whether the object store can be used.
 type Bucket struct {
 	store Checker
+	jobs  *Jobs
 	log   *slog.Logger
 	last  atomic.Pointer[string] // what was wrong at the last try; nil or empty: nothing
 }
 
-// NewBucket watches over an object store.
-func NewBucket(store Checker, log *slog.Logger) *Bucket { return &Bucket{store: store, log: log} }
+// NewBucket watches over an object store. jobs may be nil.
+func NewBucket(store Checker, jobs *Jobs, log *slog.Logger) *Bucket {
+	return &Bucket{store: store, jobs: jobs, log: log}
+}
 
 // Run tries the bucket now and again until ctx ends.
 func (b *Bucket) Run(ctx context.Context) error {
@@ -48,10 +51,12 @@ func (b *Bucket) Run(ctx context.Context) error {
 func (b *Bucket) Try(ctx context.Context, limit time.Duration) error {
 	tctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	began := time.Now()
 	err := b.store.Check(tctx)
 	if ctx.Err() != nil {
 		return err
 	}
+	b.jobs.done(jobBucket, began, err)
 	said := ""
 	if err != nil {
 		said = core.AsError(err).Message

@@ -21,6 +21,7 @@ type RepairConfig struct {
 	Ledger Ledger                      // required
 	Fresh  func(context.Context) error // required: returns once the replica has what home has
 	Every  time.Duration               // default 5 min
+	Jobs   *Jobs                       // default: not counted
 	Logger *slog.Logger                // required
 }
 
@@ -46,7 +47,12 @@ func (r *Repair) Missing() int64 { return r.missing.Load() }
 func (r *Repair) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r.catchUp(ctx)
-		if err := r.walk(ctx); err != nil && ctx.Err() == nil {
+		began := time.Now()
+		err := r.walk(ctx)
+		if ctx.Err() == nil {
+			r.cfg.Jobs.done(jobRepair, began, err)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("the blobs could not be looked through", "error", err)
 		}
 		pause(ctx, r.cfg.Every)

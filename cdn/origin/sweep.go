@@ -31,6 +31,7 @@ type SweeperConfig struct {
 	Grace  time.Duration // since the last Put; required
 	Keep   time.Duration // since the last reference, for what was referred to once
 	Every  time.Duration // default 1 h
+	Jobs   *Jobs         // default: not counted
 	Logger *slog.Logger  // required
 }
 
@@ -83,7 +84,11 @@ type Sweep struct {
 // Run sweeps now and again until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	for pause(ctx, s.cfg.Every); ctx.Err() == nil; pause(ctx, s.cfg.Every) {
+		began := time.Now()
 		done, err := s.Sweep(ctx, false)
+		if ctx.Err() == nil {
+			s.cfg.Jobs.done(jobSweep, began, err)
+		}
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:

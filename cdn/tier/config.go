@@ -3,6 +3,8 @@ package tier
 import (
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
 )
@@ -18,13 +20,14 @@ const defaultMemory = 64 << 20
 
 // Config configures a Tier.
 type Config struct {
-	Dir         string       // of this cache alone; required
-	MaxBytes    int64        // on the disk; required
-	MaxFiles    int          // on the disk; required
-	MemoryBytes int64        // of hot chunks; default 64 MiB, below zero none
-	Origin      Origin       // required
-	Local       bool         // Put returns once the blob is safe here; Run copies it to the origin
-	Logger      *slog.Logger // default: discard
+	Dir         string                // of this cache alone; required
+	MaxBytes    int64                 // on the disk; required
+	MaxFiles    int                   // on the disk; required
+	MemoryBytes int64                 // of hot chunks; default 64 MiB, below zero none
+	Origin      Origin                // required
+	Local       bool                  // Put returns once the blob is safe here; Run copies it to the origin
+	Metrics     prometheus.Registerer // default: nothing is registered
+	Logger      *slog.Logger          // default: discard
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -72,10 +72,12 @@ func New(cfg Config) (*Tier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tier{
+	t := &Tier{
 		cfg: cfg, hot: newHot(cfg.MemoryBytes), begun: make(chan struct{}), wake: make(chan struct{}, 1),
 		index: map[cdn.Digest]*entry{}, policy: s3fifo.New[cdn.Digest](), fills: map[cdn.Digest]*fill{},
-	}, nil
+	}
+	t.register(cfg.Metrics)
+	return t, nil
 }
 
 // Run copies to the origin what is due, until ctx ends; it returns after the last fill has.

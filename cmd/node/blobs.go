@@ -97,7 +97,7 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	f, counted := n.cfg.Files, origin.NewCounted(k.origin)
 	t, err := tier.New(tier.Config{
 		Dir: filepath.Join(n.cfg.Data, "cache"), MaxBytes: f.CacheMB << 20, MaxFiles: f.CacheFiles, MemoryBytes: f.MemoryMB << 20,
-		Origin: counted, Local: f.Acknowledge == ackLocal, Logger: n.log,
+		Origin: counted, Local: f.Acknowledge == ackLocal, Metrics: n.metrics.registry, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
 		return nil, err
 	}
 	s.onStop("bucket", func() { _ = store.Close() })
-	b := origin.NewBucket(store, n.log)
+	b := origin.NewBucket(store, n.metrics.jobs, n.log)
 	if err := b.Try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.is(RoleHome) {
 		return nil, err
 	}

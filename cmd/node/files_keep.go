@@ -50,14 +50,14 @@ func (n *Node) startKeeping(ctx context.Context, s *stages, k *keeping, reg *reg
 	}
 	var mine func() bool // every home node sweeps its own disk
 	if k.Disks != nil {
-		k.Repair = origin.NewRepair(origin.RepairConfig{Disks: k.Disks, Ledger: k.Ledger, Fresh: fresh, Every: n.cfg.Tuning.RepairEvery, Logger: n.log})
+		k.Repair = origin.NewRepair(origin.RepairConfig{Disks: k.Disks, Ledger: k.Ledger, Fresh: fresh, Every: n.cfg.Tuning.RepairEvery, Jobs: n.metrics.jobs, Logger: n.log})
 		s.start("blob repair", stopInner, k.Repair.Run)
 	} else {
 		mine = reg.IsLeader
 	}
 	k.Sweeper = origin.NewSweeper(origin.SweeperConfig{
 		Store: k.kept, Ledger: k.Ledger, Fresh: fresh, Mine: mine, Grace: n.cfg.Files.Grace, Keep: n.cfg.Files.KeepDeleted,
-		Every: n.cfg.Tuning.SweepEvery, Logger: n.log,
+		Every: n.cfg.Tuning.SweepEvery, Jobs: n.metrics.jobs, Logger: n.log,
 	})
 	s.start("blob sweep", stopInner, k.Sweeper.Run)
 	n.update(func(p *parts) { p.keeping = k })

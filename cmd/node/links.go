@@ -64,7 +64,7 @@ func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials)
 		}
 	}
 	s.onStop("link socket", func() { _ = socket.Close() }) // the endpoint closes it too, once it runs
-	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Distance: n.far.link, Logger: n.log})
+	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Distance: n.far.link, Metrics: n.metrics.registry, Logger: n.log})
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 			return fwd.AskAt(ctx, addr, askRegion, question)
 		},
 		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
-		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Logger: n.log,
+		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Metrics: n.metrics.registry, Logger: n.log,
 	})
 }
 

@@ -6,10 +6,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/nearside/nearside/cdn/origin"
+	"github.com/nearside/nearside/edge/observe"
 )
 
-// metrics are read from Status when they are asked for, so that nothing is counted twice.
-type metrics struct{ registry *prometheus.Registry }
+// metrics is where the parts of a node register what they measure. What a part does not measure
+// itself is read from Status when it is asked for.
+type metrics struct {
+	registry *prometheus.Registry
+	jobs     *origin.Jobs
+	edge     *observe.Metrics
+}
 
 func newMetrics(n *Node) *metrics {
 	r := prometheus.NewRegistry()
@@ -37,7 +45,7 @@ func newMetrics(n *Node) *metrics {
 		return float64(alive)
 	})
 	n.filesMetrics(r)
-	return &metrics{registry: r}
+	return &metrics{registry: r, jobs: origin.NewJobs(r), edge: observe.NewMetrics(r)}
 }
 
 func (m *metrics) handler() http.Handler {

@@ -210,7 +210,7 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	r, err := replica.New(replica.Config{
-		DB: db, Dir: filepath.Join(n.cfg.Data, "snapshots"), CacheBytes: int(n.cfg.Tuning.CacheMB) << 20, Logger: n.log,
+		DB: db, Dir: filepath.Join(n.cfg.Data, "snapshots"), CacheBytes: int(n.cfg.Tuning.CacheMB) << 20, Metrics: n.metrics.registry, Logger: n.log,
 	})
 	if err != nil {
 		return err

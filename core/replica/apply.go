@@ -95,15 +95,24 @@ func firstPart(entries []core.Entry) []core.Entry {
 func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, batchLimit)
 	defer cancel()
+	watch := r.metrics.begin(r.store)
+	receipts, err := r.applyWatched(ctx, part, epoch, want, watch)
+	watch.end(part, len(receipts), err)
+	return receipts, err
+}
+
+func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest, watch *watch) ([]core.Receipt, error) {
 	if r.kept.full() {
 		if _, err := r.flush(ctx); err != nil {
 			return nil, err
 		}
+		watch.step("making the database durable")
 	}
 	c, stop, err := r.decide(ctx, r.goal, part, epoch)
 	if err != nil {
 		return nil, err
 	}
+	watch.step("reading and deciding")
 	if want != nil && stop == nil && len(c.entries) == len(part) && c.pos.Digest != *want {
 		r.store.Drop()
 		return nil, fmt.Errorf("entry %d: digest %v, not %v: %w", c.pos.Index, c.pos.Digest, *want, core.ErrDiverged)
@@ -116,6 +125,7 @@ func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.E
 		r.stale, r.doubt = true, c
 		return nil, fmt.Errorf("apply entries %d to %d: %w", c.entries[0].Index, c.pos.Index, err)
 	}
+	watch.step("the commit")
 	r.publish(c)
 	return c.receipts, stop
 }

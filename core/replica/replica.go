@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/event"
@@ -24,20 +26,22 @@ const (
 
 // Config configures a Replica. The zero value of each optional field means its default.
 type Config struct {
-	DB            *pg.DB        // required: migrated, and written by nobody else
-	Dir           string        // required: for snapshots being made; emptied by Open
-	Epoch         core.Epoch    // of the entries given to Apply; default 1
-	CacheBytes    int           // memory for cached rows; default pg.DefaultCacheBytes
-	FlushEvery    time.Duration // how often what was applied is made durable; default 250 ms
-	SnapshotKeep  time.Duration // how long a snapshot can be asked for by its id; default 10 min
-	SnapshotsKept int           // how many at most; default 2
-	Logger        *slog.Logger  // default: discard
+	DB            *pg.DB                // required: migrated, and written by nobody else
+	Dir           string                // required: for snapshots being made; emptied by Open
+	Epoch         core.Epoch            // of the entries given to Apply; default 1
+	CacheBytes    int                   // memory for cached rows; default pg.DefaultCacheBytes
+	FlushEvery    time.Duration         // how often what was applied is made durable; default 250 ms
+	SnapshotKeep  time.Duration         // how long a snapshot can be asked for by its id; default 10 min
+	SnapshotsKept int                   // how many at most; default 2
+	Metrics       prometheus.Registerer // default: nothing is registered
+	Logger        *slog.Logger          // default: discard
 }
 
 // Replica is one copy of the state.
 type Replica struct {
 	cfg     Config // immutable after New
 	log     *slog.Logger
+	metrics *metrics
 	tail    *event.Tail
 	waiters waiters
 	spool   *spool
@@ -71,9 +75,10 @@ func New(cfg Config) (*Replica, error) {
 	setDefault(&cfg.SnapshotKeep, 10*time.Minute)
 	setDefault(&cfg.SnapshotsKept, 2)
 	setDefault(&cfg.Logger, slog.New(slog.DiscardHandler))
+	m := newMetrics(cfg.Metrics, cfg.Logger)
 	r := &Replica{
-		cfg: cfg, log: cfg.Logger, tail: event.NewTail(), turn: make(chan struct{}, 1), restoring: make(chan struct{}, 1),
-		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg),
+		cfg: cfg, metrics: m, log: cfg.Logger, tail: event.NewTail(), turn: make(chan struct{}, 1), restoring: make(chan struct{}, 1),
+		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg, m),
 	}
 	r.machine = apply.NewMachine(r.store)
 	r.place.Store(&place{})

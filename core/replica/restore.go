@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
@@ -16,7 +17,9 @@ const nextSchema = "nearside_next"
 // may even be applied to, until the new one is whole; then readers see the new one, and
 // subscribers that history was replaced. A snapshot that is cut short, damaged, of another
 // position or of another version changes nothing.
-func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader) error {
+func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader) (err error) {
+	began := time.Now()
+	defer func() { r.metrics.snapshotDone(actionRestore, began, err) }()
 	select {
 	case r.restoring <- struct{}{}:
 		defer func() { <-r.restoring }()

@@ -18,8 +18,9 @@ import (
 // several can read one. A file has no name once it is open: it goes when its last reader does,
 // or with the process.
 type spool struct {
-	cfg  Config
-	asks chan *spooled // to run
+	cfg     Config
+	metrics *metrics
+	asks    chan *spooled // to run
 
 	mu   sync.Mutex // guards kept
 	kept []*spooled // oldest first
@@ -47,7 +48,9 @@ var errDropped = errors.New("the snapshot was dropped")
 
 const spoolPattern = "snapshot-*"
 
-func newSpool(cfg Config) *spool { return &spool{cfg: cfg, asks: make(chan *spooled)} }
+func newSpool(cfg Config, m *metrics) *spool {
+	return &spool{cfg: cfg, metrics: m, asks: make(chan *spooled)}
+}
 
 // open empties the directory of what an earlier process may have left.
 func (s *spool) open() error {
@@ -76,7 +79,10 @@ func (s *spool) run(ctx context.Context) {
 			s.mu.Unlock()
 		case n := <-s.asks:
 			stop := context.AfterFunc(ctx, func() { n.cancel(context.Cause(ctx)) })
-			n.finish(pg.Export(n.ctx, s.cfg.DB, n, n.begin))
+			began := time.Now()
+			err := pg.Export(n.ctx, s.cfg.DB, n, n.begin)
+			s.metrics.snapshotDone(actionMake, began, err)
+			n.finish(err)
 			stop()
 		}
 	}

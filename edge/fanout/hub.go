@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge"
@@ -27,7 +29,8 @@ type Config struct {
 	Hostname string        // hello's server_hostname
 	Limits   Limits        // zero fields mean their defaults
 	Now      func() time.Time
-	Logger   *slog.Logger // default: discard
+	Metrics  prometheus.Registerer // default: nothing is registered
+	Logger   *slog.Logger          // default: discard
 }
 
 // Memberships is what a user belongs to, as the replica had it at a position.
@@ -90,10 +93,11 @@ type Stats struct {
 // Hub brings events to sockets. Use New.
 type Hub struct {
 	// Immutable after New.
-	cfg Config
-	lim Limits
-	now func() time.Time
-	log *slog.Logger
+	cfg     Config
+	lim     Limits
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
 
 	typing  limiter // guards itself
 	foreign limiter
@@ -140,6 +144,7 @@ func New(cfg Config) (*Hub, error) {
 		h.pings[i] = map[*Socket]struct{}{}
 	}
 	h.forgetIndexes()
+	h.metrics = newMetrics(h)
 	return h, nil
 }
 
@@ -184,6 +189,7 @@ func (h *Hub) drain(ctx context.Context, cur *event.Cursor) error {
 // batch delivers what one entry announced. The lock is held over all of it, so a socket
 // registers between entries, never inside one.
 func (h *Hub) batch(b *event.Batch) {
+	began := time.Now()
 	h.mu.Lock()
 	defer h.unlock()
 	now := h.now()
@@ -193,6 +199,9 @@ func (h *Hub) batch(b *event.Batch) {
 		h.deliver(b.Index, ev, now)
 	}
 	h.at = b.Index
+	took := time.Since(began)
+	h.metrics.batch.Observe(took.Seconds())
+	h.metrics.slow.Note("its sockets", took, "index", b.Index, "events", len(b.Events), "sockets", len(h.byID))
 }
 
 // Publish delivers an event that is not in the log to the sockets of this edge.

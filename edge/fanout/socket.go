@@ -91,6 +91,7 @@ func (h *Hub) push(s *Socket, f frame) {
 		if w := h.drop(s, EndSlow); w != nil {
 			h.stats.Slow++
 			w.Abort() // its writer is stuck in a Write
+			h.log.Debug("closed a socket whose queue was full", "user", s.client.User)
 		}
 	}
 }
@@ -185,7 +186,11 @@ func (s *Socket) write(w Wire) {
 			err = w.Ping()
 		} else {
 			*buf = f.append((*buf)[:0], s.client.User, seq)
+			began := time.Now()
 			err = w.Write(*buf)
+			took := time.Since(began)
+			s.hub.metrics.write.Observe(took.Seconds())
+			s.hub.metrics.sticky.Note("its client to read", took, "user", s.client.User, "bytes", len(*buf))
 		}
 		if err != nil {
 			s.broken(w)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
 	"github.com/nearside/nearside/core"
@@ -41,11 +42,12 @@ type Handler func(ctx context.Context, conn *Conn)
 
 // Config configures an Endpoint.
 type Config struct {
-	Conn        net.PacketConn    // required: the bound UDP socket (see Bind); Run closes it
-	Credentials *Credentials      // required
-	Handlers    map[Class]Handler // classes without one (and without Streams) are refused
-	Distance    *Distance         // optional: imitates far peers
-	Logger      *slog.Logger      // default: discard
+	Conn        net.PacketConn        // required: the bound UDP socket (see Bind); Run closes it
+	Credentials *Credentials          // required
+	Handlers    map[Class]Handler     // classes without one (and without Streams) are refused
+	Distance    *Distance             // optional: imitates far peers
+	Metrics     prometheus.Registerer // default: nothing is registered
+	Logger      *slog.Logger          // default: discard
 }
 
 // Endpoint is a node's end of all its links.
@@ -53,6 +55,7 @@ type Endpoint struct {
 	// Immutable after New.
 	self     *Credentials
 	log      *slog.Logger
+	metrics  *metrics
 	udp      net.PacketConn
 	distance *Distance
 	tr       *quic.Transport
@@ -84,7 +87,7 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, core.E(core.KindInvalid, "a link endpoint needs a socket and credentials")
 	}
 	e := &Endpoint{
-		self: cfg.Credentials, log: cfg.Logger, udp: cfg.Conn, distance: cfg.Distance,
+		self: cfg.Credentials, log: cfg.Logger, metrics: newMetrics(cfg.Metrics), udp: cfg.Conn, distance: cfg.Distance,
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 		handlers: map[Class]Handler{}, streams: map[Class]*Streams{}, conns: map[*quic.Conn]struct{}{},
 	}
@@ -164,6 +167,7 @@ func (e *Endpoint) serve(ctx context.Context, q *quic.Conn) {
 	e.mu.Lock()
 	h := e.handlers[conn.class]
 	e.mu.Unlock()
+	e.metrics.taken.WithLabelValues(classLabel(conn.class)).Inc()
 	e.log.Debug("link accepted", "class", conn.class, "peer", conn.peer, "addr", conn.RemoteAddr())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -186,6 +190,7 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, class Class) (*Conn, e
 		return nil, core.E(core.KindUnavailable, "cannot resolve %s", addr).WithCause(err)
 	}
 	q, err := e.tr.Dial(ctx, ua, e.clientTLS(class), dialConfig(class))
+	e.metrics.dialed(class, err)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -224,7 +229,9 @@ func (e *Endpoint) track(q *quic.Conn) bool {
 		return false
 	}
 	e.conns[q] = struct{}{}
+	e.metrics.open.Inc()
 	context.AfterFunc(q.Context(), func() {
+		e.metrics.open.Dec()
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.conns, q)

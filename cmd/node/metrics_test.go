@@ -1,0 +1,144 @@
+package node_test
+
+import (
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/nearside/nearside/cmd/node/nodetest"
+)
+
+// labelValues are all the labels that a metric of ours may have. Their values are few and fixed;
+// nothing that a client or a user names is among them.
+var labelValues = map[string]*regexp.Regexp{
+	"action": regexp.MustCompile(`^(make|restore)$`),
+	"class":  regexp.MustCompile(`^(raft|log|forward|blob|gossip)$`),
+	"code":   regexp.MustCompile(`^[1-5]\d\d$`),
+	"from":   regexp.MustCompile(`^(memory|disk|origin)$`),
+	"job":    regexp.MustCompile(`^(blob_repair|blob_sweep|bucket_check)$`),
+	"method": regexp.MustCompile(`^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|other)$`),
+	"result": regexp.MustCompile(`^[a-z ]+$`),
+}
+
+var metricName = regexp.MustCompile(`^nearside_[a-z][a-z0-9_]*[a-z0-9]$`)
+
+// badMetric gives what is wrong with a family by Prometheus's conventions.
+func badMetric(f *dto.MetricFamily) (bad []string) {
+	name, total := f.GetName(), strings.HasSuffix(f.GetName(), "_total")
+	switch {
+	case !metricName.MatchString(name):
+		bad = append(bad, "the name is not nearside_, lower case and underscores")
+	case f.GetHelp() == "" || !strings.HasSuffix(f.GetHelp(), "."):
+		bad = append(bad, "the help is no sentence")
+	case (f.GetType() == dto.MetricType_COUNTER) != total:
+		bad = append(bad, "counters, and nothing else, end in _total")
+	case regexp.MustCompile(`_(milliseconds|ms|microseconds|nanoseconds|minutes|hours|kb|mb|kilobytes|megabytes|percent)(_|$)`).MatchString(name):
+		bad = append(bad, "units are seconds, bytes and ratios")
+	case f.GetType() == dto.MetricType_HISTOGRAM && !strings.HasSuffix(name, "_seconds") && !strings.HasSuffix(name, "_bytes"):
+		bad = append(bad, "a histogram says its unit")
+	case regexp.MustCompile(`_(counter|gauge|histogram|summary|count|sum|bucket)$`).MatchString(name):
+		bad = append(bad, "the name says its type")
+	}
+	for _, m := range f.GetMetric() {
+		for _, l := range m.GetLabel() {
+			if values := labelValues[l.GetName()]; values == nil || !values.MatchString(l.GetValue()) {
+				bad = append(bad, "label "+l.GetName()+"="+l.GetValue())
+			}
+		}
+	}
+	return bad
+}
+
+// families gives what a node measures, by name.
+func families(t *testing.T, n *nodetest.Node) map[string]*dto.MetricFamily {
+	t.Helper()
+	resp, err := http.Get(n.AdminURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	all, err := p.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Everything that a node measures is named as Prometheus advises, explained, and has labels of
+// few values, whatever clients send.
+func TestMetrics_FollowTheConventions(t *testing.T) {
+	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
+	home, edge := w.Nodes()[0], w.Node("edge-tokyo")
+	ann := edge.Client(t).SignUp("ann")
+	_, square := ann.Room("crew")
+	ann.Post(square.ID, "here")
+	for _, method := range []string{"BREW", "GET"} {
+		req, err := http.NewRequestWithContext(t.Context(), method, edge.URL()+"/api/v4/nothing-"+method, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	w.WaitConverged(t)
+	var names []string
+	for _, n := range []*nodetest.Node{home, edge} {
+		for name, f := range families(t, n) {
+			if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
+				continue
+			}
+			names = append(names, name)
+			for _, bad := range badMetric(f) {
+				t.Errorf("%s at %s: %s", name, n.Name, bad)
+			}
+		}
+	}
+	for _, want := range []string{
+		"nearside_http_requests_total", "nearside_http_request_duration_seconds", "nearside_proposals_total", "nearside_proposal_duration_seconds",
+		"nearside_order_duration_seconds", "nearside_apply_batch_duration_seconds", "nearside_apply_entries_total", "nearside_link_connections",
+		"nearside_sockets", "nearside_cache_hits_total", "nearside_job_runs_total", "nearside_ready",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not measured", want)
+		}
+	}
+	ordered := families(t, edge)["nearside_proposals_total"].GetMetric()
+	if len(ordered) != 1 || ordered[0].GetLabel()[0].GetValue() != "ordered" || ordered[0].GetCounter().GetValue() < 3 {
+		t.Errorf("proposals: %v", ordered)
+	}
+}
+
+// The check finds what it is there to find.
+func TestMetrics_CheckCanFail(t *testing.T) {
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	for _, text := range []string{
+		"# HELP nearside_posts Posts.\n# TYPE nearside_posts counter\nnearside_posts 1\n",
+		"# HELP nearside_lag_ms Lag.\n# TYPE nearside_lag_ms gauge\nnearside_lag_ms 1\n",
+		"# TYPE nearside_lag_seconds gauge\nnearside_lag_seconds 1\n",
+		"# HELP nearside_x_total X.\n# TYPE nearside_x_total counter\nnearside_x_total{user=\"ann\"} 1\n",
+		"# HELP nearside_x_total X.\n# TYPE nearside_x_total counter\nnearside_x_total{method=\"BREW\"} 1\n",
+		"# HELP posts_total Posts.\n# TYPE posts_total counter\nposts_total 1\n",
+	} {
+		all, err := p.TextToMetricFamilies(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range all {
+			if len(badMetric(f)) == 0 {
+				t.Errorf("nothing is wrong with %s", text)
+			}
+		}
+	}
+}

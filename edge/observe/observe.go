@@ -1,0 +1,123 @@
+// Package observe measures what clients ask an edge and what the edge proposes: it wraps an
+// http.Handler and an edge.Proposer, and knows neither.
+//
+// Everything is safe for concurrent use, and nothing runs in the background. Labels have few
+// values: a client cannot make new ones.
+package observe
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge"
+)
+
+// Metrics counts requests and proposals.
+type Metrics struct {
+	requests  *prometheus.CounterVec // by method and code
+	request   *prometheus.HistogramVec
+	inFlight  prometheus.Gauge
+	proposals *prometheus.CounterVec // by result
+	propose   prometheus.Histogram
+}
+
+// NewMetrics makes the metrics and registers them; with nil they are registered nowhere.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "nearside_http_requests_total", Help: "Requests of clients that were answered.",
+		}, []string{"method", "code"}),
+		request: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "nearside_http_request_duration_seconds", Help: "Time from a request's header to the end of its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}, []string{"method"}),
+		inFlight: f.NewGauge(prometheus.GaugeOpts{
+			Name: "nearside_http_requests_in_flight", Help: "Requests of clients that are being answered.",
+		}),
+		proposals: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "nearside_proposals_total", Help: "Proposals of this edge, by what came of them: ordered, or the kind of failure.",
+		}, []string{"result"}),
+		propose: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "nearside_proposal_duration_seconds", Help: "Time until a proposal of this edge was ordered and applied at home.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}),
+	}
+}
+
+// Handler measures the requests that next answers.
+func (m *Metrics) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" { // it takes the connection over; sockets are counted elsewhere
+			next.ServeHTTP(w, r)
+			return
+		}
+		began, method := time.Now(), methodOf(r)
+		seen := &seenWriter{ResponseWriter: w, code: http.StatusOK}
+		m.inFlight.Inc()
+		defer func() {
+			m.inFlight.Dec()
+			m.requests.WithLabelValues(method, strconv.Itoa(seen.code)).Inc()
+			m.request.WithLabelValues(method).Observe(time.Since(began).Seconds())
+		}()
+		next.ServeHTTP(seen, r)
+	})
+}
+
+// methodOf keeps the label's values few: a method can be any word.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// seenWriter notices the status.
+type seenWriter struct {
+	http.ResponseWriter
+	code  int
+	wrote bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *seenWriter) WriteHeader(code int) {
+	if !w.wrote {
+		w.code, w.wrote = code, code >= 200 || code == http.StatusSwitchingProtocols
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// ReadFrom implements io.ReaderFrom: what is below may copy faster.
+func (w *seenWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+
+// Unwrap gives the writer below to http.ResponseController.
+func (w *seenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Proposer measures the proposals that next has ordered.
+func (m *Metrics) Proposer(next edge.Proposer) edge.Proposer { return &proposer{m, next} }
+
+type proposer struct {
+	m    *Metrics
+	next edge.Proposer
+}
+
+// Propose implements edge.Proposer.
+func (p *proposer) Propose(ctx context.Context, pr core.Proposal) (core.Receipt, error) {
+	began := time.Now()
+	receipt, err := p.next.Propose(ctx, pr)
+	result := "ordered"
+	if err != nil {
+		result = core.KindOf(err).String()
+	}
+	p.m.proposals.WithLabelValues(result).Inc()
+	p.m.propose.Observe(time.Since(began).Seconds())
+	return receipt, err
+}
