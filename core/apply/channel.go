@@ -70,10 +70,7 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	ch = x.saveChannel(ch)
 	x.addMember(ch, u, true)
 	ch = x.systemPost(ch, u, core.TypeJoinChannel, u.Username+" joined the channel.", map[string]any{"username": u.Username})
-	x.emit(event.Event{
-		Name: "channel_created", Audience: event.Audience{User: u.ID},
-		Data: []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "team_id", Value: ch.TeamID.String()}},
-	})
+	x.emit(event.ChannelCreated{Channel: ch.ID, Team: ch.TeamID, Creator: u.ID})
 	return ch, nil
 }
 
@@ -85,7 +82,6 @@ func (x *exec) saveChannel(ch core.Channel) core.Channel {
 	ch.LastPostAt, ch.TotalMsgCount, ch.TotalMsgCountRoot, ch.LastRootPostAt = x.now, 0, 0, x.now
 	Channels.Put(x, ch)
 	x.add(channelCount(ch.TeamID), 1)
-	x.effect(event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID})
 	return ch
 }
 
@@ -113,10 +109,7 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 	ch.UpdateAt = max(x.now, ch.UpdateAt+1)
 	Channels.Put(x, ch)
 	ch = x.changeMessages(ch, was, u)
-	x.emit(event.Event{
-		Name: "channel_updated", Data: []event.Field{{Key: "channel", Value: ch, JSON: true}},
-		Audience: event.Audience{Channel: ch.ID}, Effect: event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID},
-	})
+	x.emit(event.ChannelUpdated{Channel: ch})
 	return ch, nil
 }
 
@@ -149,14 +142,7 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 	ch = x.systemPost(ch, u, core.TypeChannelDelete, u.Username+" archived the channel.", map[string]any{"username": u.Username})
 	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
 	Channels.Put(x, ch)
-	to := event.Audience{Channel: ch.ID}
-	if ch.Type == core.ChannelOpen {
-		to = event.Audience{Team: ch.TeamID}
-	}
-	x.emit(event.Event{
-		Name: "channel_deleted", Audience: to, Effect: event.Effect{Kind: event.ChannelChanged, Channel: ch.ID, Team: ch.TeamID},
-		Data: []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "delete_at", Value: ch.DeleteAt}},
-	})
+	x.emit(event.ChannelDeleted{Channel: ch})
 	return nil, nil
 }
 
@@ -220,8 +206,7 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	}
 	m := x.addMember(ch, u, false)
 	x.joinMessage(ch, u, me, false)
-	x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, ch.TeamID), Audience: event.Audience{Channel: ch.ID, Omit: []core.UserID{u.ID}}})
-	x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, ch.TeamID), Audience: event.Audience{User: u.ID, Channel: ch.ID}})
+	x.emit(event.UserAdded{User: u.ID, Channel: ch.ID, Team: ch.TeamID})
 	return m, nil
 }
 
@@ -238,17 +223,13 @@ func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
 	}
 }
 
-func userAdded(u core.UserID, t core.TeamID) []event.Field {
-	return []event.Field{{Key: "user_id", Value: u.String()}, {Key: "team_id", Value: t.String()}}
-}
-
 func (x *exec) addMember(ch core.Channel, u core.User, admin bool) core.ChannelMember {
 	m := core.ChannelMember{
 		ChannelID: ch.ID, UserID: u.ID, TeamID: ch.TeamID, SchemeAdmin: admin,
 		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
 	}
 	ChannelMembers.Put(x, m)
-	x.effect(event.Effect{Kind: event.ChannelJoined, User: u.ID, Channel: ch.ID, Team: ch.TeamID})
+	x.emit(event.ChannelJoined{User: u.ID, Channel: ch.ID})
 	return m
 }
 
@@ -296,15 +277,7 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 		return nil, invalid("api.channel.remove.default.app_error", "Nobody can leave the default channel %s.", ch.Name)
 	}
 	ChannelMembers.Delete(x, ChannelUser{ch.ID, u.ID})
-	x.emit(event.Event{
-		Name: "user_removed", Audience: event.Audience{User: u.ID},
-		Data:   []event.Field{{Key: "channel_id", Value: ch.ID.String()}, {Key: "remover_id", Value: me.ID.String()}},
-		Effect: event.Effect{Kind: event.ChannelLeft, User: u.ID, Channel: ch.ID, Team: ch.TeamID},
-	})
-	x.emit(event.Event{
-		Name: "user_removed", Audience: event.Audience{Channel: ch.ID},
-		Data: []event.Field{{Key: "user_id", Value: u.ID.String()}, {Key: "remover_id", Value: me.ID.String()}},
-	})
+	x.emit(event.UserRemoved{User: u.ID, Channel: ch.ID, Remover: me.ID})
 	if u.ID == me.ID {
 		x.systemPost(ch, u, core.TypeLeaveChannel, u.Username+" left the channel.", map[string]any{"username": u.Username})
 	} else {
@@ -320,7 +293,7 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 		return nil, err
 	}
 	out := command.Viewed{Times: make([]int64, len(c.Channels))}
-	times := map[string]int64{}
+	times := map[core.ChannelID]int64{}
 	for i, id := range c.Channels {
 		if id.IsZero() {
 			continue
@@ -333,14 +306,11 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 		out.Times[i] = max(ch.LastPostAt, m.LastViewedAt)
 		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 {
 			ChannelMembers.Put(x, viewed(m, ch, x.now))
-			times[id.String()] = out.Times[i]
+			times[id] = out.Times[i]
 		}
 	}
 	if len(times) > 0 {
-		x.emit(event.Event{
-			Name: "multiple_channels_viewed", Audience: event.Audience{User: u.ID},
-			Data: []event.Field{{Key: "channel_times", Value: times}},
-		})
+		x.emit(event.ChannelsViewed{User: u.ID, Times: times})
 	}
 	return out, nil
 }

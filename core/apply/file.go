@@ -2,7 +2,6 @@ package apply
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -136,11 +135,6 @@ func addFiles(x *exec, p *core.Post) {
 			p.Metadata.Files = append(p.Metadata.Files, f)
 		}
 	}
-}
-
-// hasPicture: clients word their notifications by it.
-func hasPicture(files []core.File) bool {
-	return slices.ContainsFunc(files, func(f core.File) bool { return strings.HasPrefix(f.MimeType, "image/") })
 }
 
 func shareFile(x *exec, c *command.ShareFile) (any, error) {

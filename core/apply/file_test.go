@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -60,13 +61,26 @@ func two(t *testing.T) (*world, core.ChannelID) {
 	return w, town
 }
 
+// field gives a field of an event's data as the last of those told gets it; nil: there is none. A post
+// comes as a post.
 func field(e event.Event, key string) any {
-	for _, f := range e.Data {
-		if f.Key == key {
-			return f.Value
-		}
+	to := e.To()
+	enc, err := event.Encode(e, &to[len(to)-1])
+	if err != nil {
+		return err
 	}
-	return nil
+	var got struct{ Data map[string]any }
+	if err := json.Unmarshal(enc.Append(nil, 0, core.UserID{}, 0), &got); err != nil {
+		return err
+	}
+	if key != "post" {
+		return got.Data[key]
+	}
+	var p core.Post
+	if err := json.Unmarshal([]byte(got.Data[key].(string)), &p); err != nil {
+		return err
+	}
+	return p
 }
 
 // A file is its uploader's, in no post yet, and holds its blobs; the same one again is the first
@@ -154,18 +168,18 @@ func TestCreatePost_Files(t *testing.T) {
 	e := w.events[0]
 	shown := field(e, "post").(core.Post).Metadata.Files
 	if len(shown) != 2 || shown[0].ID != b.ID || shown[1].PostID != p.ID || field(e, "otherFile") != "true" || field(e, "image") != "true" {
-		t.Errorf("announced with %+v in %+v", shown, e.Data)
+		t.Errorf("announced with %+v in %+v", shown, e)
 	}
 	if f := w.stored(a.ID); f.PostID != p.ID || f.UpdateAt <= a.UpdateAt || f.DeleteAt != 0 || w.refs("a") != 1 {
 		t.Errorf("the attached file is %+v", f)
 	}
 	w.must("bob", w.postWith(town, w.file("bob", town, "c").ID), nil)
 	if field(w.events[0], "otherFile") != "true" || field(w.events[0], "image") != nil {
-		t.Errorf("a file that is no picture: %+v", w.events[0].Data)
+		t.Errorf("a file that is no picture: %+v", w.events[0])
 	}
 	w.post("bob", town, core.PostID{}, "plain")
 	if e := w.events[0]; field(e, "otherFile") != nil || field(e, "image") != nil {
-		t.Errorf("a post without files: %+v", e.Data)
+		t.Errorf("a post without files: %+v", e)
 	}
 }
 
@@ -309,7 +323,7 @@ func TestSetUserImage(t *testing.T) {
 	var a, b, c core.User
 	w.must("bob", set(bytesOf("face")), &a)
 	w.announced("user_updated", "user_updated", "user_updated")
-	if w.events[0].Effect.Kind != event.UserChanged || a.Picture != bytesOf("face") || a.LastPictureUpdate <= bob.LastPictureUpdate || a.UpdateAt <= bob.UpdateAt {
+	if w.events[0].(event.UserUpdated).UserChanged() != bob.ID || a.Picture != bytesOf("face") || a.LastPictureUpdate <= bob.LastPictureUpdate || a.UpdateAt <= bob.UpdateAt {
 		t.Errorf("got %+v", a)
 	}
 	w.must("ada", set(bytesOf("face")), &b)

@@ -266,9 +266,6 @@ func (x *exec) emit(e event.Event) {
 	x.events = append(x.events, e)
 }
 
-// effect tells the caches of edges, and nobody else.
-func (x *exec) effect(e event.Effect) { x.emit(event.Event{Effect: e}) }
-
 // add changes a counter and gives its new value.
 func (x *exec) add(counter string, by int64) int64 {
 	c, _ := Counters.Get(x, counter)

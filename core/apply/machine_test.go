@@ -78,8 +78,8 @@ func (w *world) refused(who string, c command.Command, kind core.Kind) {
 
 func (w *world) names() (out []string) {
 	for _, e := range w.events {
-		if e.Name != "" {
-			out = append(out, e.Name)
+		for range e.To() {
+			out = append(out, e.Name())
 		}
 	}
 	return out
@@ -162,10 +162,8 @@ func TestUser_HashStaysInside(t *testing.T) {
 	nick := "Countess"
 	w.must("ada", &command.PatchUser{UserID: ada.ID, Nickname: &nick}, &ada)
 	for _, e := range w.events {
-		for _, f := range e.Data {
-			if u, ok := f.Value.(core.User); ok && u.PasswordHash != "" {
-				t.Errorf("%s holds the hash", e.Name)
-			}
+		if e, ok := e.(event.UserUpdated); ok && e.User.PasswordHash != "" {
+			t.Errorf("%s holds the hash", e.Name())
 		}
 	}
 	w.announced("user_updated", "user_updated", "user_updated")
@@ -339,8 +337,8 @@ func TestViewChannel(t *testing.T) {
 		return m
 	}
 	w.must("ada", &command.CreatePost{Post: core.Post{ID: core.NewID[core.Post](w.at), ChannelID: town, Message: "@bob"}, Mentions: []string{"bob", "ghost", "ada"}}, nil)
-	if !slices.Equal(w.events[0].Mentions, []core.UserID{bob.ID}) {
-		t.Errorf("mentioned %v", w.events[0].Mentions)
+	if !slices.Equal(w.events[0].(event.Posted).Mentions, []core.UserID{bob.ID}) {
+		t.Errorf("mentioned %v", w.events[0].(event.Posted).Mentions)
 	}
 	if m := member(); m.MentionCount != 1 || m.MsgCount != 0 {
 		t.Errorf("before viewing: %+v", m)

@@ -64,7 +64,7 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 		p, followers = x.reply(root, p)
 	}
 	addFiles(x, &p)
-	x.posted(ch, p, "@"+u.Username, c.SetOnline, mentioned, followers)
+	x.emit(event.Posted{Post: p, Channel: ch, Sender: "@" + u.Username, SetOnline: c.SetOnline, Mentions: mentioned, Followers: followers})
 	return p, nil
 }
 
@@ -196,35 +196,11 @@ func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
 	}
 }
 
-// posted announces a new post.
-func (x *exec) posted(ch core.Channel, p core.Post, sender string, setOnline bool, mentions, followers []core.UserID) {
-	data := []event.Field{
-		{Key: "channel_display_name", Value: ch.DisplayName},
-		{Key: "channel_name", Value: ch.Name},
-		{Key: "channel_type", Value: ch.Type},
-		{Key: "post", Value: p, JSON: true},
-		{Key: "sender_name", Value: sender},
-		{Key: "set_online", Value: setOnline},
-		{Key: "team_id", Value: ch.TeamID.String()},
-	}
-	if len(p.FileIDs) > 0 {
-		data = append(data, event.Field{Key: "otherFile", Value: "true"})
-	}
-	if hasPicture(p.Metadata.Files) {
-		data = append(data, event.Field{Key: "image", Value: "true"})
-	}
-	x.emit(event.Event{
-		Name: "posted", Data: data,
-		Audience: event.Audience{Channel: ch.ID}, Effect: event.Effect{Kind: event.PostsChanged, Channel: ch.ID},
-		Mentions: mentions, Followers: followers,
-	})
-}
-
 // systemPost writes a message of the server's in a channel, in the name of the actor.
 func (x *exec) systemPost(ch core.Channel, actor core.User, kind, message string, props map[string]any) core.Channel {
 	p := core.Post{ID: x.mint(), UserID: actor.ID, ChannelID: ch.ID, Type: kind, Message: message, Props: props}
 	ch, p = x.savePost(ch, p)
-	x.posted(ch, p, "System", false, nil, nil)
+	x.emit(event.Posted{Post: p, Channel: ch, Sender: "System"})
 	return ch
 }
 
@@ -285,7 +261,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	}
 	p.UpdateAt = now
 	Posts.Put(x, p)
-	x.postEvent("post_edited", p, event.Audience{Channel: ch.ID})
+	x.emit(event.PostEdited{Post: x.withMetadata(p)})
 	return p, nil
 }
 
@@ -320,13 +296,6 @@ func (x *exec) keepHistory(was core.Post, id core.PostID, now int64) error {
 	return nil
 }
 
-func (x *exec) postEvent(name string, p core.Post, to event.Audience, more ...event.Field) {
-	x.emit(event.Event{
-		Name: name, Data: append([]event.Field{{Key: "post", Value: x.withMetadata(p), JSON: true}}, more...), Audience: to,
-		Effect: event.Effect{Kind: event.PostsChanged, Channel: p.ChannelID},
-	})
-}
-
 func deletePost(x *exec, c *command.DeletePost) (any, error) {
 	u, p, ch, err := x.editable(c.PostID)
 	if err != nil {
@@ -346,8 +315,7 @@ func deletePost(x *exec, c *command.DeletePost) (any, error) {
 	case p.ReplyCount > 0:
 		x.beginTask(core.Task{Kind: core.TaskDeleteThread, PostID: p.ID, UserID: u.ID})
 	}
-	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, OthersOnly: true})
-	x.postEvent("post_deleted", p, event.Audience{Channel: ch.ID, AdminsOnly: true}, event.Field{Key: "delete_by", Value: u.ID.String()})
+	x.emit(event.PostDeleted{Post: x.withMetadata(p), By: u.ID})
 	return nil, nil
 }
 

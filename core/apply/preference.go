@@ -24,7 +24,8 @@ func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
 	for _, p := range c.Preferences {
 		Preferences.Put(x, p)
 	}
-	x.preferencesEvent("preferences_changed", u.ID, c.Preferences)
+	x.emit(event.SidebarUpdated{User: u.ID})
+	x.emit(event.PreferencesChanged{User: u.ID, Preferences: c.Preferences})
 	return nil, nil
 }
 
@@ -36,7 +37,8 @@ func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
 	for _, p := range c.Preferences {
 		Preferences.Delete(x, PreferenceKey{p.UserID, p.Category, p.Name})
 	}
-	x.preferencesEvent("preferences_deleted", u.ID, c.Preferences)
+	x.emit(event.SidebarUpdated{User: u.ID})
+	x.emit(event.PreferencesDeleted{User: u.ID, Preferences: c.Preferences})
 	return nil, nil
 }
 
@@ -57,10 +59,4 @@ func (x *exec) ownPreferences(list []core.Preference) (core.User, error) {
 		}
 	}
 	return u, nil
-}
-
-func (x *exec) preferencesEvent(name string, u core.UserID, list []core.Preference) {
-	to := event.Audience{User: u}
-	x.emit(event.Event{Name: "sidebar_category_updated", Audience: to})
-	x.emit(event.Event{Name: name, Data: []event.Field{{Key: "preferences", Value: list, JSON: true}}, Audience: to})
 }

@@ -40,7 +40,8 @@ func addReaction(x *exec, c *command.AddReaction) (any, error) {
 		return nil, invalid("app.reaction.save.save.too_many_reactions", "A post has at most %d different reactions.", core.MaxReactionsPerPost)
 	}
 	Reactions.Put(x, r)
-	x.reacted(p, true, "reaction_added", r)
+	x.reacted(p, true)
+	x.emit(event.ReactionAdded{Reaction: r})
 	return r, nil
 }
 
@@ -61,7 +62,8 @@ func removeReaction(x *exec, c *command.RemoveReaction) (any, error) {
 		return nil, nil
 	}
 	Reactions.Delete(x, ReactionKey{p.ID, c.UserID, c.EmojiName})
-	x.reacted(p, len(reactionsOf.List(x, p.ID)) > 0, "reaction_removed", r)
+	x.reacted(p, len(reactionsOf.List(x, p.ID)) > 0)
+	x.emit(event.ReactionRemoved{Reaction: r})
 	return nil, nil
 }
 
@@ -86,15 +88,11 @@ func tooMany(list []core.Reaction, name string) bool {
 	return !names[name] && len(names) >= core.MaxReactionsPerPost
 }
 
-// reacted notes on the post that its reactions changed, and announces it.
-func (x *exec) reacted(p core.Post, has bool, name string, r core.Reaction) {
+// reacted notes on the post that its reactions changed.
+func (x *exec) reacted(p core.Post, has bool) {
 	p.HasReactions = has
 	p.UpdateAt = max(x.now, p.UpdateAt+1)
 	Posts.Put(x, p)
-	x.emit(event.Event{
-		Name: name, Data: []event.Field{{Key: "reaction", Value: r, JSON: true}},
-		Audience: event.Audience{Channel: p.ChannelID}, Effect: event.Effect{Kind: event.PostsChanged, Channel: p.ChannelID},
-	})
 }
 
 func addReactions(x *exec, p *core.Post) {

@@ -7,6 +7,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
 )
 
 // A reaction counts once, shows with its post, and goes when its author takes it away.
@@ -30,7 +31,7 @@ func TestReaction(t *testing.T) {
 	}
 	pin := true
 	w.must("ada", &command.PatchPost{PostID: p.ID, IsPinned: &pin}, nil)
-	if got := w.events[0].Data[0].Value.(core.Post).Metadata.Reactions; len(got) != 1 || got[0] != first {
+	if got := w.events[0].(event.PostEdited).Post.Metadata.Reactions; len(got) != 1 || got[0] != first {
 		t.Errorf("the edited post is announced with %+v", got)
 	}
 	remove := &command.RemoveReaction{PostID: p.ID, UserID: bob.ID, EmojiName: "+1"}

@@ -40,6 +40,6 @@ func endSession(x *exec, c *command.EndSession) (any, error) {
 		return nil, core.E(core.KindInvalid, "There is no such session.")
 	}
 	Sessions.Delete(x, s.ID)
-	x.effect(event.Effect{Kind: event.SessionEnded, User: u.ID, Session: s.ID, Token: s.Token})
+	x.emit(event.SessionEnded{User: u.ID, Session: s.ID, Token: s.Token})
 	return nil, nil
 }

@@ -43,9 +43,10 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	}
 	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
 	Teams.Put(x, t)
-	x.effect(event.Effect{Kind: event.TeamChanged, Team: t.ID})
+	x.emit(event.TeamCreated{Team: t.ID})
 	for _, d := range [...][2]string{{core.TownSquare, "Town Square"}, {core.OffTopic, "Off-Topic"}} {
-		x.saveChannel(core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: d[1]})
+		ch := x.saveChannel(core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: d[1]})
+		x.emit(event.ChannelCreated{Channel: ch.ID, Team: t.ID})
 	}
 	x.join(t, u, u, true)
 	return t, nil
@@ -69,7 +70,7 @@ func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	x.saveTeam(t, "update_team")
+	x.emit(event.TeamUpdated{Team: x.saveTeam(t)})
 	return t, nil
 }
 
@@ -79,7 +80,7 @@ func deleteTeam(x *exec, c *command.DeleteTeam) (any, error) {
 		return nil, err
 	}
 	t.DeleteAt = x.now
-	x.saveTeam(t, "delete_team")
+	x.emit(event.TeamDeleted{Team: x.saveTeam(t)})
 	return nil, nil
 }
 
@@ -96,16 +97,11 @@ func (x *exec) managedTeam(id core.TeamID) (core.Team, error) {
 	return t, x.mayInTeam(u, t.ID, authz.ManageTeam)
 }
 
-// saveTeam writes a changed team and tells its members, without what only inviters may see.
-func (x *exec) saveTeam(t core.Team, announce string) {
+// saveTeam writes a changed team and gives it.
+func (x *exec) saveTeam(t core.Team) core.Team {
 	t.UpdateAt = max(x.now, t.UpdateAt+1)
 	Teams.Put(x, t)
-	shown := t
-	shown.Email, shown.InviteID = "", ""
-	x.emit(event.Event{
-		Name: announce, Data: []event.Field{{Key: "team", Value: shown, JSON: true}},
-		Audience: event.Audience{Team: t.ID}, Effect: event.Effect{Kind: event.TeamChanged, Team: t.ID},
-	})
+	return t
 }
 
 // team gives a team that is not archived, or refuses.
@@ -175,7 +171,7 @@ func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
 	m := core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin}
 	TeamMembers.Put(x, m)
 	x.add(memberCount(t.ID), 1)
-	x.effect(event.Effect{Kind: event.TeamJoined, User: u.ID, Team: t.ID})
+	x.emit(event.TeamJoined{User: u.ID, Team: t.ID})
 	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
 		ch, ok := Channels.Get(x, defaultChannel(t.ID, name))
 		if !ok || ch.DeleteAt != 0 {
@@ -183,12 +179,9 @@ func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
 		}
 		x.addMember(ch, u, admin)
 		x.joinMessage(ch, u, by, name == core.TownSquare)
-		x.emit(event.Event{Name: "user_added", Data: userAdded(u.ID, t.ID), Audience: event.Audience{Channel: ch.ID}})
+		x.emit(event.UserAdded{User: u.ID, Channel: ch.ID, Team: t.ID, WithTeam: true})
 	}
-	x.emit(event.Event{
-		Name: "added_to_team", Audience: event.Audience{User: u.ID},
-		Data: []event.Field{{Key: "team_id", Value: t.ID.String()}, {Key: "user_id", Value: u.ID.String()}},
-	})
+	x.emit(event.AddedToTeam{User: u.ID, Team: t.ID})
 	return m
 }
 
@@ -216,12 +209,7 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 	m.DeleteAt, m.SchemeAdmin = x.now, false
 	TeamMembers.Put(x, m)
 	x.add(memberCount(t.ID), -1)
-	data := []event.Field{{Key: "user_id", Value: u.ID.String()}, {Key: "team_id", Value: t.ID.String()}}
-	x.emit(event.Event{Name: "leave_team", Data: data, Audience: event.Audience{Team: t.ID, Omit: []core.UserID{u.ID}}})
-	x.emit(event.Event{
-		Name: "leave_team", Data: data, Audience: event.Audience{User: u.ID},
-		Effect: event.Effect{Kind: event.TeamLeft, User: u.ID, Team: t.ID},
-	})
+	x.emit(event.TeamLeft{User: u.ID, Team: t.ID})
 	return nil, nil
 }
 
@@ -231,7 +219,7 @@ func leaveChannels(x *exec, t core.Task) bool {
 	list := membershipsOf.List(x, UserTeam{t.UserID, t.TeamID})
 	for _, m := range list {
 		ChannelMembers.Delete(x, ChannelUser{m.ChannelID, t.UserID})
-		x.effect(event.Effect{Kind: event.ChannelLeft, User: t.UserID, Channel: m.ChannelID, Team: t.TeamID})
+		x.emit(event.ChannelLeft{User: t.UserID, Channel: m.ChannelID})
 	}
 	return len(list) < channelsAtOnce
 }

@@ -43,8 +43,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	}
 	Users.Put(x, u)
 	x.firstPreferences(u.ID)
-	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
-	x.emit(event.Event{Name: "new_user", Data: []event.Field{{Key: "user_id", Value: u.ID.String()}}})
+	x.emit(event.UserCreated{User: u.ID})
 	return public(u), nil
 }
 
@@ -127,8 +126,7 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 	}
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
 	Users.Put(x, u)
-	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
-	x.userUpdated(u)
+	x.emit(event.UserUpdated{User: public(u)})
 	return public(u), nil
 }
 
@@ -148,22 +146,8 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 	u.LastPictureUpdate = max(x.now, u.LastPictureUpdate+1) // also when it goes: clients fetch by it
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
 	Users.Put(x, u)
-	x.effect(event.Effect{Kind: event.UserChanged, User: u.ID})
-	x.userUpdated(u)
+	x.emit(event.UserUpdated{User: public(u)})
 	return public(u), nil
-}
-
-// userUpdated sends three copies: everything to the user, all but secrets to administrators,
-// and to the others what a profile shows.
-func (x *exec) userUpdated(u core.User) {
-	full, shown := public(u), public(u)
-	shown.NotifyProps, shown.EmailVerified, shown.LastPasswordUpdate = nil, false, 0
-	send := func(v core.User, a event.Audience) {
-		x.emit(event.Event{Name: "user_updated", Data: []event.Field{{Key: "user", Value: v}}, Audience: a})
-	}
-	send(shown, event.Audience{Omit: []core.UserID{u.ID}, AdminsOnly: true})
-	send(shown, event.Audience{Omit: []core.UserID{u.ID}, OthersOnly: true})
-	send(full, event.Audience{User: u.ID})
 }
 
 // public is a user without what must not leave the database.

@@ -6,22 +6,15 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Event is one announcement. Its wire form is {"event":Name,"data":{…},"broadcast":{…}}.
-type Event struct {
-	Name      string // wire name; "" is for the edge alone and never sent
-	Data      []Field
-	Audience  Audience
-	Effect    Effect        // what the edge's caches must learn before the event is delivered
-	Mentions  []core.UserID // recipients who also get "mentions":"[\"<own id>\"]" in data
-	Followers []core.UserID // recipients who also get "followers"
-}
-
-// Field is one member of data, in wire order. Value is a string, bool, int64, []string,
-// map[string]int64, or any JSON-able struct.
-type Field struct {
-	Key   string
-	Value any
-	JSON  bool // Value is sent as a string that holds JSON
+// Event is one thing that happened. An event that changes what caches hold also has methods of the
+// kinds of effect below.
+type Event interface {
+	// Name is the event's name on the wire.
+	Name() string
+	// To gives the audiences that are told, in order; none: the event is for caches alone.
+	To() []Audience
+	// Write writes the data that one of the audiences gets.
+	Write(d *Data, to *Audience)
 }
 
 // Audience says who gets an event; the fields are the wire's broadcast object. Sent to: User
@@ -35,32 +28,53 @@ type Audience struct {
 	OthersOnly bool // contains_sanitized_data: everybody but system administrators
 }
 
-// EffectKind says what an event changes for the caches of an edge.
-type EffectKind uint8
+// Personal is an event that tells some recipients something about themselves.
+type Personal interface {
+	// Personal gives those who also get "mentions":"[\"<own id>\"]", and those who get "followers".
+	Personal() (mentions, followers []core.UserID)
+}
 
-// The effects.
-const (
-	NoEffect       EffectKind = iota
-	ChannelJoined             // User is a member of Channel from now on
-	ChannelLeft               // User is no longer a member of Channel
-	TeamJoined                // User is a member of Team
-	TeamLeft                  // User is no longer a member of Team, nor of its channels
-	SessionEnded              // Session is over: forget it, close its sockets
-	UserChanged               // forget what is cached of User: roles, name, hash
-	ChannelChanged            // forget what is cached of Channel
-	TeamChanged               // forget what is cached of Team
-	PostsChanged              // forget cached pages of Channel's posts
+// Droppable is an event that a slow client can do without.
+type Droppable interface{ Droppable() }
+
+// The kinds of effect: what a cache that holds something of the kind must forget. Effects are
+// applied before the event is delivered.
+type (
+	// UserChanged makes stale what is kept of a user: roles, name, hash.
+	UserChanged interface{ UserChanged() core.UserID }
+	// TeamChanged makes stale what is kept of a team.
+	TeamChanged interface{ TeamChanged() core.TeamID }
+	// ChannelChanged makes stale what is kept of a channel.
+	ChannelChanged interface{ ChannelChanged() core.ChannelID }
+	// PostsChanged makes stale what is kept of a channel's posts.
+	PostsChanged interface{ PostsChanged() core.ChannelID }
+	// MembershipChanged changes what a user belongs to.
+	MembershipChanged interface{ MembershipChanged() Membership }
+	// RolesChanged gives the system roles that a user has from here on.
+	RolesChanged interface {
+		RolesChanged() (u core.UserID, roles string)
+	}
 )
 
-// Effect is a change for the edge's caches. Only the fields that its kind names are set.
-type Effect struct {
-	Kind    EffectKind
+// Membership is a user's in a channel, or in a team when Channel is zero. Leaving a team says nothing
+// of its channels: they are left one by one.
+type Membership struct {
 	User    core.UserID
 	Channel core.ChannelID
 	Team    core.TeamID
-	Session core.SessionID
-	Token   core.TokenHash // of a SessionEnded
+	Joined  bool // false: left
 }
+
+// quiet is part of an event that only caches learn.
+type quiet struct{}
+
+func (quiet) Name() string           { return "" }
+func (quiet) To() []Audience         { return nil }
+func (quiet) Write(*Data, *Audience) {}
+
+func toUser(u core.UserID) []Audience        { return []Audience{{User: u}} }
+func toChannel(ch core.ChannelID) []Audience { return []Audience{{Channel: ch}} }
+func toTeam(t core.TeamID) []Audience        { return []Audience{{Team: t}} }
 
 // Batch is what one entry announced.
 type Batch struct {

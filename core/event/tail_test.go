@@ -86,10 +86,10 @@ func TestCursor_NextEnds(t *testing.T) {
 func TestTail_HoldsNoHistory(t *testing.T) {
 	tail := NewTail()
 	collected := make(chan struct{})
-	first := &Event{Name: "first"}
+	first := &UserCreated{}
 	runtime.AddCleanup(first, func(int) { close(collected) }, 0)
 	c := tail.Subscribe()
-	tail.Publish([]Batch{{Index: 1, Events: []Event{{Data: []Field{{Value: first}}}}}})
+	tail.Publish([]Batch{{Index: 1, Events: []Event{first}}})
 	if _, err := c.Next(deadline(t)); err != nil {
 		t.Fatal(err)
 	}

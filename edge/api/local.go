@@ -29,8 +29,8 @@ type Local struct {
 	home     *questions
 	misses   *hot.Misses[string]
 
-	learn []func(*event.Event) // by those who keep something; complete before the first request
-	reset []func()             // of the same
+	learn []func(event.Event) // by those who keep something; complete before the first request
+	reset []func()            // of the same
 
 	wake *event.Cursor // owned by Run
 
@@ -51,11 +51,18 @@ func NewLocal(cfg LocalConfig) (*Local, error) {
 	}, nil
 }
 
-// OnEvents has somebody told of every event, and of the moment when history was replaced. It is
-// for the time before the first request.
-func (l *Local) OnEvents(learn func(*event.Event), reset func()) {
-	l.learn, l.reset = append(l.learn, learn), append(l.reset, reset)
+// OnEvent has somebody told of every event of type E: one event's, or a kind of effect. It is for the
+// time before the first request.
+func OnEvent[E any](l *Local, learn func(E)) {
+	l.learn = append(l.learn, func(e event.Event) {
+		if e, ok := e.(E); ok {
+			learn(e)
+		}
+	})
 }
+
+// OnReset has somebody told that history was replaced. It is for the time before the first request.
+func (l *Local) OnReset(reset func()) { l.reset = append(l.reset, reset) }
 
 // Run takes events in while no request does, so that they do not pile up, until ctx ends.
 func (l *Local) Run(ctx context.Context) error {
@@ -92,9 +99,9 @@ func (l *Local) CatchUp() {
 			continue
 		}
 		for i := range batches {
-			for j := range batches[i].Events {
+			for _, e := range batches[i].Events {
 				for _, learn := range l.learn {
-					learn(&batches[i].Events[j])
+					learn(e)
 				}
 			}
 		}
@@ -134,18 +141,24 @@ type Cache[G, K comparable, V any] struct {
 	local *Local
 }
 
-// Keep makes a cache of values whose sizes add up to at most max; a nil size counts values. stale
-// gives the group that an event makes stale, or the zero group. It is for the time before the
-// first request.
-func Keep[G, K comparable, V any](l *Local, max int64, size func(V) int64, stale func(*event.Event) G) Cache[G, K, V] {
+// Keep makes a cache of values whose sizes add up to at most max; a nil size counts values. Each
+// drop says which events make which group stale. It is for the time before the first request.
+func Keep[G, K comparable, V any](l *Local, max int64, size func(V) int64, drops ...Drop[G]) Cache[G, K, V] {
 	c := Cache[G, K, V]{hot.New[G, K](max, size), l}
-	var none G
-	l.OnEvents(func(e *event.Event) {
-		if g := stale(e); g != none {
-			c.Forget(g)
-		}
-	}, c.Clear)
+	for _, drop := range drops {
+		drop(l, c.Forget)
+	}
+	l.OnReset(c.Clear)
 	return c
+}
+
+// Drop has the groups of a cache forgotten by events.
+type Drop[G comparable] func(l *Local, forget func(G))
+
+// DropOn says that every event of type E makes a group stale:
+// DropOn(event.UserChanged.UserChanged) drops the user whom an event has changed.
+func DropOn[E any, G comparable](group func(E) G) Drop[G] {
+	return func(l *Local, forget func(G)) { OnEvent(l, func(e E) { forget(group(e)) }) }
 }
 
 // Get reads through the cache. Nothing is kept that was read while the database was behind what

@@ -193,8 +193,7 @@ func (h *Hub) batch(b *event.Batch) {
 	h.mu.Lock()
 	defer h.unlock()
 	now := h.now()
-	for i := range b.Events {
-		ev := &b.Events[i]
+	for _, ev := range b.Events {
 		h.effect(b.Index, ev)
 		h.deliver(b.Index, ev, now)
 	}
@@ -208,7 +207,7 @@ func (h *Hub) batch(b *event.Batch) {
 func (h *Hub) Publish(ev event.Event) {
 	h.mu.Lock()
 	defer h.unlock()
-	h.deliver(0, &ev, h.now())
+	h.deliver(0, ev, h.now())
 }
 
 // tick pings a slot of sockets at a time, and sweeps.

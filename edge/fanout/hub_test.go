@@ -61,7 +61,7 @@ func TestHub_MembershipChange(t *testing.T) {
 		w.apply(posted(channel(1), "member")),
 		w.apply(posted(channel(1), "last"), left(user(1), channel(1)), posted(channel(1), "after leaving")),
 		w.apply(posted(channel(1), "gone")),
-		w.apply(event.Event{Name: "fence", Audience: event.Audience{User: user(1)}}),
+		w.apply(fence(user(1))),
 	}
 	w.tail.Publish(run)
 	var texts []string
@@ -78,8 +78,8 @@ func TestHub_Audience(t *testing.T) {
 	w := newWorld()
 	w.admins[user(1)] = true
 	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)),
-		event.Event{Effect: event.Effect{Kind: event.TeamJoined, User: user(2), Team: team(1)}},
-		event.Event{Effect: event.Effect{Kind: event.TeamJoined, User: user(3), Team: team(1)}})
+		event.TeamJoined{User: user(2), Team: team(1)},
+		event.TeamJoined{User: user(3), Team: team(1)})
 	h := start(t, w, nil)
 	var wires [4]*wired
 	for i := 1; i < 4; i++ {
@@ -100,7 +100,7 @@ func TestHub_Audience(t *testing.T) {
 		{"others", event.Audience{OthersOnly: true}, "23"},
 		{"unknown channel", event.Audience{Channel: channel(9)}, ""},
 	} {
-		w.publish(event.Event{Name: tc.name, Audience: tc.to}, event.Event{Name: "fence"})
+		w.publish(made{name: tc.name, to: tc.to}, made{name: "fence"})
 		got := ""
 		for i := 1; i < 4; i++ {
 			wires[i].await(t, "fence", func() bool { return fenced(wires[i]) })
@@ -129,19 +129,16 @@ func TestHub_RoleChange(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
 	_, wire := register(t, h, client(user(1)), Resume{})
-	secret := event.Event{Name: "secret", Audience: event.Audience{AdminsOnly: true}}
+	secret := made{name: "secret", to: event.Audience{AdminsOnly: true}}
 	role := func(r string) event.Event {
-		return event.Event{
-			Name: "user_role_updated", Audience: event.Audience{User: user(1)}, Effect: event.Effect{Kind: event.UserChanged, User: user(1)},
-			Data: []event.Field{{Key: "user_id", Value: user(1).String()}, {Key: "roles", Value: r}},
-		}
+		return event.UserUpdated{User: core.User{ID: user(1), Roles: r}}
 	}
 	w.publish(secret, role("system_user system_admin"), secret, role("system_user"), secret)
 	var names []string
 	for _, g := range wire.count(t, 4) {
 		names = append(names, g.Event)
 	}
-	if diff := cmp.Diff([]string{"hello", "user_role_updated", "secret", "user_role_updated"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"hello", "user_updated", "secret", "user_updated"}, names); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -153,7 +150,7 @@ func TestHub_Mentions(t *testing.T) {
 	h := start(t, w, nil)
 	_, a := register(t, h, client(user(1)), Resume{})
 	_, b := register(t, h, client(user(2)), Resume{})
-	ev := posted(channel(1), "hi")
+	ev := posted(channel(1), "hi").(event.Posted)
 	ev.Mentions, ev.Followers = []core.UserID{user(2), user(7)}, []core.UserID{user(2), user(1)}
 	w.publish(ev)
 	one, two := a.count(t, 2)[1].Data, b.count(t, 2)[1].Data
@@ -197,7 +194,7 @@ func TestHub_DropsTypingFirst(t *testing.T) {
 		h.Publish(posted(channel(1), fmt.Sprint(i)))
 	}
 	for range 100 {
-		h.Publish(typing(user(2), channel(1), core.PostID{}))
+		h.Publish(event.Typing{User: user(2), Channel: channel(1)})
 	}
 	close(wire.gate)
 	wire.count(t, 7)
@@ -232,7 +229,7 @@ func TestHub_SessionEnded(t *testing.T) {
 	other.Session = core.DeriveID[core.Session]("other")
 	_, a := register(t, h, c, Resume{})
 	_, b := register(t, h, other, Resume{})
-	w.publish(event.Event{Effect: event.Effect{Kind: event.SessionEnded, User: user(1), Session: c.Session}}, event.Event{Name: "fence"})
+	w.publish(event.SessionEnded{User: user(1), Session: c.Session}, made{name: "fence"})
 	a.ended(t, EndSession)
 	b.count(t, 2)
 	_, err := h.Register(context.Background(), c, newWire(), Resume{})
@@ -252,12 +249,12 @@ func TestHub_SessionExpires(t *testing.T) {
 	c := client(user(1))
 	c.ExpiresAt = now.Add(time.Hour).UnixMilli()
 	_, wire := register(t, h, c, Resume{})
-	w.publish(event.Event{Name: "fence"})
+	w.publish(made{name: "fence"})
 	wire.count(t, 2)
 	mu.Lock()
 	now = now.Add(2 * time.Hour)
 	mu.Unlock()
-	w.publish(event.Event{Name: "fence"})
+	w.publish(made{name: "fence"})
 	wire.ended(t, EndSession)
 	wire.count(t, 2)
 }
@@ -281,7 +278,7 @@ func TestHub_Reset(t *testing.T) {
 		return nil
 	})
 	_, b := register(t, h, client(user(1)), Resume{})
-	w.publish(posted(channel(1), "not a member any more"), event.Event{Name: "fence"})
+	w.publish(posted(channel(1), "not a member any more"), made{name: "fence"})
 	if g := b.count(t, 2); g[1].Event != "fence" {
 		t.Errorf("got %v", g)
 	}

@@ -27,35 +27,25 @@ type joining struct {
 	void    bool // history was replaced, or too much happened: start again
 }
 
+// placed is a change at its place in the log: of a membership, or of the roles when these are set.
 type placed struct {
 	at core.Index
-	event.Effect
+	event.Membership
 	roles *string
 }
 
 // effect applies what an event changes before the event is delivered.
-func (h *Hub) effect(at core.Index, ev *event.Event) {
-	switch ev.Effect.Kind {
-	case event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft:
-		h.changed(placed{at, ev.Effect, nil})
-	case event.UserChanged:
-		if roles, ok := field(ev, "roles"); ok {
-			h.changed(placed{at, ev.Effect, &roles})
-		}
-	case event.SessionEnded:
-		h.sessionEnded(ev.Effect.User, ev.Effect.Session)
+func (h *Hub) effect(at core.Index, ev event.Event) {
+	if e, ok := ev.(event.MembershipChanged); ok {
+		h.changed(placed{at, e.MembershipChanged(), nil})
 	}
-}
-
-// field gives a string of an event's data. Roles are taken from user_role_updated, whose place
-// in the log is exactly where they change.
-func field(ev *event.Event, key string) (string, bool) {
-	for _, f := range ev.Data {
-		if s, ok := f.Value.(string); ok && f.Key == key {
-			return s, true
-		}
+	if e, ok := ev.(event.RolesChanged); ok {
+		u, roles := e.RolesChanged()
+		h.changed(placed{at, event.Membership{User: u}, &roles})
 	}
-	return "", false
+	if e, ok := ev.(event.SessionEnded); ok {
+		h.sessionEnded(e.User, e.Session)
+	}
 }
 
 func (h *Hub) changed(p placed) {
@@ -70,19 +60,19 @@ func (h *Hub) changed(p placed) {
 }
 
 // apply makes one change to what a member belongs to. Leaving a team changes only the team:
-// its channels are left one by one, by effects of their own.
+// its channels are left one by one, by events of their own.
 func (h *Hub) apply(m *member, p placed) {
-	switch p.Kind {
-	case event.ChannelJoined:
-		link(h.channels, m.channels, p.Channel, m)
-	case event.ChannelLeft:
-		unlink(h.channels, m.channels, p.Channel, m)
-	case event.TeamJoined:
-		link(h.teams, m.teams, p.Team, m)
-	case event.TeamLeft:
-		unlink(h.teams, m.teams, p.Team, m)
-	case event.UserChanged:
+	switch {
+	case p.roles != nil:
 		m.admin = slices.Contains(strings.Fields(*p.roles), "system_admin")
+	case !p.Channel.IsZero() && p.Joined:
+		link(h.channels, m.channels, p.Channel, m)
+	case !p.Channel.IsZero():
+		unlink(h.channels, m.channels, p.Channel, m)
+	case p.Joined:
+		link(h.teams, m.teams, p.Team, m)
+	default:
+		unlink(h.teams, m.teams, p.Team, m)
 	}
 }
 
@@ -170,12 +160,32 @@ func (e *endedSessions) has(id core.SessionID) bool { return slices.Contains(e.i
 
 // deliver queues an event for whom it concerns. The filters are those of the protocol, in its
 // order; at is 0 for an event outside the log.
-func (h *Hub) deliver(at core.Index, ev *event.Event, now time.Time) {
-	if ev.Name == "" {
-		return
-	}
+func (h *Hub) deliver(at core.Index, ev event.Event, now time.Time) {
 	d := delivery{hub: h, at: at, ev: ev, now: now}
-	a := &ev.Audience
+	if p, ok := ev.(event.Personal); ok {
+		d.mentions, d.followers = p.Personal()
+	}
+	audiences := ev.To()
+	for i := range audiences {
+		d.audience, d.msg = &audiences[i], nil
+		d.all()
+	}
+}
+
+// delivery is one event on its way; it is encoded when an audience has its first recipient.
+type delivery struct {
+	hub                 *Hub
+	at                  core.Index
+	ev                  event.Event
+	mentions, followers []core.UserID
+	now                 time.Time
+	audience            *event.Audience
+	msg                 *message // for the audience
+	bad                 bool     // it cannot be encoded
+}
+
+func (d *delivery) all() {
+	h, a := d.hub, d.audience
 	switch {
 	case !a.User.IsZero():
 		if m := h.users[a.User]; m != nil {
@@ -196,34 +206,24 @@ func (h *Hub) deliver(at core.Index, ev *event.Event, now time.Time) {
 	}
 }
 
-// delivery is one event on its way; it is encoded when the first recipient is found.
-type delivery struct {
-	hub *Hub
-	at  core.Index
-	ev  *event.Event
-	now time.Time
-	enc *encoded
-	bad bool // it cannot be encoded
-}
-
 func (d *delivery) to(m *member) {
-	a := &d.ev.Audience
+	a := d.audience
 	if a.AdminsOnly && !m.admin || a.OthersOnly && m.admin || slices.Contains(a.Omit, m.id) || d.bad {
 		return
 	}
-	var own extras
-	if slices.Contains(d.ev.Mentions, m.id) {
-		own |= withMentions
+	var own event.Own
+	if slices.Contains(d.mentions, m.id) {
+		own |= event.WithMentions
 	}
-	if slices.Contains(d.ev.Followers, m.id) {
-		own |= withFollowers
+	if slices.Contains(d.followers, m.id) {
+		own |= event.WithFollowers
 	}
 	for _, s := range m.sockets {
 		d.socket(s, own)
 	}
 }
 
-func (d *delivery) socket(s *Socket, own extras) {
+func (d *delivery) socket(s *Socket, own event.Own) {
 	if d.at > 0 && d.at <= s.after {
 		return // the client reads state that is at least this new after its hello
 	}
@@ -231,16 +231,16 @@ func (d *delivery) socket(s *Socket, own extras) {
 		d.hub.drop(s, EndSession)
 		return
 	}
-	if d.enc == nil {
-		enc, err := encode(d.ev)
+	if d.msg == nil {
+		msg, err := encode(d.ev, d.audience)
 		if err != nil {
 			// Every replica would fail alike, so stopping here would stop them all for ever.
-			d.hub.log.Error("event cannot be encoded, dropped", "event", d.ev.Name, "index", d.at, "err", err)
+			d.hub.log.Error("event cannot be encoded, dropped", "event", d.ev.Name(), "index", d.at, "err", err)
 			d.bad = true
 			return
 		}
-		d.enc = enc
+		d.msg = msg
 		d.hub.stats.Encoded++
 	}
-	d.hub.push(s, frame{enc: d.enc, own: own})
+	d.hub.push(s, frame{msg: d.msg, own: own})
 }

@@ -91,20 +91,10 @@ func (h *Hub) join(m *member, c Client, w Wire) *Socket {
 	m.sockets = append(m.sockets, s)
 	h.byID[s.id] = s
 	h.pings[s.slot][s] = struct{}{}
-	if enc, err := encode(h.hello(s)); err == nil { // three strings always encode
-		h.push(s, frame{enc: enc})
+	hello := event.Hello{User: c.User, Connection: s.id, Hostname: h.cfg.Hostname, Version: h.cfg.Version}
+	if msg, err := encode(hello, &hello.To()[0]); err == nil { // three strings always encode
+		h.push(s, frame{msg: msg})
 	}
 	h.count(s)
 	return s
-}
-
-func (h *Hub) hello(s *Socket) *event.Event {
-	return &event.Event{
-		Name: "hello", Audience: event.Audience{User: s.client.User},
-		Data: []event.Field{
-			{Key: "connection_id", Value: s.id},
-			{Key: "server_hostname", Value: h.cfg.Hostname},
-			{Key: "server_version", Value: h.cfg.Version},
-		},
-	}
 }

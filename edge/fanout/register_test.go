@@ -60,9 +60,7 @@ func TestHub_RegisteringRace(t *testing.T) {
 			}
 		}
 		text := fmt.Sprint(at)
-		log[i] = append(log[i], event.Event{
-			Name: "posted", Audience: event.Audience{Channel: ch}, Data: []event.Field{{Key: "text", Value: text}},
-		})
+		log[i] = append(log[i], made{name: "posted", to: event.Audience{Channel: ch}, write: func(d *event.Data) { d.String("text", text) }})
 		for u, in := range members {
 			if in[ch] {
 				expect[u] = append(expect[u], want{at, text})
@@ -124,7 +122,7 @@ func TestHub_RegisteringRace(t *testing.T) {
 	}
 	all.Wait()
 	close(results)
-	w.publish(event.Event{Name: "fence"})
+	w.publish(made{name: "fence"})
 	for s := range results {
 		s.wire.await(t, "fence", func() bool { return fenced(s.wire) })
 		exp := expect[s.user]
@@ -196,7 +194,7 @@ func TestRegister_OneUserTakesNotAllPlaces(t *testing.T) {
 		_, last = register(t, h, client(user(1)), Resume{})
 	}
 	first.ended(t, EndSlow)
-	h.Publish(event.Event{Name: "still here"})
+	h.Publish(made{name: "still here"})
 	other.count(t, 2)
 	last.count(t, 2)
 	if st := h.Stats(); st.Sockets != 3 {

@@ -35,7 +35,7 @@ func (s *Socket) detach() bool {
 		return false
 	}
 	s.wire = nil
-	s.queue = slices.DeleteFunc(s.queue[s.head:], func(f frame) bool { return f.enc == nil || f.enc.reply })
+	s.queue = slices.DeleteFunc(s.queue[s.head:], func(f frame) bool { return !f.numbered() })
 	s.head = 0
 	s.recount()
 	return true

@@ -12,7 +12,7 @@ import (
 )
 
 func fence(u core.UserID) event.Event {
-	return event.Event{Name: "fence", Audience: event.Audience{User: u}}
+	return made{name: "fence", to: event.Audience{User: u}}
 }
 
 func seqs(gs []got) string {
@@ -186,7 +186,7 @@ func TestHub_SessionEndedWhileParked(t *testing.T) {
 	h := start(t, w, nil)
 	s, _ := register(t, h, client(user(1)), Resume{})
 	s.Leave(true)
-	w.publish(event.Event{Effect: event.Effect{Kind: event.SessionEnded, User: user(1), Session: client(user(1)).Session}})
+	w.publish(event.SessionEnded{User: user(1), Session: client(user(1)).Session})
 	h.settled(t, w)
 	if st := h.Stats(); st.Parked != 0 {
 		t.Errorf("stats %+v", st)

@@ -33,20 +33,13 @@ func (h *Hub) Typing(ctx context.Context, u core.UserID, ch core.ChannelID, pare
 	if err := h.cfg.MayPost(ctx, u, ch); err != nil {
 		return err
 	}
-	h.Publish(typing(u, ch, parent))
+	h.Publish(event.Typing{User: u, Channel: ch, Parent: parent})
 	if h.cfg.Signals != nil {
 		b := append(make([]byte, 0, typingBytes), signalTyping)
 		b = append(append(append(b, u[:]...), ch[:]...), parent[:]...)
 		h.cfg.Signals.Send(b)
 	}
 	return nil
-}
-
-func typing(u core.UserID, ch core.ChannelID, parent core.PostID) event.Event {
-	return event.Event{
-		Name: "typing", Audience: event.Audience{Channel: ch, Omit: []core.UserID{u}},
-		Data: []event.Field{{Key: "parent_id", Value: parent.String()}, {Key: "user_id", Value: u.String()}},
-	}
 }
 
 // receive takes in the other edges' signals. They may be anything: what is not exactly a
@@ -69,7 +62,7 @@ func (h *Hub) signal(b []byte) {
 	case len(b) == typingBytes && b[0] == signalTyping:
 		u, ch, parent := core.UserID(b[1:17]), core.ChannelID(b[17:33]), core.PostID(b[33:49])
 		if !u.IsZero() && !ch.IsZero() && h.foreign.allow(u, h.now()) {
-			h.Publish(typing(u, ch, parent))
+			h.Publish(event.Typing{User: u, Channel: ch, Parent: parent})
 		}
 	case len(b) > 0 && b[0] == presence.SignalKind && h.cfg.Presence != nil:
 		changes := h.cfg.Presence.Receive(b)
@@ -115,10 +108,7 @@ func (h *Hub) uncount(s *Socket) {
 // statuses tells users of their own new status; others ask for it. Under Hub.mu.
 func (h *Hub) statuses(changes []presence.Change) {
 	for _, c := range changes {
-		h.deliver(0, &event.Event{
-			Name: "status_change", Audience: event.Audience{User: c.User},
-			Data: []event.Field{{Key: "status", Value: c.Status}, {Key: "user_id", Value: c.User.String()}},
-		}, h.now())
+		h.deliver(0, event.StatusChanged{User: c.User, Status: c.Status}, h.now())
 	}
 }
 

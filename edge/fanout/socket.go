@@ -108,7 +108,7 @@ func (s *Socket) enqueue(f frame) pushed {
 		maxBytes = lim.ParkedBytes
 	}
 	switch {
-	case f.enc.droppable && (waiting*2 >= lim.QueueEvents || s.bytes*2 >= maxBytes):
+	case f.msg.droppable && (waiting*2 >= lim.QueueEvents || s.bytes*2 >= maxBytes):
 		return skipped
 	case waiting >= lim.QueueEvents || waiting > 0 && s.bytes+f.size() > maxBytes:
 		return full
@@ -148,7 +148,7 @@ func (s *Socket) ping() {
 
 // Reply queues the answer to a request. It has no number and is not repeated by a resume.
 func (s *Socket) Reply(text []byte) {
-	if s.enqueue(frame{enc: &encoded{text: text, reply: true}}) != full {
+	if s.enqueue(frame{msg: &message{reply: text}}) != full {
 		return
 	}
 	h := s.hub
@@ -182,7 +182,7 @@ func (s *Socket) write(w Wire) {
 			break
 		}
 		var err error
-		if f.enc == nil {
+		if f.msg == nil {
 			err = w.Ping()
 		} else {
 			*buf = f.append((*buf)[:0], s.client.User, seq)
@@ -215,7 +215,7 @@ func (s *Socket) next() (f frame, seq int64, why End, more bool) {
 	s.queue[s.head] = frame{}
 	s.head++
 	s.bytes -= f.size()
-	if f.enc != nil && !f.enc.reply {
+	if f.numbered() {
 		seq = s.seq
 		s.seq++
 		s.keep(f)

@@ -78,22 +78,23 @@ func (w *world) apply(evs ...event.Event) event.Batch {
 	defer w.mu.Unlock()
 	w.at.Index += 2 // an index may be skipped
 	for _, e := range evs {
-		f := e.Effect
-		switch f.Kind {
-		case event.ChannelJoined:
-			if w.channels[f.User] == nil {
-				w.channels[f.User] = map[core.ChannelID]bool{}
-			}
-			w.channels[f.User][f.Channel] = true
-		case event.ChannelLeft:
-			delete(w.channels[f.User], f.Channel)
-		case event.TeamJoined:
-			if w.teams[f.User] == nil {
-				w.teams[f.User] = map[core.TeamID]bool{}
-			}
-			w.teams[f.User][f.Team] = true
-		case event.TeamLeft:
-			delete(w.teams[f.User], f.Team)
+		e, ok := e.(event.MembershipChanged)
+		if !ok {
+			continue
+		}
+		m := e.MembershipChanged()
+		if w.channels[m.User] == nil {
+			w.channels[m.User], w.teams[m.User] = map[core.ChannelID]bool{}, map[core.TeamID]bool{}
+		}
+		switch {
+		case m.Channel.IsZero() && m.Joined:
+			w.teams[m.User][m.Team] = true
+		case m.Channel.IsZero():
+			delete(w.teams[m.User], m.Team)
+		case m.Joined:
+			w.channels[m.User][m.Channel] = true
+		default:
+			delete(w.channels[m.User], m.Channel)
 		}
 	}
 	return event.Batch{Index: w.at.Index, Events: evs}
@@ -110,17 +111,29 @@ func channel(n int) core.ChannelID { return core.DeriveID[core.Channel]("c", fmt
 func team(n int) core.TeamID       { return core.DeriveID[core.Team]("t", fmt.Sprint(n)) }
 
 func joined(u core.UserID, ch core.ChannelID) event.Event {
-	return event.Event{Effect: event.Effect{Kind: event.ChannelJoined, User: u, Channel: ch}}
+	return event.ChannelJoined{User: u, Channel: ch}
 }
 
 func left(u core.UserID, ch core.ChannelID) event.Event {
-	return event.Event{Effect: event.Effect{Kind: event.ChannelLeft, User: u, Channel: ch}}
+	return event.ChannelLeft{User: u, Channel: ch}
 }
 
 func posted(ch core.ChannelID, text string) event.Event {
-	return event.Event{
-		Name: "posted", Audience: event.Audience{Channel: ch},
-		Data: []event.Field{{Key: "post", Value: core.Post{ChannelID: ch, Message: text}, JSON: true}},
+	return event.Posted{Channel: core.Channel{ID: ch}, Post: core.Post{ChannelID: ch, Message: text}}
+}
+
+// made is an event of a test's own.
+type made struct {
+	name  string
+	to    event.Audience
+	write func(*event.Data)
+}
+
+func (e made) Name() string         { return e.name }
+func (e made) To() []event.Audience { return []event.Audience{e.to} }
+func (e made) Write(d *event.Data, _ *event.Audience) {
+	if e.write != nil {
+		e.write(d)
 	}
 }
 

@@ -164,7 +164,7 @@ func TestStore_EndedSession(t *testing.T) {
 	}
 	now = time.UnixMilli(1000)
 	delete(r, hash)
-	s.Learn(event.Effect{Kind: event.SessionEnded, Token: hash})
+	s.Ended(event.SessionEnded{Token: hash})
 	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnauthorized {
 		t.Fatalf("ended: %v", err)
 	}

@@ -106,12 +106,8 @@ func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, err
 	return f, err
 }
 
-// Learn takes in what an ordered event changed.
-func (s *Store) Learn(e event.Effect) {
-	if e.Kind == event.SessionEnded {
-		s.kept.Forget(e.Token)
-	}
-}
+// Ended forgets a session that an ordered event ended.
+func (s *Store) Ended(e event.SessionEnded) { s.kept.Forget(e.Token) }
 
 // Reset forgets everything: history was replaced.
 func (s *Store) Reset() { s.kept.Clear() }

@@ -43,9 +43,7 @@ func BenchmarkPosted200(b *testing.B) {
 	for b.Loop() {
 		arrived.Add(sockets)
 		start = time.Now()
-		s.publish(event.Event{
-			Name: "posted", Audience: event.Audience{Channel: town}, Data: []event.Field{{Key: "post", Value: post, JSON: true}},
-		})
+		s.publish(event.Posted{Channel: core.Channel{ID: town}, Post: post})
 		arrived.Wait()
 	}
 	slices.Sort(took)

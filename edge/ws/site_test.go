@@ -265,3 +265,17 @@ func (c *conn) closed() int {
 func (c *conn) challenge(token string) {
 	c.send(`{"seq":1,"action":"authentication_challenge","data":{"token":"` + token + `"}}`)
 }
+
+// made is an event for everybody, by its name.
+type made string
+
+func (e made) Name() string                         { return string(e) }
+func (made) To() []event.Audience                   { return []event.Audience{{}} }
+func (made) Write(d *event.Data, _ *event.Audience) {}
+
+// numbered is a post in the town square that says its place in the log.
+type numbered core.Index
+
+func (numbered) Name() string                             { return "posted" }
+func (numbered) To() []event.Audience                     { return []event.Audience{{Channel: town}} }
+func (e numbered) Write(d *event.Data, _ *event.Audience) { d.Int("n", int64(e)) }

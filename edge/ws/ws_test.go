@@ -73,7 +73,7 @@ func TestHandler_Unauthenticated(t *testing.T) {
 	c.send(`{"seq":1,"action":"ping"}`)
 	c.send(`{"seq":2,"action":"nonsense"}`)
 	c.send(`{"seq":0,"action":"authentication_challenge"}`)
-	s.publish(event.Event{Name: "for everybody"})
+	s.publish(made("for everybody"))
 	if _, b, err := c.ReadMessage(); err == nil {
 		t.Errorf("got %s", b)
 	}
@@ -150,9 +150,7 @@ func TestHandler_Events(t *testing.T) {
 			for range n / 4 {
 				s.mu.Lock() // the number is the place in the log
 				s.index++
-				s.tail.Publish([]event.Batch{{Index: s.index, Events: []event.Event{{
-					Name: "posted", Audience: event.Audience{Channel: town}, Data: []event.Field{{Key: "n", Value: int64(s.index)}},
-				}}}})
+				s.tail.Publish([]event.Batch{{Index: s.index, Events: []event.Event{numbered(s.index)}}})
 				s.mu.Unlock()
 			}
 		})
@@ -185,7 +183,7 @@ func TestHandler_SessionEnded(t *testing.T) {
 	s := newSite(t, nil)
 	a, _ := s.login(alice)
 	b, _ := s.login(bob)
-	s.publish(event.Event{Effect: event.Effect{Kind: event.SessionEnded, User: alice, Session: sessionOf(alice)}}, event.Event{Name: "fence"})
+	s.publish(event.SessionEnded{User: alice, Session: sessionOf(alice)}, made("fence"))
 	if code := a.closed(); code != websocket.ClosePolicyViolation {
 		t.Errorf("close code %d", code)
 	}
@@ -204,7 +202,7 @@ func TestHandler_Resume(t *testing.T) {
 		}
 		return nil
 	})
-	s.publish(event.Event{Name: "missed"})
+	s.publish(made("missed"))
 	b := s.dial("?connection_id="+id+"&sequence_number=2", bearer(alice))
 	b.seq = 2
 	if m := b.next(); m.Event != "missed" && m.Event != "status_change" {
@@ -325,7 +323,7 @@ func TestHandler_KeepAlive(t *testing.T) {
 	pings := 0
 	a.SetPingHandler(func(d string) error {
 		if pings++; pings == 20 {
-			s.publish(event.Event{Name: "fence"})
+			s.publish(made("fence"))
 		}
 		return a.WriteControl(websocket.PongMessage, []byte(d), time.Now().Add(patience))
 	})

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -43,53 +42,19 @@ func New(l *api.Local, store *read.Store) (*Access, error) {
 	}
 	a := &Access{
 		Local: l, Read: store, sessions: sessions, places: hot.New[core.PostID, struct{}, core.ChannelID](placesKept, nil),
-		users:    api.Keep[core.UserID, struct{}, core.User](l, usersKept, nil, user(event.UserChanged)),
-		belongs:  api.Keep[core.UserID, struct{}](l, membershipsKept, (*belongings).size, user(event.ChannelJoined, event.ChannelLeft, event.TeamJoined, event.TeamLeft)),
-		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, channelsKept, nil, channelChanged),
-		teams:    api.Keep[core.TeamID, struct{}, core.Team](l, teamsKept, nil, teamChanged),
+		users:    api.Keep[core.UserID, struct{}, core.User](l, usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
+		belongs:  api.Keep[core.UserID, struct{}](l, membershipsKept, (*belongings).size, api.DropOn(member)),
+		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, channelsKept, nil, api.DropOn(event.ChannelChanged.ChannelChanged)),
+		teams:    api.Keep[core.TeamID, struct{}, core.Team](l, teamsKept, nil, api.DropOn(event.TeamChanged.TeamChanged)),
 	}
-	l.OnEvents(a.learnSessions, sessions.Reset)
-	l.OnEvents(func(*event.Event) {}, a.places.Clear)
+	api.OnEvent(l, sessions.Ended)
+	l.OnReset(sessions.Reset)
+	l.OnReset(a.places.Clear)
 	return a, nil
 }
 
-func (a *Access) learnSessions(e *event.Event) {
-	if e.Effect.Kind == event.SessionEnded {
-		a.sessions.Learn(e.Effect)
-	}
-}
-
-// user gives the user of effects of some kinds.
-func user(kinds ...event.EffectKind) func(*event.Event) core.UserID {
-	return func(e *event.Event) core.UserID {
-		if slices.Contains(kinds, e.Effect.Kind) {
-			return e.Effect.User
-		}
-		return core.UserID{}
-	}
-}
-
-func channelChanged(e *event.Event) core.ChannelID {
-	if e.Effect.Kind == event.ChannelChanged {
-		return e.Effect.Channel
-	}
-	return core.ChannelID{}
-}
-
-func teamChanged(e *event.Event) core.TeamID {
-	if e.Effect.Kind == event.TeamChanged {
-		return e.Effect.Team
-	}
-	return core.TeamID{}
-}
-
-// PostsChanged gives the channel in which an event has changed what posts look like.
-func PostsChanged(e *event.Event) core.ChannelID {
-	if k := e.Effect.Kind; k == event.ChannelChanged || k == event.PostsChanged {
-		return e.Effect.Channel
-	}
-	return e.Audience.Channel
-}
+// member gives whose memberships an event has changed.
+func member(e event.MembershipChanged) core.UserID { return e.MembershipChanged().User }
 
 // Authenticate gives the session of a token and its user.
 func (a *Access) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {

@@ -78,8 +78,9 @@ func New(cfg Config) *Service {
 	local := cfg.Access.Local
 	return &Service{
 		Access: cfg.Access, cfg: cfg, log: cfg.Logger,
-		places:   api.Keep[core.FileID, struct{}, core.ChannelID](local, filesKept, nil, func(*event.Event) core.FileID { return core.FileID{} }),
-		files:    api.Keep[core.ChannelID, core.FileID, core.File](local, filesKept, nil, access.PostsChanged),
+		places: api.Keep[core.FileID, struct{}, core.ChannelID](local, filesKept, nil),
+		files: api.Keep[core.ChannelID, core.FileID, core.File](local, filesKept, nil,
+			api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)),
 		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](damagedKept, time.Hour),
 		gate:    newGate(), downloads: newPlaces("downloads", sendsOfUser, sendsOfEdge), spools: &spooler{dir: cfg.Spool, free: freeBytes},

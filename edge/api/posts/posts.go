@@ -7,6 +7,7 @@ package posts
 
 import (
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 )
@@ -31,7 +32,8 @@ func New(cfg Config) *Service {
 	if cfg.PageBytes <= 0 {
 		cfg.PageBytes = defaultPageBytes
 	}
-	return &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](cfg.Access.Local, cfg.PageBytes, (*api.Page).Size, access.PostsChanged)}
+	return &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](cfg.Access.Local, cfg.PageBytes, (*api.Page).Size,
+		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged))}
 }
 
 // Routes gives the operations of the area.

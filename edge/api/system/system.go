@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
@@ -28,7 +27,7 @@ type Service struct {
 // New makes a Service.
 func New(a *access.Access, settings Settings) *Service {
 	s := &Service{Access: a, settings: settings}
-	a.Local.OnEvents(func(*event.Event) {}, func() { s.peopled.Store(false) })
+	a.Local.OnReset(func() { s.peopled.Store(false) })
 	return s
 }
 

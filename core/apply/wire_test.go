@@ -1,7 +1,8 @@
-package fanout
+package apply_test
 
 import (
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -18,6 +19,8 @@ import (
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
 )
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // story applies commands and writes down what each announced.
 type story struct {
@@ -52,48 +55,58 @@ func (s *story) do(who string, c command.Command, into any) {
 
 func (s *story) tell(events []event.Event) {
 	var forget []string
-	for i := range events {
-		e := &events[i]
-		f := &e.Effect
-		switch f.Kind {
-		case event.ChannelJoined:
-			fmt.Fprintf(&s.out, "  ! %s joined channel %s\n", f.User, f.Channel)
-		case event.ChannelLeft:
-			fmt.Fprintf(&s.out, "  ! %s left channel %s\n", f.User, f.Channel)
-		case event.TeamJoined:
-			fmt.Fprintf(&s.out, "  ! %s joined team %s\n", f.User, f.Team)
-		case event.TeamLeft:
-			fmt.Fprintf(&s.out, "  ! %s left team %s\n", f.User, f.Team)
-		case event.SessionEnded:
-			forget = append(forget, fmt.Sprintf("session %s of %s, token %x", f.Session, f.User, f.Token[:4]))
-		case event.UserChanged:
-			forget = append(forget, "user "+f.User.String())
-		case event.ChannelChanged:
-			forget = append(forget, "channel "+f.Channel.String())
-		case event.TeamChanged:
-			forget = append(forget, "team "+f.Team.String())
-		case event.PostsChanged:
-			forget = append(forget, "posts of "+f.Channel.String())
+	drop := func(what string, id fmt.Stringer) { forget = append(forget, what+" "+id.String()) }
+	for _, e := range events {
+		if e, ok := e.(event.MembershipChanged); ok {
+			s.membership(e.MembershipChanged())
 		}
-		if e.Name == "" {
-			continue
+		if e, ok := e.(event.UserChanged); ok {
+			drop("user", e.UserChanged())
 		}
-		enc, err := encode(e)
-		if err != nil {
-			s.Fatal(err)
+		if e, ok := e.(event.TeamChanged); ok {
+			drop("team", e.TeamChanged())
 		}
-		fmt.Fprintf(&s.out, "  %s\n", frame{enc: enc}.append(nil, core.UserID{}, 0))
-		for _, u := range e.Mentions {
-			fmt.Fprintf(&s.out, "    mentions %s\n", u)
+		if e, ok := e.(event.ChannelChanged); ok {
+			drop("channel", e.ChannelChanged())
 		}
-		for _, u := range e.Followers {
-			fmt.Fprintf(&s.out, "    followed by %s\n", u)
+		if e, ok := e.(event.PostsChanged); ok {
+			drop("posts of", e.PostsChanged())
+		}
+		if e, ok := e.(event.SessionEnded); ok {
+			forget = append(forget, fmt.Sprintf("session %s of %s, token %x", e.Session, e.User, e.Token[:4]))
+		}
+		for _, to := range e.To() {
+			enc, err := event.Encode(e, &to)
+			if err != nil {
+				s.Fatal(err)
+			}
+			fmt.Fprintf(&s.out, "  %s\n", enc.Append(nil, 0, core.UserID{}, 0))
+		}
+		if e, ok := e.(event.Personal); ok {
+			mentions, followers := e.Personal()
+			for _, u := range mentions {
+				fmt.Fprintf(&s.out, "    mentions %s\n", u)
+			}
+			for _, u := range followers {
+				fmt.Fprintf(&s.out, "    followed by %s\n", u)
+			}
 		}
 	}
 	slices.Sort(forget)
 	for _, f := range slices.Compact(forget) {
 		fmt.Fprintf(&s.out, "  forget %s\n", f)
 	}
+}
+
+func (s *story) membership(m event.Membership) {
+	how, where := "left", "team "+m.Team.String()
+	if m.Joined {
+		how = "joined"
+	}
+	if !m.Channel.IsZero() {
+		where = "channel " + m.Channel.String()
+	}
+	fmt.Fprintf(&s.out, "  ! %s %s %s\n", m.User, how, where)
 }
 
 var idText = regexp.MustCompile(`\b[a-z0-9]{26}\b`)

@@ -1,0 +1,71 @@
+package event
+
+import (
+	"strings"
+
+	"github.com/nearside/nearside/core"
+)
+
+// Posted is a new post.
+type Posted struct {
+	Post      core.Post
+	Channel   core.Channel
+	Sender    string
+	SetOnline bool
+	Mentions  []core.UserID // at most core.MaxMentions
+	Followers []core.UserID // of its thread: at most core.MaxThreadPeople and who began it
+}
+
+func (Posted) Name() string     { return "posted" }
+func (e Posted) To() []Audience { return toChannel(e.Channel.ID) }
+
+func (e Posted) Write(d *Data, _ *Audience) {
+	d.String("channel_display_name", e.Channel.DisplayName)
+	d.String("channel_name", e.Channel.Name)
+	d.String("channel_type", e.Channel.Type)
+	d.Post(&e.Post)
+	d.String("sender_name", e.Sender)
+	d.Bool("set_online", e.SetOnline)
+	d.String("team_id", e.Channel.TeamID.String())
+	if len(e.Post.FileIDs) > 0 {
+		d.String("otherFile", "true")
+	}
+	for i := range e.Post.Metadata.Files {
+		if strings.HasPrefix(e.Post.Metadata.Files[i].MimeType, "image/") { // clients word their notifications by it
+			d.String("image", "true")
+			break
+		}
+	}
+}
+
+func (e Posted) Personal() (mentions, followers []core.UserID) { return e.Mentions, e.Followers }
+func (e Posted) PostsChanged() core.ChannelID                  { return e.Channel.ID }
+
+// PostEdited is a changed post.
+type PostEdited struct{ Post core.Post }
+
+func (PostEdited) Name() string                   { return "post_edited" }
+func (e PostEdited) To() []Audience               { return toChannel(e.Post.ChannelID) }
+func (e PostEdited) Write(d *Data, _ *Audience)   { d.Post(&e.Post) }
+func (e PostEdited) PostsChanged() core.ChannelID { return e.Post.ChannelID }
+
+// PostDeleted is a deleted post. Only administrators learn who deleted it.
+type PostDeleted struct {
+	Post core.Post
+	By   core.UserID
+}
+
+func (PostDeleted) Name() string { return "post_deleted" }
+
+func (e PostDeleted) To() []Audience {
+	return []Audience{{Channel: e.Post.ChannelID, OthersOnly: true}, {Channel: e.Post.ChannelID, AdminsOnly: true}}
+}
+
+func (e PostDeleted) Write(d *Data, to *Audience) {
+	d.Post(&e.Post)
+	if to.AdminsOnly {
+		d.String("delete_by", e.By.String())
+	}
+}
+
+func (e PostDeleted) PostsChanged() core.ChannelID { return e.Post.ChannelID }

@@ -1,0 +1,47 @@
+package fanout
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/event"
+)
+
+// message is what is sent to one socket or to many: an event or a reply. It is never changed.
+type message struct {
+	event     *event.Encoded // nil: a reply
+	reply     []byte         // has no number and is not kept
+	droppable bool           // may be left out when the socket is slow
+}
+
+// frame is a message for one socket.
+type frame struct {
+	msg *message // nil: a ping
+	own event.Own
+}
+
+func encode(ev event.Event, to *event.Audience) (*message, error) {
+	enc, err := event.Encode(ev, to)
+	_, droppable := ev.(event.Droppable)
+	return &message{event: enc, droppable: droppable}, err
+}
+
+// append writes the message as one recipient gets it, with its number.
+func (f frame) append(b []byte, u core.UserID, seq int64) []byte {
+	if f.msg.event == nil {
+		return append(b, f.msg.reply...)
+	}
+	return f.msg.event.Append(b, f.own, u, seq)
+}
+
+// numbered reports whether the frame is an event: only these have numbers and are kept.
+func (f frame) numbered() bool { return f.msg != nil && f.msg.event != nil }
+
+// size is what a frame counts for in a queue, in bytes.
+func (f frame) size() int {
+	switch {
+	case f.msg == nil:
+		return 0
+	case f.msg.event == nil:
+		return len(f.msg.reply) + 64
+	}
+	return f.msg.event.Size() + 64
+}
