@@ -95,6 +95,7 @@ var owners = map[string]string{
 	"github.com/hashicorp/memberlist": "replication/gossip",
 	"github.com/gorilla/websocket":    "edge/ws",
 	"github.com/minio/minio-go":       "cdn/s3",
+	"go.opentelemetry.io/otel":        "internal/trace",
 	"github.com/spf13/cobra":          "cmd",
 	"github.com/spf13/pflag":          "cmd",
 

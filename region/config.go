@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/internal/trace"
 )
 
 // Machine is what the log is applied to: the replica of this node. It earns its six methods
@@ -86,6 +87,7 @@ type Config struct {
 	DiskEvery    time.Duration // how often the free space is read; default 1 s
 
 	Metrics prometheus.Registerer // default: nothing is registered
+	Tracer  *trace.Tracer         // default: nothing is traced
 	Logger  *slog.Logger          // default: discard
 
 	// For tests.

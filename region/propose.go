@@ -142,6 +142,7 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	case res := <-w.done:
 		if res.err == nil {
 			r.metrics.order.Observe(time.Since(began).Seconds())
+			r.cfg.Tracer.Did("order", p.ID, began, "index", res.receipt.Index)
 		}
 		return res.receipt, res.err
 	case <-ctx.Done():

@@ -2,11 +2,13 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +42,7 @@ type Config struct {
 	Postgres Postgres  `yaml:"postgres,omitempty"`
 	Files    Files     `yaml:"files,omitempty"`
 	Imitate  []Imitate `yaml:"imitate,omitempty"` // distances to imitate
+	Trace    Trace     `yaml:"trace,omitempty"`   // default: nothing is traced
 	Tuning   Tuning    `yaml:"tuning,omitempty"`
 
 	Database *pg.Config        `yaml:"-"` // a database to use instead of Postgres, for tests
@@ -92,6 +95,23 @@ type Imitate struct {
 	Blackout bool    `yaml:"blackout,omitempty" json:"blackout"`
 }
 
+// Trace says where traces of requests and proposals go: a file, a collector, or both.
+type Trace struct {
+	File  string  `yaml:"file,omitempty"`  // gets a line of JSON for each span, 256 MiB at most from each start
+	OTLP  string  `yaml:"otlp,omitempty"`  // collector that takes OTLP over HTTP, http://HOST:4318
+	Ratio float64 `yaml:"ratio,omitempty"` // part of the traces that is kept, 0 to 1, the same at every node; default 1
+}
+
+func (t Trace) check() error {
+	if t.Ratio < 0 || t.Ratio > 1 {
+		return core.E(core.KindInvalid, "trace.ratio: goes from 0 to 1")
+	}
+	if u, err := url.Parse(t.OTLP); t.OTLP != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return core.E(core.KindInvalid, "trace.otlp: %q is not http://HOST:PORT", t.OTLP)
+	}
+	return nil
+}
+
 // Tuning is for deployments that are not like others, and for tests.
 type Tuning struct {
 	ElectionTimeout   time.Duration `yaml:"election_timeout,omitempty"`   // default 300ms
@@ -123,7 +143,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI, &cfg.Client.Assets) {
+	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -213,7 +233,7 @@ func (cfg Config) checkAddresses() error {
 	for _, i := range cfg.Imitate {
 		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
 	}
-	for _, err := range append(errs, cfg.Files.check()) {
+	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check()) {
 		if err != nil {
 			return err
 		}
@@ -255,6 +275,7 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Postgres.MaxConns <= 0 {
 		cfg.Postgres.MaxConns = 16
 	}
+	cfg.Trace.Ratio = cmp.Or(cfg.Trace.Ratio, 1)
 	cfg.Files = cfg.Files.withDefaults(cfg.Data)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

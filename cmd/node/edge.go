@@ -18,6 +18,7 @@ import (
 	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/assets"
 	"github.com/nearside/nearside/edge/fanout"
+	"github.com/nearside/nearside/edge/observe"
 	"github.com/nearside/nearside/edge/presence"
 	"github.com/nearside/nearside/edge/session"
 	"github.com/nearside/nearside/edge/ws"
@@ -33,11 +34,12 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if err != nil {
 		return err
 	}
+	observer := observe.New(n.metrics.registry, n.tracer)
 	// The sockets ask the API who may do what, and the API hands upgrades and typing to the
 	// sockets; none of it is called before both are there.
 	var a *areas.API
 	cfg := areas.Config{
-		Proposer: n.metrics.edge.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
+		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
 	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
@@ -48,7 +50,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	}
 	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
 	hub, err := fanout.New(fanout.Config{
-		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Metrics: n.metrics.registry, Logger: n.log,
+		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
 		Version: cfg.VersionID(),
 		MayPost: func(ctx context.Context, u core.UserID, ch core.ChannelID) error { return a.MayPost(ctx, u, ch) },
 	})
@@ -77,7 +79,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	s.start("sockets", stopInner, sockets.Run)
 	s.start("clients", stopEdge, func(ctx context.Context) error {
 		srv := a.Server()
-		srv.Handler = n.metrics.edge.Handler(n.gate(a))
+		srv.Handler = observer.Handler(n.gate(a))
 		return serveHTTP(ctx, l, srv, drainLimit)
 	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })

@@ -195,7 +195,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 			return fwd.AskAt(ctx, addr, askRegion, question)
 		},
 		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
-		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Metrics: n.metrics.registry, Logger: n.log,
+		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
 	})
 }
 

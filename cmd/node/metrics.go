@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nearside/nearside/cdn/origin"
-	"github.com/nearside/nearside/edge/observe"
 )
 
 // metrics is where the parts of a node register what they measure. What a part does not measure
@@ -16,7 +15,6 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	jobs     *origin.Jobs
-	edge     *observe.Metrics
 }
 
 func newMetrics(n *Node) *metrics {
@@ -45,7 +43,7 @@ func newMetrics(n *Node) *metrics {
 		return float64(alive)
 	})
 	n.filesMetrics(r)
-	return &metrics{registry: r, jobs: origin.NewJobs(r), edge: observe.NewMetrics(r)}
+	return &metrics{registry: r, jobs: origin.NewJobs(r)}
 }
 
 func (m *metrics) handler() http.Handler {

@@ -16,6 +16,7 @@ import (
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/edge/fanout"
+	"github.com/nearside/nearside/internal/trace"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/gossip"
@@ -32,6 +33,7 @@ const (
 // whoever stops us loses patience.
 const (
 	stopEdge     = 10 * time.Second
+	stopTraces   = 3 * time.Second
 	stopInner    = 5 * time.Second
 	stopRegion   = 8 * time.Second
 	stopPostgres = 25 * time.Second
@@ -45,6 +47,8 @@ type Node struct {
 	metrics *metrics
 	far     *distances
 	ready   chan struct{} // closed by Run when the node first serves
+
+	tracer *trace.Tracer // set by start before any part that traces; nil: nothing is traced
 
 	parts atomic.Pointer[parts] // replaced whole by Run's goroutine only
 
@@ -149,6 +153,9 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 		client = l
 		s.onStop("client listener", func() { l.Close() })
 	}
+	if err := n.startTraces(ctx, s); err != nil {
+		return err
+	}
 	if err := n.startAdmin(s); err != nil {
 		return err
 	}
@@ -173,6 +180,21 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	}
 	n.update(func(p *parts) { p.serving = true })
 	return n.writeFile()
+}
+
+// startTraces opens where traces go. It comes before whatever makes them.
+func (n *Node) startTraces(ctx context.Context, s *stages) (err error) {
+	n.tracer, err = trace.New(ctx, trace.Config{
+		Node: n.cfg.Name, Region: n.cfg.Region, File: n.cfg.Trace.File, OTLP: n.cfg.Trace.OTLP, Ratio: n.cfg.Trace.Ratio, Logger: n.log,
+	})
+	s.onStop("traces", func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTraces)
+		defer cancel()
+		if err := n.tracer.Close(limited); err != nil {
+			n.log.Warn("the last traces are lost", "error", err)
+		}
+	})
+	return err
 }
 
 func (n *Node) startAdmin(s *stages) error {
@@ -210,7 +232,7 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	r, err := replica.New(replica.Config{
-		DB: db, Dir: filepath.Join(n.cfg.Data, "snapshots"), CacheBytes: int(n.cfg.Tuning.CacheMB) << 20, Metrics: n.metrics.registry, Logger: n.log,
+		DB: db, Dir: filepath.Join(n.cfg.Data, "snapshots"), CacheBytes: int(n.cfg.Tuning.CacheMB) << 20, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
 	})
 	if err != nil {
 		return err

@@ -78,7 +78,8 @@ func toTeam(t core.TeamID) []Audience        { return []Audience{{Team: t}} }
 
 // Batch is what one entry announced.
 type Batch struct {
-	Index  core.Index
-	At     time.Time
-	Events []Event
+	Index    core.Index
+	Proposal core.ProposalID // of the entry, for traces
+	At       time.Time
+	Events   []Event
 }

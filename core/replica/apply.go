@@ -190,7 +190,7 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 		decision, receipt.Outcome = fx.Decision, fx.Outcome
 		rec.Outcome, rec.Accepted = fx.Outcome, fx.Accepted
 		if len(fx.Events) > 0 {
-			c.events = append(c.events, event.Batch{Index: e.Index, At: e.At, Events: fx.Events})
+			c.events = append(c.events, event.Batch{Index: e.Index, Proposal: e.ID, At: e.At, Events: fx.Events})
 		}
 		if fx.Fault != nil {
 			c.faults = append(c.faults, fault{fx.Fault, e.Index})

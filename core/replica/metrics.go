@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/internal/slow"
+	"github.com/nearside/nearside/internal/trace"
 )
 
 const slowBatch = time.Second // applying more than this is told in the log
@@ -21,15 +21,17 @@ type metrics struct {
 	trips             prometheus.Counter
 	cached            prometheus.Gauge
 	slow              *slow.Log
+	tracer            *trace.Tracer
 	snapshots         *prometheus.CounterVec // by what was done and the result
 	snapshot          *prometheus.HistogramVec
 }
 
-// newMetrics registers with reg; with nil, nowhere.
-func newMetrics(reg prometheus.Registerer, log *slog.Logger) *metrics {
-	f := promauto.With(reg)
+// newMetrics registers with the configured registerer; without one, nowhere.
+func newMetrics(cfg Config) *metrics {
+	f := promauto.With(cfg.Metrics)
 	return &metrics{
-		slow:     slow.New(slow.Config{What: "a batch of the log", Limit: slowBatch, Logger: log}),
+		tracer:   cfg.Tracer,
+		slow:     slow.New(slow.Config{What: "a batch of the log", Limit: slowBatch, Logger: cfg.Logger}),
 		trips:    f.NewCounter(prometheus.CounterOpts{Name: "nearside_apply_round_trips_total", Help: "Round trips to the database while applying."}),
 		cached:   f.NewGauge(prometheus.GaugeOpts{Name: "nearside_apply_cached_bytes", Help: "Memory of the rows that applying keeps at hand."}),
 		entries:  f.NewCounter(prometheus.CounterOpts{Name: "nearside_apply_entries_total", Help: "Entries of the log that were applied and committed."}),
@@ -100,6 +102,9 @@ func (w *watch) end(part []core.Entry, applied int, err error) {
 		w.m.failures.Inc()
 	} else {
 		w.m.batch.Observe(took.Seconds())
+	}
+	for _, e := range part[:applied] {
+		w.m.tracer.Did("apply", e.ID, w.began, "index", e.Index, "entries", len(part), "longest", w.worst)
 	}
 	w.m.slow.Note(w.worst, took, "step", w.took.Round(time.Millisecond), "from", part[0].Index, "entries", len(part), "round_trips", w.store.RoundTrips()-w.trips)
 }

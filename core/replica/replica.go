@@ -14,6 +14,7 @@ import (
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/internal/trace"
 )
 
 // Limits of a batch and of what is kept for recovery.
@@ -34,6 +35,7 @@ type Config struct {
 	SnapshotKeep  time.Duration         // how long a snapshot can be asked for by its id; default 10 min
 	SnapshotsKept int                   // how many at most; default 2
 	Metrics       prometheus.Registerer // default: nothing is registered
+	Tracer        *trace.Tracer         // default: nothing is traced
 	Logger        *slog.Logger          // default: discard
 }
 
@@ -75,7 +77,7 @@ func New(cfg Config) (*Replica, error) {
 	setDefault(&cfg.SnapshotKeep, 10*time.Minute)
 	setDefault(&cfg.SnapshotsKept, 2)
 	setDefault(&cfg.Logger, slog.New(slog.DiscardHandler))
-	m := newMetrics(cfg.Metrics, cfg.Logger)
+	m := newMetrics(cfg)
 	r := &Replica{
 		cfg: cfg, metrics: m, log: cfg.Logger, tail: event.NewTail(), turn: make(chan struct{}, 1), restoring: make(chan struct{}, 1),
 		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg, m),

@@ -15,6 +15,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/presence"
+	"github.com/nearside/nearside/internal/trace"
 )
 
 // Config configures a Hub.
@@ -30,6 +31,7 @@ type Config struct {
 	Limits   Limits        // zero fields mean their defaults
 	Now      func() time.Time
 	Metrics  prometheus.Registerer // default: nothing is registered
+	Tracer   *trace.Tracer         // default: nothing is traced
 	Logger   *slog.Logger          // default: discard
 }
 
@@ -200,6 +202,7 @@ func (h *Hub) batch(b *event.Batch) {
 	h.at = b.Index
 	took := time.Since(began)
 	h.metrics.batch.Observe(took.Seconds())
+	h.cfg.Tracer.Did("fan-out", b.Proposal, began, "index", b.Index, "events", len(b.Events), "sockets", len(h.byID))
 	h.metrics.slow.Note("its sockets", took, "index", b.Index, "events", len(b.Events), "sockets", len(h.byID))
 }
 

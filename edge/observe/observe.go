@@ -1,4 +1,4 @@
-// Package observe measures what clients ask an edge and what the edge proposes: it wraps an
+// Package observe measures and traces what clients ask an edge and what the edge proposes: it wraps an
 // http.Handler and an edge.Proposer, and knows neither.
 //
 // Everything is safe for concurrent use, and nothing runs in the background. Labels have few
@@ -17,21 +17,25 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/internal/trace"
 )
 
-// Metrics counts requests and proposals.
-type Metrics struct {
+// Observer counts and traces requests and proposals.
+type Observer struct {
 	requests  *prometheus.CounterVec // by method and code
 	request   *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 	proposals *prometheus.CounterVec // by result
 	propose   prometheus.Histogram
+	tracer    *trace.Tracer
 }
 
-// NewMetrics makes the metrics and registers them; with nil they are registered nowhere.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+// New makes the metrics and registers them; with nil they are registered nowhere. A nil tracer
+// traces nothing.
+func New(reg prometheus.Registerer, tracer *trace.Tracer) *Observer {
 	f := promauto.With(reg)
-	return &Metrics{
+	return &Observer{
+		tracer: tracer,
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "nearside_http_requests_total", Help: "Requests of clients that were answered.",
 		}, []string{"method", "code"}),
@@ -53,7 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 // Handler measures the requests that next answers.
-func (m *Metrics) Handler(next http.Handler) http.Handler {
+func (m *Observer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" { // it takes the connection over; sockets are counted elsewhere
 			next.ServeHTTP(w, r)
@@ -61,9 +65,14 @@ func (m *Metrics) Handler(next http.Handler) http.Handler {
 		}
 		began, method := time.Now(), methodOf(r)
 		seen := &seenWriter{ResponseWriter: w, code: http.StatusOK}
+		ctx, traced := m.tracer.Request(r)
+		if traced != nil {
+			r = r.WithContext(ctx)
+		}
 		m.inFlight.Inc()
 		defer func() {
 			m.inFlight.Dec()
+			traced.End(method, r.URL.Path, seen.code)
 			m.requests.WithLabelValues(method, strconv.Itoa(seen.code)).Inc()
 			m.request.WithLabelValues(method).Observe(time.Since(began).Seconds())
 		}()
@@ -102,17 +111,19 @@ func (w *seenWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.Res
 func (w *seenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Proposer measures the proposals that next has ordered.
-func (m *Metrics) Proposer(next edge.Proposer) edge.Proposer { return &proposer{m, next} }
+func (m *Observer) Proposer(next edge.Proposer) edge.Proposer { return &proposer{m, next} }
 
 type proposer struct {
-	m    *Metrics
+	m    *Observer
 	next edge.Proposer
 }
 
 // Propose implements edge.Proposer.
 func (p *proposer) Propose(ctx context.Context, pr core.Proposal) (core.Receipt, error) {
 	began := time.Now()
+	done := p.m.tracer.Propose(ctx, pr.ID)
 	receipt, err := p.next.Propose(ctx, pr)
+	done(err)
 	result := "ordered"
 	if err != nil {
 		result = core.KindOf(err).String()
