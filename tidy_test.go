@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -57,7 +58,7 @@ var importLaw = []law{
 	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, except: []string{"edge/api/apitest"}, why: "an edge that could write replicated tables would one day diverge"},
 	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, except: []string{"edge/api/apitest"}, why: "an edge is given a store; which one is the composition root's business"},
 	{from: []string{""}, to: []string{"cmd/"}, except: []string{"cmd", "bench"}, tests: true, why: "the composition root is used by programs only"},
-	{from: []string{""}, to: []string{"bench"}, except: []string{"bench", "cmd"}, tests: true, why: "measuring tools are no part of the product"},
+	{from: []string{""}, to: []string{"bench"}, except: []string{"bench"}, tests: true, why: "measuring tools are no part of the product"},
 }
 
 // notAreas are the packages below edge/api that answer no operation.
@@ -97,7 +98,6 @@ var owners = map[string]string{
 	"github.com/minio/minio-go":       "cdn/s3",
 	"go.opentelemetry.io/otel":        "internal/trace",
 	"github.com/spf13/cobra":          "cmd",
-	"github.com/spf13/pflag":          "cmd",
 
 	// Every package may make metrics of its own, with the registerer that its Config gives; who
 	// collects and serves them is the composition root's business.
@@ -137,6 +137,36 @@ func brokenEdges(edges []edge) (bad []string) {
 			if owned(e.to, lib) && !under(e.from, owner) {
 				report(e, "only "+owner+" may import it: a protocol library has one owner")
 			}
+		}
+	}
+	return bad
+}
+
+// unneededExceptions gives one line for every exception of a law without which no edge would break
+// it, and for every owner whose library nobody imports.
+func unneededExceptions(edges []edge) (bad []string) {
+	for _, l := range importLaw {
+		// needs reports whether some edge breaks the law but for what ok says of it.
+		needs := func(ok func(from, to string) bool) bool {
+			return slices.ContainsFunc(edges, func(e edge) bool {
+				to, ours := strings.CutPrefix(e.to, module)
+				return ours && (!e.test || l.tests) && underAny(e.from, l.from) && underAny(to, l.to) && ok(e.from, to)
+			})
+		}
+		for _, p := range l.except {
+			if !needs(func(from, _ string) bool { return under(from, p) }) {
+				bad = append(bad, fmt.Sprintf("%s needs no exception to: %s", p, l.why))
+			}
+		}
+		for _, p := range l.allowed {
+			if !needs(func(_, to string) bool { return under(to, p) }) {
+				bad = append(bad, fmt.Sprintf("%s need not be open to all against: %s", p, l.why))
+			}
+		}
+	}
+	for lib, owner := range owners {
+		if !slices.ContainsFunc(edges, func(e edge) bool { return owned(e.to, lib) }) {
+			bad = append(bad, owner+" owns "+lib+", which nobody imports")
 		}
 	}
 	return bad
@@ -190,28 +220,21 @@ var bannedCalls = []call{
 
 // exceptions are the calls that are right after all, by file and call, each with its reason.
 var exceptions = map[[2]string]string{
-	{"core/pg/locate.go", "context.Background"}:               "asks a program for its version, with a limit of its own",
-	{"core/pg/server_cluster.go", "context.Background"}:       "ends what an earlier run left behind, whatever the caller does",
-	{"core/pg/writer.go", "context.Background"}:               "closes after the caller has gone, with a limit of its own",
-	{"core/replica/spool.go", "context.Background"}:           "a snapshot outlives the request that asked for it first; Run ends it",
-	{"region/lead.go", "context.Background"}:                  "a leadership is a context of its own",
-	{"region/log.go", "context.Background"}:                   "hclog knows no context",
-	{"region/network.go", "context.Background"}:               "raft's transport knows limits, not contexts",
-	{"replication/link/distance.go", "context.Background"}:    "ended by the stop that it gives",
-	{"replication/gossip/transport.go", "context.Background"}: "memberlist knows limits, not contexts",
-	{"core/pg/server_test.go", "fmt.Println"}:                 "a child process tells its parent",
+	{"core/pg/locate.go", "context.Background"}:         "asks a program for its version, with a limit of its own",
+	{"core/pg/server_cluster.go", "context.Background"}: "ends what an earlier run left behind, whatever the caller does",
+	{"core/pg/server_test.go", "fmt.Println"}:           "a child process tells its parent",
 }
 
 func allowBackground(f string) bool {
 	return forTests(f) || under(f, "bench") || under(f, "cmd/cli") || under(f, "cmd/nearside")
 }
 
-// badCalls gives one line for every banned call in a file.
-func badCalls(name string, src any) (bad []string, err error) {
+// badCalls gives one line for every banned call in a file, and the exceptions that it needed.
+func badCalls(name string, src any) (bad []string, needed [][2]string, err error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fake := slices.ContainsFunc(f.Imports, func(im *ast.ImportSpec) bool { return im.Path.Value == `"testing/synctest"` })
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -224,8 +247,12 @@ func badCalls(name string, src any) (bad []string, err error) {
 			return true
 		}
 		called := x.Name + "." + sel.Sel.Name
-		if fake && called == "time.Sleep" || exceptions[[2]string{name, called}] != "" {
+		if fake && called == "time.Sleep" {
 			return true // in a bubble of synctest time is not real, and sleeping is exact
+		}
+		if exception := [2]string{name, called}; exceptions[exception] != "" {
+			needed = append(needed, exception)
+			return true
 		}
 		for _, c := range bannedCalls {
 			if match(c.name, called) && !c.ok(name) {
@@ -234,7 +261,7 @@ func badCalls(name string, src any) (bad []string, err error) {
 		}
 		return true
 	})
-	return bad, nil
+	return bad, needed, nil
 }
 
 func match(pattern, name string) bool {
@@ -303,19 +330,30 @@ func wantNone(t *testing.T, bad []string) {
 }
 
 // Packages import one another in a star around core, and every protocol library has one owner.
-func TestImportLaw(t *testing.T) { wantNone(t, brokenEdges(edgesOf(list(t)))) }
+func TestImportLaw(t *testing.T) {
+	edges := edgesOf(list(t))
+	wantNone(t, brokenEdges(edges))
+	wantNone(t, unneededExceptions(edges))
+}
 
 // Every package says what it is, and its name does too.
 func TestPackages_NamedAndDocumented(t *testing.T) { wantNone(t, badPackages(list(t))) }
 
 // Nothing sleeps, prints or begins a context where that would hide a fault.
 func TestBannedCalls(t *testing.T) {
+	unneeded := maps.Clone(exceptions)
 	for _, name := range files(t, ".go") {
-		bad, err := badCalls(name, nil)
+		bad, needed, err := badCalls(name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantNone(t, bad)
+		for _, e := range needed {
+			delete(unneeded, e)
+		}
+	}
+	for e := range unneeded {
+		t.Errorf("%s: no longer needs to be excepted from the ban on %s", e[0], e[1])
 	}
 }
 
@@ -356,6 +394,9 @@ func TestTidy_ChecksCanFail(t *testing.T) {
 			t.Errorf("%s: %v -> %v", c.name, c.edge, got)
 		}
 	}
+	if got := unneededExceptions(nil); !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "bench needs no exception") }) {
+		t.Errorf("without any import, exceptions are still needed: %v", got)
+	}
 	if got := badPackages([]pkg{{ImportPath: "core/util", Name: "util", GoFiles: []string{"a.go"}}}); len(got) != 2 {
 		t.Errorf("a nameless, undocumented package gives %v", got)
 	}
@@ -363,7 +404,7 @@ func TestTidy_ChecksCanFail(t *testing.T) {
 import ("context"; "fmt"; "time")
 func f() { time.Sleep(1); fmt.Println(); context.Background(); context.TODO() }`
 	for file, want := range map[string]int{"edge/api/x.go": 4, "edge/api/x_test.go": 3, "cmd/cli/x.go": 2} {
-		if got, err := badCalls(file, calls); err != nil || len(got) != want {
+		if got, _, err := badCalls(file, calls); err != nil || len(got) != want {
 			t.Errorf("%s: want %d bad calls, got %v %v", file, want, got, err)
 		}
 	}

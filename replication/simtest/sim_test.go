@@ -342,7 +342,7 @@ func TestFollower_Status(t *testing.T) {
 		w.Path(h, e, link.Path{Delay: 40 * time.Millisecond})
 		fill(w.Source(), 10, 10)
 		w.Synced(e)
-		time.Sleep(3 * time.Second)
+		time.Sleep(10 * time.Second) // the round trip is smoothed over many
 		s := e.Follower.Status()
 		if !s.Connected || s.RTT < 75*time.Millisecond || s.RTT > 120*time.Millisecond || s.Source != w.Source().Position() ||
 			time.Since(s.FreshAt) > 500*time.Millisecond || s.Leader != h.Addr {
