@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // Bounds of the queue between Raft and the machine, and of one call of Machine.Apply.
@@ -181,8 +182,8 @@ func (a *applier) fresh(entries []core.Entry) []core.Entry {
 // persist gives entries to the machine until it takes them: a committed entry is never
 // skipped. Only an entry that can never be applied here ends the attempts.
 func (a *applier) persist(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
-	const maxPause = time.Second
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+	pauses := backoff.Backoff{Min: 20 * time.Millisecond, Max: time.Second}
+	for n := 0; ; n++ {
 		receipts, err := a.machine.Apply(ctx, entries)
 		switch kind := core.KindOf(err); {
 		case err == nil:
@@ -193,20 +194,9 @@ func (a *applier) persist(ctx context.Context, entries []core.Entry) ([]core.Rec
 			return nil, fmt.Errorf("applying entries from %d: %w", entries[0].Index, err)
 		}
 		a.logger.Warn("machine did not apply, trying again", "from", entries[0].Index, "entries", len(entries), "err", err)
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
+		if !backoff.Pause(ctx, pauses.After(n)) {
+			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -1,6 +1,8 @@
 package region
 
 import (
+	"github.com/nearside/nearside/core/backoff"
+
 	"context"
 	"errors"
 	"fmt"
@@ -71,8 +73,8 @@ func (r *Region) fetchFromAny(ctx context.Context, at core.Position) error {
 			}
 			r.cfg.Logger.Warn("fetching the state from another home node", "from", v.Node, "at", at, "err", err)
 		}
-		if err := sleep(ctx, time.Second); err != nil {
-			return err
+		if !backoff.Pause(ctx, time.Second) {
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nearside/nearside/core/backoff"
+
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
@@ -155,7 +157,7 @@ func (g *guard) StoreLogs(logs []*raft.Log) error {
 		if err == nil || !owed {
 			return err
 		}
-		if sleep(g.stop, retryPause) != nil {
+		if !backoff.Pause(g.stop, retryPause) {
 			return err
 		}
 	}
@@ -253,7 +255,7 @@ func (g *guard) insist(do func(logStore) error) error {
 		err := do(g.store())
 		if err != nil {
 			failed = g.note(err) != nil
-			if sleep(g.stop, retryPause) == nil {
+			if backoff.Pause(g.stop, retryPause) {
 				continue
 			}
 		} else if failed {

@@ -15,6 +15,7 @@ import (
 	"github.com/nearside/nearside/bench/check"
 	"github.com/nearside/nearside/bench/load"
 	"github.com/nearside/nearside/bench/world"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/core/eventually"
 )
 
@@ -84,8 +85,8 @@ func (s Storm) Run(ctx context.Context) (Report, error) {
 
 // kills kills the victims one after another, each when the one before is well again.
 func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, err error) {
-	if err := rest(ctx, settle); err != nil {
-		return nil, err
+	if !backoff.Pause(ctx, settle) {
+		return nil, ctx.Err()
 	}
 	for i := range s.Kills {
 		name, back, err := s.kill(ctx, i)
@@ -109,22 +110,14 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 		}
 		s.Say("struck %s: writes again after %s, well again after %s", name, took.Round(time.Millisecond), time.Since(at).Round(time.Millisecond))
 		resumed = append(resumed, took)
-		if err := rest(ctx, between); err != nil {
-			return nil, err
+		if !backoff.Pause(ctx, between) {
+			return nil, ctx.Err()
 		}
 	}
-	return resumed, rest(ctx, settle)
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
+	if !backoff.Pause(ctx, settle) {
+		return nil, ctx.Err()
 	}
+	return resumed, nil
 }
 
 // kill kills the i-th victim. back tells whether it is well again.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nearside/nearside/bench/check"
 	"github.com/nearside/nearside/bench/load"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 const (
@@ -80,20 +81,11 @@ func (w *writers) write(ctx context.Context, n int) {
 		} else if refused.Status < 500 && refused.Status != 429 {
 			break // it will never be accepted; the judge will see whether it was
 		}
-		pause(ctx)
+		backoff.Pause(ctx, retryPause)
 	}
 	w.mu.Lock()
 	w.writes = append(w.writes, entry)
 	w.mu.Unlock()
-}
-
-func pause(ctx context.Context) {
-	t := time.NewTimer(retryPause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // history gives what was written so far.

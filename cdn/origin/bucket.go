@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // How often the bucket is tried: each time is a handful of small requests that cost money.
@@ -41,7 +42,7 @@ func (b *Bucket) Run(ctx context.Context) error {
 		if b.Trouble() != "" {
 			wait = tryAgain
 		}
-		pause(ctx, wait)
+		backoff.Pause(ctx, wait)
 		_ = b.Try(ctx, tryingTime)
 	}
 	return nil

@@ -2,7 +2,6 @@ package origin
 
 import (
 	"context"
-	"time"
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
@@ -44,15 +43,5 @@ func Referenced(ctx context.Context, l Ledger, each func(core.Blob) error) error
 		if len(page) < pageOfBlobs {
 			return nil
 		}
-	}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 const (
@@ -55,7 +56,7 @@ func (r *Repair) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Warn("the blobs could not be looked through", "error", err)
 		}
-		pause(ctx, r.cfg.Every)
+		backoff.Pause(ctx, r.cfg.Every)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // The bounds of a sweep.
@@ -83,7 +84,7 @@ type Sweep struct {
 
 // Run sweeps now and again until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
-	for pause(ctx, s.cfg.Every); ctx.Err() == nil; pause(ctx, s.cfg.Every) {
+	for backoff.Pause(ctx, s.cfg.Every) {
 		began := time.Now()
 		done, err := s.Sweep(ctx, false)
 		if ctx.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 const (
@@ -62,19 +63,8 @@ func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
 			return s.failed(a, err)
 		}
 		s.cfg.Logger.DebugContext(ctx, "object store failed, trying again", "doing", a.doing, "try", n+1, "err", err)
-		if err := rest(ctx, pause); err != nil {
-			return err
+		if !backoff.Pause(ctx, pause) {
+			return gone(ctx)
 		}
-	}
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return gone(ctx)
 	}
 }

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 const (
@@ -148,7 +148,7 @@ func (t *Tier) nudge() {
 
 // copies brings to the origin what is due, pausing longer and longer while that fails.
 func (t *Tier) copies(ctx context.Context) {
-	pause := firstPause
+	failures := 0
 	for {
 		e := t.nextDue()
 		if e == nil {
@@ -161,18 +161,14 @@ func (t *Tier) copies(ctx context.Context) {
 		}
 		err := t.copyOut(ctx, e)
 		if err == nil {
-			pause = firstPause
+			failures = 0
 			continue
 		}
 		t.again(e, err)
-		wait := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
+		if !backoff.Pause(ctx, backoff.Backoff{Min: firstPause, Max: lastPause}.After(failures)) {
 			return
 		}
-		pause = min(2*pause, lastPause)
+		failures++
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // How a child is started again, and how long it may take to stop.
@@ -55,9 +57,7 @@ func (c *child) run(ctx context.Context) error {
 			pause = minPause
 		}
 		c.log.Warn("node died, starting it again", "node", c.name, "error", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !backoff.Pause(ctx, pause) {
 			return nil
 		}
 		pause = min(2*pause, maxPause)

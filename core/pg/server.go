@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // The names inside a managed server.
@@ -136,7 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 			pause = minBackoff
 		}
 		s.log.Error("PostgreSQL ended, starting it again", "error", err, "pause", pause, "log", c.log.path)
-		if !wait(ctx, pause) {
+		if !backoff.Pause(ctx, pause) {
 			return nil
 		}
 		pause = min(2*pause, maxBackoff)
@@ -230,16 +231,4 @@ func (s *Server) settings() map[string]string {
 	}
 	maps.Copy(m, s.cfg.Settings)
 	return m
-}
-
-// wait reports whether d passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nearside/nearside/core/backoff"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -233,7 +235,7 @@ func (c *cluster) endLeftovers(log *slog.Logger) error {
 				return fmt.Errorf("end PostgreSQL %d: %w", pid, err)
 			}
 		}
-		wait(context.Background(), 20*time.Millisecond)
+		backoff.Pause(context.Background(), 20*time.Millisecond)
 	}
 	// PostgreSQL would take the number in a stale file for itself, were it some other process by now.
 	err := os.Remove(filepath.Join(c.data(), "postmaster.pid"))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
@@ -78,12 +79,12 @@ func (c *Client) Run(ctx context.Context) error {
 	for pause := keepPause; ctx.Err() == nil; {
 		if err := c.keep(ctx); err != nil {
 			c.cfg.Logger.Debug("no connection for blobs", "err", err)
-			wait(ctx, jitter(pause))
+			backoff.Pause(ctx, backoff.Jitter(pause))
 			pause = min(2*pause, maxPause)
 			continue
 		}
 		pause = keepPause
-		wait(ctx, checkEvery)
+		backoff.Pause(ctx, checkEvery)
 	}
 	return nil
 }

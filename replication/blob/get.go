@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/wire"
 )
@@ -163,7 +164,7 @@ func (b *body) broke(err error) error {
 	}
 	if b.avoid = ""; b.breaks > 1 {
 		b.avoid = b.addr // it gives streams, but no bytes
-		wait(b.ctx, jitter(min(firstPause<<b.breaks, roundPause)))
+		backoff.Pause(b.ctx, backoff.Backoff{Min: firstPause, Max: roundPause}.After(b.breaks))
 	}
 	b.route.cfg.Logger.Info("blob transfer interrupted", "offset", b.off, "of", b.size, "err", err)
 	return nil

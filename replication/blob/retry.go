@@ -3,11 +3,11 @@ package blob
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication"
 )
 
@@ -76,7 +76,7 @@ func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context
 		case round >= r.rounds || time.Since(start) >= r.cfg.Patience:
 			return err
 		}
-		wait(ctx, jitter(pause))
+		backoff.Pause(ctx, backoff.Jitter(pause))
 		pause = min(2*pause, roundPause)
 	}
 }
@@ -105,15 +105,4 @@ func (r *route) round(ctx context.Context, do func(ctx context.Context, addr str
 
 func timedOut(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
-}
-
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
@@ -43,7 +44,7 @@ func (f *Follower) apply(ctx context.Context) error {
 		if errors.Is(err, core.ErrCompacted) || core.KindOf(err) == core.KindDiverged {
 			f.cfg.Logger.Error("taking a snapshot", "at", f.cfg.Sink.Position(), "hub", conn.Peer(), "reason", err)
 			if time.Since(restored) < restoreEvery { // the last one did not help
-				pause(ctx, f.cfg.Backoff.Max)
+				backoff.Pause(ctx, f.cfg.Backoff.Max)
 			}
 			err = f.restore(ctx)
 			restored = time.Now()
@@ -66,7 +67,7 @@ func (f *Follower) apply(ctx context.Context) error {
 			if before != f.cfg.Sink.Position() {
 				failures = 0
 			}
-			pause(ctx, f.cfg.Backoff.wait(failures))
+			backoff.Pause(ctx, f.cfg.Backoff.After(failures))
 			failures++
 		}
 	}

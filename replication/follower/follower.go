@@ -3,11 +3,11 @@ package follower
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/signal"
@@ -19,26 +19,15 @@ type Config struct {
 	Candidates func() []string  // required: link addresses of home nodes, best first
 	Sink       replication.Sink // required
 	Relay      *signal.Relay    // optional: signals travel with the log
-	Backoff    Backoff          // default: DefaultBackoff()
+	Backoff    backoff.Backoff  // default: DefaultBackoff()
 	Silence    time.Duration    // default: 2 s without a word from the hub is a dead link
 	MoveEvery  time.Duration    // default: 5 s between moves to another leader
 	Logger     *slog.Logger     // default: discard
 }
 
-// Backoff is how long to wait after failures: Min, doubled each time up to Max, and of that a
-// random part between half and all.
-type Backoff struct{ Min, Max time.Duration }
-
 // DefaultBackoff begins fast, because most failures are a restart.
-func DefaultBackoff() Backoff { return Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second} }
-
-// wait gives the time to wait after the n-th failure in a row, from 0.
-func (b Backoff) wait(n int) time.Duration {
-	d := b.Max
-	if n < 16 {
-		d = min(b.Max, b.Min<<n)
-	}
-	return d/2 + rand.N(d/2+1)
+func DefaultBackoff() backoff.Backoff {
+	return backoff.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 }
 
 // Status is what a follower knows of itself and of home.
@@ -96,7 +85,7 @@ func New(cfg Config) (*Follower, error) {
 	if cfg.Endpoint == nil || cfg.Candidates == nil || cfg.Sink == nil {
 		return nil, core.E(core.KindInvalid, "a follower needs an endpoint, candidates and a sink")
 	}
-	if cfg.Backoff == (Backoff{}) {
+	if cfg.Backoff == (backoff.Backoff{}) {
 		cfg.Backoff = DefaultBackoff()
 	}
 	if cfg.Silence <= 0 {

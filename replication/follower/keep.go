@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/signal"
 	"github.com/nearside/nearside/replication/wire"
@@ -45,7 +46,7 @@ func (f *Follower) keep(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		if p == nil {
 			if p = f.adopt(f.connect(ctx, f.candidates(), dialTimeout, anybody)); p == nil {
-				pause(ctx, f.cfg.Backoff.wait(failures))
+				backoff.Pause(ctx, f.cfg.Backoff.After(failures))
 				failures++
 				continue
 			}
@@ -270,15 +271,6 @@ func (f *Follower) move(ctx context.Context, old *pulse, why string, willDo func
 	f.cfg.Logger.Info("moved", "why", why, "hub", p.conn.Peer(), "addr", p.addr)
 	old.end()
 	return p
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 var (

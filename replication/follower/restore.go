@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
@@ -22,7 +23,7 @@ var errGone = core.E(core.KindUnavailable, "the snapshot is gone")
 func (f *Follower) restore(ctx context.Context) error {
 	f.restoring(true)
 	defer f.restoring(false)
-	s := &snapshot{ctx: ctx, live: f.live, backoff: f.cfg.Backoff, log: f.cfg.Logger}
+	s := &snapshot{ctx: ctx, live: f.live, pauses: f.cfg.Backoff, log: f.cfg.Logger}
 	if err := s.restore(f.cfg.Sink); err != nil {
 		return err
 	}
@@ -67,16 +68,16 @@ func Fetch(ctx context.Context, cfg FetchConfig) error {
 		}
 		return nil, err
 	}
-	s := &snapshot{ctx: ctx, live: live, backoff: DefaultBackoff(), log: log}
+	s := &snapshot{ctx: ctx, live: live, pauses: DefaultBackoff(), log: log}
 	return s.restore(cfg.Sink)
 }
 
 // snapshot is a snapshot on its way in: an io.Reader that outlives the connections under it.
 type snapshot struct {
-	ctx     context.Context
-	live    func(context.Context) (*link.Conn, error)
-	backoff Backoff
-	log     *slog.Logger
+	ctx    context.Context
+	live   func(context.Context) (*link.Conn, error)
+	pauses backoff.Backoff
+	log    *slog.Logger
 
 	head     wire.SnapshotHead
 	off      int64 // of the next byte
@@ -159,7 +160,7 @@ func (s *snapshot) reach() error {
 }
 
 func (s *snapshot) retry() error {
-	pause(s.ctx, s.backoff.wait(s.failures))
+	backoff.Pause(s.ctx, s.pauses.After(s.failures))
 	s.failures++
 	return s.ctx.Err()
 }

@@ -3,21 +3,22 @@ package forward
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication"
 )
 
 const (
-	retryPause = 50 * time.Millisecond // after the first round; doubled after each
-	maxPause   = 500 * time.Millisecond
 	suspectFor = 3 * time.Second // link notices a dead peer in that time
 	patience   = 3 * time.Second // with home nodes that answer but cannot; longer than an election
 )
+
+// pauses are those between rounds.
+var pauses = backoff.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
 
 // attempt is one request at one home node.
 type attempt func(ctx context.Context, addr string) ([]byte, error)
@@ -50,7 +51,7 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 		defer cancel()
 	}
 	began := time.Now()
-	for pause := retryPause; ; pause = min(2*pause, maxPause) {
+	for n := 0; ; n++ {
 		r, reached := c.round(ctx, do)
 		switch {
 		case final(r.err):
@@ -63,11 +64,7 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 			return nil, r.err
 		}
 		c.cfg.Logger.Debug("home is not ready", "err", r.err)
-		t := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !backoff.Pause(ctx, pauses.After(n)) {
 			return nil, replication.GaveUp(ctx, r.err)
 		}
 	}
