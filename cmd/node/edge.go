@@ -154,12 +154,12 @@ func memberships(store *read.Store) func(context.Context, core.UserID) (fanout.M
 		if err != nil {
 			return fanout.Memberships{}, err
 		}
-		m := fanout.Memberships{At: got.At, Admin: authz.IsSystemAdmin(user.Roles)}
+		m := fanout.Memberships{At: got.At, Admin: authz.IsSystemAdmin(user.Roles), Channels: make(map[core.ChannelID]core.TeamID, len(got.Channels))}
 		for _, t := range got.Teams {
 			m.Teams = append(m.Teams, t.TeamID)
 		}
 		for _, c := range got.Channels {
-			m.Channels = append(m.Channels, c.ChannelID)
+			m.Channels[c.ChannelID] = c.TeamID
 		}
 		return m, nil
 	}

@@ -229,7 +229,7 @@ func (x *exec) addMember(ch core.Channel, u core.User, admin bool) core.ChannelM
 		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
 	}
 	ChannelMembers.Put(x, m)
-	x.emit(event.ChannelJoined{User: u.ID, Channel: ch.ID})
+	x.emit(event.ChannelJoined{User: u.ID, Channel: ch.ID, Team: ch.TeamID})
 	return m
 }
 

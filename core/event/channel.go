@@ -58,10 +58,11 @@ type ChannelJoined struct {
 	quiet
 	User    core.UserID
 	Channel core.ChannelID
+	Team    core.TeamID // that the channel is in
 }
 
 func (e ChannelJoined) MembershipChanged() Membership {
-	return Membership{User: e.User, Channel: e.Channel, Joined: true}
+	return Membership{User: e.User, Channel: e.Channel, Team: e.Team, Joined: true}
 }
 
 // ChannelLeft is the end of a membership of which nobody is told: its team was left.

@@ -56,8 +56,8 @@ type (
 	}
 )
 
-// Membership is a user's in a channel, or in a team when Channel is zero. Leaving a team says nothing
-// of its channels: they are left one by one.
+// Membership is a user's in a channel, or in a team when Channel is zero. Who leaves a team
+// is out of its channels at once.
 type Membership struct {
 	User    core.UserID
 	Channel core.ChannelID

@@ -56,7 +56,8 @@ func (e AddedToTeam) Write(d *Data, _ *Audience) {
 	d.String("user_id", e.User.String())
 }
 
-// TeamLeft is the end of a user's membership of a team. The channels are left by ChannelLeft.
+// TeamLeft is the end of a user's membership of a team. Its channels are left with it, and by ChannelLeft
+// one by one.
 type TeamLeft struct {
 	User core.UserID
 	Team core.TeamID

@@ -38,7 +38,7 @@ type Config struct {
 // Memberships is what a user belongs to, as the replica had it at a position.
 type Memberships struct {
 	At       core.Position
-	Channels []core.ChannelID
+	Channels map[core.ChannelID]core.TeamID // and the team that each is in
 	Teams    []core.TeamID
 	Admin    bool // system administrator
 }

@@ -350,3 +350,29 @@ func TestHub_Shutdown(t *testing.T) {
 		t.Errorf("Register after the end: %v", err)
 	}
 }
+
+// Who leaves a team hears nothing more of its channels, also of those whose own events come later,
+// and stays in channels of other teams.
+func TestHub_LeavingATeamLeavesItsChannels(t *testing.T) {
+	w := newWorld()
+	h := start(t, w, nil)
+	_, wire := register(t, h, client(user(1)), Resume{})
+	in := func(ch, tm int) event.Event {
+		return event.ChannelJoined{User: user(1), Channel: channel(ch), Team: team(tm)}
+	}
+	w.tail.Publish([]event.Batch{
+		w.apply(in(1, 1), in(2, 1), in(3, 2)),
+		w.apply(posted(channel(1), "member")),
+		w.apply(event.TeamLeft{User: user(1), Team: team(1)}, posted(channel(1), "gone"), posted(channel(2), "gone too")),
+		w.apply(posted(channel(3), "elsewhere"), fence(user(1))),
+	})
+	var texts []string
+	for _, g := range wire.count(t, 5) {
+		if g.Event == "posted" {
+			texts = append(texts, g.post(t).Message)
+		}
+	}
+	if diff := cmp.Diff([]string{"member", "elsewhere"}, texts); diff != "" {
+		t.Error(diff)
+	}
+}

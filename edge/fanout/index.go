@@ -15,7 +15,7 @@ type member struct {
 	at       core.Index // effects up to here are already in the memberships
 	admin    bool
 	sockets  []*Socket
-	channels map[core.ChannelID]struct{}
+	channels map[core.ChannelID]core.TeamID // and the team that each is in
 	teams    map[core.TeamID]struct{}
 }
 
@@ -59,32 +59,37 @@ func (h *Hub) changed(p placed) {
 	}
 }
 
-// apply makes one change to what a member belongs to. Leaving a team changes only the team:
-// its channels are left one by one, by events of their own.
+// apply makes one change to what a member belongs to. Who leaves a team is out of all its channels
+// at once; that each is left too is said later, piece by piece.
 func (h *Hub) apply(m *member, p placed) {
 	switch {
 	case p.roles != nil:
 		m.admin = slices.Contains(strings.Fields(*p.roles), "system_admin")
 	case !p.Channel.IsZero() && p.Joined:
-		link(h.channels, m.channels, p.Channel, m)
+		link(h.channels, m.channels, p.Channel, p.Team, m)
 	case !p.Channel.IsZero():
 		unlink(h.channels, m.channels, p.Channel, m)
 	case p.Joined:
-		link(h.teams, m.teams, p.Team, m)
+		link(h.teams, m.teams, p.Team, struct{}{}, m)
 	default:
 		unlink(h.teams, m.teams, p.Team, m)
+		for ch, team := range m.channels {
+			if team == p.Team {
+				unlink(h.channels, m.channels, ch, m)
+			}
+		}
 	}
 }
 
-func link[K comparable](all map[K]map[*member]struct{}, own map[K]struct{}, k K, m *member) {
+func link[K comparable, V any](all map[K]map[*member]struct{}, own map[K]V, k K, v V, m *member) {
 	if all[k] == nil {
 		all[k] = map[*member]struct{}{}
 	}
 	all[k][m] = struct{}{}
-	own[k] = struct{}{}
+	own[k] = v
 }
 
-func unlink[K comparable](all map[K]map[*member]struct{}, own map[K]struct{}, k K, m *member) {
+func unlink[K comparable, V any](all map[K]map[*member]struct{}, own map[K]V, k K, m *member) {
 	delete(own, k)
 	delete(all[k], m)
 	if len(all[k]) == 0 {
@@ -96,14 +101,14 @@ func unlink[K comparable](all map[K]map[*member]struct{}, own map[K]struct{}, k 
 func (h *Hub) add(u core.UserID, got Memberships, since []placed) *member {
 	m := &member{
 		id: u, at: got.At.Index, admin: got.Admin,
-		channels: make(map[core.ChannelID]struct{}, len(got.Channels)), teams: make(map[core.TeamID]struct{}, len(got.Teams)),
+		channels: make(map[core.ChannelID]core.TeamID, len(got.Channels)), teams: make(map[core.TeamID]struct{}, len(got.Teams)),
 	}
 	h.users[u] = m
-	for _, ch := range got.Channels {
-		link(h.channels, m.channels, ch, m)
+	for ch, t := range got.Channels {
+		link(h.channels, m.channels, ch, t, m)
 	}
 	for _, t := range got.Teams {
-		link(h.teams, m.teams, t, m)
+		link(h.teams, m.teams, t, struct{}{}, m)
 	}
 	for _, p := range since {
 		if p.at > m.at {

@@ -50,9 +50,9 @@ func (w *world) Link() edge.Link                               { return edge.Lin
 
 func (w *world) Memberships(ctx context.Context, u core.UserID) (Memberships, error) {
 	w.mu.Lock()
-	got := Memberships{At: w.at, Admin: w.admins[u]}
+	got := Memberships{At: w.at, Admin: w.admins[u], Channels: map[core.ChannelID]core.TeamID{}}
 	for ch := range w.channels[u] {
-		got.Channels = append(got.Channels, ch)
+		got.Channels[ch] = core.TeamID{}
 	}
 	for t := range w.teams[u] {
 		got.Teams = append(got.Teams, t)

@@ -53,7 +53,7 @@ func (s *site) Link() edge.Link                               { return edge.Link
 func (s *site) members(context.Context, core.UserID) (fanout.Memberships, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fanout.Memberships{At: core.Position{Index: s.index}, Channels: []core.ChannelID{town}}, nil
+	return fanout.Memberships{At: core.Position{Index: s.index}, Channels: map[core.ChannelID]core.TeamID{town: {}}}, nil
 }
 
 func (s *site) publish(evs ...event.Event) {
