@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"reflect"
@@ -46,6 +47,7 @@ type Shape struct {
 	key    keyer
 	loose  []reflect.StructField // without a column
 	normal []int                 // columns whose values may have to be made normal
+	digest []int                 // all columns, by their numbers
 }
 
 // shapes counts those of this process.
@@ -67,6 +69,10 @@ func CompileShape(name string, t reflect.Type, keys []string) (*Shape, error) {
 		}
 		seen[c.Number] = c.Name
 	}
+	for i := range s.Columns {
+		s.digest = append(s.digest, i)
+	}
+	slices.SortFunc(s.digest, func(a, b int) int { return cmp.Compare(s.Columns[a].Number, s.Columns[b].Number) })
 	var err error
 	s.Keys, err = s.positions(keys)
 	s.key = keyer{s, s.Keys}
@@ -274,10 +280,10 @@ func (s *Shape) Check(row Row) string {
 }
 
 // AppendDigest appends what the digest of the log covers of a row: the number and the binary form
-// of each value that is not zero. A column that is added later, and is zero in the rows of older
+// of each value that is not zero, by their numbers. A column that is added later, and is zero in the rows of older
 // entries, changes no digest.
 func (s *Shape) AppendDigest(b []byte, row Row) []byte {
-	for i := range s.Columns {
+	for _, i := range s.digest {
 		c := &s.Columns[i]
 		p := c.at(row)
 		if c.codec.zero(p) {
