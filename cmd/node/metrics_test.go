@@ -18,13 +18,13 @@ import (
 // labelValues are all the labels that a metric of ours may have. Their values are few and fixed;
 // nothing that a client or a user names is among them.
 var labelValues = map[string]*regexp.Regexp{
-	"action": regexp.MustCompile(`^(make|restore)$`),
-	"class":  regexp.MustCompile(`^(raft|log|forward|blob|gossip)$`),
-	"code":   regexp.MustCompile(`^[1-5]\d\d$`),
-	"from":   regexp.MustCompile(`^(memory|disk|origin)$`),
-	"job":    regexp.MustCompile(`^(blob_repair|blob_sweep|bucket_check)$`),
-	"method": regexp.MustCompile(`^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|other)$`),
-	"result": regexp.MustCompile(`^[a-z ]+$`),
+	"action":    regexp.MustCompile(`^(make|restore)$`),
+	"class":     regexp.MustCompile(`^(raft|log|forward|blob|gossip)$`),
+	"code":      regexp.MustCompile(`^[1-5]\d\d$`),
+	"from":      regexp.MustCompile(`^(memory|disk|origin)$`),
+	"job":       regexp.MustCompile(`^(blob_repair|blob_sweep|bucket_check)$`),
+	"operation": regexp.MustCompile(`^(other|(GET|POST|PUT|PATCH|DELETE) /[a-z0-9_/{}.:-]*)$`),
+	"result":    regexp.MustCompile(`^[a-z ]+$`),
 }
 
 var metricName = regexp.MustCompile(`^nearside_[a-z][a-z0-9_]*[a-z0-9]$`)
@@ -128,7 +128,7 @@ func TestMetrics_CheckCanFail(t *testing.T) {
 		"# HELP nearside_lag_ms Lag.\n# TYPE nearside_lag_ms gauge\nnearside_lag_ms 1\n",
 		"# TYPE nearside_lag_seconds gauge\nnearside_lag_seconds 1\n",
 		"# HELP nearside_x_total X.\n# TYPE nearside_x_total counter\nnearside_x_total{user=\"ann\"} 1\n",
-		"# HELP nearside_x_total X.\n# TYPE nearside_x_total counter\nnearside_x_total{method=\"BREW\"} 1\n",
+		"# HELP nearside_x_total X.\n# TYPE nearside_x_total counter\nnearside_x_total{operation=\"BREW /coffee\"} 1\n",
 		"# HELP posts_total Posts.\n# TYPE posts_total counter\nposts_total 1\n",
 	} {
 		all, err := p.TextToMetricFamilies(strings.NewReader(text))

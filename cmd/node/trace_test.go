@@ -56,7 +56,7 @@ func TestTrace_SpansEveryNode(t *testing.T) {
 		if !slices.Contains(here, "propose") {
 			continue
 		}
-		if !has(here, "request", "apply") || !has(home[id], "order", "apply") || !has(far[id], "apply") {
+		if !has(here, "apply") || !has(home[id], "order", "apply") || !has(far[id], "apply") {
 			t.Errorf("trace %s: at the edge %v, at home %v, at another edge %v", id, here, home[id], far[id])
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/observe"
 )
 
 // RequestLimit is how long a request may take, if its body is no file.
@@ -95,6 +96,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		hit = &target{Route: &unknownRoute}
 	}
+	observe.Operation(r.Context(), hit.Method, hit.Path)
 	a.serve(w, r, hit, params)
 }
 

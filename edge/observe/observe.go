@@ -22,8 +22,8 @@ import (
 
 // Observer counts and traces requests and proposals.
 type Observer struct {
-	requests  *prometheus.CounterVec // by method and code
-	request   *prometheus.HistogramVec
+	requests  *prometheus.CounterVec   // by operation and code
+	request   *prometheus.HistogramVec // by operation
 	inFlight  prometheus.Gauge
 	proposals *prometheus.CounterVec // by result
 	propose   prometheus.Histogram
@@ -38,11 +38,11 @@ func New(reg prometheus.Registerer, tracer *trace.Tracer) *Observer {
 		tracer: tracer,
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "nearside_http_requests_total", Help: "Requests of clients that were answered.",
-		}, []string{"method", "code"}),
+		}, []string{"operation", "code"}),
 		request: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "nearside_http_request_duration_seconds", Help: "Time from a request's header to the end of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
-		}, []string{"method"}),
+		}, []string{"operation"}),
 		inFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "nearside_http_requests_in_flight", Help: "Requests of clients that are being answered.",
 		}),
@@ -63,30 +63,32 @@ func (m *Observer) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		began, method := time.Now(), methodOf(r)
+		began, op := time.Now(), otherOperation
 		seen := &seenWriter{ResponseWriter: w, code: http.StatusOK}
 		ctx, traced := m.tracer.Request(r)
-		if traced != nil {
-			r = r.WithContext(ctx)
-		}
+		r = r.WithContext(context.WithValue(ctx, operationKey{}, &op))
 		m.inFlight.Inc()
 		defer func() {
 			m.inFlight.Dec()
-			traced.End(method, r.URL.Path, seen.code)
-			m.requests.WithLabelValues(method, strconv.Itoa(seen.code)).Inc()
-			m.request.WithLabelValues(method).Observe(time.Since(began).Seconds())
+			traced.End(op, r.Method, r.URL.Path, seen.code)
+			m.requests.WithLabelValues(op, strconv.Itoa(seen.code)).Inc()
+			m.request.WithLabelValues(op).Observe(time.Since(began).Seconds())
 		}()
 		next.ServeHTTP(seen, r)
 	})
 }
 
-// methodOf keeps the label's values few: a method can be any word.
-func methodOf(r *http.Request) string {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return r.Method
+// otherOperation is what is no operation: a file of the web client, a path that is not there.
+const otherOperation = "other"
+
+type operationKey struct{}
+
+// Operation says which operation a request is for, by its method and the pattern of its path.
+// Without it a request is counted with the others: a client could make up any number of paths.
+func Operation(ctx context.Context, method, pattern string) {
+	if op, ok := ctx.Value(operationKey{}).(*string); ok && pattern != "" {
+		*op = method + " " + pattern
 	}
-	return "other"
 }
 
 // seenWriter notices the status.

@@ -106,11 +106,12 @@ func (r *Request) in(ctx context.Context, trace otel.TraceID) otel.Span {
 }
 
 // End ends a request that was answered with a status.
-func (r *Request) End(method, path string, status int) {
+func (r *Request) End(name, method, path string, status int) {
 	if r == nil {
 		return
 	}
 	span := r.in(r.t.base, otel.TraceID{})
+	span.SetName(name)
 	span.SetAttributes(attribute.String("http.request.method", method), attribute.String("url.path", path), attribute.Int("http.response.status_code", status))
 	if status >= 500 {
 		span.SetStatus(codes.Error, "")

@@ -63,7 +63,7 @@ const (
 func handle(tr *Tracer, r *http.Request) {
 	ctx, req := tr.Request(r)
 	tr.Propose(ctx, proposal)(errors.New("no leader"))
-	req.End("POST", "/x", 503)
+	req.End("request", "POST", "/x", 503)
 }
 
 // A request takes the trace of its proposal, and what other nodes do for it joins that trace.
@@ -107,7 +107,7 @@ func TestTrace_LeftOut(t *testing.T) {
 			r := httptest.NewRequest("GET", "/x", nil)
 			r.Header.Set("traceparent", header)
 			_, req := tr.Request(r)
-			req.End("GET", "/x", 200)
+			req.End("request", "GET", "/x", 200)
 		}
 	}
 	if spans := traced(t, 1, with("00-"+clientTrace+"-00f067aa0ba902b7-00")); len(spans) != 0 {
