@@ -98,8 +98,19 @@ driver: need-node
 	@cd $(E2E) && npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: bench
-bench: build postgres ## Measure every number we promise, beside its target; keeps the result in bench/results
-	@$(GO) run ./bench -nearside $(BIN) -results bench/results $(BENCH)
+bench: build before postgres ## Measure every number we promise, beside its target; keeps the result in bench/results
+	@$(GO) run ./bench -nearside $(BIN) -before $(BUILD)/before/nearside -results bench/results $(BENCH)
+
+# What CPU times are compared with: the commit before nouns were declared once.
+BEFORE := 2d0f9ce
+
+.PHONY: before
+before: need-go
+	@if ! git cat-file -e $(BEFORE)^{commit} 2>/dev/null; then echo "The history here does not have commit $(BEFORE): no CPU times to compare with."; exit 0; fi; \
+	dir=$(BUILD)/before; [ "$$(cat $$dir/commit 2>/dev/null)" = $(BEFORE) ] && exit 0; \
+	echo "Building commit $(BEFORE), to compare with"; rm -rf $$dir; mkdir -p $$dir/src; \
+	git archive $(BEFORE) | tar -x -C $$dir/src; (cd $$dir/src && $(GO) build -o ../nearside ./cmd/nearside); \
+	rm -rf $$dir/src; echo $(BEFORE) > $$dir/commit
 
 .PHONY: chaos
 chaos: build postgres ## Kill and freeze nodes and databases under load and check that nothing was lost or doubled

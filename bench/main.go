@@ -20,9 +20,11 @@ import (
 
 // bench is what the measurements share.
 type bench struct {
-	program string // path of the built nearside
-	short   bool   // shorter loads, for trying the bench itself
-	report  *report
+	program  string // path of the built nearside
+	before   string // the same of an earlier commit, to compare with; empty: there is none
+	noBefore string // why there is none
+	short    bool   // shorter loads, for trying the bench itself
+	report   *report
 }
 
 // part is a group of measurements that needs one set-up.
@@ -34,6 +36,7 @@ type part struct {
 
 var parts = []part{
 	{"serve", "one node: posts, pages, sockets, start", (*bench).serve, true},
+	{"cpu", "one node: CPU time of what clients do most, beside an earlier commit", (*bench).cpu, true},
 	{"machine", "the state machine alone", (*bench).machine, true},
 	{"raft", "the log alone, three voters", (*bench).raft, true},
 	{"demo", "three regions at their real distances", (*bench).demo, true},
@@ -57,6 +60,7 @@ func main() {
 
 func run(ctx context.Context) int {
 	program := flag.String("nearside", ".build/nearside", "the built program")
+	earlier := flag.String("before", "", "the program as it was built from an earlier commit, to compare CPU times with")
 	results := flag.String("results", "", "folder to keep the result in; empty keeps none")
 	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names(func(part) bool { return true }), ", "))
 	short := flag.Bool("short", false, "shorter loads: to try the bench, not to measure")
@@ -74,11 +78,12 @@ func run(ctx context.Context) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	before, noBefore := earlierProgram(*earlier)
 	chosen := names(func(p part) bool { return p.byDefault })
 	if *only != "" {
 		chosen = strings.Split(*only, ",")
 	}
-	b := &bench{program: path, short: *short, report: &report{machine: describeMachine(ctx)}}
+	b := &bench{program: path, before: before, noBefore: noBefore, short: *short, report: &report{machine: describeMachine(ctx)}}
 	fmt.Println(b.report.machine)
 	for _, p := range parts {
 		if !slices.Contains(chosen, p.name) || ctx.Err() != nil {
@@ -96,6 +101,21 @@ func run(ctx context.Context) int {
 		}
 	}
 	return b.report.conclude()
+}
+
+// earlierProgram gives the path of the program to compare with, or why there is none.
+func earlierProgram(path string) (abs, missing string) {
+	if path == "" {
+		return "", "-before names no program of an earlier commit"
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Sprintf("the program of the earlier commit is missing (%v)", err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err.Error()
+	}
+	return abs, ""
 }
 
 // exit gives the exit code of one of the processes that the bench starts.

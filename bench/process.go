@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -80,4 +81,59 @@ func memoryField(pid int, name string) (int64, error) {
 		return 0, fmt.Errorf("memory of process %d: no field %s", pid, name)
 	}
 	return n << 10, nil
+}
+
+// tick is the unit of CPU times in /proc, on every machine.
+const tick = 10 * time.Millisecond
+
+// cpuOf gives the CPU time of a process, of all processes below it, and of those below it that
+// have ended and were waited for.
+func cpuOf(root int) (time.Duration, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	type process struct {
+		parent int
+		ticks  int64
+	}
+	all := map[int]process{}
+	for _, path := range stats {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// Fields are counted from behind the name, which may have spaces and brackets.
+		f := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+		if len(f) < 15 {
+			continue
+		}
+		var p process
+		p.parent, _ = strconv.Atoi(f[1])
+		for _, ticks := range f[11:15] { // its user and system time, and those of its children
+			n, err := strconv.ParseInt(ticks, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", path, err)
+			}
+			p.ticks += n
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return 0, err
+		}
+		all[pid] = p
+	}
+	if _, ok := all[root]; !ok {
+		return 0, fmt.Errorf("CPU time of process %d: it has ended", root)
+	}
+	var ticks int64
+	for pid, p := range all {
+		for at := pid; at != 0; at = all[at].parent {
+			if at == root {
+				ticks += p.ticks
+				break
+			}
+		}
+	}
+	return time.Duration(ticks) * tick, nil
 }
