@@ -71,7 +71,7 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	x.addMember(ch, u, true)
 	ch = x.systemPost(ch, u, core.TypeJoinChannel, u.Username+" joined the channel.", map[string]any{"username": u.Username})
 	x.emit(event.ChannelCreated{Channel: ch.ID, Team: ch.TeamID, Creator: u.ID})
-	return ch, nil
+	return nil, nil
 }
 
 func channelCount(t core.TeamID) string { return "channels:" + t.String() }
@@ -110,7 +110,7 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 	Channels.Put(x, ch)
 	ch = x.changeMessages(ch, was, u)
 	x.emit(event.ChannelUpdated{Channel: ch})
-	return ch, nil
+	return nil, nil
 }
 
 // changeMessages writes the system posts that tell a channel what was changed in it.
@@ -195,8 +195,8 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	if !ok || u.DeleteAt != 0 {
 		return nil, notFound("app.user.missing_account.const", "There is no such user.")
 	}
-	if m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID}); ok {
-		return m, nil
+	if _, member := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID}); member {
+		return nil, nil
 	}
 	if ch.DeleteAt != 0 {
 		return nil, invalid("api.channel.add_user_to_channel.deleted.app_error", "The channel is archived.")
@@ -204,10 +204,10 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	if m, ok := TeamMembers.Get(x, TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
 		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the channel's team.")
 	}
-	m := x.addMember(ch, u, false)
+	x.addMember(ch, u, false)
 	x.joinMessage(ch, u, me, false)
 	x.emit(event.UserAdded{User: u.ID, Channel: ch.ID, Team: ch.TeamID})
-	return m, nil
+	return nil, nil
 }
 
 // mayAdd: anyone who may join public channels of the team joins an open one; adding others,
@@ -223,14 +223,12 @@ func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
 	}
 }
 
-func (x *exec) addMember(ch core.Channel, u core.User, admin bool) core.ChannelMember {
-	m := core.ChannelMember{
+func (x *exec) addMember(ch core.Channel, u core.User, admin bool) {
+	ChannelMembers.Put(x, core.ChannelMember{
 		ChannelID: ch.ID, UserID: u.ID, TeamID: ch.TeamID, SchemeAdmin: admin,
 		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
-	}
-	ChannelMembers.Put(x, m)
+	})
 	x.emit(event.ChannelJoined{User: u.ID, Channel: ch.ID, Team: ch.TeamID})
-	return m
 }
 
 // joinMessage tells a channel who came, and by whose hand.

@@ -30,26 +30,26 @@ type FileLink struct {
 }
 
 func createFile(x *exec, c *command.CreateFile) (any, error) {
-	return x.createFile(c.File, c.Text)
+	return nil, x.createFile(c.File, c.Text)
 }
 
-// createFile makes a file of the caller's known. The same one again gives the first.
-func (x *exec) createFile(f core.File, text string) (any, error) {
+// createFile makes a file of the caller's known. The same one again changes nothing.
+func (x *exec) createFile(f core.File, text string) error {
 	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile, authz.UploadFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := f.Check(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(text) > core.MaxFileText {
-		return nil, invalid("model.file_info.is_valid.content.app_error", "At most %d bytes of a file's text are kept.", core.MaxFileText)
+		return invalid("model.file_info.is_valid.content.app_error", "At most %d bytes of a file's text are kept.", core.MaxFileText)
 	}
 	if first, taken := Files.Get(x, f.ID); taken {
 		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Content == f.Content {
-			return first, nil
+			return nil
 		}
-		return nil, core.E(core.KindConflict, "A file with that id already exists.")
+		return core.E(core.KindConflict, "A file with that id already exists.")
 	}
 	f.UserID, f.PostID, f.RemoteID, f.Archived = u.ID, core.PostID{}, "", false
 	f.CreateAt, f.UpdateAt, f.DeleteAt = x.now, x.now, 0
@@ -58,13 +58,13 @@ func (x *exec) createFile(f core.File, text string) (any, error) {
 		f.MiniPreview = nil // as it will be read back
 	}
 	if err := x.hold(f.Content, f.Thumbnail, f.Preview); err != nil {
-		return nil, err
+		return err
 	}
 	Files.Put(x, f)
 	if text != "" {
 		FileTexts.Put(x, FileText{File: f.ID, Text: text})
 	}
-	return f, nil
+	return nil
 }
 
 // attach gives a post of the caller's the files that it names, and says which, each once.

@@ -65,7 +65,7 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	}
 	addFiles(x, &p)
 	x.emit(event.Posted{Post: p, Channel: ch, Sender: "@" + u.Username, SetOnline: c.SetOnline, Mentions: mentioned, Followers: followers})
-	return p, nil
+	return command.Made{ID: p.ID, At: p.CreateAt}, nil
 }
 
 // clientProps gives the props that a client sets, without those by which the server says who
@@ -262,7 +262,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	p.UpdateAt = now
 	Posts.Put(x, p)
 	x.emit(event.PostEdited{Post: x.withMetadata(p)})
-	return p, nil
+	return nil, nil
 }
 
 // editable gives the caller, a live post, and its channel, which must not be archived.

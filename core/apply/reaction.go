@@ -34,7 +34,7 @@ func addReaction(x *exec, c *command.AddReaction) (any, error) {
 		return nil, err
 	}
 	if first, ok := Reactions.Get(x, ReactionKey{p.ID, u.ID, c.EmojiName}); ok {
-		return first, nil
+		return command.Made{At: first.CreateAt}, nil
 	}
 	if tooMany(reactionsOf.List(x, p.ID), c.EmojiName) {
 		return nil, invalid("app.reaction.save.save.too_many_reactions", "A post has at most %d different reactions.", core.MaxReactionsPerPost)
@@ -42,7 +42,7 @@ func addReaction(x *exec, c *command.AddReaction) (any, error) {
 	Reactions.Put(x, r)
 	x.reacted(p, true)
 	x.emit(event.ReactionAdded{Reaction: r})
-	return r, nil
+	return command.Made{At: r.CreateAt}, nil
 }
 
 func removeReaction(x *exec, c *command.RemoveReaction) (any, error) {

@@ -27,7 +27,7 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 	s.CreateAt, s.LastActivityAt, s.Roles = x.now, x.now, u.Roles
 	s.ExpiresAt = x.now + core.SessionLength.Milliseconds()
 	Sessions.Put(x, s)
-	return s, nil
+	return nil, nil
 }
 
 func endSession(x *exec, c *command.EndSession) (any, error) {

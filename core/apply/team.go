@@ -49,7 +49,7 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 		x.emit(event.ChannelCreated{Channel: ch.ID, Team: t.ID})
 	}
 	x.join(t, u, u, true)
-	return t, nil
+	return nil, nil
 }
 
 // defaultChannel is the id of a team's default channel: the same on every replica.
@@ -71,7 +71,7 @@ func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
 		return nil, err
 	}
 	x.emit(event.TeamUpdated{Team: x.saveTeam(t)})
-	return t, nil
+	return nil, nil
 }
 
 func deleteTeam(x *exec, c *command.DeleteTeam) (any, error) {
@@ -130,7 +130,7 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 		return nil, notFound("app.user.missing_account.const", "There is no such user.")
 	}
 	if m, ok := TeamMembers.Get(x, TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
-		return m, nil
+		return nil, nil
 	}
 	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
 		return nil, stillLeaving // their old channels would count again
@@ -141,7 +141,8 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
 		return nil, core.E(core.KindInvalid, "The team is full: it has %d members.", core.MaxUsersPerTeam).WithID("app.team.join_user_to_team.max_accounts.app_error")
 	}
-	return x.join(t, u, me, false), nil
+	x.join(t, u, me, false)
+	return nil, nil
 }
 
 func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) error {
@@ -167,9 +168,8 @@ func emailAllowed(email, domains string) bool {
 func memberCount(t core.TeamID) string { return "team_members:" + t.String() }
 
 // join makes u a member of t and of its default channels, by the hand of by.
-func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
-	m := core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin}
-	TeamMembers.Put(x, m)
+func (x *exec) join(t core.Team, u, by core.User, admin bool) {
+	TeamMembers.Put(x, core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin})
 	x.add(memberCount(t.ID), 1)
 	x.emit(event.TeamJoined{User: u.ID, Team: t.ID})
 	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
@@ -182,7 +182,6 @@ func (x *exec) join(t core.Team, u, by core.User, admin bool) core.TeamMember {
 		x.emit(event.UserAdded{User: u.ID, Channel: ch.ID, Team: t.ID, WithTeam: true})
 	}
 	x.emit(event.AddedToTeam{User: u.ID, Team: t.ID})
-	return m
 }
 
 func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {

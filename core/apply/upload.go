@@ -34,7 +34,7 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	}
 	if first, taken := Uploads.Get(x, up.ID); taken {
 		if first.DeleteAt == 0 && first.UserID == u.ID && first.ChannelID == ch.ID && first.Filename == up.Filename && first.FileSize == up.FileSize {
-			return first, nil
+			return nil, nil
 		}
 		return nil, core.E(core.KindConflict, "An upload with that id already exists.")
 	}
@@ -43,7 +43,7 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	}
 	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
 	Uploads.Put(x, up)
-	return up, nil
+	return nil, nil
 }
 
 // dropOld drops some of the uploads that were not finished in time, whoever began them, and says
@@ -106,7 +106,7 @@ func appendUpload(x *exec, c *command.AppendUpload) (any, error) {
 		return nil, err
 	}
 	if n := len(up.Parts); n > 0 && up.Parts[n-1] == c.Part && c.Offset == up.FileOffset-c.Part.Size {
-		return up, nil
+		return nil, nil
 	}
 	switch {
 	case c.Offset != up.FileOffset:
@@ -124,13 +124,13 @@ func appendUpload(x *exec, c *command.AppendUpload) (any, error) {
 	up.FileOffset += c.Part.Size
 	up.Parts = append(slices.Clip(up.Parts), c.Part)
 	Uploads.Put(x, up)
-	return up, nil
+	return nil, nil
 }
 
 func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
 	up, err := x.upload(c.UploadID)
 	if err != nil {
-		return x.finished(c, err)
+		return nil, x.finished(c, err)
 	}
 	switch {
 	case up.FileOffset != up.FileSize:
@@ -138,23 +138,22 @@ func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
 	case c.File.ChannelID != up.ChannelID || c.File.Size != up.FileSize:
 		return nil, invalid("api.context.invalid_body_param.app_error", "The file has another channel or size than its upload.")
 	}
-	f, err := x.createFile(c.File, c.Text)
-	if err != nil {
+	if err := x.createFile(c.File, c.Text); err != nil {
 		return nil, err
 	}
 	x.dropUpload(up)
-	return f, nil
+	return nil, nil
 }
 
-// finished gives the file that an earlier one of the same command made of the upload, which is
-// gone with it; or the refusal.
-func (x *exec) finished(c *command.FinishUpload, refusal error) (any, error) {
+// finished gives the refusal, unless an earlier one of the same command made the file of the
+// upload, which is gone with it.
+func (x *exec) finished(c *command.FinishUpload, refusal error) error {
 	u, err := x.caller()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if f, ok := Files.Get(x, c.File.ID); ok && f.UserID == u.ID && f.Content == c.File.Content {
-		return f, nil
+		return nil
 	}
-	return nil, refusal
+	return refusal
 }

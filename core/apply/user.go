@@ -44,7 +44,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	Users.Put(x, u)
 	x.firstPreferences(u.ID)
 	x.emit(event.UserCreated{User: u.ID})
-	return public(u), nil
+	return nil, nil
 }
 
 // maySignUp: the first account always; then an open server, or an administrator making accounts
@@ -127,7 +127,7 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
 	Users.Put(x, u)
 	x.emit(event.UserUpdated{User: public(u)})
-	return public(u), nil
+	return nil, nil
 }
 
 func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
@@ -147,7 +147,7 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
 	Users.Put(x, u)
 	x.emit(event.UserUpdated{User: public(u)})
-	return public(u), nil
+	return nil, nil
 }
 
 // public is a user without what must not leave the database.

@@ -141,15 +141,16 @@ func TestWire_Golden(t *testing.T) {
 	s.do("ada", &command.PatchUser{UserID: ids["ada"], Nickname: str("<Countess> & \"Ada\"")}, nil)
 	s.do("ada", &command.SetUserImage{UserID: ids["bob"], Picture: blob("face")}, nil)
 
-	var tm core.Team
-	s.do("ada", &command.CreateTeam{Team: core.Team{ID: storyID[core.Team]("crew"), Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, InviteID: "secret", AllowOpenInvite: true}}, &tm)
+	tm := core.Team{ID: storyID[core.Team]("crew"), Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, InviteID: "secret", AllowOpenInvite: true}
+	s.do("ada", &command.CreateTeam{Team: tm}, nil)
 	s.do("ada", &command.PatchTeam{TeamID: tm.ID, Description: str("all of us")}, nil)
 	s.do("bob", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["bob"]}, nil)
 	s.do("ada", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["eve"]}, nil)
 
-	var open, private core.Channel
-	s.do("ada", &command.CreateChannel{Channel: core.Channel{ID: storyID[core.Channel]("open"), TeamID: tm.ID, Type: core.ChannelOpen, Name: "open", DisplayName: "Open"}}, &open)
-	s.do("bob", &command.CreateChannel{Channel: core.Channel{ID: storyID[core.Channel]("private"), TeamID: tm.ID, Type: core.ChannelPrivate, Name: "private", DisplayName: "Private"}}, &private)
+	open := core.Channel{ID: storyID[core.Channel]("open"), TeamID: tm.ID, Type: core.ChannelOpen, Name: "open", DisplayName: "Open"}
+	private := core.Channel{ID: storyID[core.Channel]("private"), TeamID: tm.ID, Type: core.ChannelPrivate, Name: "private", DisplayName: "Private"}
+	s.do("ada", &command.CreateChannel{Channel: open}, nil)
+	s.do("bob", &command.CreateChannel{Channel: private}, nil)
 	s.do("ada", &command.PatchChannel{ChannelID: open.ID, DisplayName: str("Open to all"), Header: str("new header"), Purpose: str("talk")}, nil)
 	s.do("bob", &command.AddChannelMember{ChannelID: open.ID, UserID: ids["bob"]}, nil)
 	s.do("ada", &command.AddChannelMember{ChannelID: open.ID, UserID: ids["eve"]}, nil)
@@ -160,13 +161,15 @@ func TestWire_Golden(t *testing.T) {
 		return f.ID
 	}
 	notes, picture := file("notes", "text/plain"), file("picture", "image/png")
-	post := func(who, name string, root core.PostID, text string, files []core.FileID, mentions ...string) (p core.Post) {
+	post := func(who, name string, root core.PostID, text string, files []core.FileID, mentions ...string) core.Post {
 		in := core.Post{
 			ID: storyID[core.Post](name), ChannelID: open.ID, RootID: root, Message: text, FileIDs: files,
 			PendingPostID: name, Props: map[string]any{"b": true, "a": []any{"x", 1.5}},
 		}
-		s.do(who, &command.CreatePost{Post: in, Mentions: mentions, SetOnline: who == "ada"}, &p)
-		return p
+		var made command.Made
+		s.do(who, &command.CreatePost{Post: in, Mentions: mentions, SetOnline: who == "ada"}, &made)
+		in.ID = made.ID
+		return in
 	}
 	root := post("ada", "root", core.PostID{}, "\"hi\" @bob @eve <b> \\ \u2028 \n\t é", nil, "bob", "eve")
 	post("bob", "notes", core.PostID{}, "see #notes", []core.FileID{notes})

@@ -2,12 +2,12 @@ package command
 
 import "github.com/nearside/nearside/core"
 
-// CreateChannel makes a channel; the caller becomes its admin. Result: core.Channel.
+// CreateChannel makes a channel; the caller becomes its admin.
 type CreateChannel struct {
 	Channel core.Channel `cbor:"1,keyasint"`
 }
 
-// PatchChannel changes the fields that are not nil. Result: core.Channel.
+// PatchChannel changes the fields that are not nil.
 type PatchChannel struct {
 	ChannelID   core.ChannelID `cbor:"1,keyasint"`
 	Name        *string        `cbor:"2,keyasint,omitempty"`
@@ -22,7 +22,7 @@ type DeleteChannel struct {
 }
 
 // AddChannelMember joins a user to a channel; adding oneself is joining. Adding a member again
-// changes nothing and gives the member. Result: core.ChannelMember.
+// changes nothing and gives the member.
 type AddChannelMember struct {
 	ChannelID core.ChannelID `cbor:"1,keyasint"`
 	UserID    core.UserID    `cbor:"2,keyasint"`

@@ -3,7 +3,7 @@ package command
 import "github.com/nearside/nearside/core"
 
 // CreateFile makes a file of the caller's known, whose blobs are stored already. It belongs to
-// a channel, and to a post once CreatePost or PatchPost names it. Result: core.File.
+// a channel, and to a post once CreatePost or PatchPost names it.
 type CreateFile struct {
 	File core.File `cbor:"1,keyasint"`           // id, channel, name, type, size, picture and blobs; the rest is decided by apply
 	Text string    `cbor:"2,keyasint,omitempty"` // what of its content can be searched for

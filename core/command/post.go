@@ -3,7 +3,7 @@ package command
 import "github.com/nearside/nearside/core"
 
 // CreatePost posts a message as the caller. A second one with the same pending post id gives
-// the first post. Result: core.Post.
+// the first post. Result: Made.
 type CreatePost struct {
 	Post      core.Post `cbor:"1,keyasint"`           // id, channel, root, message, props, hashtags, pending id, files; the rest is decided by apply
 	Mentions  []string  `cbor:"2,keyasint,omitempty"` // usernames the message names, lower-case, without duplicates
@@ -11,7 +11,7 @@ type CreatePost struct {
 }
 
 // PatchPost changes the fields that are not nil. The old text is kept as a row of its own with
-// HistoryID. Result: core.Post.
+// HistoryID.
 type PatchPost struct {
 	PostID    core.PostID     `cbor:"1,keyasint"`
 	HistoryID core.PostID     `cbor:"2,keyasint"`

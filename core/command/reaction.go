@@ -3,7 +3,7 @@ package command
 import "github.com/nearside/nearside/core"
 
 // AddReaction puts an emoji under a post as the caller; again changes nothing and gives the
-// first one. Result: core.Reaction.
+// first one. Result: Made.
 type AddReaction struct {
 	PostID    core.PostID `cbor:"1,keyasint"`
 	EmojiName string      `cbor:"2,keyasint"`

@@ -4,7 +4,7 @@ import "github.com/nearside/nearside/core"
 
 // CreateSession signs a user in. The edge has checked the password against PasswordHash; apply
 // refuses when the account has since been closed or has another password, so a sign-in that
-// raced a password change does not stand. Result: core.Session.
+// raced a password change does not stand.
 type CreateSession struct {
 	Session      core.Session `cbor:"1,keyasint"` // id, token hash, user, device, props; times and roles are decided by apply
 	PasswordHash string       `cbor:"2,keyasint"`

@@ -3,12 +3,11 @@ package command
 import "github.com/nearside/nearside/core"
 
 // CreateTeam makes a team with its default channels; the caller becomes its admin and joins.
-// Result: core.Team.
 type CreateTeam struct {
 	Team core.Team `cbor:"1,keyasint"`
 }
 
-// PatchTeam changes the fields that are not nil. Result: core.Team.
+// PatchTeam changes the fields that are not nil.
 type PatchTeam struct {
 	TeamID          core.TeamID `cbor:"1,keyasint"`
 	DisplayName     *string     `cbor:"2,keyasint,omitempty"`
@@ -24,7 +23,6 @@ type DeleteTeam struct {
 }
 
 // AddTeamMember joins a user to a team and its default channels; adding oneself is joining.
-// Result: core.TeamMember.
 type AddTeamMember struct {
 	TeamID   core.TeamID `cbor:"1,keyasint"`
 	UserID   core.UserID `cbor:"2,keyasint"`

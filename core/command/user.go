@@ -4,14 +4,13 @@ import "github.com/nearside/nearside/core"
 
 // CreateUser makes an account; the first one becomes system administrator. Without a session
 // it is a sign-up, open only to the first account or when the deployment allows it.
-// Result: core.User.
 type CreateUser struct {
 	User       core.User `cbor:"1,keyasint"` // id, names, password hash and settings; times and roles are decided by apply
 	OpenServer bool      `cbor:"2,keyasint,omitempty"`
 	InviteID   string    `cbor:"3,keyasint,omitempty"` // a team's invite id, when signing up by invitation
 }
 
-// PatchUser changes the fields that are not nil. Result: core.User.
+// PatchUser changes the fields that are not nil.
 type PatchUser struct {
 	UserID      core.UserID        `cbor:"1,keyasint"`
 	Username    *string            `cbor:"2,keyasint,omitempty"`
@@ -27,7 +26,7 @@ type PatchUser struct {
 }
 
 // SetUserImage gives a user a picture whose blob is stored already; the zero blob takes it
-// away. Result: core.User.
+// away.
 type SetUserImage struct {
 	UserID  core.UserID  `cbor:"1,keyasint"`
 	Picture core.BlobRef `cbor:"2,keyasint"`

@@ -34,6 +34,7 @@ type Call struct {
 	values  url.Values    // of the query; read by Query
 	seen    core.Position // what the client had seen, or has made, before
 	stale   time.Duration // how old the answer may be, when this edge is behind what the client saw
+	behind  bool          // this edge has not applied what was proposed
 	sending bool          // some of the answer may have been sent
 }
 

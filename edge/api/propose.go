@@ -42,6 +42,28 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 	return command.DecodeOutcome(receipt.Outcome, out)
 }
 
+// Changed proposes a command, and gives what the command has made or changed as this edge reads it
+// by its key afterwards. When this edge cannot follow in time nothing can be shown: the error says
+// that the change may have been made.
+func Changed[T, K any](c *Call, cmd command.Command, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
+	if err := c.Propose(cmd, nil); err != nil {
+		return v, err
+	}
+	return ReadBack(c, find, key)
+}
+
+// ReadBack gives what a command that was proposed has made or changed.
+func ReadBack[T, K any](c *Call, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
+	if c.behind {
+		return v, core.E(core.KindTimeout, "")
+	}
+	v, ok, err := find(c, key)
+	if err == nil && !ok { // it was deleted at once
+		err = core.E(core.KindNotFound, "")
+	}
+	return v, err
+}
+
 func (c *Call) order(p core.Proposal) (core.Receipt, error) {
 	defer since(time.Now(), &c.Spent.Propose)
 	ctx, cancel := context.WithTimeout(c.Context, proposeLimit)
@@ -62,6 +84,7 @@ func (c *Call) follow(i core.Index) {
 	ctx, cancel := context.WithTimeout(c.Context, applyLimit)
 	defer cancel()
 	if err := view.WaitApplied(ctx, i); err != nil {
+		c.behind = true
 		c.Log().Warn("slow to follow", "index", i, "error", err)
 	}
 	c.seen = core.Position{Epoch: view.Position().Epoch, Index: max(i, c.seen.Index)}

@@ -95,8 +95,8 @@ func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, er
 	begun := core.Session{
 		ID: core.NewID[core.Session](time.Now()), Token: core.HashToken(token), UserID: u.ID, DeviceID: device, Props: agent(c.Request.UserAgent()),
 	}
-	var out core.Session
-	if err := c.Propose(&command.CreateSession{Session: begun, PasswordHash: u.PasswordHash}, &out); err != nil {
+	out, err := api.Changed(c, &command.CreateSession{Session: begun, PasswordHash: u.PasswordHash}, s.Read.SessionByToken, begun.Token)
+	if err != nil {
 		if e := core.AsError(err); e.Kind == core.KindUnauthorized && e.ID == "" {
 			return u, badLogin()
 		}

@@ -64,8 +64,7 @@ func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, 
 	if u.PasswordHash, err = s.hasher.Hash(c, in.Password); err != nil {
 		return u, err
 	}
-	var out core.User
-	err = c.Propose(&command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: c.Query("iid")}, &out)
+	out, err := api.Changed(c, &command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: c.Query("iid")}, s.Read.User, u.ID)
 	return profile(out, true), err
 }
 
@@ -251,11 +250,10 @@ func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.Use
 			return core.User{}, err
 		}
 	}
-	var out core.User
-	err := c.Propose(&command.PatchUser{
+	out, err := api.Changed(c, &command.PatchUser{
 		UserID: id, Username: in.Username, Nickname: in.Nickname, FirstName: in.FirstName, LastName: in.LastName, Position: in.Position,
 		Email: in.Email, Props: in.Props, NotifyProps: in.NotifyProps, Locale: in.Locale, Timezone: in.Timezone,
-	}, &out)
+	}, s.Read.User, id)
 	return shown(c, out), err
 }
 

@@ -65,7 +65,7 @@ func (h *Home) Store(content []byte) core.BlobRef {
 }
 
 // Order orders a command of the client's.
-func (c *Client) Order(cmd command.Command, out any) {
+func (c *Client) Order(cmd command.Command) {
 	c.T.Helper()
 	s, ok, err := read.New(c.Site.DB).SessionByToken(c.T.Context(), core.HashToken(c.Token))
 	if err != nil || !ok {
@@ -78,7 +78,7 @@ func (c *Client) Order(cmd command.Command, out any) {
 	scope := command.ScopeOf(cmd, read.New(c.Site.DB).Places(c.T.Context()))
 	receipt, err := c.Site.Home.Propose(c.T.Context(), core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: scope, Data: data})
 	if err == nil {
-		err = command.DecodeOutcome(receipt.Outcome, out)
+		err = command.DecodeOutcome(receipt.Outcome, nil)
 	}
 	if err != nil {
 		c.T.Fatal(err)
@@ -86,7 +86,7 @@ func (c *Client) Order(cmd command.Command, out any) {
 }
 
 // AddFile makes a file without a post; more may change it before.
-func (c *Client) AddFile(ch core.ChannelID, name, kind string, content []byte, more func(*command.CreateFile)) (f core.File) {
+func (c *Client) AddFile(ch core.ChannelID, name, kind string, content []byte, more func(*command.CreateFile)) core.File {
 	c.T.Helper()
 	cmd := &command.CreateFile{File: core.File{
 		ID: core.NewID[core.File](time.Now()), ChannelID: ch, Name: name, Extension: strings.TrimPrefix(path.Ext(name), "."),
@@ -95,7 +95,11 @@ func (c *Client) AddFile(ch core.ChannelID, name, kind string, content []byte, m
 	if more != nil {
 		more(cmd)
 	}
-	c.Order(cmd, &f)
+	c.Order(cmd)
+	f, ok, err := read.New(c.Site.DB).File(c.T.Context(), cmd.File.ID)
+	if err != nil || !ok {
+		c.T.Fatal(ok, err)
+	}
 	return f
 }
 

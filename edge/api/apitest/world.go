@@ -157,8 +157,8 @@ func (h *Home) Propose(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	}
 }
 
-// Order batches proposals, stamps them and has everybody apply them, home first.
-func (h *Home) Order(ctx context.Context) {
+// order batches proposals, stamps them and has everybody apply them, home first.
+func (h *Home) order(ctx context.Context) {
 	for {
 		var batch []asked
 		select {
@@ -221,7 +221,7 @@ func NewHomeWith(t testing.TB, configure func(*areas.Config)) (*Home, *Site) {
 	first := h.NewSite(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); h.Order(ctx) }()
+	go func() { defer close(done); h.order(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return h, first
 }

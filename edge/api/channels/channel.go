@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (out core.Channel, err error) {
+func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (core.Channel, error) {
 	ch := core.Channel{
 		ID: core.NewID[core.Channel](time.Now()), TeamID: in.TeamID, Type: in.Type, Name: api.Lower(in.Name),
 		DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose,
@@ -20,8 +20,7 @@ func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (out 
 	if err := ch.Check(); err != nil {
 		return ch, err
 	}
-	err = c.Propose(&command.CreateChannel{Channel: ch}, &out)
-	return out, err
+	return api.Changed(c, &command.CreateChannel{Channel: ch}, s.Read.Channel, ch.ID)
 }
 
 // getChannel reads the channel anew, with its counters as they are now.
@@ -38,9 +37,9 @@ type channelPatch struct {
 	Purpose     *string `json:"purpose"`
 }
 
-func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (out core.Channel, err error) {
-	err = c.Propose(&command.PatchChannel{ChannelID: ch.ID, Name: in.Name, DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose}, &out)
-	return out, err
+func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (core.Channel, error) {
+	cmd := &command.PatchChannel{ChannelID: ch.ID, Name: in.Name, DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose}
+	return api.Changed(c, cmd, s.Read.Channel, ch.ID)
 }
 
 func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) {

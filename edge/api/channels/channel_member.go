@@ -2,6 +2,7 @@ package channels
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 
 	"github.com/nearside/nearside/core"
@@ -59,12 +60,16 @@ func (s *Service) addMember(c *api.Call, id core.ChannelID, in newMember) (api.A
 	if err != nil {
 		return nil, err
 	}
+	find := func(ctx context.Context, u core.UserID) (core.ChannelMember, bool, error) {
+		return s.Read.ChannelMember(ctx, id, u)
+	}
 	out := make([]core.ChannelMember, len(users))
 	for i, user := range users {
-		if err := c.Propose(&command.AddChannelMember{ChannelID: id, UserID: user}, &out[i]); err != nil {
+		m, err := api.Changed(c, &command.AddChannelMember{ChannelID: id, UserID: user}, find, user)
+		if err != nil {
 			return nil, err
 		}
-		out[i] = shown(c, out[i])
+		out[i] = shown(c, m)
 	}
 	if single {
 		return api.Value(http.StatusCreated, out[0]), nil

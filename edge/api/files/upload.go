@@ -121,7 +121,8 @@ func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
 	}
 	out := uploaded{make([]core.File, len(kept)), append([]string{}, q.clientIDs...)}
 	for i, cmd := range kept {
-		if err := c.Propose(cmd, &out.Files[i]); err != nil {
+		var err error
+		if out.Files[i], err = api.Changed(c, cmd, s.Read.File, cmd.File.ID); err != nil {
 			return out, err
 		}
 	}

@@ -54,8 +54,7 @@ func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out co
 	if up.FileSize > s.cfg.MaxBytes {
 		return out, tooLarge(s.cfg.MaxBytes).WithID("app.upload.create.upload_too_large.app_error")
 	}
-	err = c.Propose(&command.CreateUpload{Upload: up}, &out)
-	return out, err
+	return api.Changed(c, &command.CreateUpload{Upload: up}, s.Read.Upload, up.ID)
 }
 
 func (s *Service) listUploads(c *api.Call, id core.UserID) ([]core.Upload, error) {
@@ -318,11 +317,15 @@ func (d *data) append(sp *spool) error {
 		if err := d.service.put(c, []blob{{sp.ref(), sp.reader()}}); err != nil {
 			return err
 		}
-		err := c.Propose(&command.AppendUpload{UploadID: d.up.ID, Offset: d.up.FileOffset, Part: sp.ref()}, &d.up)
-		if core.KindOf(err) == core.KindConflict {
+		up, err := api.Changed(c, &command.AppendUpload{UploadID: d.up.ID, Offset: d.up.FileOffset, Part: sp.ref()}, d.service.Read.Upload, d.up.ID)
+		switch {
+		case core.KindOf(err) == core.KindConflict:
 			return concurrent().WithCause(err)
+		case err != nil:
+			return err
 		}
-		return err
+		d.up = up
+		return nil
 	})
 }
 
@@ -338,7 +341,8 @@ func (s *Service) finishUpload(c *api.Call, up core.Upload, ch core.Channel) (ou
 		if err != nil {
 			return err
 		}
-		return c.Propose(&command.FinishUpload{UploadID: up.ID, File: cmd.File, Text: cmd.Text}, &out)
+		out, err = api.Changed(c, &command.FinishUpload{UploadID: up.ID, File: cmd.File, Text: cmd.Text}, s.Read.File, cmd.File.ID)
+		return err
 	})
 	return out, err
 }

@@ -116,7 +116,7 @@ func TestUploadSession_AnswerWasLost(t *testing.T) {
 	up := w.Ann.Begin(w.Channel.String(), "a.txt", 4)
 	path := "/uploads/" + up.ID.String()
 	ref := w.Store([]byte("ahoy"))
-	w.Ann.Order(&command.AppendUpload{UploadID: up.ID, Part: ref}, &up) // and the edge died
+	w.Ann.Order(&command.AppendUpload{UploadID: up.ID, Part: ref}) // and the edge died
 	if at := offset(w.Ann, up.ID); at != 4 {
 		t.Errorf("at %d", at)
 	}

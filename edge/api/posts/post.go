@@ -10,9 +10,9 @@ import (
 	"github.com/nearside/nearside/edge/parse"
 )
 
-func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (out core.Post, err error) {
+func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post, error) {
 	if in.ChannelID.IsZero() {
-		return out, api.BadParam("channel_id")
+		return in, api.BadParam("channel_id")
 	}
 	said := parse.Parse(in.Message)
 	p := core.Post{
@@ -20,13 +20,20 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (out core.P
 		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
 	if err := checkPost(&p); err != nil {
-		return out, err
+		return p, err
 	}
 	cmd := &command.CreatePost{Post: p, Mentions: said.Mentions, SetOnline: c.Query("set_online") == "" || c.Flag("set_online")}
-	if err := c.ProposeAs(proposalOf(c, p), cmd, &out); err != nil || len(out.FileIDs) == 0 { // a new post has nothing else to be joined with
-		return out, err
+	var made command.Made
+	if err := c.ProposeAs(proposalOf(c, p), cmd, &made); err != nil {
+		return p, err
 	}
-	return s.Read.Join(c, out)
+	if p, ok := s.fresh.get(made.ID); ok {
+		return p, nil
+	}
+	pending := p.PendingPostID
+	p, err := api.ReadBack(c, s.Read.Post, made.ID)
+	p.PendingPostID = pending // not kept with it
+	return p, err
 }
 
 // proposalOf gives a new id, but for a post that names its pending id always the same: a client
@@ -65,7 +72,7 @@ func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post,
 	return s.patchPost(c, p, in)
 }
 
-func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (out core.Post, err error) {
+func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
 	cmd := &command.PatchPost{
 		PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), Message: in.Message, Props: in.Props, IsPinned: in.IsPinned,
 		FileIDs: in.FileIDs,
@@ -81,12 +88,9 @@ func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (out core.Po
 		p.FileIDs = *in.FileIDs
 	}
 	if err := checkPost(&p); err != nil {
-		return out, err
+		return p, err
 	}
-	if err := c.Propose(cmd, &out); err != nil {
-		return out, err
-	}
-	return s.Read.Join(c, out)
+	return api.Changed(c, cmd, s.Read.Post, p.ID)
 }
 
 func (s *Service) deletePost(c *api.Call, p core.Post) (api.Done, error) {

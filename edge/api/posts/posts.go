@@ -25,6 +25,7 @@ type Config struct {
 type Service struct {
 	*access.Access
 	pages api.Cache[core.ChannelID, pageKey, *api.Page]
+	fresh *fresh
 }
 
 // New makes a Service.
@@ -32,8 +33,14 @@ func New(cfg Config) *Service {
 	if cfg.PageBytes <= 0 {
 		cfg.PageBytes = defaultPageBytes
 	}
-	return &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](cfg.Access.Local, cfg.PageBytes, (*api.Page).Size,
-		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged))}
+	local := cfg.Access.Local
+	s := &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](local, cfg.PageBytes, (*api.Page).Size,
+		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)), newFresh()}
+	api.OnEvent(local, func(e event.Posted) { s.fresh.add(e.Post) })
+	api.OnEvent(local, func(e event.PostEdited) { s.fresh.drop(e.Post.ID) })
+	api.OnEvent(local, func(e event.PostDeleted) { s.fresh.drop(e.Post.ID) })
+	local.OnReset(s.fresh.reset)
+	return s
 }
 
 // Routes gives the operations of the area.

@@ -6,18 +6,20 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-func (s *Service) addReaction(c *api.Call, _ core.User, in core.Reaction) (out core.Reaction, err error) {
+func (s *Service) addReaction(c *api.Call, _ core.User, in core.Reaction) (core.Reaction, error) {
 	if err := in.Check(); err != nil {
-		return out, err
+		return in, err
 	}
 	if !c.IsMe(in.UserID) {
-		return out, api.Forbidden()
+		return in, api.Forbidden()
 	}
-	if _, err := s.ReadablePost(c, in.PostID); err != nil {
-		return out, err
+	p, err := s.ReadablePost(c, in.PostID)
+	if err != nil {
+		return in, err
 	}
-	err = c.Propose(&command.AddReaction{PostID: in.PostID, EmojiName: in.EmojiName}, &out)
-	return out, err
+	var made command.Made
+	err = c.Propose(&command.AddReaction{PostID: p.ID, EmojiName: in.EmojiName}, &made)
+	return core.Reaction{UserID: in.UserID, PostID: p.ID, EmojiName: in.EmojiName, CreateAt: made.At, UpdateAt: made.At, ChannelID: p.ChannelID}, err
 }
 
 func (s *Service) removeReaction(c *api.Call, in api.Two[core.UserID, core.Post]) (api.Done, error) {

@@ -36,7 +36,7 @@ func (s *Service) shownTeams(c *api.Call, teams []core.Team, err error) ([]core.
 	return teams, err
 }
 
-func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (out core.Team, err error) {
+func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (core.Team, error) {
 	t := core.Team{
 		ID: core.NewID[core.Team](time.Now()), Name: api.Lower(in.Name), DisplayName: in.DisplayName, Description: in.Description,
 		Type: in.Type, CompanyName: in.CompanyName, AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
@@ -45,8 +45,7 @@ func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (out core.T
 	if err := t.Check(); err != nil {
 		return t, err
 	}
-	err = c.Propose(&command.CreateTeam{Team: t}, &out)
-	return out, err
+	return api.Changed(c, &command.CreateTeam{Team: t}, s.Read.Team, t.ID)
 }
 
 // countedTeams are teams with how many there are.
@@ -88,11 +87,10 @@ type teamPatch struct {
 }
 
 func (s *Service) patchTeam(c *api.Call, id core.TeamID, in teamPatch) (core.Team, error) {
-	var out core.Team
-	err := c.Propose(&command.PatchTeam{
+	out, err := api.Changed(c, &command.PatchTeam{
 		TeamID: id, DisplayName: in.DisplayName, Description: in.Description, CompanyName: in.CompanyName,
 		AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
-	}, &out)
+	}, s.Read.Team, id)
 	if err != nil {
 		return out, err
 	}

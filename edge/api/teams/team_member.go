@@ -1,6 +1,7 @@
 package teams
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/nearside/nearside/core"
@@ -49,9 +50,11 @@ func (s *Service) addTeamMember(c *api.Call, team core.TeamID, in memberBody) (c
 	return s.add(c, team, user)
 }
 
-func (s *Service) add(c *api.Call, team core.TeamID, user core.UserID) (out core.TeamMember, err error) {
-	err = c.Propose(&command.AddTeamMember{TeamID: team, UserID: user}, &out)
-	return out, err
+func (s *Service) add(c *api.Call, team core.TeamID, user core.UserID) (core.TeamMember, error) {
+	find := func(ctx context.Context, u core.UserID) (core.TeamMember, bool, error) {
+		return s.Read.TeamMember(ctx, team, u)
+	}
+	return api.Changed(c, &command.AddTeamMember{TeamID: team, UserID: user}, find, user)
 }
 
 // batchResult is what came of adding one of many, when the others go on all the same.
