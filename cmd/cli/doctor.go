@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nearside/nearside/cmd/node"
+	"github.com/nearside/nearside/cmd/doctor"
 )
 
 func (a *app) doctor() *cobra.Command {
@@ -29,7 +29,7 @@ It exits with 1 if something is bad.`,
 		if err != nil {
 			return err
 		}
-		found := node.Diagnose(cmd.Context(), cfg)
+		found := doctor.Diagnose(cmd.Context(), cfg)
 		if o == "json" {
 			return errors.Join(writeJSON(a.out, map[string]any{"findings": found}), sick(found))
 		}
@@ -43,10 +43,10 @@ It exits with 1 if something is bad.`,
 	return cmd
 }
 
-func sick(found []node.Finding) error {
+func sick(found []doctor.Finding) error {
 	n := 0
 	for _, f := range found {
-		if f.Verdict == node.VerdictBad {
+		if f.Verdict == doctor.VerdictBad {
 			n++
 		}
 	}

@@ -91,7 +91,7 @@ func (n *Node) startAwayBlobs(ctx context.Context, s *stages, cfg blob.Config) (
 
 // startTier puts an edge's cache before the origin.
 func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
-	if !n.cfg.is(RoleEdge) {
+	if !n.cfg.Is(RoleEdge) {
 		return nil
 	}
 	f, counted := n.cfg.Files, origin.NewCounted(k.origin)
@@ -115,13 +115,13 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 // setting has to mend, a home node does not start; an edge does, since it can still show what
 // it has, and so does everybody while the bucket is only out of reach.
 func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
-	store, err := s3.New(n.cfg.Files.S3.settings(n.log))
+	store, err := s3.New(n.cfg.Files.S3.Settings(n.log))
 	if err != nil {
 		return nil, err
 	}
 	s.onStop("bucket", func() { _ = store.Close() })
 	b := origin.NewBucket(store, n.metrics.jobs, n.log)
-	if err := b.Try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.is(RoleHome) {
+	if err := b.Try(ctx, startCheck); err != nil && core.KindOf(err) == core.KindInvalid && n.cfg.Is(RoleHome) {
 		return nil, err
 	}
 	s.start("bucket check", stopInner, b.Run)
@@ -143,7 +143,7 @@ func (n *Node) apiFiles(k *keeping) (files.Config, error) {
 	if n.cfg.Files.Clamd == "" {
 		return f, nil
 	}
-	at, err := clamdAt(n.cfg.Files.Clamd)
+	at, err := ClamdAt(n.cfg.Files.Clamd)
 	if err != nil {
 		return f, err
 	}

@@ -174,8 +174,8 @@ func parse(raw []byte) (Config, error) {
 	return cfg, nil
 }
 
-// is reports whether the node has a role.
-func (cfg Config) is(role string) bool { return slices.Contains(cfg.Roles, role) }
+// Is reports whether the node has a role.
+func (cfg Config) Is(role string) bool { return slices.Contains(cfg.Roles, role) }
 
 // Check validates cfg. Every message names the key and what it should be.
 func (cfg Config) Check() error {
@@ -189,13 +189,13 @@ func (cfg Config) Check() error {
 		return bad("roles: missing; use home, edge or both")
 	case cfg.Data == "":
 		return bad("data: missing; it names the node's directory")
-	case cfg.is(RoleEdge) && cfg.Client.Listen == "":
+	case cfg.Is(RoleEdge) && cfg.Client.Listen == "":
 		return bad("client.listen: missing; an edge serves clients at HOST:PORT")
-	case !cfg.is(RoleEdge) && cfg.Client.Listen != "":
+	case !cfg.Is(RoleEdge) && cfg.Client.Listen != "":
 		return bad("client.listen: only a node with the role edge serves clients")
-	case !cfg.is(RoleEdge) && cfg.Client.Assets != "":
+	case !cfg.Is(RoleEdge) && cfg.Client.Assets != "":
 		return bad("client.assets: only a node with the role edge serves clients")
-	case !cfg.is(RoleHome) && len(cfg.Home) == 0:
+	case !cfg.Is(RoleHome) && len(cfg.Home) == 0:
 		return bad("home: missing; an edge needs the home nodes and their link addresses")
 	}
 	for _, r := range cfg.Roles {
@@ -203,7 +203,7 @@ func (cfg Config) Check() error {
 			return bad("roles: %q is none; use home, edge or both", r)
 		}
 	}
-	if cfg.is(RoleHome) && len(cfg.Home) > 0 && !slices.ContainsFunc(cfg.Home, func(p Peer) bool { return p.Node == cfg.Name }) {
+	if cfg.Is(RoleHome) && len(cfg.Home) > 0 && !slices.ContainsFunc(cfg.Home, func(p Peer) bool { return p.Node == cfg.Name }) {
 		return bad("home: %s has the role home but is not listed", cfg.Name)
 	}
 	return cfg.checkAddresses()
@@ -262,7 +262,8 @@ func checkLoopback(addr string) error {
 	return nil
 }
 
-func (cfg Config) withDefaults() Config {
+// WithDefaults fills in the documented defaults.
+func (cfg Config) WithDefaults() Config {
 	set := func(p *string, v string) {
 		if *p == "" {
 			*p = v

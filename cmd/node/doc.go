@@ -18,7 +18,7 @@
 //
 // Every part of what a node does with blobs is in cdn/origin and cdn/tier; here they are opened,
 // connected and started, in the order in which one needs the other. The API sees one place to
-// keep bytes, wherever the node stands. Operators see and mend it by cmd/admin; Diagnose tries
+// keep bytes, wherever the node stands. Operators see and mend it by cmd/admin; cmd/doctor tries
 // what a configuration names.
 //
 // # Concurrency

@@ -112,19 +112,19 @@ func (f Files) check() error {
 		return bad("files.keep_deleted: is not below zero")
 	}
 	if f.Clamd != "" {
-		if _, err := clamdAt(f.Clamd); err != nil {
+		if _, err := ClamdAt(f.Clamd); err != nil {
 			return err
 		}
 	}
 	if f.S3 == nil {
 		return nil
 	}
-	_, err := s3.New(f.S3.settings(nil)) // it knows best what it can use
+	_, err := s3.New(f.S3.Settings(nil)) // it knows best what it can use
 	return err
 }
 
-// settings gives the same to the store.
-func (c *S3) settings(log *slog.Logger) s3.Config {
+// Settings gives the same to the store.
+func (c *S3) Settings(log *slog.Logger) s3.Config {
 	return s3.Config{
 		Endpoint: c.Endpoint, PublicEndpoint: c.PublicEndpoint, Bucket: c.Bucket, Prefix: c.Prefix, Region: c.Region, PathStyle: c.PathStyle,
 		AccessKey: c.AccessKey, SecretKey: string(c.SecretKey), SecretFile: c.SecretFile, IAM: c.IAM, SSE: c.SSE, SSEKeyFile: c.SSEKeyFile,
@@ -182,15 +182,15 @@ func (cfg Config) openBucket(ctx context.Context) (Store, error) {
 	if cfg.Files.S3 == nil {
 		return Store{}, core.E(core.KindInvalid, "the configuration names no bucket; add files.s3")
 	}
-	s, err := s3.New(cfg.Files.S3.settings(cfg.Logger))
+	s, err := s3.New(cfg.Files.S3.Settings(cfg.Logger))
 	if err != nil {
 		return Store{}, err
 	}
 	return Store{s, s}, s.Check(ctx)
 }
 
-// clamdAt reads where the scanner is.
-func clamdAt(addr string) (scan.Config, error) {
+// ClamdAt reads where the scanner is.
+func ClamdAt(addr string) (scan.Config, error) {
 	cfg := scan.Config{Network: "tcp", Address: addr, Timeout: scanLimit}
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		cfg.Network, cfg.Address = "unix", path

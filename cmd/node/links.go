@@ -69,7 +69,7 @@ func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials)
 		return nil, err
 	}
 	relay := signal.New()
-	if n.cfg.is(RoleHome) {
+	if n.cfg.Is(RoleHome) {
 		return n.startHome(ctx, s, ep, relay)
 	}
 	return n.startAway(ctx, s, ep, relay)

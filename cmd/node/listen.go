@@ -17,8 +17,8 @@ const (
 	adminDrain = 2 * time.Second
 )
 
-// listen opens a TCP listener with an error that says which key to change.
-func listen(key, addr string) (net.Listener, error) {
+// Listen opens a TCP listener with an error that says which key to change.
+func Listen(key, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, core.E(core.KindUnavailable, "%s: cannot listen on %s", key, addr).WithCause(err)

@@ -27,7 +27,7 @@ func Lock(dir, file string) (unlock func(), err error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		defer f.Close()
-		return nil, core.E(core.KindConflict, "%s is in use by %s; stop it first, or give another directory with --data", dir, holder(path))
+		return nil, core.E(core.KindConflict, "%s is in use by %s; stop it first, or give another directory with --data", dir, Holder(path))
 	}
 	if err == nil {
 		err = writePID(f)
@@ -47,7 +47,8 @@ func writePID(f *os.File) error {
 	return err
 }
 
-func holder(path string) string {
+// Holder says which process has a lock file.
+func Holder(path string) string {
 	raw, err := os.ReadFile(path)
 	if pid := strings.TrimSpace(string(raw)); err == nil && pid != "" {
 		return "process " + pid

@@ -79,7 +79,7 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	dir, err := filepath.Abs(cfg.Data)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -145,8 +145,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 // start starts the stages from the inside out.
 func (n *Node) start(ctx context.Context, s *stages) error {
 	var client net.Listener
-	if n.cfg.is(RoleEdge) { // taken first: an address in use is the commonest mistake
-		l, err := listen("client.listen", n.cfg.Client.Listen)
+	if n.cfg.Is(RoleEdge) { // taken first: an address in use is the commonest mistake
+		l, err := Listen("client.listen", n.cfg.Client.Listen)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	if err := n.startAdmin(s); err != nil {
 		return err
 	}
-	cred, err := n.cfg.credentials(time.Now())
+	cred, err := n.cfg.Credentials(time.Now())
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (n *Node) startTraces(ctx context.Context, s *stages) (err error) {
 }
 
 func (n *Node) startAdmin(s *stages) error {
-	l, err := listen("admin.listen", n.cfg.Admin.Listen)
+	l, err := Listen("admin.listen", n.cfg.Admin.Listen)
 	if err != nil {
 		return err
 	}

@@ -61,9 +61,9 @@ func (cfg Config) identity() link.Identity {
 	return id
 }
 
-// credentials loads the node's certificate. Only the first node of a deployment may make its
+// Credentials loads the node's certificate. Only the first node of a deployment may make its
 // own: it is alone at home, and nobody else can have an authority to ask.
-func (cfg Config) credentials(now time.Time) (*link.Credentials, error) {
+func (cfg Config) Credentials(now time.Time) (*link.Credentials, error) {
 	if cfg.Identity != nil {
 		return cfg.Identity, nil
 	}

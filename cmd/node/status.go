@@ -22,7 +22,7 @@ type Summary struct {
 // Summary gives what is known of the node before it runs.
 func (cfg Config) Summary() Summary {
 	s := Summary{Name: cfg.Name, Region: cfg.Region, Roles: cfg.Roles, AdminURL: "http://" + cfg.Admin.Listen}
-	if cfg.is(RoleEdge) {
+	if cfg.Is(RoleEdge) {
 		s.URL = cmp.Or(cfg.Client.URL, "http://"+cfg.Client.Listen)
 	}
 	return s

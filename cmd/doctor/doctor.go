@@ -1,4 +1,6 @@
-package node
+// Package doctor looks at what a node of a configuration needs, and says what is wrong, by the
+// key of the configuration that has to be mended.
+package doctor
 
 import (
 	"context"
@@ -15,6 +17,7 @@ import (
 	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/cdn/s3"
 	"github.com/nearside/nearside/cdn/scan"
+	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/edge/assets"
@@ -44,8 +47,8 @@ const (
 // Diagnose looks at everything outside the process that a node of this configuration needs, as
 // far as can be done without becoming that node. It changes nothing, but for a probe object in
 // the bucket, which it removes.
-func Diagnose(ctx context.Context, cfg Config) []Finding {
-	cfg = cfg.withDefaults()
+func Diagnose(ctx context.Context, cfg node.Config) []Finding {
+	cfg = cfg.WithDefaults()
 	d := &doctor{cfg: cfg}
 	d.data()
 	d.look("pki", d.pki)
@@ -64,7 +67,7 @@ func Diagnose(ctx context.Context, cfg Config) []Finding {
 }
 
 type doctor struct {
-	cfg     Config
+	cfg     node.Config
 	running bool // the node itself runs, and has what it needs
 	found   []Finding
 }
@@ -98,12 +101,12 @@ func (d *doctor) data() {
 	}
 	d.look("data", func() (string, error) { return d.cfg.Data + " can be written", writable(d.cfg.Data) })
 	d.look("data", func() (string, error) { return d.space(d.cfg.Data) })
-	unlock, err := Lock(d.cfg.Data, LockFile)
+	unlock, err := node.Lock(d.cfg.Data, node.LockFile)
 	if err == nil {
 		unlock()
 	} else if core.KindOf(err) == core.KindConflict {
 		d.running = true
-		d.add("data", VerdictOK, "the node runs: "+holder(filepath.Join(d.cfg.Data, LockFile)))
+		d.add("data", VerdictOK, "the node runs: "+node.Holder(filepath.Join(d.cfg.Data, node.LockFile)))
 	}
 }
 
@@ -131,7 +134,7 @@ func (d *doctor) pki() (string, error) {
 	if len(d.cfg.Home) == 0 {
 		return "", nil // the only node makes its own
 	}
-	cred, err := d.cfg.credentials(time.Now())
+	cred, err := d.cfg.Credentials(time.Now())
 	if err != nil {
 		return "", err
 	}
@@ -151,7 +154,7 @@ func (d *doctor) listeners() {
 			return
 		}
 		d.look(key, func() (string, error) {
-			l, err := listen(key, addr)
+			l, err := node.Listen(key, addr)
 			if err != nil {
 				return "", err
 			}
@@ -192,7 +195,7 @@ func (d *doctor) postgres(ctx context.Context) (string, error) {
 func (d *doctor) files(ctx context.Context) (string, error) {
 	switch {
 	case d.cfg.Files.S3 != nil:
-		s, err := s3.New(d.cfg.Files.S3.settings(nil))
+		s, err := s3.New(d.cfg.Files.S3.Settings(nil))
 		if err != nil {
 			return "", err
 		}
@@ -201,7 +204,7 @@ func (d *doctor) files(ctx context.Context) (string, error) {
 			return "", bare(err)
 		}
 		return "bucket " + d.cfg.Files.S3.Bucket + " can be written, read, listed and deleted from", nil
-	case !d.cfg.is(RoleHome):
+	case !d.cfg.Is(node.RoleHome):
 		return "files come from home over the link", nil
 	}
 	if _, err := os.Stat(d.cfg.Files.Dir); errors.Is(err, os.ErrNotExist) {
@@ -230,7 +233,7 @@ func bare(err error) error {
 // clamd has the scanner judge harmless bytes: a few, and as many as a file may have. One that
 // takes less refuses larger uploads, which nobody notices before somebody tries.
 func (d *doctor) clamd(ctx context.Context) (string, error) {
-	at, err := clamdAt(d.cfg.Files.Clamd)
+	at, err := node.ClamdAt(d.cfg.Files.Clamd)
 	if err != nil {
 		return "", err
 	}
