@@ -9,14 +9,15 @@ import (
 )
 
 // tables lets a checker compare databases without reaching into them: nodes at one position
-// give the same words for each table. It reads every row.
+// give the same words for each table. It reads every row. ?without=TABLE.COLUMN leaves out a column
+// that another program does not have.
 func (n *Node) tables(w http.ResponseWriter, r *http.Request) {
 	rep := n.parts.Load().replica
 	if rep == nil {
 		admin.Fail(w, core.E(core.KindUnavailable, "the replica is not open yet"))
 		return
 	}
-	found, err := rep.Digests(r.Context())
+	found, err := rep.Digests(r.Context(), r.URL.Query()["without"]...)
 	if err != nil {
 		admin.Fail(w, core.E(core.KindUnavailable, "the tables cannot be read now").WithCause(err))
 		return

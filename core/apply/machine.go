@@ -256,7 +256,7 @@ func (x *exec) caller() (core.User, error) {
 
 // version is the version of the log that the entry is applied by: what a later one changed has no
 // effect before it.
-func (x *exec) version() int64 { return max(1, x.count(versionCounter)) }
+func (x *exec) version() int64 { return max(1, x.count(VersionCounter)) }
 
 // emit announces an event.
 func (x *exec) emit(e event.Event) {

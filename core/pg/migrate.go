@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
 )
 
 //go:embed migrations
@@ -50,6 +51,9 @@ func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
 		return fmt.Errorf("lock migrations: %w", err)
 	}
+	if err := checkVersion(ctx, conn, schema); err != nil {
+		return err
+	}
 	m := migrator{conn: conn.Conn(), files: files}
 	if err := m.prepareRecord(ctx); err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
@@ -61,6 +65,37 @@ func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
 		return fmt.Errorf("prepare schema %s: %w", schema, err)
 	}
 	return m.folder(ctx, "replicated", schema)
+}
+
+// LogVersion gives the version of the log that a schema holds: 1 where there is no other word, as in
+// an empty database.
+func LogVersion(ctx context.Context, q Queryer, schema string) (int64, error) {
+	name := quoteName(schema) + ".counters"
+	there, _, err := QueryOne(ctx, q, "SELECT to_regclass($1) IS NOT NULL", Scalar[bool], name)
+	if err != nil || !there {
+		return 1, err
+	}
+	v, ok, err := QueryOne(ctx, q, "SELECT value FROM "+name+" WHERE name = $1", Scalar[int64], apply.VersionCounter)
+	if err != nil || !ok {
+		return 1, err
+	}
+	return v, nil
+}
+
+func checkVersion(ctx context.Context, q Queryer, schema string) error {
+	v, err := LogVersion(ctx, q, schema)
+	if err != nil {
+		return fmt.Errorf("read log version: %w", err)
+	}
+	return understood("database", v)
+}
+
+// understood refuses what a log of a later version has made.
+func understood(what string, version int64) error {
+	if version > core.LogVersion {
+		return core.E(core.KindUpgrade, "The %s is of log version %d, and this program understands %d: upgrade this node.", what, version, core.LogVersion)
+	}
+	return nil
 }
 
 // A migrator holds the migrations' lock on a connection of its own.
@@ -115,11 +150,6 @@ func (m *migrator) folder(ctx context.Context, folder, schema string) error {
 	had, err := Query(ctx, m.conn, `SELECT name FROM local.migrations WHERE schema = $1 ORDER BY name`, Scalar[string], schema)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
-	}
-	for _, name := range had {
-		if !slices.Contains(names, name) {
-			return core.E(core.KindUpgrade, "The database has migration %s/%s, which this version does not know: upgrade this node.", folder, name)
-		}
 	}
 	for _, name := range names {
 		if slices.Contains(had, name) {

@@ -2,6 +2,7 @@ package pg_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -86,16 +87,29 @@ func TestMigrate_Fails(t *testing.T) {
 	}
 }
 
-// A database that a newer binary has migrated is refused.
-func TestMigrate_Unknown(t *testing.T) {
+// A database that a newer program has migrated is used, until its log is of a version that this
+// program does not understand.
+func TestMigrate_ByNewerProgram(t *testing.T) {
 	for _, name := range []string{"local/0001_mark.sql", "replicated/0002_more.sql"} {
 		db := pgtest.Connect(t, pgtest.Database(t))
 		migrateFiles(t, db, files(twoFiles))
 		fsys := files(twoFiles)
 		delete(fsys, name)
-		err := pg.MigrateFiles(t.Context(), db, fsys, pg.Schema)
-		if core.KindOf(err) != core.KindUpgrade {
+		if err := pg.MigrateFiles(t.Context(), db, fsys, pg.Schema); err != nil {
 			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	db := pgtest.Connect(t, pgtest.Database(t))
+	if err := pg.Migrate(t.Context(), db, pg.Schema); err != nil {
+		t.Fatal(err)
+	}
+	for version, want := range map[int64]core.Kind{core.LogVersion: 0, core.LogVersion + 1: core.KindUpgrade} {
+		mustExec(t, db, fmt.Sprintf(`INSERT INTO nearside.counters (name, value) VALUES ('log_version', %d) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, version))
+		if got, err := pg.LogVersion(t.Context(), db, pg.Schema); err != nil || got != version {
+			t.Errorf("log version %d is read as %d, %v", version, got, err)
+		}
+		if err := pg.Migrate(t.Context(), db, pg.Schema); (err == nil) != (want == 0) || err != nil && core.KindOf(err) != want {
+			t.Errorf("log version %d: %v", version, err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -32,15 +33,24 @@ const (
 // SnapshotHeader says what a snapshot holds.
 type SnapshotHeader struct {
 	Position   core.Position `json:"position"`
-	At         int64         `json:"at"`         // of the last entry, Unix nanoseconds
-	Migrations []string      `json:"migrations"` // of the replicated schema
+	At         int64         `json:"at"` // of the last entry, Unix nanoseconds
+	LogVersion int64         `json:"log_version"`
 	Tables     []TableShape  `json:"tables"`
 }
 
-// TableShape is a table with its columns, quoted, in order.
+// TableShape is a table with its columns in order.
 type TableShape struct {
-	Name    string `json:"name"`
-	Columns string `json:"columns"`
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+}
+
+// quoted gives the columns as SQL.
+func (t TableShape) quoted() string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = quoteName(c)
+	}
+	return strings.Join(names, ", ")
 }
 
 // LastAt is the time of the last entry; zero when there is none.
@@ -54,7 +64,7 @@ func (h *SnapshotHeader) LastAt() time.Time {
 // shapes gives every table of a schema by name. The catalogue is asked, not a list of ours: a
 // table that somebody forgot to list would be missing from every snapshot.
 func shapes(ctx context.Context, q Queryer, schema string) ([]TableShape, error) {
-	return Query(ctx, q, `SELECT c.relname::text, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+	return Query(ctx, q, `SELECT c.relname::text, array_agg(a.attname::text ORDER BY a.attnum)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE n.nspname = $1 AND c.relkind = 'r' GROUP BY 1 ORDER BY c.relname::text COLLATE "C"`,
@@ -86,9 +96,6 @@ func Export(ctx context.Context, db *DB, w io.Writer, begun func(SnapshotHeader)
 // exportHeader locks the tables before it looks at them, so that a restore that is switched
 // in meanwhile waits instead of changing them under us.
 func exportHeader(ctx context.Context, tx Tx, schema string) (h SnapshotHeader, err error) {
-	if h.Migrations, err = migrationNames(migrationFolder(), "replicated"); err != nil {
-		return h, err
-	}
 	if _, err := tx.Exec(ctx, "LOCK TABLE applied IN ACCESS SHARE MODE"); err != nil {
 		return h, fmt.Errorf("lock tables: %w", err)
 	}
@@ -100,6 +107,9 @@ func exportHeader(ctx context.Context, tx Tx, schema string) (h SnapshotHeader, 
 			return h, fmt.Errorf("lock tables: %w", err)
 		}
 	}
+	if h.LogVersion, err = LogVersion(ctx, tx, schema); err != nil {
+		return h, fmt.Errorf("read log version: %w", err)
+	}
 	var epoch, index int64
 	err = tx.QueryRow(ctx, "SELECT epoch, index, digest, at FROM applied").Scan(&epoch, &index, (*[16]byte)(&h.Position.Digest), &h.At)
 	h.Position.Epoch, h.Position.Index = core.Epoch(epoch), core.Index(index)
@@ -108,7 +118,7 @@ func exportHeader(ctx context.Context, tx Tx, schema string) (h SnapshotHeader, 
 
 func exportTable(ctx context.Context, tx Tx, schema string, t TableShape, out *frameWriter) error {
 	rows := bufio.NewWriterSize(out, copyChunkBytes)
-	sql := fmt.Sprintf("COPY %s.%s (%s) TO STDOUT (FORMAT binary)", quoteName(schema), quoteName(t.Name), t.Columns)
+	sql := fmt.Sprintf("COPY %s.%s (%s) TO STDOUT (FORMAT binary)", quoteName(schema), quoteName(t.Name), t.quoted())
 	tag, err := tx.Conn().PgConn().CopyTo(ctx, rows, sql)
 	if err != nil {
 		return err
@@ -187,12 +197,8 @@ func dropNext(ctx context.Context, db *DB, next string) error {
 }
 
 func importAll(ctx context.Context, db *DB, next string, h SnapshotHeader, in *frameReader) error {
-	ours, err := migrationNames(migrationFolder(), "replicated")
-	if err != nil {
+	if err := understood("snapshot", h.LogVersion); err != nil {
 		return err
-	}
-	if !slices.Equal(ours, h.Migrations) {
-		return core.E(core.KindUpgrade, "The snapshot was made by another version: its tables are at %v, ours at %v.", last(h.Migrations), last(ours))
 	}
 	if err := dropNext(ctx, db, next); err != nil {
 		return err
@@ -204,15 +210,12 @@ func importAll(ctx context.Context, db *DB, next string, h SnapshotHeader, in *f
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(tables, h.Tables) {
-		return core.E(core.KindInvalid, "The snapshot has other tables than this version.")
-	}
 	indexes, err := dropIndexes(ctx, db, next)
 	if err != nil {
 		return fmt.Errorf("drop indexes: %w", err)
 	}
-	for _, t := range tables {
-		if err := importTable(ctx, db, next, t, in); err != nil {
+	for _, t := range h.Tables {
+		if err := importTable(ctx, db, next, t, known(tables, t), in); err != nil {
 			return fmt.Errorf("import %s: %w", t.Name, err)
 		}
 	}
@@ -227,11 +230,16 @@ func importAll(ctx context.Context, db *DB, next string, h SnapshotHeader, in *f
 	return checkPosition(ctx, db, next, h)
 }
 
-func last(names []string) string {
-	if len(names) == 0 {
-		return "nothing"
+// known says which columns of a snapshot's table are in ours, by their places: a newer program may
+// have made the snapshot. A column of ours that the snapshot lacks gets its default.
+func known(ours []TableShape, t TableShape) []bool {
+	keep := make([]bool, len(t.Columns))
+	if i := slices.IndexFunc(ours, func(o TableShape) bool { return o.Name == t.Name }); i >= 0 {
+		for n, c := range t.Columns {
+			keep[n] = slices.Contains(ours[i].Columns, c)
+		}
 	}
-	return names[len(names)-1]
+	return keep
 }
 
 func analyze(schema string, tables []TableShape) (out []string) {
@@ -277,15 +285,24 @@ func dropIndexes(ctx context.Context, db *DB, schema string) ([]string, error) {
 }
 
 // importTable empties and fills a table in one transaction: PostgreSQL may then leave the rows
-// out of its log.
-func importTable(ctx context.Context, db *DB, schema string, t TableShape, in *frameReader) error {
+// out of its log. A table of which nothing is known here is read past.
+func importTable(ctx context.Context, db *DB, schema string, t TableShape, keep []bool, in *frameReader) error {
+	rows := tableReader{in: in}
+	if !slices.Contains(keep, true) {
+		_, err := io.Copy(io.Discard, &rows)
+		return err
+	}
+	from := io.Reader(&rows)
+	if slices.Contains(keep, false) {
+		from = newColumnFilter(from, keep)
+		t.Columns = filtered(t.Columns, keep)
+	}
 	return db.WriteTx(ctx, func(ctx context.Context, tx Tx) error {
 		name := quoteName(schema) + "." + quoteName(t.Name)
 		if _, err := tx.Exec(ctx, "TRUNCATE "+name); err != nil {
 			return err
 		}
-		rows := tableReader{in: in}
-		tag, err := tx.Conn().PgConn().CopyFrom(ctx, &rows, fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", name, t.Columns))
+		tag, err := tx.Conn().PgConn().CopyFrom(ctx, from, fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", name, t.quoted()))
 		switch {
 		case rows.err != nil && !errors.Is(rows.err, io.EOF):
 			return rows.err

@@ -68,6 +68,69 @@ func TestReplica_Restore(t *testing.T) {
 	}
 }
 
+// A snapshot of the program before, which lacks a column and a table, and one of the program after,
+// which has more of both, can be read; one of a later log version is refused.
+func TestReplica_Restore_OtherProgram(t *testing.T) {
+	newer := func(t *testing.T, n *node) {
+		t.Helper()
+		for _, sql := range []string{
+			`ALTER TABLE nearside.posts ADD COLUMN mood text COLLATE "C" NOT NULL DEFAULT 'calm', ADD COLUMN weight bigint`,
+			`CREATE TABLE nearside.bookmarks (id uuid PRIMARY KEY, name text COLLATE "C" NOT NULL)`,
+		} {
+			if _, err := n.db.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sums := func(t *testing.T, n *node) map[string]string {
+		t.Helper()
+		list, err := n.Digests(t.Context(), "posts.mood", "posts.weight")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, d := range list {
+			if d.Name != "bookmarks" {
+				out[d.Name] = d.Sum
+			}
+		}
+		return out
+	}
+	old, next := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
+	newer(t, next)
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(600)...)
+	old.apply(t, entries...)
+	next.apply(t, entries...)
+	if _, err := next.db.Exec(t.Context(), `INSERT INTO nearside.bookmarks VALUES (gen_random_uuid(), 'x')`); err != nil {
+		t.Fatal(err)
+	}
+	want := sums(t, old)
+	for name, from := range map[string]*node{"of the program before": old, "of the program after": next} {
+		to := newNode(t, pgtest.Database(t))
+		at, raw := copyOf(t, from)
+		if err := to.Restore(t.Context(), at, bytes.NewReader(raw)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if d := cmp.Diff(want, sums(t, to)); d != "" {
+			t.Errorf("%s: tables differ:\n%s", name, d)
+		}
+		at, cut := copyOf(t, from)
+		if err := to.Restore(t.Context(), at, bytes.NewReader(cut[:len(cut)/2])); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("half a snapshot %s: %v", name, err)
+		}
+	}
+	later := newNode(t, pgtest.Database(t))
+	later.apply(t, newLog(t).begin()...)
+	if _, err := later.db.Exec(t.Context(), `INSERT INTO nearside.counters (name, value) VALUES ('log_version', $1)`, core.LogVersion+1); err != nil {
+		t.Fatal(err)
+	}
+	at, raw := copyOf(t, later)
+	if err := newNode(t, pgtest.Database(t)).Restore(t.Context(), at, bytes.NewReader(raw)); core.KindOf(err) != core.KindUpgrade {
+		t.Errorf("a snapshot of a later log version: %v", err)
+	}
+}
+
 // shape is what the catalogue says of the replicated schema.
 func shape(t testing.TB, n *node) []string {
 	t.Helper()
