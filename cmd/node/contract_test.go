@@ -22,7 +22,7 @@ import (
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
-var updateCoverage = flag.Bool("update-coverage", false, "rewrite edge/api/COVERAGE.md")
+var updateCoverage = flag.Bool("update-coverage", false, "rewrite edge/api/COVERAGE.md and testdata/answers.txt")
 
 var apiFolder = filepath.Join("..", "..", "edge", "api")
 
@@ -57,6 +57,7 @@ func TestContract(t *testing.T) {
 	f := newFixture(t, world.Nodes()[0].URL())
 	var d *description
 	t.Run("Description", func(t *testing.T) { d = loadDescription(t) })
+	shapes := loadShapes(t)
 	rows := map[string]row{}
 	for _, r := range contract() {
 		if _, twice := rows[r.op]; twice {
@@ -75,7 +76,7 @@ func TestContract(t *testing.T) {
 		}
 		t.Run(op.method+strings.ReplaceAll(op.path, "/", "_"), func(t *testing.T) {
 			if built {
-				r.ask(t, f, d)
+				r.ask(t, f, d, shapes)
 			} else {
 				f.wantNotBuilt(t, op)
 			}
@@ -83,6 +84,9 @@ func TestContract(t *testing.T) {
 	}
 	for op := range rows {
 		t.Errorf("%s has a row but is no operation of the API", op)
+	}
+	if *updateCoverage {
+		shapes.save(t)
 	}
 }
 
@@ -196,7 +200,7 @@ func (f *fixture) send(t *testing.T, method, path, token string, body any) reply
 }
 
 // ask makes the four requests of a row. The good one comes last: it may use up what it is about.
-func (r row) ask(t *testing.T, f *fixture, d *description) {
+func (r row) ask(t *testing.T, f *fixture, d *description, shapes shapes) {
 	method, template, _ := strings.Cut(r.op, " ")
 	values := r.values(t, f)
 	good := f.expand(t, template+r.query, values)
@@ -217,6 +221,7 @@ func (r row) ask(t *testing.T, f *fixture, d *description) {
 		t.Fatalf("good: %d, want %d: %s", got.status, want, got.raw)
 	}
 	f.wantHeaders(t, method, got)
+	shapes.check(t, r.op, got)
 	if d != nil && r.unlike == "" {
 		r.compare(t, d, got)
 	}
