@@ -161,7 +161,7 @@ func (r *rows) want(x *schema.IndexShape, value []byte) {
 // fetch asks for what was noted.
 func (r *rows) fetch(p *pipe, c *cache) {
 	if len(r.need) > 0 {
-		keys := r.some(sorted(r.need), wideKeys)
+		keys := r.some(sorted(r.need), 1)
 		for _, k := range keys {
 			r.missing[k] = struct{}{} // until it comes
 		}
@@ -173,35 +173,41 @@ func (r *rows) fetch(p *pipe, c *cache) {
 	}
 	for _, x := range r.shape.Indexes {
 		if values := sorted(r.needs[x]); len(values) > 0 {
-			r.fetchLists(p, c, x, r.some(values, wideLists))
+			r.fetchLists(p, c, x, r.some(values, firstAsked(x)))
 		}
 	}
 	clear(r.needs)
 }
 
-// A row of a wide table can have half a megabyte: so many are read at once. The rest of a batch
-// waits for its turn, and the cache bounds what is kept meanwhile.
-const (
-	wideKeys  = 64
-	wideLists = 4
-)
+// wideRows is how many rows of a wide table are read at once: one can have half a megabyte. The
+// rest of a batch waits for its turn, and the cache bounds what is kept meanwhile.
+const wideRows = 64
 
-func (r *rows) some(keys []string, atOnce int) []string {
+// some is as many keys or values as may be read at once, when each gives so many rows.
+func (r *rows) some(keys []string, each int) []string {
 	if r.shape.Wide {
-		return keys[:min(len(keys), atOnce)]
+		return keys[:min(len(keys), max(1, wideRows/each))]
 	}
 	return keys
+}
+
+// firstAsked is how many rows of a value are read at first: one more than are shown, because an
+// entry often asks when it has just deleted one of them.
+func firstAsked(x *schema.IndexShape) int {
+	if x.Unique {
+		return 1
+	}
+	return x.Limit + 1
 }
 
 func (r *rows) fetchLists(p *pipe, c *cache, x *schema.IndexShape, values []string) {
 	if r.lists[x] == nil {
 		r.lists[x] = map[string]list{}
 	}
-	asked := x.Limit
+	asked := firstAsked(x)
 	for _, v := range values {
-		asked = max(asked, 2*r.lists[x][v].asked)
-		if x.Unique {
-			asked = 1
+		if !x.Unique {
+			asked = max(asked, 2*r.lists[x][v].asked)
 		}
 	}
 	for _, v := range values {

@@ -1,0 +1,312 @@
+package replica_test
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
+)
+
+const tripsBatch = 100
+
+// town is a log of many people, with something of every kind for each number.
+type town struct {
+	*log
+	people   []command.Caller
+	users    []core.UserID
+	other    core.TeamID // a second team, which nobody but its maker is in
+	root     core.PostID // which everybody replies to
+	rooms    map[int]core.ChannelID
+	posts    map[int]core.PostID
+	files    map[int]core.FileID
+	uploads  map[int]core.UploadID
+	sessions map[int]core.SessionID
+	teams    map[int]core.TeamID
+}
+
+func newTown(t testing.TB, people int) (*town, []core.Entry) {
+	w := &town{
+		log: newLog(t), rooms: map[int]core.ChannelID{}, posts: map[int]core.PostID{}, files: map[int]core.FileID{},
+		uploads: map[int]core.UploadID{}, sessions: map[int]core.SessionID{}, teams: map[int]core.TeamID{},
+	}
+	out := w.begin()
+	w.other = id[core.Team](w.log)
+	out = append(out, w.team(w.other, "other"))
+	for i := range people {
+		u, by := id[core.User](w.log), command.Caller{Session: id[core.Session](w.log)}
+		name := fmt.Sprint("user", i)
+		out = append(out,
+			w.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
+			w.Entry(command.Caller{}, w.signIn(u, by.Session)),
+			w.Entry(w.by, &command.AddTeamMember{TeamID: w.log.team, UserID: u}),
+			w.Entry(w.by, &command.AddChannelMember{ChannelID: w.log.room, UserID: u}))
+		w.users, w.people = append(w.users, u), append(w.people, by)
+	}
+	return w, out
+}
+
+func (w *town) signIn(u core.UserID, s core.SessionID) command.Command {
+	return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: s, UserID: u, Token: core.HashToken(s.String())}}
+}
+
+func (w *town) team(t core.TeamID, name string) core.Entry {
+	return w.Entry(w.by, &command.CreateTeam{Team: core.Team{ID: t, Name: name, DisplayName: name, Type: core.TeamOpen, AllowOpenInvite: true}})
+}
+
+func blobRef(text string, size int64) core.BlobRef {
+	return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: size}
+}
+
+// The things of a number are made by those below.
+
+func (w *town) newTeam(i int) core.Entry {
+	w.teams[i] = id[core.Team](w.log)
+	return w.team(w.teams[i], fmt.Sprint("team", w.Index))
+}
+
+func (w *town) newRoom(i int) core.Entry {
+	w.rooms[i] = id[core.Channel](w.log)
+	return w.Entry(w.by, &command.CreateChannel{Channel: core.Channel{ID: w.rooms[i], TeamID: w.log.team, Name: fmt.Sprint("room", w.Index), DisplayName: "R", Type: core.ChannelOpen}})
+}
+
+// newPost posts in the room of all, as a reply if root is a post.
+func (w *town) newPost(i int, root core.PostID, files ...core.FileID) core.Entry {
+	e := w.Entry(w.people[i], &command.CreatePost{Mentions: []string{"user0", "user1"}, Post: core.Post{ChannelID: w.log.room, RootID: root, Message: "hello", FileIDs: files}})
+	var p core.Post
+	if err := command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &p); err != nil {
+		panic(err)
+	}
+	w.posts[i] = p.ID
+	return e
+}
+
+func (w *town) newFile(i int) core.Entry {
+	w.files[i] = id[core.File](w.log)
+	return w.Entry(w.people[i], &command.CreateFile{Text: "text", File: w.file(w.files[i])})
+}
+
+func (w *town) file(f core.FileID) core.File {
+	content := blobRef(f.String(), 9)
+	return core.File{ID: f, ChannelID: w.log.room, Name: "f.txt", Size: content.Size, Content: content, Thumbnail: blobRef("t"+f.String(), 5)}
+}
+
+func (w *town) newUpload(i int) core.Entry {
+	w.uploads[i] = id[core.Upload](w.log)
+	return w.Entry(w.people[i], &command.CreateUpload{Upload: core.Upload{ID: w.uploads[i], Type: core.UploadAttachment, ChannelID: w.log.room, Filename: "f", FileSize: 9}})
+}
+
+func (w *town) part(i int) core.Entry {
+	return w.Entry(w.people[i], &command.AppendUpload{UploadID: w.uploads[i], Part: blobRef(fmt.Sprint("part", i), 9)})
+}
+
+func (w *town) newSession(i int) core.Entry {
+	w.sessions[i] = id[core.Session](w.log)
+	return w.Entry(command.Caller{}, w.signIn(w.users[i], w.sessions[i]))
+}
+
+// tripsCase is how one command is measured: ready makes what it needs, do gives it.
+type tripsCase struct {
+	ready func(i int) []core.Entry
+	do    func(i int) core.Entry
+	most  int // commands in a batch, where fewer rows of a table are read at once; 0: tripsBatch
+}
+
+func (w *town) cases() map[reflect.Type]tripsCase {
+	word := "word"
+	as := func(i int, c command.Command) core.Entry { return w.Entry(w.people[i], c) }
+	admin := func(c command.Command) core.Entry { return w.Entry(w.by, c) }
+	list := func(e ...core.Entry) []core.Entry { return e }
+	prefs := func(i int) []core.Preference {
+		return []core.Preference{{UserID: w.users[i], Category: "c", Name: "n", Value: "v"}}
+	}
+	return map[reflect.Type]tripsCase{
+		reflect.TypeFor[command.CreateUser](): {do: func(int) core.Entry {
+			name := fmt.Sprint("new", w.Index)
+			return admin(&command.CreateUser{User: core.User{ID: id[core.User](w.log), Username: name, Email: name + "@x.org", PasswordHash: "x"}})
+		}},
+		reflect.TypeFor[command.PatchUser](): {do: func(i int) core.Entry { return as(i, &command.PatchUser{UserID: w.users[i], Nickname: &word}) }},
+		reflect.TypeFor[command.SetUserImage](): {do: func(i int) core.Entry {
+			return as(i, &command.SetUserImage{UserID: w.users[i], Picture: blobRef(fmt.Sprint("picture", i), 7)})
+		}},
+		reflect.TypeFor[command.RaiseVersion](): {do: func(int) core.Entry { return admin(&command.RaiseVersion{To: 1}) }},
+		reflect.TypeFor[command.ContinueTask](): {ready: func(i int) []core.Entry {
+			out := list(w.newPost(i, core.PostID{}))
+			for root := w.posts[i]; len(out) <= 20; w.posts[i] = root {
+				out = append(out, w.newPost(i, root))
+			}
+			return append(out, as(i, &command.DeletePost{PostID: w.posts[i]}))
+		}, do: func(i int) core.Entry {
+			task := core.TaskIDOf(core.Task{Kind: core.TaskDeleteThread, PostID: w.posts[i], UserID: w.users[i]})
+			if _, begun := apply.Tasks.Get(apply.Direct{Store: w.Model}, task); !begun {
+				panic("no task to continue")
+			}
+			return admin(&command.ContinueTask{TaskID: task, Step: 1})
+		}, most: 3},
+		reflect.TypeFor[command.CreateSession](): {do: w.newSession},
+		reflect.TypeFor[command.EndSession]():    {ready: func(i int) []core.Entry { return list(w.newSession(i)) }, do: func(i int) core.Entry { return as(i, &command.EndSession{SessionID: w.sessions[i]}) }},
+
+		reflect.TypeFor[command.CreateTeam](): {do: w.newTeam},
+		reflect.TypeFor[command.PatchTeam]():  {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry { return admin(&command.PatchTeam{TeamID: w.teams[i], Description: &word}) }},
+		reflect.TypeFor[command.DeleteTeam](): {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry { return admin(&command.DeleteTeam{TeamID: w.teams[i]}) }},
+		reflect.TypeFor[command.AddTeamMember](): {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry {
+			return admin(&command.AddTeamMember{TeamID: w.teams[i], UserID: w.users[i]})
+		}},
+		reflect.TypeFor[command.RemoveTeamMember](): {ready: func(i int) []core.Entry {
+			return list(w.newTeam(i), admin(&command.AddTeamMember{TeamID: w.teams[i], UserID: w.users[i]}))
+		}, do: func(i int) core.Entry {
+			return admin(&command.RemoveTeamMember{TeamID: w.teams[i], UserID: w.users[i]})
+		}},
+
+		reflect.TypeFor[command.CreateChannel](): {do: w.newRoom},
+		reflect.TypeFor[command.PatchChannel]():  {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry { return admin(&command.PatchChannel{ChannelID: w.rooms[i], Header: &word}) }},
+		reflect.TypeFor[command.DeleteChannel](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry { return admin(&command.DeleteChannel{ChannelID: w.rooms[i]}) }},
+		reflect.TypeFor[command.AddChannelMember](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry {
+			return as(i, &command.AddChannelMember{ChannelID: w.rooms[i], UserID: w.users[i]})
+		}},
+		reflect.TypeFor[command.RemoveChannelMember](): {ready: func(i int) []core.Entry {
+			return list(w.newRoom(i), as(i, &command.AddChannelMember{ChannelID: w.rooms[i], UserID: w.users[i]}))
+		}, do: func(i int) core.Entry {
+			return as(i, &command.RemoveChannelMember{ChannelID: w.rooms[i], UserID: w.users[i]})
+		}},
+		reflect.TypeFor[command.ViewChannel](): {do: func(i int) core.Entry { return as(i, &command.ViewChannel{Channels: []core.ChannelID{w.log.room}}) }},
+
+		reflect.TypeFor[command.CreatePost](): {ready: func(i int) []core.Entry { return list(w.newFile(i)) }, do: func(i int) core.Entry {
+			return w.newPost(i, w.root, w.files[i])
+		}},
+		reflect.TypeFor[command.PatchPost](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
+			return as(i, &command.PatchPost{PostID: w.posts[i], HistoryID: id[core.Post](w.log), Message: &word})
+		}, most: 60},
+		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
+			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
+		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }, most: 30},
+		reflect.TypeFor[command.AddReaction](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
+			return as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word})
+		}},
+		reflect.TypeFor[command.RemoveReaction](): {ready: func(i int) []core.Entry {
+			return list(w.newPost(i, core.PostID{}), as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word}))
+		}, do: func(i int) core.Entry {
+			return as(i, &command.RemoveReaction{PostID: w.posts[i], UserID: w.users[i], EmojiName: word})
+		}},
+
+		reflect.TypeFor[command.SetPreferences]():    {do: func(i int) core.Entry { return as(i, &command.SetPreferences{Preferences: prefs(i)}) }},
+		reflect.TypeFor[command.DeletePreferences](): {do: func(i int) core.Entry { return as(i, &command.DeletePreferences{Preferences: prefs(i)}) }},
+
+		reflect.TypeFor[command.CreateFile](): {do: w.newFile},
+		reflect.TypeFor[command.ShareFile](): {ready: func(i int) []core.Entry { return list(w.newFile(i)) }, do: func(i int) core.Entry {
+			return as(i, &command.ShareFile{FileID: w.files[i], Link: blobRef(fmt.Sprint("link", w.Index), 0).ID})
+		}},
+		reflect.TypeFor[command.ExpireLinks]():  {do: func(int) core.Entry { return admin(&command.ExpireLinks{}) }},
+		reflect.TypeFor[command.CreateUpload](): {do: w.newUpload},
+		reflect.TypeFor[command.AppendUpload](): {ready: func(i int) []core.Entry { return list(w.newUpload(i)) }, do: w.part},
+		reflect.TypeFor[command.FinishUpload](): {ready: func(i int) []core.Entry { return list(w.newUpload(i), w.part(i)) }, do: func(i int) core.Entry {
+			return as(i, &command.FinishUpload{UploadID: w.uploads[i], File: w.file(id[core.File](w.log)), Text: "text"})
+		}},
+	}
+}
+
+// tripsNode is a replica that counts how often it waits for its database.
+type tripsNode struct {
+	*node
+	registry *prometheus.Registry
+}
+
+func newTripsNode(t *testing.T) tripsNode {
+	n := tripsNode{registry: prometheus.NewRegistry()}
+	n.node = newNode(t, pgtest.Database(t), func(c *replica.Config) { c.Metrics, c.FlushEvery = n.registry, limit })
+	return n
+}
+
+func (n tripsNode) trips(t *testing.T) int {
+	families, err := n.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "nearside_apply_round_trips_total" {
+			return int(f.Metric[0].Counter.GetValue())
+		}
+	}
+	t.Fatal("round trips are not counted")
+	return 0
+}
+
+// A batch of any command waits for the database twice, once to begin and once to commit, when what
+// it reads has been read or written before.
+func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
+	w, people := newTown(t, 2*tripsBatch)
+	n := newTripsNode(t)
+	accepted(t, n.apply(t, people...))
+	accepted(t, n.apply(t, w.newPost(0, core.PostID{})))
+	w.root = w.posts[0]
+	cases := w.cases()
+	refused := map[reflect.Type]bool{reflect.TypeFor[command.RaiseVersion](): true} // to the version that it is in
+	types := command.Types()
+	for _, number := range slices.Sorted(maps.Keys(types)) {
+		typ := types[number]
+		c, ok := cases[typ]
+		if !ok {
+			t.Errorf("%v is not measured", typ)
+			continue
+		}
+		size := cmp.Or(c.most, tripsBatch)
+		batch := func(from int) (trips int) {
+			var ready, do []core.Entry
+			for i := from; i < from+size; i++ {
+				if c.ready != nil {
+					ready = append(ready, c.ready(i)...)
+				}
+			}
+			if len(ready) > 0 {
+				accepted(t, n.apply(t, ready...))
+			}
+			for i := from; i < from+size; i++ {
+				do = append(do, c.do(i))
+			}
+			before := n.trips(t)
+			got := n.apply(t, do...)
+			if !refused[typ] {
+				accepted(t, got)
+			}
+			return n.trips(t) - before
+		}
+		batch(0)
+		if got := batch(size); got != 2 {
+			t.Errorf("a warm batch of command %d, %v, takes %d round trips", number, typ, got)
+		}
+	}
+}
+
+// A replica that has just started knows nothing, and still reads what a batch needs together.
+func TestReplica_ColdBatchTakesSixRoundTrips(t *testing.T) {
+	const rooms = 100
+	w, people := newTown(t, 1)
+	n := newTripsNode(t)
+	accepted(t, n.apply(t, people...))
+	for i := range rooms {
+		accepted(t, n.apply(t, w.newRoom(i)))
+	}
+	cold := tripsNode{registry: prometheus.NewRegistry()}
+	cold.node = newNode(t, n.cfg, func(c *replica.Config) { c.Metrics, c.FlushEvery = cold.registry, limit })
+	var posts []core.Entry
+	for i := range rooms {
+		posts = append(posts, w.Entry(w.by, &command.CreatePost{Post: core.Post{ChannelID: w.rooms[i], Message: "hello"}, Mentions: []string{"user0"}}))
+	}
+	before := cold.trips(t)
+	accepted(t, cold.apply(t, posts...))
+	if got := cold.trips(t) - before; got > 6 {
+		t.Errorf("100 posts in 100 channels take a cold replica %d round trips", got)
+	} else {
+		t.Logf("%d round trips", got)
+	}
+}
