@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/core"
@@ -171,5 +172,34 @@ func TestEncode_TooDeep(t *testing.T) {
 	}
 	if _, err := Encode(Caller{}, &CreatePost{Post: core.Post{Props: deep}}); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("got %v, want invalid", err)
+	}
+}
+
+// So many small values that reading them would cost every replica a second are refused at the edge,
+// and at home when an edge sends them all the same.
+func TestManyValues_AreRefused(t *testing.T) {
+	props := func(lists int) *CreatePost {
+		c := &CreatePost{Post: core.Post{Message: "hello", Props: map[string]any{}}}
+		for i := range lists {
+			c.Post.Props[fmt.Sprint(i)] = slices.Repeat([]any{map[string]any{}, "text", 1000, 1.5}, 4000)
+		}
+		return c
+	}
+	data, err := Encode(Caller{}, props(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(data); err != nil {
+		t.Errorf("64,000 values: %v", err)
+	}
+	if _, err := Encode(Caller{}, props(5)); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("80,000 values: %v", err)
+	}
+	data, err = cbor.Marshal(map[int]any{1: 40, 2: map[int]any{1: core.SessionID{}}, 3: props(5)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(data); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("80,000 values from an edge: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -61,10 +63,40 @@ func Encode(by Caller, c Command) ([]byte, error) {
 	if len(data) > core.MaxProposalBytes {
 		return nil, core.E(core.KindTooLarge, "The request is too large.")
 	}
-	if err := decMode.Wellformed(body); err != nil { // in the log it would stop every replica
+	err = decMode.Wellformed(body) // in the log it would stop every replica
+	if err == nil && values(data) > maxValues {
+		err = errManyValues
+	}
+	if err != nil {
 		return nil, core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
 	}
 	return data, nil
+}
+
+// maxValues is how many values a command has at most, also those of one byte: each costs every
+// replica a hundred times that to read.
+const maxValues = 1 << 16
+
+var errManyValues = errors.New("too many values")
+
+// values counts the values in well-formed CBOR without indefinite lengths, up to one that is cut off.
+func values(b []byte) (n int) {
+	for ; len(b) > 0; n++ {
+		kind, length := b[0]>>5, uint64(b[0]&31)
+		b = b[1:]
+		if size := 1 << max(int(length)-24, 0); length >= 24 {
+			if length > 27 || len(b) < size {
+				return n
+			}
+			var raw [8]byte
+			copy(raw[8-size:], b)
+			length, b = binary.BigEndian.Uint64(raw[:]), b[size:]
+		}
+		if kind == 2 || kind == 3 { // bytes and text
+			b = b[min(length, uint64(len(b))):]
+		}
+	}
+	return n
 }
 
 // Decode reads what Encode wrote. Its errors have KindUpgrade: they mean that a newer version
@@ -89,6 +121,9 @@ func Decode(data []byte) (Caller, Command, error) {
 // asks it before ordering what an edge sent, so that no edge, broken or hostile, can stop the
 // replicas.
 func Check(data []byte) error {
+	if values(data) > maxValues {
+		return core.E(core.KindInvalid, "home takes no command with that many values").WithCause(errManyValues)
+	}
 	_, c, err := Decode(data)
 	if err != nil {
 		return core.E(core.KindInvalid, "home does not understand the command: is this edge newer than home?").WithCause(err)
