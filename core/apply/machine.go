@@ -18,7 +18,7 @@ import (
 // so only a bug or a hostile edge comes near.
 const (
 	maxRows  = 4000
-	maxBytes = 8 << 20
+	maxBytes = 16 << 20
 )
 
 // maxEvents bounds what one entry announces.

@@ -20,8 +20,9 @@ var (
 )
 
 // repliesAtOnce is how many replies are deleted at a time with their root: few, because each can
-// have props of half a megabyte.
-const repliesAtOnce = 16
+// take a megabyte, and is read and written. More would not fit the price of an entry, and a thread
+// of large replies could then never be deleted.
+const repliesAtOnce = 4
 
 // PostUser is a user's replies to a post.
 type PostUser struct {

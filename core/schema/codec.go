@@ -214,7 +214,7 @@ func anyMaps() codec {
 	c.extra = func(p unsafe.Pointer) int { return weigh(*(*map[string]any)(p)).memory }
 	c.fits = func(p unsafe.Pointer, l limit) bool {
 		w := weigh(*(*map[string]any)(p))
-		return w.ok && w.bytes <= l.max
+		return w.ok && w.bytes <= l.max && w.memory <= 2*l.max+1<<10 // thousands of empty lists have no bytes
 	}
 	return c
 }

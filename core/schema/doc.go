@@ -14,7 +14,7 @@
 //
 // Options of the tag, after a comma: null says that the zero value is stored as NULL. Every text,
 // list and map has a limit: max counts the bytes of a text, the elements of a list, and the bytes
-// of all names and values of a map; runes counts the characters of a text. A struct in a struct
+// of all names and values of a map (a free-form one may also take no more than twice that in memory); runes counts the characters of a text. A struct in a struct
 // gives its own columns, each with the outer name before it ("content" and "content_size"); the
 // inner column "id" takes the outer name alone.
 //
