@@ -271,8 +271,8 @@ func TestDeletePost_Files(t *testing.T) {
 		t.Errorf("%d references, and %+v", w.refs("same"), b)
 	}
 	for _, e := range w.events {
-		if files := field(e, "post").(core.Post).Metadata.Files; files != nil {
-			t.Errorf("a deleted post shows %+v", files)
+		if e, ok := e.(event.PostDeleted); ok && e.Post.Metadata.Files != nil {
+			t.Errorf("a deleted post shows %+v", e.Post.Metadata.Files)
 		}
 	}
 	w.file("bob", town, "reply")

@@ -327,6 +327,9 @@ func deleteReplies(x *exec, t core.Task) bool {
 	for _, r := range list {
 		x.bury(r, t.UserID)
 	}
+	if len(list) > 0 {
+		x.emit(event.RepliesDeleted{Channel: list[0].ChannelID})
+	}
 	return len(list) < repliesAtOnce
 }
 

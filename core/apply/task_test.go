@@ -2,11 +2,13 @@ package apply_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
 )
 
 func (w *world) tasks() (out []core.Task) {
@@ -57,8 +59,11 @@ func TestDeletePost_LongThread(t *testing.T) {
 	w.refused("ada", &command.AddReaction{PostID: replies[49].ID, EmojiName: "wave"}, core.KindNotFound)
 	w.refused("ada", &command.CreatePost{Post: core.Post{ChannelID: town, RootID: root.ID, Message: "more"}}, core.KindInvalid)
 	first := w.tasks()[0]
-	for range 2 {
+	for i := range 2 {
 		w.must("", &command.ContinueTask{TaskID: first.ID, Step: first.Steps}, nil)
+		if i == 0 && !reflect.DeepEqual(w.events, []event.Event{event.RepliesDeleted{Channel: town}}) {
+			t.Errorf("caches keep the replies of a later piece: they learn %+v", w.events)
+		}
 	}
 	if now := alive(); now != left-(50-left) {
 		t.Errorf("one piece asked for twice: %d replies are left of %d", now, left)

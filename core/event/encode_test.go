@@ -63,6 +63,7 @@ func examples() []Event {
 		Posted{Post: files, Channel: open, Sender: "@ada"},
 		PostEdited{Post: post},
 		PostDeleted{Post: post, By: u},
+		RepliesDeleted{Channel: ch},
 		ReactionAdded{Reaction: react},
 		ReactionRemoved{Reaction: react},
 		PreferencesChanged{User: u, Preferences: prefs},

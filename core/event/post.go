@@ -69,3 +69,11 @@ func (e PostDeleted) Write(d *Data, to *Audience) {
 }
 
 func (e PostDeleted) PostsChanged() core.ChannelID { return e.Post.ChannelID }
+
+// RepliesDeleted is replies gone with their root, of which clients have learned already.
+type RepliesDeleted struct {
+	quiet
+	Channel core.ChannelID
+}
+
+func (e RepliesDeleted) PostsChanged() core.ChannelID { return e.Channel }
