@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/internal/trace"
+	"github.com/nearside/nearside/core/trace"
 )
 
 // Machine is what the log is applied to: the replica of this node. It earns its six methods

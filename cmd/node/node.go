@@ -15,8 +15,8 @@ import (
 
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/core/trace"
 	"github.com/nearside/nearside/edge/fanout"
-	"github.com/nearside/nearside/internal/trace"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/gossip"

@@ -8,8 +8,8 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
-	"github.com/nearside/nearside/internal/slow"
-	"github.com/nearside/nearside/internal/trace"
+	"github.com/nearside/nearside/core/slow"
+	"github.com/nearside/nearside/core/trace"
 )
 
 const slowBatch = time.Second // applying more than this is told in the log

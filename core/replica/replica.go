@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
-	"github.com/nearside/nearside/internal/trace"
+	"github.com/nearside/nearside/core/trace"
 )
 
 // Limits of a batch and of what is kept for recovery.

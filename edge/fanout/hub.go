@@ -13,9 +13,9 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/trace"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/presence"
-	"github.com/nearside/nearside/internal/trace"
 )
 
 // Config configures a Hub.

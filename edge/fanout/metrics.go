@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/nearside/nearside/internal/slow"
+	"github.com/nearside/nearside/core/slow"
 )
 
 // What takes longer is told in the log.

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/trace"
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/internal/trace"
 )
 
 // Observer counts and traces requests and proposals.
