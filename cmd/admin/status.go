@@ -17,12 +17,16 @@ type Status struct {
 	AppliedLagMS int64        `json:"applied_lag_ms"`
 	Peers        []PeerStatus `json:"peers"`
 
-	State     string         `json:"state"`            // starting, ready, rebuilding, stuck, differs, no database
-	Reason    string         `json:"reason,omitempty"` // why its answers would be wrong
-	Connected bool           `json:"connected"`        // to home, or at home to a leader
-	Version   string         `json:"version"`
-	URL       string         `json:"url,omitempty"`
-	Home      *region.Status `json:"home,omitempty"`
+	State     string `json:"state"`            // starting, ready, rebuilding, stuck, differs, no database
+	Reason    string `json:"reason,omitempty"` // why its answers would be wrong
+	Connected bool   `json:"connected"`        // to home, or at home to a leader
+	Version   string `json:"version"`
+	// LogVersion is that of the log as far as it is applied, Understands the newest that this program does.
+	LogVersion  int64 `json:"log_version"`
+	Understands int64 `json:"understands"`
+
+	URL  string         `json:"url,omitempty"`
+	Home *region.Status `json:"home,omitempty"`
 }
 
 // Position is a core.Position in words.

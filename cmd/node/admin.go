@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 
 	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/region"
 )
 
 // admin serves operators and scripts on a loopback address.
@@ -23,6 +24,8 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("PUT /v1/distance", n.putDistance)
 	files := &admin.FilesHandler{Node: n.cfg.Name, Files: n.files, Logger: n.log}
 	files.Register(mux)
+	versions := &admin.VersionHandler{Upgrade: func() *region.Upgrade { return n.parts.Load().upgrade }}
+	versions.Register(mux)
 	return admin.Local(mux)
 }
 

@@ -19,7 +19,7 @@ func (c *counting) Propose(context.Context, core.Proposal) (core.Receipt, error)
 // every one of them at the same entry.
 func TestChecked_UnreadableIsNeverOrdered(t *testing.T) {
 	var ordered counting
-	home := checked{&ordered}
+	home := checked{&ordered, func() int64 { return core.LogVersion }}
 	for _, data := range [][]byte{nil, {0xff}, {0xa1, 0x01, 0x19, 0xff, 0xff}} {
 		if _, err := home.Propose(t.Context(), core.Proposal{Data: data}); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%x gave %v, want invalid", data, err)

@@ -121,6 +121,7 @@ type Tuning struct {
 	CacheMB           int64         `yaml:"cache_mb,omitempty"`           // of applying; default 64
 	RepairEvery       time.Duration `yaml:"repair_every,omitempty"`       // of blobs at home; default 5m
 	SweepEvery        time.Duration `yaml:"sweep_every,omitempty"`        // default 1h
+	RaiseAfter        time.Duration `yaml:"raise_after,omitempty"`        // all nodes understand the log's next version before it begins; default 24h
 }
 
 // The roles.

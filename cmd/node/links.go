@@ -29,7 +29,7 @@ var (
 	_ replication.Orderer = (*region.Region)(nil)
 	_ region.Machine      = (*replica.Replica)(nil)
 	_ region.Network      = (*link.Streams)(nil)
-	_ edge.Proposer       = (*region.Region)(nil)
+	_ edge.Proposer       = gated{}
 	_ edge.Proposer       = (*forward.Client)(nil)
 	_ edge.Signals        = (*signal.Relay)(nil)
 	_ edge.View           = (*homeView)(nil)
@@ -156,7 +156,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: reg, view: view, signals: relay, blobs: keep}
+	out := &outside{proposer: gated{checked{reg, rep.LogVersion}}, view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}
@@ -166,10 +166,12 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err := n.startTasks(s, reg); err != nil {
 		return nil, err
 	}
+	if err := n.startUpgrade(s, reg); err != nil {
+		return nil, err
+	}
 	return out, n.startKeeping(ctx, s, keep, reg)
 }
 
-// newRegion makes this node's part of what orders.
 // startTasks has home finish the work that entries began.
 func (n *Node) startTasks(s *stages, reg *region.Region) error {
 	w, err := tasks.New(tasks.Config{
@@ -182,6 +184,7 @@ func (n *Node) startTasks(s *stages, reg *region.Region) error {
 	return nil
 }
 
+// newRegion makes this node's part of what orders.
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	return region.New(region.Config{
 		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
@@ -209,7 +212,7 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 		return nil, err
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
-		Orderer: checked{reg}, Direct: checked{direct{reg}}, Logger: n.log,
+		Orderer: checked{reg, view.LogVersion}, Direct: checked{direct{reg}, view.LogVersion}, Logger: n.log,
 		Handlers: map[byte]forward.AskHandler{askEdge: answers(api.AnswerPosition(view)), askRegion: answers(reg.Answer)},
 	})
 	if err != nil {

@@ -67,6 +67,7 @@ type parts struct {
 	gossip        *gossip.Gossip
 	fanout        *fanout.Hub
 	keeping       *keeping // of files
+	upgrade       *region.Upgrade
 	serving       bool
 }
 

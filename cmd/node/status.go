@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -32,12 +33,12 @@ func (cfg Config) Summary() Summary {
 func (n *Node) Status() admin.Status {
 	p := n.parts.Load()
 	st := admin.Status{
-		Node: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, Version: n.cfg.Version, URL: p.url,
+		Node: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, Version: n.cfg.Version, Understands: core.LogVersion, URL: p.url,
 		AppliedLagMS: -1, Peers: []admin.PeerStatus{},
 	}
 	st.State, st.Reason = n.health(p)
 	if p.replica != nil {
-		st.Position = admin.PositionOf(p.replica.Position())
+		st.Position, st.LogVersion = admin.PositionOf(p.replica.Position()), p.replica.LogVersion()
 	}
 	switch {
 	case p.region != nil:

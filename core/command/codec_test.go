@@ -123,7 +123,7 @@ func TestDecode_Unknown(t *testing.T) {
 		if _, _, err := Decode(data); core.KindOf(err) != core.KindUpgrade {
 			t.Errorf("%s: got %v, want an upgrade error", name, err)
 		}
-		if err := Check(data); core.KindOf(err) != core.KindInvalid {
+		if err := Check(data, core.LogVersion); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: Check gave %v, want invalid", name, err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestManyValues_AreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(data); err != nil {
+	if err := Check(data, core.LogVersion); err != nil {
 		t.Errorf("64,000 values: %v", err)
 	}
 	if _, err := Encode(Caller{}, props(5)); core.KindOf(err) != core.KindInvalid {
@@ -199,7 +199,25 @@ func TestManyValues_AreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(data); core.KindOf(err) != core.KindInvalid {
+	if err := Check(data, core.LogVersion); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("80,000 values from an edge: %v", err)
+	}
+}
+
+// A command that comes with a later version of the log is not proposed before that has begun.
+func TestCheck_Since(t *testing.T) {
+	typ := reflect.TypeFor[*EndSession]()
+	k := byType[typ]
+	defer func() { byType[typ] = k }()
+	byType[typ] = row[EndSession](k.number, 2)
+	data, err := Encode(Caller{}, &EndSession{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(data, 1); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("before: %v", err)
+	}
+	if err := Check(data, 2); err != nil {
+		t.Errorf("after: %v", err)
 	}
 }

@@ -117,10 +117,11 @@ func Decode(data []byte) (Caller, Command, error) {
 	return env.Caller, c, nil
 }
 
-// Check refuses, with KindInvalid, what Decode could not read, and what only home may propose. Home
-// asks it before ordering what an edge sent, so that no edge, broken or hostile, can stop the
+// Check refuses, with KindInvalid, what Decode could not read, and what only home may propose; and,
+// with KindUnavailable, what comes with a later version than the log has. Home asks it before
+// ordering what an edge sent, so that no edge, broken, hostile or just upgraded, can stop the
 // replicas.
-func Check(data []byte) error {
+func Check(data []byte, version int64) error {
 	if values(data) > maxValues {
 		return core.E(core.KindInvalid, "home takes no command with that many values").WithCause(errManyValues)
 	}
@@ -130,6 +131,9 @@ func Check(data []byte) error {
 	}
 	if FromHome(c) {
 		return core.E(core.KindForbidden, "only home may propose that")
+	}
+	if since := byType[reflect.TypeOf(c)].since; since > version {
+		return core.E(core.KindUnavailable, "that comes with version %d of the log, which is in version %d until all nodes are upgraded", since, version)
 	}
 	return nil
 }

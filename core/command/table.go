@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // table is the vocabulary: each command's number. Append-only: never renumber, never reuse.
@@ -44,9 +45,13 @@ var table = []kind{
 type kind struct {
 	number Number
 	typ    reflect.Type // of the struct
+	since  int64        // version of the log from which on it may be proposed
 }
 
-func row[C any](n Number) kind { return kind{n, reflect.TypeFor[C]()} }
+// row is a command's row: its number, and the version of the log that brought it unless that is the first.
+func row[C any](n Number, since ...int64) kind {
+	return kind{n, reflect.TypeFor[C](), slices.Max(append(since, 1))}
+}
 
 var (
 	byNumber = index(func(k kind) Number { return k.number })

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
 )
@@ -17,7 +18,8 @@ type committed struct {
 	receipts []core.Receipt
 	events   []event.Batch
 	faults   []fault
-	full     bool // there was more
+	version  int64 // of the log, if it was raised; 0: it was not
+	full     bool  // there was more
 }
 
 // Apply applies entries of the replica's own epoch, in order. Those at or below the position
@@ -189,6 +191,9 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 		}
 		decision, receipt.Outcome = fx.Decision, fx.Outcome
 		rec.Outcome, rec.Accepted = fx.Outcome, fx.Accepted
+		if v, ok := p.Command.(*command.RaiseVersion); ok && fx.Accepted {
+			c.version = v.To
+		}
 		if len(fx.Events) > 0 {
 			c.events = append(c.events, event.Batch{Index: e.Index, Proposal: e.ID, At: e.At, Events: fx.Events})
 		}
@@ -215,6 +220,9 @@ type fault struct {
 func (r *Replica) publish(c *committed) {
 	r.goal, r.doubt = c.place, nil
 	r.kept.add(c.entries)
+	if c.version > 0 {
+		r.version.Store(c.version)
+	}
 	r.tail.Publish(c.events)
 	r.move(c.place)
 }

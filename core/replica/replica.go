@@ -48,7 +48,8 @@ type Replica struct {
 	waiters waiters
 	spool   *spool
 
-	place atomic.Pointer[place]
+	place   atomic.Pointer[place]
+	version atomic.Int64 // of the log, as far as it is applied
 
 	restoring chan struct{} // holds whoever is restoring
 
@@ -113,8 +114,7 @@ func (r *Replica) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	r.begin(place{pos, at})
-	return nil
+	return r.begin(ctx, place{pos, at})
 }
 
 // Run flushes and makes the snapshots that are asked for, until ctx ends.
@@ -140,9 +140,15 @@ func (r *Replica) take(ctx context.Context) error {
 }
 
 // begin takes a state that was not applied here: from an earlier process or a snapshot.
-func (r *Replica) begin(at place) {
+func (r *Replica) begin(ctx context.Context, at place) error {
+	version, err := pg.LogVersion(ctx, r.cfg.DB, pg.Schema)
+	if err != nil {
+		return fmt.Errorf("read log version: %w", err)
+	}
+	r.version.Store(version)
 	r.goal, r.stale, r.doubt, r.kept = at, false, nil, kept{flushed: at.pos.Index}
 	r.move(at)
+	return nil
 }
 
 func (r *Replica) release() { r.turn <- struct{}{} }
@@ -154,6 +160,9 @@ func (r *Replica) move(to place) {
 
 // Position is how far everything can be read.
 func (r *Replica) Position() core.Position { return r.place.Load().pos }
+
+// LogVersion is the version of the log at Position.
+func (r *Replica) LogVersion() int64 { return r.version.Load() }
 
 // LastAt is the time of the last applied entry; zero before the first.
 func (r *Replica) LastAt() time.Time { return r.place.Load().at }

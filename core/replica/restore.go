@@ -40,7 +40,9 @@ func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader)
 	if err := pg.Switch(ctx, r.cfg.DB, nextSchema); err != nil {
 		return fmt.Errorf("switch to snapshot: %w", err)
 	}
-	r.begin(place{h.Position, h.LastAt()})
+	if err := r.begin(ctx, place{h.Position, h.LastAt()}); err != nil {
+		return err
+	}
 	r.tail.Reset() // whoever sees it finds the new position
 	r.log.Info("restored from a snapshot", "position", h.Position.String())
 	return nil

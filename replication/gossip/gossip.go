@@ -44,6 +44,8 @@ type Member struct {
 	Epoch  core.Epoch    // of its position, as of the last probe
 	Index  core.Index
 	Itself bool // it is this node
+	// LogVersion is the newest version of the log that the node understands.
+	LogVersion int64
 }
 
 // meta is what a node says of itself once; it must stay under memberlist's 512 bytes.
@@ -53,6 +55,7 @@ type meta struct {
 	Node       string      `json:"n"`
 	Roles      []link.Role `json:"o"`
 	Addr       string      `json:"a"`
+	LogVersion int64       `json:"v"`
 }
 
 // position travels in the answers to probes.
@@ -186,7 +189,7 @@ type delegate struct{ g *Gossip }
 // NodeMeta implements memberlist.Delegate.
 func (d delegate) NodeMeta(limit int) []byte {
 	self := d.g.cfg.Endpoint.Self()
-	b, err := json.Marshal(meta{self.Deployment, self.Region, self.Node, self.Roles, d.g.cfg.Advertise})
+	b, err := json.Marshal(meta{self.Deployment, self.Region, self.Node, self.Roles, d.g.cfg.Advertise, core.LogVersion})
 	if err != nil || len(b) > limit {
 		return nil // an advertised name of absurd length
 	}
@@ -242,7 +245,7 @@ func (g *Gossip) heard(n *memberlist.Node, alive bool) {
 		m.Since = time.Now()
 	}
 	m.Node = link.Identity{Deployment: said.Deployment, Region: said.Region, Node: said.Node, Roles: said.Roles}
-	m.Addr, m.Alive = said.Addr, alive
+	m.Addr, m.Alive, m.LogVersion = said.Addr, alive, said.LogVersion
 	m.Itself = n.Name == g.cfg.Endpoint.Self().String()
 }
 
