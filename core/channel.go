@@ -122,22 +122,28 @@ func ValidChannelName(name string) bool {
 	return len(name) != 2*IDLength+2 || name[IDLength:IDLength+2] != "__"
 }
 
+// What Check refuses of a channel.
+var (
+	badChannelDisplayName = Refusal{Kind: KindInvalid, ID: "model.channel.is_valid.display_name.app_error"}
+	badChannelName        = Refusal{Kind: KindInvalid, ID: "model.channel.is_valid.1_or_more.app_error"}
+	badChannelType        = Refusal{Kind: KindInvalid, ID: "model.channel.is_valid.type.app_error"}
+	badChannelHeader      = Refusal{Kind: KindInvalid, ID: "model.channel.is_valid.header.app_error"}
+	badChannelPurpose     = Refusal{Kind: KindInvalid, ID: "model.channel.is_valid.purpose.app_error"}
+)
+
 // Check validates the fields that a client may set.
 func (c *Channel) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.channel.is_valid." + field + ".app_error")
-	}
 	switch {
 	case c.DisplayName == "" || over(c.DisplayName, MaxChannelDisplayName):
-		return bad("display_name", "A channel's display name has 1 to 64 characters.")
+		return badChannelDisplayName
 	case !ValidChannelName(c.Name):
-		return bad("1_or_more", "A channel's name has 1 to 64 lower-case letters, digits, dashes and underscores.")
+		return badChannelName
 	case c.Type != ChannelOpen && c.Type != ChannelPrivate:
-		return bad("type", "A channel's type is O or P.")
+		return badChannelType
 	case over(c.Header, MaxChannelHeader):
-		return bad("header", "A channel's header has at most 1024 characters.")
+		return badChannelHeader
 	case over(c.Purpose, MaxChannelPurpose):
-		return bad("purpose", "A channel's purpose has at most 250 characters.")
+		return badChannelPurpose
 	}
 	return nil
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Kind says what went wrong in a way that crosses every wire. The numbers are append-only:
@@ -47,33 +51,94 @@ func (k Kind) String() string {
 // Temporary reports whether the same request may succeed later without a change.
 func (k Kind) Temporary() bool { return k == KindUnavailable || k == KindTimeout || k == KindLimit }
 
-// Error is the one error type that crosses package, log and network borders. Message is safe
-// to show to the person who asked; Cause never leaves the process.
+// Error is the one error type that crosses package, log and network borders. A refusal is data:
+// its text is made at the edge from ID and Args, in the reader's language (see Refusal). Only an
+// error that no catalogue knows, of the operation of a node, has a Message, which is safe to show
+// to whoever asked; it never enters the log. Cause never leaves the process.
 type Error struct {
 	Kind    Kind   `cbor:"1,keyasint" json:"kind"`
 	ID      string `cbor:"2,keyasint,omitempty" json:"id,omitempty"` // the API's error id; empty means the one of the Kind
-	Message string `cbor:"3,keyasint,omitempty" json:"message,omitempty"`
-	Status  int    `cbor:"4,keyasint,omitempty" json:"status,omitempty"` // HTTP status where the API differs from the Kind's
+	Args    Args   `cbor:"3,keyasint,omitempty" json:"args,omitempty"`
+	Message string `cbor:"-" json:"message,omitempty"`
 	Cause   error  `cbor:"-" json:"-"`
 }
 
-// E builds an Error of a kind with a message for the person who asked.
+// Args are what a refusal's text is filled in with.
+type Args map[string]string
+
+// The bounds of Args, kept where they are made: a refusal is in the log for ever.
+const (
+	MaxArgs        = 8
+	MaxArgKeyBytes = 32
+	MaxArgBytes    = 256
+)
+
+// Refusal names a reason to say no. The text of an ID is in the catalogue of every language at
+// the edge, and nowhere else. A Refusal is an error by itself, which errors.As gives as an *Error.
+type Refusal struct {
+	Kind Kind
+	ID   string
+}
+
+// Error gives the id, for logs.
+func (r Refusal) Error() string { return r.plain().Error() }
+
+// As makes errors.As find a Refusal as an *Error.
+func (r Refusal) As(target any) bool {
+	e, ok := target.(**Error)
+	if ok {
+		*e = r.plain()
+	}
+	return ok
+}
+
+func (r Refusal) plain() *Error { return &Error{Kind: r.Kind, ID: r.ID} }
+
+// With gives the refusal with arguments: keys and values in turn. Where one id of the API has
+// several reasons, the argument "reason" chooses the text.
+func (r Refusal) With(key string, value any, more ...any) *Error {
+	return r.plain().With(key, value, more...)
+}
+
+// WithCause gives the refusal with a cause for the log of this node.
+func (r Refusal) WithCause(cause error) *Error { return r.plain().WithCause(cause) }
+
+// With returns a copy of e with more arguments: keys and values in turn. What is over the bounds
+// is cut.
+func (e *Error) With(key string, value any, more ...any) *Error {
+	c := *e
+	c.Args = make(Args, len(e.Args)+1+len(more)/2)
+	maps.Copy(c.Args, e.Args)
+	c.Args.set(key, value)
+	for i := 0; i+1 < len(more); i += 2 {
+		c.Args.set(fmt.Sprint(more[i]), more[i+1])
+	}
+	return &c
+}
+
+func (a Args) set(key string, value any) {
+	key = cut(key, MaxArgKeyBytes)
+	if _, known := a[key]; known || len(a) < MaxArgs {
+		a[key] = cut(fmt.Sprint(value), MaxArgBytes)
+	}
+}
+
+// cut gives at most n bytes of s, in whole characters: every replica must be able to read it.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// E builds an Error of a kind with a message: for the operation of a node and the command line,
+// never for a refusal.
 func E(k Kind, format string, args ...any) *Error {
 	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
-}
-
-// WithID returns a copy of e that carries the API's own error id.
-func (e *Error) WithID(id string) *Error {
-	c := *e
-	c.ID = id
-	return &c
-}
-
-// WithStatus returns a copy of e with an HTTP status other than its Kind's.
-func (e *Error) WithStatus(status int) *Error {
-	c := *e
-	c.Status = status
-	return &c
 }
 
 // WithCause returns a copy of e that wraps cause.
@@ -83,11 +148,17 @@ func (e *Error) WithCause(cause error) *Error {
 	return &c
 }
 
-// Error gives the message, and the cause for logs.
+// Error gives the message, or the id with its arguments, and the cause: for logs.
 func (e *Error) Error() string {
 	msg := e.Message
 	if msg == "" {
 		msg = e.Kind.String()
+		if e.ID != "" {
+			msg += " " + e.ID
+		}
+		for _, key := range slices.Sorted(maps.Keys(e.Args)) {
+			msg += fmt.Sprintf(" %s=%q", key, e.Args[key])
+		}
 	}
 	if e.Cause != nil {
 		return msg + ": " + e.Cause.Error()

@@ -77,24 +77,31 @@ type File struct {
 	Preview   BlobRef `cbor:"20,keyasint,omitzero" json:"-" db:"preview,null"`
 }
 
+// What Check refuses of a file.
+var (
+	badFileID          = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.id.app_error"}
+	badFileName        = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.name.app_error"}
+	badFileMimeType    = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.mime_type.app_error"}
+	badFileMiniPreview = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.mini_preview.app_error"}
+	badFileSize        = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.size.app_error"}
+	badFileWidth       = Refusal{Kind: KindInvalid, ID: "model.file_info.is_valid.width.app_error"}
+)
+
 // Check validates the fields that an edge sets.
 func (f *File) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.file_info.is_valid." + field + ".app_error")
-	}
 	switch {
 	case f.ID.IsZero():
-		return bad("id", "A file has an id.")
+		return badFileID
 	case f.Name == "" || over(f.Name, MaxFileName) || strings.ContainsAny(f.Name, "/\\"):
-		return bad("name", "A file's name has 1 to 256 characters and no slashes.")
+		return badFileName
 	case over(f.Extension, MaxFileName) || over(f.MimeType, MaxFileName):
-		return bad("mime_type", "A file's type has at most 256 characters.")
+		return badFileMimeType
 	case len(f.MiniPreview) > MaxMiniPreview:
-		return bad("mini_preview", "A mini preview has at most 2048 bytes.")
+		return badFileMiniPreview
 	case f.Size < 0 || f.Size != f.Content.Size || f.Content.ID.IsZero():
-		return bad("size", "A file's content has the file's size.")
+		return badFileSize
 	case f.Width < 0 || f.Height < 0:
-		return bad("width", "A picture has no size below zero.")
+		return badFileWidth
 	}
 	return nil
 }
@@ -114,20 +121,25 @@ type Upload struct {
 	DeleteAt   int64     `cbor:"10,keyasint,omitempty" json:"-" db:"delete_at"`            // when it was over: finished, or dropped
 }
 
+// What Check refuses of an upload.
+var (
+	badUploadID       = Refusal{Kind: KindInvalid, ID: "model.upload_session.is_valid.id.app_error"}
+	badUploadType     = Refusal{Kind: KindInvalid, ID: "model.upload_session.is_valid.type.app_error"}
+	badUploadFilename = Refusal{Kind: KindInvalid, ID: "model.upload_session.is_valid.filename.app_error"}
+	badUploadFileSize = Refusal{Kind: KindInvalid, ID: "model.upload_session.is_valid.file_size.app_error"}
+)
+
 // Check validates the fields that a client sets.
 func (u *Upload) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.upload_session.is_valid." + field + ".app_error")
-	}
 	switch {
 	case u.ID.IsZero():
-		return bad("id", "An upload has an id.")
+		return badUploadID
 	case u.Type != UploadAttachment:
-		return bad("type", "An upload is of the type attachment.")
+		return badUploadType
 	case u.Filename == "" || over(u.Filename, MaxFileName) || strings.ContainsAny(u.Filename, "/\\"):
-		return bad("filename", "A file's name has 1 to 256 characters and no slashes.")
+		return badUploadFilename
 	case u.FileSize <= 0:
-		return bad("file_size", "An upload has at least one byte.")
+		return badUploadFileSize
 	}
 	return nil
 }

@@ -81,22 +81,28 @@ func (p *Post) Counts() bool { return !uncounted[p.Type] }
 // IsSystem reports whether the server wrote the post.
 func (p *Post) IsSystem() bool { return strings.HasPrefix(p.Type, SystemPostPrefix) }
 
+// What Check refuses of a post.
+var (
+	badPostMessageLength = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.message_length.app_error"}
+	badPostHashtags      = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.hashtags.app_error"}
+	badPostPendingPostID = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.pending_post_id.app_error"}
+	badPostFileIDs       = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.file_ids.app_error"}
+	badPostType          = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.type.app_error"}
+)
+
 // Check validates the fields that a client may set.
 func (p *Post) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.post.is_valid." + field + ".app_error")
-	}
 	switch {
 	case over(p.Message, MaxPostRunes):
-		return bad("message_length", "A message has at most 16383 characters.")
+		return badPostMessageLength
 	case over(p.Hashtags, MaxHashtagRunes):
-		return bad("hashtags", "Hashtags have at most 1000 characters.")
+		return badPostHashtags
 	case len(p.PendingPostID) > MaxPendingPostID:
-		return bad("pending_post_id", "A pending post id has at most 64 bytes.")
+		return badPostPendingPostID
 	case len(p.FileIDs) > MaxFilesPerPost:
-		return bad("file_ids", "A post has at most 10 files.")
+		return badPostFileIDs
 	case len(p.Type) > 26 && !p.IsSystem():
-		return bad("type", "A post type has at most 26 characters.")
+		return badPostType
 	}
 	return nil
 }

@@ -16,20 +16,25 @@ type Preference struct {
 	Value    string `cbor:"4,keyasint,omitempty" json:"value" db:"value" runes:"20000"`
 }
 
+// What Check refuses of a preference.
+var (
+	badPreferenceID       = Refusal{Kind: KindInvalid, ID: "model.preference.is_valid.id.app_error"}
+	badPreferenceCategory = Refusal{Kind: KindInvalid, ID: "model.preference.is_valid.category.app_error"}
+	badPreferenceName     = Refusal{Kind: KindInvalid, ID: "model.preference.is_valid.name.app_error"}
+	badPreferenceValue    = Refusal{Kind: KindInvalid, ID: "model.preference.is_valid.value.app_error"}
+)
+
 // Check validates a preference that a client sent.
 func (p *Preference) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.preference.is_valid." + field + ".app_error")
-	}
 	switch {
 	case p.UserID.IsZero():
-		return bad("id", "A preference belongs to a user.")
+		return badPreferenceID
 	case p.Category == "" || len(p.Category) > MaxPreferenceCategory:
-		return bad("category", "A preference's category has 1 to 32 bytes.")
+		return badPreferenceCategory
 	case len(p.Name) > MaxPreferenceName:
-		return bad("name", "A preference's name has at most 32 bytes.")
+		return badPreferenceName
 	case over(p.Value, MaxPreferenceValue):
-		return bad("value", "A preference's value has at most 20000 characters.")
+		return badPreferenceValue
 	}
 	return nil
 }

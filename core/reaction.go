@@ -21,19 +21,23 @@ type Reaction struct {
 	ChannelID ChannelID `cbor:"8,keyasint" json:"channel_id" db:"channel_id"`
 }
 
+// What Check refuses of a reaction.
+var (
+	badReactionUserID    = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.user_id.app_error"}
+	badReactionPostID    = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.post_id.app_error"}
+	badReactionEmojiName = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.emoji_name.app_error"}
+)
+
 // Check validates the fields that a client may set. That an emoji of the name exists is not
 // checked: clients show what they do not know as text.
 func (r *Reaction) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.reaction.is_valid." + field + ".app_error")
-	}
 	switch {
 	case r.UserID.IsZero():
-		return bad("user_id", "A reaction belongs to a user.")
+		return badReactionUserID
 	case r.PostID.IsZero():
-		return bad("post_id", "A reaction belongs to a post.")
+		return badReactionPostID
 	case !ValidEmojiName(r.EmojiName):
-		return bad("emoji_name", "An emoji's name has 1 to 64 letters, digits, dashes, underscores or plus signs.")
+		return badReactionEmojiName
 	}
 	return nil
 }

@@ -110,28 +110,37 @@ func urlName(name string, underscore bool) bool {
 	return name != ""
 }
 
+// What Check refuses of a team.
+var (
+	badTeamDisplayName    = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.name.app_error"}
+	badTeamNameLength     = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.url.app_error"}
+	badTeamNameCharacters = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.characters.app_error"}
+	badTeamDescription    = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.description.app_error"}
+	badTeamEmail          = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.email.app_error"}
+	badTeamType           = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.type.app_error"}
+	badTeamCompany        = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.company.app_error"}
+	badTeamDomains        = Refusal{Kind: KindInvalid, ID: "model.team.is_valid.domains.app_error"}
+)
+
 // Check validates the fields that a client may set.
 func (t *Team) Check() error {
-	bad := func(field, msg string) error {
-		return E(KindInvalid, "%s", msg).WithID("model.team.is_valid." + field + ".app_error")
-	}
 	switch {
 	case t.DisplayName == "" || over(t.DisplayName, MaxTeamDisplayName):
-		return bad("name", "A team's display name has 1 to 64 characters.")
+		return badTeamDisplayName
 	case len(t.Name) > MaxTeamName || len(t.Name) < MinTeamName:
-		return bad("url", "A team's name has 2 to 64 characters.")
+		return badTeamNameLength
 	case !ValidTeamName(t.Name):
-		return bad("characters", "A team's name has lower-case letters, digits and dashes, and does not begin with a reserved word.")
+		return badTeamNameCharacters
 	case len(t.Description) > MaxTeamDescription:
-		return bad("description", "A team's description has at most 255 bytes.")
+		return badTeamDescription
 	case len(t.Email) > MaxEmail:
-		return bad("email", "An email address has at most 128 characters.")
+		return badTeamEmail
 	case t.Type != TeamOpen && t.Type != TeamInvite:
-		return bad("type", "A team's type is O or I.")
+		return badTeamType
 	case over(t.CompanyName, MaxCompanyName):
-		return bad("company", "A company name has at most 64 characters.")
+		return badTeamCompany
 	case over(t.AllowedDomains, MaxAllowedDomains):
-		return bad("domains", "Allowed domains have at most 500 characters.")
+		return badTeamDomains
 	}
 	return nil
 }

@@ -70,23 +70,39 @@ func ValidEmail(addr string) bool {
 	return !strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r == ',' || r == 0x7f })
 }
 
+// What Check refuses of a user, and CheckPassword of a password.
+var (
+	badUserUsername    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.username.app_error"}
+	badUserEmail       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.email.app_error"}
+	badUserNickname    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.nickname.app_error"}
+	badUserFirstName   = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.first_name.app_error"}
+	badUserLastName    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.last_name.app_error"}
+	badUserPosition    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.position.app_error"}
+	badUserLocale      = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.locale.app_error"}
+	shortPassword      = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.pwd_min_length.app_error"}
+	longPassword       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.pwd_max_length.app_error"}
+	badUserProps       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.props.app_error"}
+	badUserNotifyProps = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.notify_props.app_error"}
+	badUserTimezone    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.timezone.app_error"}
+)
+
 // Check validates the fields that a client may set.
 func (u *User) Check() error {
 	switch {
 	case !ValidUsername(u.Username):
-		return E(KindInvalid, "A username has 1 to 64 lower-case letters, digits, dots, dashes or underscores, and is not a reserved word.").WithID("model.user.is_valid.username.app_error")
+		return badUserUsername
 	case !ValidEmail(u.Email):
-		return E(KindInvalid, "That is not an email address.").WithID("model.user.is_valid.email.app_error")
+		return badUserEmail
 	case over(u.Nickname, MaxNickname):
-		return E(KindInvalid, "A nickname has at most %d characters.", MaxNickname).WithID("model.user.is_valid.nickname.app_error")
+		return badUserNickname.With("max", MaxNickname)
 	case over(u.FirstName, MaxName):
-		return E(KindInvalid, "A first name has at most %d characters.", MaxName).WithID("model.user.is_valid.first_name.app_error")
+		return badUserFirstName.With("max", MaxName)
 	case over(u.LastName, MaxName):
-		return E(KindInvalid, "A last name has at most %d characters.", MaxName).WithID("model.user.is_valid.last_name.app_error")
+		return badUserLastName.With("max", MaxName)
 	case over(u.Position, MaxPosition):
-		return E(KindInvalid, "A position has at most %d characters.", MaxPosition).WithID("model.user.is_valid.position.app_error")
+		return badUserPosition.With("max", MaxPosition)
 	case len(u.Locale) > MaxLocale:
-		return E(KindInvalid, "A locale has at most %d letters.", MaxLocale).WithID("model.user.is_valid.locale.app_error")
+		return badUserLocale.With("max", MaxLocale)
 	}
 	return u.checkSettings()
 }
@@ -94,16 +110,16 @@ func (u *User) Check() error {
 // checkSettings bounds what goes to everybody's clients with a profile, or is kept beside it.
 func (u *User) checkSettings() error {
 	for _, s := range [...]struct {
-		name   string
-		values map[string]string
-		limit  int
-	}{{"props", u.Props, MaxUserProps}, {"notify_props", u.NotifyProps, MaxNotifyProps}, {"timezone", u.Timezone, MaxTimezone}} {
+		refusal Refusal
+		values  map[string]string
+		limit   int
+	}{{badUserProps, u.Props, MaxUserProps}, {badUserNotifyProps, u.NotifyProps, MaxNotifyProps}, {badUserTimezone, u.Timezone, MaxTimezone}} {
 		size := 0
 		for k, v := range s.values {
 			size += len(k) + len(v)
 		}
 		if size > s.limit {
-			return E(KindInvalid, "A profile's %s have at most %d bytes.", s.name, s.limit).WithID("model.user.is_valid." + s.name + ".app_error")
+			return s.refusal.With("max", s.limit)
 		}
 	}
 	return nil
@@ -113,10 +129,10 @@ func (u *User) checkSettings() error {
 // existing databases use.
 func CheckPassword(password string) error {
 	if len(password) < MinPasswordBytes {
-		return E(KindInvalid, "A password has at least %d characters.", MinPasswordBytes).WithID("model.user.is_valid.pwd_min_length.app_error")
+		return shortPassword.With("min", MinPasswordBytes)
 	}
 	if len(password) > MaxPasswordBytes {
-		return E(KindInvalid, "A password has at most %d bytes.", MaxPasswordBytes).WithID("model.user.is_valid.pwd_max_length.app_error")
+		return longPassword.With("max", MaxPasswordBytes)
 	}
 	return nil
 }

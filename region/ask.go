@@ -64,7 +64,7 @@ func (r *Region) askDigest(ctx context.Context, addr string, i core.Index) (d co
 func (r *Region) digestAt(ctx context.Context, i core.Index) (core.Digest, bool, error) {
 	select {
 	case <-r.ended:
-		return core.Digest{}, false, stopped()
+		return core.Digest{}, false, stopped
 	default:
 	}
 	if i > r.cfg.Machine.Position().Index {

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/nearside/nearside/core"
 )
 
 // disk watches the space that is left for the log. Proposals are refused while some is still
@@ -61,8 +59,7 @@ func (d *disk) refusal() error {
 	if !d.low.Load() {
 		return nil
 	}
-	return core.E(core.KindUnavailable, "The disk of this home node is full: %d MiB are free and %d MiB are needed.",
-		d.free.Load()>>20, d.least>>20).WithID(idDiskFull)
+	return diskFull.With("free", d.free.Load()>>20, "least", d.least>>20)
 }
 
 func freeBytes(dir string) (uint64, error) {

@@ -8,12 +8,14 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Ids of the errors that a peer must tell apart. Append-only.
-const (
-	idDiskFull  = "nearside.home.disk_full"
-	idBusy      = "nearside.home.busy"
-	idNotLeader = "nearside.home.not_leader"
-	idStopped   = "nearside.home.stopped"
+// What a peer must tell apart. The ids are append-only.
+var (
+	diskFull  = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.disk_full"}
+	busy      = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.busy"}
+	notLeader = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.not_leader"}
+	canceled  = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
+	timeout   = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
+	stopped   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
 )
 
 // Propose orders a proposal, here or by handing it to the leader, and gives its receipt once
@@ -38,7 +40,7 @@ func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 		}
 		rec, err := r.order(ctx, p)
 		if errors.Is(err, errRetry) {
-			err = core.E(core.KindUnavailable, "This home node does not lead.").WithID(idNotLeader)
+			err = notLeader.With("reason", "node")
 		}
 		return rec, err
 	})
@@ -55,7 +57,7 @@ func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.C
 	size := int64(len(p.Data))
 	defer r.leave(size)
 	if !r.enter(size) {
-		return core.Receipt{}, core.E(core.KindUnavailable, "The home region is too busy.").WithID(idBusy)
+		return core.Receipt{}, busy
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.ProposeTimeout)
 	defer cancel()
@@ -93,7 +95,7 @@ func (r *Region) attempts(ctx context.Context, p core.Proposal) (core.Receipt, e
 
 func noLeader(ctx context.Context, ended, last error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return core.E(core.KindUnavailable, "The home region has no leader right now.").WithID(idNotLeader).WithCause(last)
+		return notLeader.WithCause(last)
 	}
 	return ended
 }
@@ -118,7 +120,7 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 		return rec, nil
 	}
 	var e *core.Error
-	if errors.As(err, &e) && (!e.Kind.Temporary() && e.Kind != core.KindCanceled || e.ID == idDiskFull || e.ID == idBusy) {
+	if errors.As(err, &e) && (!e.Kind.Temporary() && e.Kind != core.KindCanceled || e.ID == diskFull.ID || e.ID == busy.ID) {
 		return core.Receipt{}, err
 	}
 	return core.Receipt{}, errors.Join(errRetry, err)
@@ -136,7 +138,7 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	case <-ctx.Done():
 		return core.Receipt{}, unknown(ctx)
 	case <-r.ended:
-		return core.Receipt{}, stopped()
+		return core.Receipt{}, stopped
 	}
 	select {
 	case res := <-w.done:
@@ -149,20 +151,16 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 		r.lead.forget(w)
 		return core.Receipt{}, unknown(ctx)
 	case <-r.ended:
-		return core.Receipt{}, stopped()
+		return core.Receipt{}, stopped
 	}
 }
 
 // unknown is the error of a wait that ended while the proposal may be on its way.
 func unknown(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return core.E(core.KindCanceled, "The caller went away.").WithCause(context.Cause(ctx))
+		return canceled.WithCause(context.Cause(ctx))
 	}
-	return core.E(core.KindTimeout, "The home region did not answer in time.").WithCause(context.Cause(ctx))
-}
-
-func stopped() error {
-	return core.E(core.KindUnavailable, "This home node is stopping.").WithID(idStopped)
+	return timeout.WithCause(context.Cause(ctx))
 }
 
 func (r *Region) waitStarted(ctx context.Context) error { return r.wait(ctx, r.started) }
@@ -175,7 +173,7 @@ func (r *Region) wait(ctx context.Context, c <-chan struct{}) error {
 	case <-ctx.Done():
 		return unknown(ctx)
 	case <-r.ended:
-		return stopped()
+		return stopped
 	}
 }
 
@@ -191,6 +189,6 @@ func (r *Region) waitAtMost(ctx context.Context, c <-chan struct{}, d time.Durat
 	case <-ctx.Done():
 		return unknown(ctx)
 	case <-r.ended:
-		return stopped()
+		return stopped
 	}
 }

@@ -83,7 +83,7 @@ func (r *Region) Run(ctx context.Context) error {
 	}
 	defer close(r.ended)
 	err := r.noteOutvoted(r.run(ctx))
-	r.lead.close(stopped())
+	r.lead.close(stopped)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return nil // it was still catching up
 	}

@@ -89,7 +89,7 @@ func TestPropose_Bounds(t *testing.T) {
 	}
 	n.enter(0) // as if one were on its way
 	_, err := n.Propose(t.Context(), proposal(1))
-	if e := core.AsError(err); err == nil || e.Kind != core.KindUnavailable || e.ID != idBusy {
+	if e := core.AsError(err); err == nil || e.Kind != core.KindUnavailable || e.ID != busy.ID {
 		t.Errorf("busy: %v", err)
 	}
 	n.leave(0)

@@ -227,7 +227,7 @@ func TestDisk_LowIsRefused(t *testing.T) {
 		}
 		return nil
 	})
-	if core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), "disk of this home node is full") {
+	if core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), diskFull.ID) {
 		t.Errorf("got %v", err)
 	}
 	if st := n.Status(); !strings.Contains(st.Trouble, "full") {

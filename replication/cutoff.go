@@ -7,15 +7,22 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
+// Why a question to home has no answer.
+var (
+	cutOff   = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "cut_off")
+	canceled = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
+	timeout  = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
+)
+
 // CutOff is what a client is told when no home node can be reached.
 func CutOff(cause error) error {
-	return core.E(core.KindUnavailable, "This server is cut off from its home region.").WithCause(cause)
+	return cutOff.WithCause(cause)
 }
 
 // GaveUp says why a question to home has no answer: its context has ended.
 func GaveUp(ctx context.Context, cause error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return core.E(core.KindCanceled, "the caller went away").WithCause(cause)
+		return canceled.WithCause(cause)
 	}
-	return core.E(core.KindTimeout, "home did not answer in time").WithCause(cause)
+	return timeout.WithCause(cause)
 }

@@ -172,7 +172,7 @@ func onScreen(m image.Image, w, h int) image.Image {
 
 func checkSize(w, h int) error {
 	if w < 1 || h < 1 || w > MaxSide || h > MaxSide || w*h > MaxPixels {
-		return core.E(core.KindInvalid, "a picture of %d×%d pixels", w, h).WithID(OverLimits)
+		return &core.Error{Kind: OverLimits.Kind, ID: OverLimits.ID, Message: fmt.Sprintf("a picture of %d×%d pixels", w, h)}
 	}
 	return nil
 }

@@ -37,9 +37,9 @@ const (
 	MaxFrames = 1000 // of an animation
 )
 
-// OverLimits is the error id of a picture that is over the limits. One that is merely broken has
+// OverLimits is the refusal of a picture that is over the limits. One that is merely broken has
 // none: it may be kept as a file like any other.
-const OverLimits = "api.file.upload_file.large_image_detailed.app_error"
+var OverLimits = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.large_image_detailed.app_error"}
 
 const (
 	previewWidth = 1920

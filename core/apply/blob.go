@@ -14,7 +14,7 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 		}
 		b, known := Blobs.Get(x, ref.ID)
 		if ref.Size < 0 || known && b.Refs > 0 && b.Size != ref.Size {
-			return invalid("api.context.invalid_body_param.app_error", "The stored bytes have another size than that.")
+			return badRequest.With("reason", "blob_size")
 		}
 		Blobs.Put(x, core.Blob{BlobRef: ref, Refs: b.Refs + 1})
 	}

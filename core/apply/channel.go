@@ -38,6 +38,19 @@ type UserTeam struct {
 	Team core.TeamID `db:"team_id"`
 }
 
+var (
+	channelNameTaken   = core.Refusal{Kind: core.KindInvalid, ID: "store.sql_channel.save_channel.exists.app_error"}
+	tooManyChannels    = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.create_channel.max_channel_limit.app_error"}
+	channelNotFound    = core.Refusal{Kind: core.KindNotFound, ID: "app.channel.get.existing.app_error"}
+	memberNotFound     = core.Refusal{Kind: core.KindNotFound, ID: "app.channel.get_member.missing.app_error"}
+	channelArchived    = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.update_channel.deleted.app_error"}
+	addToArchived      = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.add_user_to_channel.deleted.app_error"}
+	removeFromArchived = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.remove_user_from_channel.deleted.app_error"}
+	defaultRenamed     = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.update_channel.tried.app_error"}
+	defaultArchived    = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.delete_channel.cannot.app_error"}
+	leaveDefault       = core.Refusal{Kind: core.KindInvalid, ID: "api.channel.remove.default.app_error"}
+)
+
 func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	u, err := x.caller()
 	if err != nil {
@@ -58,13 +71,13 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 		return nil, err
 	}
 	if _, taken := ChannelByName.Find(x, TeamName{ch.TeamID, ch.Name}); taken {
-		return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
+		return nil, channelNameTaken
 	}
 	if _, taken := Channels.Get(x, ch.ID); taken || ch.ID.IsZero() {
-		return nil, core.E(core.KindConflict, "A channel with that id already exists.")
+		return nil, conflict.With("reason", "channel")
 	}
 	if x.count(channelCount(ch.TeamID)) >= core.MaxChannelsPerTeam {
-		return nil, core.E(core.KindInvalid, "The team has its limit of %d channels.", core.MaxChannelsPerTeam).WithID("api.channel.create_channel.max_channel_limit.app_error")
+		return nil, tooManyChannels.With("max", core.MaxChannelsPerTeam)
 	}
 	ch.CreatorID = u.ID
 	ch = x.saveChannel(ch)
@@ -100,10 +113,10 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 	}
 	if ch.Name != was.Name {
 		if was.Name == core.TownSquare {
-			return nil, invalid("api.channel.update_channel.tried.app_error", "The default channel cannot be renamed.")
+			return nil, defaultRenamed
 		}
 		if _, taken := ChannelByName.Find(x, TeamName{ch.TeamID, ch.Name}); taken {
-			return nil, invalid("store.sql_channel.save_channel.exists.app_error", "A channel with that name already exists on the same team.")
+			return nil, channelNameTaken
 		}
 	}
 	ch.UpdateAt = max(x.now, ch.UpdateAt+1)
@@ -137,7 +150,7 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 		return nil, err
 	}
 	if ch.Name == core.TownSquare {
-		return nil, invalid("api.channel.delete_channel.cannot.app_error", "The default channel %s cannot be archived.", ch.Name)
+		return nil, defaultArchived.With("channel", ch.Name)
 	}
 	ch = x.systemPost(ch, u, core.TypeChannelDelete, u.Username+" archived the channel.", map[string]any{"username": u.Username})
 	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
@@ -165,7 +178,7 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 		return u, ch, err
 	}
 	if ch.DeleteAt != 0 {
-		return u, ch, invalid("api.channel.update_channel.deleted.app_error", "The channel is archived.")
+		return u, ch, channelArchived
 	}
 	return u, ch, nil
 }
@@ -174,7 +187,7 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 func (x *exec) channel(id core.ChannelID) (core.Channel, error) {
 	ch, ok := Channels.Get(x, id)
 	if !ok {
-		return ch, notFound("app.channel.get.existing.app_error", "There is no such channel.")
+		return ch, channelNotFound
 	}
 	return ch, nil
 }
@@ -193,16 +206,16 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	}
 	u, ok := Users.Get(x, c.UserID)
 	if !ok || u.DeleteAt != 0 {
-		return nil, notFound("app.user.missing_account.const", "There is no such user.")
+		return nil, userNotFound
 	}
 	if _, member := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID}); member {
 		return nil, nil
 	}
 	if ch.DeleteAt != 0 {
-		return nil, invalid("api.channel.add_user_to_channel.deleted.app_error", "The channel is archived.")
+		return nil, addToArchived
 	}
 	if m, ok := TeamMembers.Get(x, TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
-		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the channel's team.")
+		return nil, teamMemberNotFound
 	}
 	x.addMember(ch, u, false)
 	x.joinMessage(ch, u, me, false)
@@ -266,13 +279,13 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 	}
 	u, ok := Users.Get(x, c.UserID)
 	if _, member := ChannelMembers.Get(x, ChannelUser{ch.ID, c.UserID}); !ok || !member {
-		return nil, notFound("app.channel.get_member.missing.app_error", "That user is not a member of the channel.")
+		return nil, memberNotFound
 	}
 	if ch.DeleteAt != 0 {
-		return nil, invalid("api.channel.remove_user_from_channel.deleted.app_error", "The channel is archived.")
+		return nil, removeFromArchived
 	}
 	if ch.Name == core.TownSquare {
-		return nil, invalid("api.channel.remove.default.app_error", "Nobody can leave the default channel %s.", ch.Name)
+		return nil, leaveDefault.With("channel", ch.Name)
 	}
 	ChannelMembers.Delete(x, ChannelUser{ch.ID, u.ID})
 	x.emit(event.UserRemoved{User: u.ID, Channel: ch.ID, Remover: me.ID})
@@ -299,7 +312,7 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 		ch, known := Channels.Get(x, id)
 		m, member := ChannelMembers.Get(x, ChannelUser{id, u.ID})
 		if !known || !member {
-			return nil, notFound("app.channel.get_member.missing.app_error", "You are not a member of the channel.")
+			return nil, memberNotFound
 		}
 		out.Times[i] = max(ch.LastPostAt, m.LastViewedAt)
 		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 {

@@ -29,6 +29,12 @@ type FileLink struct {
 	CreateAt int64       `cbor:"3,keyasint" db:"create_at"`
 }
 
+var (
+	fileNotFound    = core.Refusal{Kind: core.KindNotFound, ID: "app.file_info.get.app_error"}
+	fileTextTooLong = core.Refusal{Kind: core.KindInvalid, ID: "model.file_info.is_valid.content.app_error"}
+	wrongFile       = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.file_ids.app_error"}
+)
+
 func createFile(x *exec, c *command.CreateFile) (any, error) {
 	return nil, x.createFile(c.File, c.Text)
 }
@@ -43,13 +49,13 @@ func (x *exec) createFile(f core.File, text string) error {
 		return err
 	}
 	if len(text) > core.MaxFileText {
-		return invalid("model.file_info.is_valid.content.app_error", "At most %d bytes of a file's text are kept.", core.MaxFileText)
+		return fileTextTooLong.With("max", core.MaxFileText)
 	}
 	if first, taken := Files.Get(x, f.ID); taken {
 		if first.UserID == u.ID && first.ChannelID == ch.ID && first.Content == f.Content {
 			return nil
 		}
-		return core.E(core.KindConflict, "A file with that id already exists.")
+		return conflict.With("reason", "file")
 	}
 	f.UserID, f.PostID, f.RemoteID, f.Archived = u.ID, core.PostID{}, "", false
 	f.CreateAt, f.UpdateAt, f.DeleteAt = x.now, x.now, 0
@@ -74,9 +80,9 @@ func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileI
 		f, ok := Files.Get(x, id)
 		switch {
 		case !ok || f.UserID != u.ID || p.UserID != u.ID || f.DeleteAt != 0 || f.ChannelID != p.ChannelID:
-			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post does not exist, or was not uploaded by its author to its channel.")
+			return nil, wrongFile
 		case !f.PostID.IsZero():
-			return nil, invalid("api.post.create_post.file_ids.app_error", "A file of the post is in another post already.")
+			return nil, wrongFile.With("reason", "other_post")
 		}
 		f.PostID, f.UpdateAt = p.ID, max(x.now, f.UpdateAt+1)
 		Files.Put(x, f)
@@ -144,14 +150,14 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 	}
 	f, ok := Files.Get(x, c.FileID)
 	if !ok || f.DeleteAt != 0 {
-		return nil, notFound("app.file_info.get.app_error", "There is no such file.")
+		return nil, fileNotFound
 	}
 	ch, err := x.channel(f.ChannelID)
 	if err != nil {
 		return nil, err
 	}
 	if f.PostID.IsZero() && f.UserID != u.ID {
-		return nil, forbidden() // only its owner can see it yet
+		return nil, forbidden // only its owner can see it yet
 	}
 	for _, p := range [...]authz.Permission{authz.ReadChannelContent, authz.GetPublicLink} {
 		if err := x.mayInChannel(u, ch, p); err != nil {
@@ -159,7 +165,7 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 		}
 	}
 	if c.Link.IsZero() {
-		return nil, invalid("api.context.invalid_body_param.app_error", "A link has a token.")
+		return nil, badRequest.With("reason", "link")
 	}
 	return nil, x.share(c)
 }
@@ -171,7 +177,7 @@ func (x *exec) share(c *command.ShareFile) error {
 	case !ok:
 		FileLinks.Put(x, FileLink{Link: c.Link, File: c.FileID, CreateAt: x.now})
 	case was.File != c.FileID || was.CreateAt <= x.count(core.LinksExpired):
-		return core.E(core.KindConflict, "That link was made worthless, or belongs to another file.")
+		return conflict.With("reason", "link")
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func (x *exec) list(i *schema.IndexShape, value []byte) []schema.Row {
 // replicas.
 func (x *exec) put(t *schema.Shape, key []byte, row schema.Row, fresh bool) {
 	if column := t.Check(row); column != "" {
-		panic(refused{core.AsError(overLimit)})
+		panic(refused{overLimit.With("field", column)})
 	}
 	x.pay(t, row)
 	x.decide('P', t, key)
@@ -285,7 +285,7 @@ func (x *exec) may(u core.User, p authz.Permission) error {
 	if authz.Allows(p, u.Roles) {
 		return nil
 	}
-	return forbidden()
+	return forbidden
 }
 
 // mayInTeam refuses unless the user's system roles or roles in the team allow p.
@@ -293,7 +293,7 @@ func (x *exec) mayInTeam(u core.User, t core.TeamID, p authz.Permission) error {
 	if authz.Allows(p, u.Roles, x.teamRoles(u.ID, t)) {
 		return nil
 	}
-	return forbidden()
+	return forbidden
 }
 
 // mayInChannel refuses unless system roles, or roles in the channel or its team, allow p. The
@@ -307,7 +307,7 @@ func (x *exec) mayInChannel(u core.User, c core.Channel, p authz.Permission) err
 	if authz.Allows(p, u.Roles, channel, team) {
 		return nil
 	}
-	return forbidden()
+	return forbidden
 }
 
 func (x *exec) teamRoles(u core.UserID, t core.TeamID) string {

@@ -30,6 +30,15 @@ type PostUser struct {
 	User core.UserID `db:"user_id"`
 }
 
+var (
+	postNotFound     = core.Refusal{Kind: core.KindNotFound, ID: "app.post.get.app_error"}
+	postInArchived   = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.can_not_post_to_deleted.error"}
+	changeInArchived = core.Refusal{Kind: core.KindInvalid, ID: "api.post.update_post.can_not_update_post_in_deleted.error"}
+	wrongRoot        = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.root_id.app_error"}
+	rootElsewhere    = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.channel_root_id.app_error"}
+	systemPostFixed  = core.Refusal{Kind: core.KindInvalid, ID: "api.post.update_post.system_message.app_error"}
+)
+
 func createPost(x *exec, c *command.CreatePost) (any, error) {
 	u, err := x.caller()
 	if err != nil {
@@ -44,7 +53,7 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 		return nil, err
 	}
 	if in.IsSystem() {
-		return nil, invalid("api.context.invalid_body_param.app_error", "Only the server writes system messages.")
+		return nil, badRequest.With("reason", "system_post")
 	}
 	root, err := x.root(in)
 	if err != nil {
@@ -89,7 +98,7 @@ func clientProps(props, was map[string]any) map[string]any {
 func (x *exec) postable(u core.User, id core.ChannelID) (core.Channel, error) {
 	ch, ok := Channels.Get(x, id)
 	if !ok {
-		return ch, invalid("api.context.invalid_body_param.app_error", "There is no such channel.")
+		return ch, badRequest.With("reason", "channel")
 	}
 	if err := x.mayInChannel(u, ch, authz.CreatePost); err != nil {
 		if ch.Type != core.ChannelOpen || x.mayInTeam(u, ch.TeamID, authz.CreatePostPublic) != nil {
@@ -97,7 +106,7 @@ func (x *exec) postable(u core.User, id core.ChannelID) (core.Channel, error) {
 		}
 	}
 	if ch.DeleteAt != 0 {
-		return ch, invalid("api.post.create_post.can_not_post_to_deleted.error", "The channel is archived: nobody can post in it.")
+		return ch, postInArchived
 	}
 	return ch, nil
 }
@@ -109,10 +118,10 @@ func (x *exec) root(in core.Post) (core.Post, error) {
 	}
 	root, ok := Posts.Get(x, in.RootID)
 	if !ok || root.DeleteAt != 0 || !root.RootID.IsZero() {
-		return root, invalid("api.post.create_post.root_id.app_error", "The post to reply to does not exist, or is a reply itself.")
+		return root, wrongRoot
 	}
 	if root.ChannelID != in.ChannelID {
-		return root, invalid("api.post.create_post.channel_root_id.app_error", "The post to reply to is in another channel.")
+		return root, rootElsewhere
 	}
 	return root, nil
 }
@@ -246,7 +255,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 		return nil, err
 	}
 	if (p.IsSystem() || p.Type != was.Type) && !pinOnly {
-		return nil, invalid("api.post.update_post.system_message.app_error", "System messages cannot be changed.")
+		return nil, systemPostFixed
 	}
 	if c.FileIDs != nil {
 		if p.FileIDs, err = x.setFiles(u, was, *c.FileIDs); err != nil {
@@ -274,14 +283,14 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 	}
 	p, ok := Posts.Get(x, id)
 	if !ok || p.DeleteAt != 0 {
-		return u, p, core.Channel{}, notFound("app.post.get.app_error", "There is no such post.")
+		return u, p, core.Channel{}, postNotFound
 	}
 	if root, reply := Posts.Get(x, p.RootID); reply && root.DeleteAt != 0 { // it goes with its root
-		return u, p, core.Channel{}, notFound("app.post.get.app_error", "There is no such post.")
+		return u, p, core.Channel{}, postNotFound
 	}
 	ch, ok := Channels.Get(x, p.ChannelID)
 	if ok && ch.DeleteAt != 0 {
-		return u, p, ch, invalid("api.post.update_post.can_not_update_post_in_deleted.error", "The channel is archived: its posts cannot be changed.")
+		return u, p, ch, changeInArchived
 	}
 	return u, p, ch, nil
 }
@@ -289,7 +298,7 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 // keepHistory keeps the old text as a row of its own, which counts as deleted.
 func (x *exec) keepHistory(was core.Post, id core.PostID, now int64) error {
 	if _, taken := Posts.Get(x, id); taken || id.IsZero() {
-		return core.E(core.KindConflict, "A post with that history id already exists.")
+		return conflict.With("reason", "post_history")
 	}
 	was.OriginalID, was.ID = was.ID, id
 	was.UpdateAt, was.DeleteAt = now, now

@@ -16,6 +16,9 @@ type PreferenceKey struct {
 	Name     string      `db:"name"`
 }
 
+// wrongPreferences: too few or too many at once.
+var wrongPreferences = core.Refusal{Kind: core.KindInvalid, ID: "api.preference.update_preferences.set.app_error"}
+
 func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
 	u, err := x.ownPreferences(c.Preferences)
 	if err != nil {
@@ -48,11 +51,11 @@ func (x *exec) ownPreferences(list []core.Preference) (core.User, error) {
 		return u, err
 	}
 	if len(list) == 0 || len(list) > core.MaxPreferencesPerCall {
-		return u, invalid("api.preference.update_preferences.set.app_error", "Send 1 to %d preferences.", core.MaxPreferencesPerCall)
+		return u, wrongPreferences.With("max", core.MaxPreferencesPerCall)
 	}
 	for i := range list {
 		if list[i].UserID != u.ID {
-			return u, forbidden()
+			return u, forbidden
 		}
 		if err := list[i].Check(); err != nil {
 			return u, err

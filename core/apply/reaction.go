@@ -21,6 +21,11 @@ type ReactionKey struct {
 	Emoji string      `db:"emoji_name"`
 }
 
+var (
+	tooManyReactions = core.Refusal{Kind: core.KindInvalid, ID: "app.reaction.save.save.too_many_reactions"}
+	reactInArchived  = core.Refusal{Kind: core.KindForbidden, ID: "api.reaction.save.archived_channel.app_error"}
+)
+
 func addReaction(x *exec, c *command.AddReaction) (any, error) {
 	u, p, ch, err := x.reactable(c.PostID)
 	if err != nil {
@@ -37,7 +42,7 @@ func addReaction(x *exec, c *command.AddReaction) (any, error) {
 		return command.Made{At: first.CreateAt}, nil
 	}
 	if tooMany(reactionsOf.List(x, p.ID), c.EmojiName) {
-		return nil, invalid("app.reaction.save.save.too_many_reactions", "A post has at most %d different reactions.", core.MaxReactionsPerPost)
+		return nil, tooManyReactions.With("max", core.MaxReactionsPerPost)
 	}
 	Reactions.Put(x, r)
 	x.reacted(p, true)
@@ -71,7 +76,7 @@ func removeReaction(x *exec, c *command.RemoveReaction) (any, error) {
 func (x *exec) reactable(id core.PostID) (core.User, core.Post, core.Channel, error) {
 	u, p, ch, err := x.editable(id)
 	if ch.DeleteAt != 0 {
-		err = core.E(core.KindForbidden, "The channel is archived: nobody can react in it.").WithID("api.reaction.save.archived_channel.app_error")
+		err = reactInArchived
 	}
 	return u, p, ch, err
 }

@@ -2,26 +2,16 @@ package apply
 
 import "github.com/nearside/nearside/core"
 
-// What the machine itself refuses, whatever the command.
+// What any command can be refused for. The other refusals are beside their use; the texts of all
+// are in the catalogue at the edge.
 var (
-	sessionOver   = core.E(core.KindUnauthorized, "Sign in again: the session is over.")
-	accountClosed = core.E(core.KindUnauthorized, "Sign in again: the account is closed.")
-	internalFault = core.E(core.KindInternal, "")
-	wrongScope    = core.E(core.KindInvalid, "scope")
-	overLimit     = core.E(core.KindInvalid, "over limit")
-	tooMuch       = core.E(core.KindTooLarge, "too much")
-	stillLeaving  = core.E(core.KindUnavailable, "leaving")
-	wrongVersion  = core.E(core.KindInvalid, "version")
+	sessionOver   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
+	accountClosed = sessionOver.With("reason", "account_closed")
+	forbidden     = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
+	badRequest    = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	conflict      = core.Refusal{Kind: core.KindConflict, ID: "api.nearside.conflict.app_error"}
+	internalFault = core.Refusal{Kind: core.KindInternal, ID: "api.nearside.internal.app_error"}
+	wrongScope    = core.Refusal{Kind: core.KindInvalid, ID: "nearside.scope.app_error"}
+	overLimit     = core.Refusal{Kind: core.KindInvalid, ID: "nearside.over_limit.app_error"}
+	tooMuch       = core.Refusal{Kind: core.KindTooLarge, ID: "nearside.too_much.app_error"}
 )
-
-func forbidden() error {
-	return core.E(core.KindForbidden, "You do not have the appropriate permissions.")
-}
-
-func notFound(id, format string, args ...any) error {
-	return core.E(core.KindNotFound, format, args...).WithID(id)
-}
-
-func invalid(id, format string, args ...any) error {
-	return core.E(core.KindInvalid, format, args...).WithID(id)
-}

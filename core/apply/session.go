@@ -9,20 +9,24 @@ import (
 // Sessions is the signed-in clients.
 var Sessions = table[core.SessionID, core.Session]("sessions")
 
+var (
+	wrongPassword   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.invalid_credentials_email_username"}
+	accountInactive = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.inactive.app_error"}
+)
+
 func createSession(x *exec, c *command.CreateSession) (any, error) {
 	s := c.Session
 	u, ok := Users.Get(x, s.UserID)
 	switch {
 	case !ok || u.PasswordHash == "" || u.PasswordHash != c.PasswordHash:
-		return nil, core.E(core.KindUnauthorized, "Enter a valid email or username and/or password.").
-			WithID("api.user.login.invalid_credentials_email_username")
+		return nil, wrongPassword
 	case u.DeleteAt != 0:
-		return nil, core.E(core.KindUnauthorized, "The account is closed.").WithID("api.user.login.inactive.app_error")
+		return nil, accountInactive
 	case len(s.DeviceID) > core.MaxDeviceID:
-		return nil, core.E(core.KindInvalid, "A device id has at most %d bytes.", core.MaxDeviceID)
+		return nil, badRequest.With("reason", "device_id", "max", core.MaxDeviceID)
 	}
 	if _, taken := Sessions.Get(x, s.ID); taken || s.ID.IsZero() {
-		return nil, core.E(core.KindConflict, "A session with that id already exists.")
+		return nil, conflict.With("reason", "session")
 	}
 	s.CreateAt, s.LastActivityAt, s.Roles = x.now, x.now, u.Roles
 	s.ExpiresAt = x.now + core.SessionLength.Milliseconds()
@@ -37,7 +41,7 @@ func endSession(x *exec, c *command.EndSession) (any, error) {
 	}
 	s, ok := Sessions.Get(x, c.SessionID)
 	if !ok || s.UserID != u.ID {
-		return nil, core.E(core.KindInvalid, "There is no such session.")
+		return nil, badRequest.With("reason", "session")
 	}
 	Sessions.Delete(x, s.ID)
 	x.emit(event.SessionEnded{User: u.ID, Session: s.ID, Token: s.Token})

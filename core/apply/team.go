@@ -23,6 +23,15 @@ type TeamUser struct {
 	User core.UserID `db:"user_id"`
 }
 
+var (
+	teamNotFound       = core.Refusal{Kind: core.KindNotFound, ID: "app.team.get.find.app_error"}
+	teamMemberNotFound = core.Refusal{Kind: core.KindNotFound, ID: "app.team.get_member.missing.app_error"}
+	teamNameTaken      = core.Refusal{Kind: core.KindInvalid, ID: "app.team.save.existing.app_error"}
+	teamFull           = core.Refusal{Kind: core.KindInvalid, ID: "app.team.join_user_to_team.max_accounts.app_error"}
+	domainNotAllowed   = core.Refusal{Kind: core.KindInvalid, ID: "api.team.join_user_to_team.allowed_domains.app_error"}
+	stillLeaving       = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.still_leaving.app_error"}
+)
+
 func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	u, err := x.caller()
 	if err != nil {
@@ -36,10 +45,10 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 		return nil, err
 	}
 	if _, taken := TeamByName.Find(x, t.Name); taken {
-		return nil, invalid("app.team.save.existing.app_error", "A team with that name already exists.")
+		return nil, teamNameTaken
 	}
 	if _, taken := Teams.Get(x, t.ID); taken || t.ID.IsZero() {
-		return nil, core.E(core.KindConflict, "A team with that id already exists.")
+		return nil, conflict.With("reason", "team")
 	}
 	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
 	Teams.Put(x, t)
@@ -108,7 +117,7 @@ func (x *exec) saveTeam(t core.Team) core.Team {
 func (x *exec) team(id core.TeamID) (core.Team, error) {
 	t, ok := Teams.Get(x, id)
 	if !ok || t.DeleteAt != 0 {
-		return t, notFound("app.team.get.find.app_error", "There is no such team.")
+		return t, teamNotFound
 	}
 	return t, nil
 }
@@ -127,7 +136,7 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	}
 	u, ok := Users.Get(x, c.UserID)
 	if !ok || u.DeleteAt != 0 {
-		return nil, notFound("app.user.missing_account.const", "There is no such user.")
+		return nil, userNotFound
 	}
 	if m, ok := TeamMembers.Get(x, TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
 		return nil, nil
@@ -136,10 +145,10 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 		return nil, stillLeaving // their old channels would count again
 	}
 	if !emailAllowed(u.Email, t.AllowedDomains) {
-		return nil, invalid("api.team.join_user_to_team.allowed_domains.app_error", "The team takes only people with an address of certain domains.")
+		return nil, domainNotAllowed
 	}
 	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
-		return nil, core.E(core.KindInvalid, "The team is full: it has %d members.", core.MaxUsersPerTeam).WithID("app.team.join_user_to_team.max_accounts.app_error")
+		return nil, teamFull.With("max", core.MaxUsersPerTeam)
 	}
 	x.join(t, u, me, false)
 	return nil, nil
@@ -200,7 +209,7 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 	}
 	m, ok := TeamMembers.Get(x, TeamUser{t.ID, c.UserID})
 	if !ok || m.DeleteAt != 0 {
-		return nil, notFound("app.team.get_member.missing.app_error", "That user is not a member of the team.")
+		return nil, teamMemberNotFound
 	}
 	u, _ := Users.Get(x, c.UserID)
 	x.beginTask(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})

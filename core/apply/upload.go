@@ -20,6 +20,11 @@ var (
 	oldestUploads = index[struct{}](Uploads, nil, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(dropsAtOnce))
 )
 
+var (
+	uploadNotFound = core.Refusal{Kind: core.KindNotFound, ID: "app.upload.get.app_error"}
+	tooManyUploads = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.limit.app_error"}
+)
+
 // partsAtOnce is how many parts of an upload are let go of at a time.
 const partsAtOnce = 500
 
@@ -36,10 +41,10 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 		if first.DeleteAt == 0 && first.UserID == u.ID && first.ChannelID == ch.ID && first.Filename == up.Filename && first.FileSize == up.FileSize {
 			return nil, nil
 		}
-		return nil, core.E(core.KindConflict, "An upload with that id already exists.")
+		return nil, conflict.With("reason", "upload")
 	}
 	if x.dropOld(u) >= core.MaxUploads {
-		return nil, core.E(core.KindLimit, "You have %d unfinished uploads: finish one first.", core.MaxUploads)
+		return nil, tooManyUploads.With("reason", "uploads", "max", core.MaxUploads)
 	}
 	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
 	Uploads.Put(x, up)
@@ -95,7 +100,7 @@ func (x *exec) upload(id core.UploadID) (core.Upload, error) {
 	}
 	up, ok := Uploads.Get(x, id)
 	if !ok || up.UserID != u.ID || up.DeleteAt != 0 {
-		return up, notFound("app.upload.get.app_error", "There is no such upload.")
+		return up, uploadNotFound
 	}
 	return up, nil
 }
@@ -110,13 +115,13 @@ func appendUpload(x *exec, c *command.AppendUpload) (any, error) {
 	}
 	switch {
 	case c.Offset != up.FileOffset:
-		return nil, core.E(core.KindConflict, "The upload is at byte %d, not %d.", up.FileOffset, c.Offset)
+		return nil, conflict.With("reason", "upload_offset", "offset", up.FileOffset, "got", c.Offset)
 	case c.Part.ID.IsZero() || c.Part.Size <= 0:
-		return nil, invalid("api.context.invalid_body_param.app_error", "A part of an upload has at least one byte.")
+		return nil, badRequest.With("reason", "part_empty")
 	case c.Part.Size > up.FileSize-up.FileOffset:
-		return nil, invalid("api.context.invalid_body_param.app_error", "The upload would have more than the %d bytes that were announced.", up.FileSize)
+		return nil, badRequest.With("reason", "part_too_large", "size", up.FileSize)
 	case len(up.Parts) >= core.MaxUploadParts:
-		return nil, invalid("api.context.invalid_body_param.app_error", "An upload has at most %d parts.", core.MaxUploadParts)
+		return nil, badRequest.With("reason", "parts", "max", core.MaxUploadParts)
 	}
 	if err := x.hold(c.Part); err != nil {
 		return nil, err
@@ -134,9 +139,9 @@ func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
 	}
 	switch {
 	case up.FileOffset != up.FileSize:
-		return nil, core.E(core.KindConflict, "The upload has %d of %d bytes.", up.FileOffset, up.FileSize)
+		return nil, conflict.With("reason", "upload_unfinished", "offset", up.FileOffset, "size", up.FileSize)
 	case c.File.ChannelID != up.ChannelID || c.File.Size != up.FileSize:
-		return nil, invalid("api.context.invalid_body_param.app_error", "The file has another channel or size than its upload.")
+		return nil, badRequest.With("reason", "upload_file")
 	}
 	if err := x.createFile(c.File, c.Text); err != nil {
 		return nil, err

@@ -18,6 +18,14 @@ var (
 	UserByEmail = unique[string](Users, "email")
 )
 
+var (
+	userNotFound    = core.Refusal{Kind: core.KindNotFound, ID: "app.user.missing_account.const"}
+	notOpen         = core.Refusal{Kind: core.KindForbidden, ID: "api.user.create_user.no_open_server"}
+	usernameTaken   = core.Refusal{Kind: core.KindInvalid, ID: "app.user.save.username_exists.app_error"}
+	emailTaken      = core.Refusal{Kind: core.KindInvalid, ID: "app.user.save.email_exists.app_error"}
+	pictureTooLarge = core.Refusal{Kind: core.KindInvalid, ID: "api.user.upload_profile_user.too_large.app_error"}
+)
+
 func createUser(x *exec, c *command.CreateUser) (any, error) {
 	u := c.User
 	if err := x.maySignUp(c); err != nil {
@@ -27,7 +35,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 		return nil, err
 	}
 	if _, taken := Users.Get(x, u.ID); taken || u.ID.IsZero() {
-		return nil, core.E(core.KindConflict, "An account with that id already exists.")
+		return nil, conflict.With("reason", "user")
 	}
 	u.Roles = authz.SystemUser
 	if x.add(userCount, 1) == 1 {
@@ -62,8 +70,7 @@ func (x *exec) maySignUp(c *command.CreateUser) error {
 			return nil
 		}
 	}
-	return core.E(core.KindForbidden, "This server does not allow open sign-up. Ask for an invitation.").
-		WithID("api.user.create_user.no_open_server")
+	return notOpen
 }
 
 func (x *exec) checkUser(u core.User) error {
@@ -71,10 +78,10 @@ func (x *exec) checkUser(u core.User) error {
 		return err
 	}
 	if other, taken := UserByName.Find(x, u.Username); taken && other.ID != u.ID {
-		return invalid("app.user.save.username_exists.app_error", "An account with that username already exists.")
+		return usernameTaken
 	}
 	if other, taken := UserByEmail.Find(x, u.Email); taken && other.ID != u.ID {
-		return invalid("app.user.save.email_exists.app_error", "An account with that email already exists.")
+		return emailTaken
 	}
 	return nil
 }
@@ -99,7 +106,7 @@ func (x *exec) account(id core.UserID) (core.User, error) {
 	u, ok := Users.Get(x, id)
 	switch {
 	case !ok:
-		return u, notFound("app.user.missing_account.const", "There is no such user.")
+		return u, userNotFound
 	case me.ID != u.ID:
 		err = x.may(me, authz.EditOtherUsers)
 	}
@@ -136,7 +143,7 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 		return nil, err
 	}
 	if c.Picture.Size > core.MaxUserImage {
-		return nil, invalid("api.user.upload_profile_user.too_large.app_error", "A user's picture has at most %d bytes.", core.MaxUserImage)
+		return nil, pictureTooLarge.With("max", core.MaxUserImage)
 	}
 	if err := x.hold(c.Picture); err != nil {
 		return nil, err

@@ -1,9 +1,15 @@
 package apply
 
-import "github.com/nearside/nearside/core/command"
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+)
 
 // VersionCounter holds the version of the log; there is none in a log of version 1.
 const VersionCounter = "log_version"
+
+// wrongVersion: versions are raised one by one.
+var wrongVersion = core.Refusal{Kind: core.KindInvalid, ID: "nearside.log_version.app_error"}
 
 func raiseVersion(x *exec, c *command.RaiseVersion) (any, error) {
 	if c.To != x.version()+1 {

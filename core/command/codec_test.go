@@ -152,10 +152,16 @@ func FuzzDecode(f *testing.F) {
 
 // A refusal crosses as the error it is; a result fills what the caller gave.
 func TestOutcome(t *testing.T) {
-	refused, _ := EncodeOutcome(core.User{Username: "x"}, core.E(core.KindForbidden, "no").WithID("a.b"))
+	no := core.Refusal{Kind: core.KindForbidden, ID: "a.b"}.With("max", 5, "reason", "uploads")
+	no.Message = "prose stays here"
+	refused, _ := EncodeOutcome(core.User{Username: "x"}, no)
+	const golden = "a101a301030263612e6203a2636d61786135" + "66726561736f6e6775706c6f616473"
+	if got := hex.EncodeToString(refused); got != golden {
+		t.Errorf("a refusal is %s in the log, not %s", got, golden)
+	}
 	var u core.User
 	err := DecodeOutcome(refused, &u)
-	if e := core.AsError(err); e.Kind != core.KindForbidden || e.ID != "a.b" || e.Message != "no" || u.Username != "" {
+	if e := core.AsError(err); e.Kind != core.KindForbidden || e.ID != "a.b" || e.Message != "" || e.Args["max"] != "5" || u.Username != "" {
 		t.Errorf("got %+v and %+v", e, u)
 	}
 	ok, _ := EncodeOutcome(core.User{Username: "x"}, nil)

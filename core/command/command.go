@@ -45,6 +45,13 @@ var (
 	}.DecMode())
 )
 
+// What a proposal can be refused for.
+var (
+	tooLarge   = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
+	badRequest = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	homeOnly   = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
+)
+
 // Encode gives a command's bytes for a proposal, which Decode can read: what is too large or too
 // deep for that is refused.
 func Encode(by Caller, c Command) ([]byte, error) {
@@ -61,14 +68,14 @@ func Encode(by Caller, c Command) ([]byte, error) {
 		return nil, fmt.Errorf("encode command %d: %w", n, err)
 	}
 	if len(data) > core.MaxProposalBytes {
-		return nil, core.E(core.KindTooLarge, "The request is too large.")
+		return nil, tooLarge
 	}
 	err = decMode.Wellformed(body) // in the log it would stop every replica
 	if err == nil && values(data) > maxValues {
 		err = errManyValues
 	}
 	if err != nil {
-		return nil, core.E(core.KindInvalid, "The request holds too many or too deeply nested values.").WithCause(err)
+		return nil, badRequest.With("reason", "nested").WithCause(err)
 	}
 	return data, nil
 }
@@ -123,14 +130,14 @@ func Decode(data []byte) (Caller, Command, error) {
 // replicas.
 func Check(data []byte, version int64) error {
 	if values(data) > maxValues {
-		return core.E(core.KindInvalid, "home takes no command with that many values").WithCause(errManyValues)
+		return badRequest.With("reason", "nested").WithCause(errManyValues)
 	}
 	_, c, err := Decode(data)
 	if err != nil {
-		return core.E(core.KindInvalid, "home does not understand the command: is this edge newer than home?").WithCause(err)
+		return badRequest.With("reason", "command").WithCause(err)
 	}
 	if FromHome(c) {
-		return core.E(core.KindForbidden, "only home may propose that")
+		return homeOnly
 	}
 	if since := byType[reflect.TypeOf(c)].since; since > version {
 		return core.E(core.KindUnavailable, "that comes with version %d of the log, which is in version %d until all nodes are upgraded", since, version)

@@ -37,10 +37,13 @@ const (
 	textWords   = `to_tsvector('simple', translate(x.text, '!"#$%&''()*+,-./:;<=>?@[\]^_` + "`" + `{|}~', '                                '))`
 )
 
+// tooManyWords: a search is over its bounds.
+var tooManyWords = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}.With("reason", "words")
+
 // SearchFiles gives a page of the files of posts that a query finds, the newest first.
 func (s *Store) SearchFiles(ctx context.Context, q FileQuery) ([]core.File, error) {
 	if !bounded(q.Terms...) || !bounded(q.Excluded...) {
-		return nil, core.E(core.KindInvalid, "Search for fewer or shorter words.")
+		return nil, tooManyWords
 	}
 	a := newArgs(nil)
 	conds := append(q.scope(a), q.filters(a)...)

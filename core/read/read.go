@@ -70,12 +70,15 @@ func count(ctx context.Context, q pg.Queryer, sql string, args ...any) (int64, e
 	return n, wrap("count", err)
 }
 
+// databaseAway: the database of this edge is not there.
+var databaseAway = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "database")
+
 func wrap(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case pg.IsUnavailable(err):
-		return core.E(core.KindUnavailable, "The database of this edge is not there at the moment. Try again later.").WithCause(err)
+		return databaseAway.WithCause(err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -101,7 +101,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // unknownRoute refuses what is no operation.
-var unknownRoute = refusing("", "", core.E(core.KindNotFound, "Sorry, we could not find the page."))
+var unknownRoute = refusing("", "", noPage.With("reason", "page"))
 
 // refusing is a route that refuses everybody.
 func refusing(method, path string, why error) Route {

@@ -33,9 +33,9 @@ func (c *Call) ReadBody() ([]byte, error) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, core.E(core.KindTooLarge, "The request body is larger than %d bytes.", MaxBodyBytes)
+		return nil, BodyTooLarge.With("reason", "max", "max", MaxBodyBytes)
 	case err != nil:
-		return nil, core.E(core.KindInvalid, "The request body could not be read.").WithCause(err)
+		return nil, BadRequest.With("reason", "unreadable").WithCause(err)
 	}
 	return raw, nil
 }
@@ -45,13 +45,13 @@ func DecodeJSON(raw []byte, into any) error {
 	raw = bytes.TrimSpace(raw)
 	switch {
 	case len(raw) == 0:
-		return core.E(core.KindInvalid, "The request has no body; it needs one in JSON.")
+		return BadRequest.With("reason", "empty")
 	case !utf8.Valid(raw):
-		return core.E(core.KindInvalid, "The request body is not valid UTF-8.")
+		return BadRequest.With("reason", "utf8")
 	case string(raw) == "null":
-		return core.E(core.KindInvalid, "The request body is null.")
+		return BadRequest.With("reason", "null")
 	case hasNUL(raw):
-		return core.E(core.KindInvalid, "The request body holds a NUL character, which no field may.")
+		return BadRequest.With("reason", "nul")
 	}
 	err := json.Unmarshal(raw, into)
 	var wrongType *json.UnmarshalTypeError
@@ -62,11 +62,11 @@ func DecodeJSON(raw []byte, into any) error {
 	case errors.As(err, &ours):
 		return ours
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return core.E(core.KindInvalid, "The field %q of the request body cannot be a JSON %s.", wrongType.Field, wrongType.Value)
+		return BadRequest.With("reason", "field_type", "field", wrongType.Field, "type", wrongType.Value)
 	case errors.As(err, &wrongType):
-		return core.E(core.KindInvalid, "The request body cannot be a JSON %s here.", wrongType.Value)
+		return BadRequest.With("reason", "type", "type", wrongType.Value)
 	}
-	return core.E(core.KindInvalid, "The request body is not valid JSON: %v.", err)
+	return BadRequest.With("reason", "json", "error", err)
 }
 
 // hasNUL reports whether a JSON text holds a NUL character: PostgreSQL stores none.

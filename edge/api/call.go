@@ -119,7 +119,7 @@ func (c *Call) checkURL() error {
 	}
 	query, err := url.QueryUnescape(c.Request.URL.RawQuery)
 	if err != nil || !Plain(query) || !Plain(c.Request.URL.Path) {
-		return core.E(core.KindInvalid, "The URL is not valid UTF-8, or holds a NUL character.").WithID("api.context.invalid_url_param.app_error")
+		return badURL.With("reason", "text")
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (c *Call) identify() error {
 	case token == "":
 		return nil
 	case from == session.FromQuery && need: // for OAuth sessions only, and there are none
-		return core.E(core.KindUnauthorized, "A token is not accepted in the URL.").WithID("api.context.token_provided.app_error")
+		return noToken
 	case from == session.FromQuery:
 		return nil
 	}

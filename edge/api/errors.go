@@ -5,33 +5,34 @@ import (
 	"net/http"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/catalogue"
 )
 
 // meaning is what a Kind says on the wire when the Error does not say more.
 type meaning struct {
-	status      int
-	id, message string
+	status int
+	id     string
 }
 
 // meanings is the one place where kinds become statuses. 401 makes clients sign out, so only a
 // missing session is 401.
 var meanings = map[core.Kind]meaning{
-	core.KindInternal:     {500, "api.nearside.internal.app_error", "Something went wrong on the server."},
-	core.KindInvalid:      {400, "api.context.invalid_body_param.app_error", "The request is not valid."},
-	core.KindUnauthorized: {401, "api.context.session_expired.app_error", "Invalid or expired session, please login again."},
-	core.KindForbidden:    {403, "api.context.permissions.app_error", "You do not have the appropriate permissions."},
-	core.KindNotFound:     {404, "api.context.404.app_error", "Sorry, we could not find that."},
-	core.KindConflict:     {409, "api.nearside.conflict.app_error", "It exists already, or was changed meanwhile."},
-	core.KindTooLarge:     {413, "api.context.request_body_too_large.app_error", "The request is too large."},
-	core.KindLimit:        {429, "api.nearside.limit.app_error", "That is over a limit. Try again later."},
-	core.KindUnavailable:  {503, "api.nearside.unavailable.app_error", "This edge cannot reach the home region at the moment. Nothing was changed; try again in a few seconds."},
-	core.KindNotBuilt:     {501, "api.nearside.not_built.app_error", "This server does not have this operation yet."},
-	core.KindTimeout:      {504, "api.nearside.timeout.app_error", "The home region did not answer in time. The change may have been made; trying again is harmless."},
-	core.KindUpgrade:      {503, "api.nearside.upgrade.app_error", "This node is too old for what the deployment runs."},
-	core.KindCanceled:     {499, "api.nearside.canceled.app_error", "The request was given up."},
-	core.KindDiverged:     {503, "api.nearside.diverged.app_error", "This edge is rebuilding its copy of the data. Try again later."},
-	core.KindURITooLong:   {414, "basic_security_check.url.too_long_error", "The URL is too long."},
-	core.KindMisdirected:  {421, "api.nearside.misdirected.app_error", "This node does not answer that."},
+	core.KindInternal:     {500, "api.nearside.internal.app_error"},
+	core.KindInvalid:      {400, "api.context.invalid_body_param.app_error"},
+	core.KindUnauthorized: {401, "api.context.session_expired.app_error"},
+	core.KindForbidden:    {403, "api.context.permissions.app_error"},
+	core.KindNotFound:     {404, "api.context.404.app_error"},
+	core.KindConflict:     {409, "api.nearside.conflict.app_error"},
+	core.KindTooLarge:     {413, "api.context.request_body_too_large.app_error"},
+	core.KindLimit:        {429, "api.nearside.limit.app_error"},
+	core.KindUnavailable:  {503, "api.nearside.unavailable.app_error"},
+	core.KindNotBuilt:     {501, "api.nearside.not_built.app_error"},
+	core.KindTimeout:      {504, "api.nearside.timeout.app_error"},
+	core.KindUpgrade:      {503, "api.nearside.upgrade.app_error"},
+	core.KindCanceled:     {499, "api.nearside.canceled.app_error"},
+	core.KindDiverged:     {503, "api.nearside.diverged.app_error"},
+	core.KindURITooLong:   {414, "basic_security_check.url.too_long_error"},
+	core.KindMisdirected:  {421, "api.nearside.misdirected.app_error"},
 }
 
 // retryAfterSeconds is when a client that was turned away should come back.
@@ -46,29 +47,46 @@ type Problem struct {
 	Status    int    `json:"status_code"`
 }
 
-// ProblemOf gives the wire form of an error. What a foreign error says stays here.
-func ProblemOf(err error, requestID string) Problem {
+// statuses is where an error has another status than its Kind.
+var statuses = map[string]int{
+	"app.upload.upload_data.concurrent.app_error": http.StatusBadRequest,
+	"api.nearside.upload_slow.app_error":          http.StatusRequestTimeout,
+}
+
+// ProblemOf gives the wire form of an error, in the language of who reads it. What a foreign error
+// says stays here.
+func (c *Call) ProblemOf(err error) Problem { return problemOf(err, c.language(), c.ID) }
+
+func problemOf(err error, lang catalogue.Language, requestID string) Problem {
 	e := core.AsError(err)
 	m, ok := meanings[e.Kind]
 	if !ok {
 		m = meanings[core.KindInternal]
 	}
-	p := Problem{ID: m.id, Message: m.message, RequestID: requestID, Status: m.status}
+	p := Problem{ID: m.id, Message: e.Message, RequestID: requestID, Status: m.status}
 	if e.ID != "" {
 		p.ID = e.ID
 	}
-	if e.Message != "" {
-		p.Message = e.Message
+	if p.Message == "" {
+		p.Message = lang.Text(p.ID, e.Args)
 	}
-	if e.Status != 0 {
-		p.Status = e.Status
+	if p.Message == "" { // an id of a newer version
+		p.Message = lang.Text(m.id, nil)
+	}
+	if status, ok := statuses[p.ID]; ok {
+		p.Status = status
 	}
 	return p
 }
 
+// language is that of the user, or of the client of nobody known.
+func (c *Call) language() catalogue.Language {
+	return catalogue.For(c.User.Locale, c.Request.Header.Get("Accept-Language"))
+}
+
 // problem gives the answer that tells of an error.
 func (c *Call) problem(err error) Answer {
-	p := ProblemOf(err, c.ID)
+	p := c.ProblemOf(err)
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
 		level := slog.LevelWarn
 		if p.Status == http.StatusServiceUnavailable {
@@ -82,25 +100,26 @@ func (c *Call) problem(err error) Answer {
 	return Value(p.Status, p)
 }
 
+// What any operation can be refused for.
+var (
+	BadRequest   = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	Forbidden    = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
+	BodyTooLarge = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
+	badURL       = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_url_param.app_error"}
+	badQuery     = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_param.app_error"}
+	notBuilt     = core.Refusal{Kind: core.KindNotBuilt, ID: "api.nearside.not_built.app_error"}
+	noPage       = core.Refusal{Kind: core.KindNotFound, ID: "api.context.404.app_error"}
+	noToken      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.token_provided.app_error"}
+)
+
 // BadParam refuses a body for one of its fields.
-func BadParam(name string) *core.Error {
-	return core.E(core.KindInvalid, "Invalid or missing %s in request body.", name)
-}
+func BadParam(name string) *core.Error { return BadRequest.With("reason", "param", "name", name) }
 
 // BadURL refuses a URL for a parameter in its path, or one that must be there.
-func BadURL(name string) *core.Error {
-	return core.E(core.KindInvalid, "Invalid or missing %s parameter in request URL.", name).WithID("api.context.invalid_url_param.app_error")
-}
+func BadURL(name string) *core.Error { return badURL.With("name", name) }
 
 // BadQuery refuses a URL for a parameter of its query.
-func BadQuery(name string) *core.Error {
-	return core.E(core.KindInvalid, "Invalid %s parameter.", name).WithID("api.context.invalid_param.app_error")
-}
-
-// Forbidden refuses who asks.
-func Forbidden() *core.Error { return core.E(core.KindForbidden, "") }
+func BadQuery(name string) *core.Error { return badQuery.With("name", name) }
 
 // NotBuilt says that this version does not have something.
-func NotBuilt(what string) *core.Error {
-	return core.E(core.KindNotBuilt, "This server does not have %s yet.", what)
-}
+func NotBuilt(what string) *core.Error { return notBuilt.With("reason", "what", "what", what) }

@@ -19,10 +19,10 @@ func TestErrors_GoldenTable(t *testing.T) {
 	// Every kind has a status, an id and a message, and a foreign error says nothing of itself.
 	var b strings.Builder
 	for k := core.KindInternal; k.String() != fmt.Sprintf("kind(%d)", k); k++ {
-		p := api.ProblemOf(&core.Error{Kind: k}, "")
+		p := api.ProblemOf(&core.Error{Kind: k}, "", "")
 		fmt.Fprintf(&b, "%-12s %d %-45s %s\n", k, p.Status, p.ID, p.Message)
 	}
-	p := api.ProblemOf(errors.New("password is hunter2"), "request")
+	p := api.ProblemOf(errors.New("password is hunter2"), "", "request")
 	raw, _ := json.Marshal(p)
 	fmt.Fprintf(&b, "foreign      %s\n", raw)
 	const file = "testdata/errors.txt"

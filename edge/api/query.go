@@ -104,10 +104,10 @@ func IDs[T, N, R any](name string, h func(*Call, T, []core.ID[N]) (R, error)) fu
 }
 
 // Found gives what a question for one row gave, or says that there is none.
-func Found[T any](none func() *core.Error) func(T, bool, error) (T, error) {
+func Found[T any](none core.Refusal) func(T, bool, error) (T, error) {
 	return func(v T, ok bool, err error) (T, error) {
 		if err == nil && !ok {
-			err = none()
+			err = none
 		}
 		return v, err
 	}

@@ -54,12 +54,15 @@ func NewHasher(parallel, queue int) *Hasher {
 	return &Hasher{running: make(chan struct{}, parallel), queued: make(chan struct{}, parallel+queue)}
 }
 
+// hashersBusy: too many passwords are being hashed.
+var hashersBusy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "passwords")
+
 // enter waits for a place; leave gives it back.
 func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case h.queued <- struct{}{}:
 	default:
-		return nil, core.E(core.KindUnavailable, "Too many people are signing in at this moment. Try again in a few seconds.")
+		return nil, hashersBusy
 	}
 	select {
 	case h.running <- struct{}{}:

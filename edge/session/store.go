@@ -61,7 +61,7 @@ func NewStore(cfg Config) (*Store, error) {
 // over, and with KindUnavailable when only home could tell and home cannot be reached.
 func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) {
 	if len(token) != core.IDLength {
-		return core.Session{}, noSession()
+		return core.Session{}, noSession
 	}
 	hash := core.HashToken(token)
 	f, err := s.find(ctx, hash)
@@ -72,14 +72,16 @@ func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) 
 	case err != nil:
 		return core.Session{}, err
 	case !f.ok || f.session.Expired(s.cfg.Now().UnixMilli()):
-		return core.Session{}, noSession()
+		return core.Session{}, noSession
 	}
 	return f.session, nil
 }
 
-func noSession() error {
-	return core.E(core.KindUnauthorized, "Invalid or expired session, please login again.")
-}
+// Why a token gives no session.
+var (
+	noSession      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
+	sessionUnknown = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "session")
+)
 
 func (s *Store) find(ctx context.Context, hash core.TokenHash) (found, error) {
 	return s.kept.Get(ctx, hash, struct{}{}, func(ctx context.Context) (found, bool, error) {
@@ -97,7 +99,7 @@ func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, err
 	askCtx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	if err := s.cfg.CatchUp(askCtx); err != nil {
-		return found{}, core.E(core.KindUnavailable, "This edge is cut off from home and does not know the session. Try again later.").WithCause(err)
+		return found{}, sessionUnknown.WithCause(err)
 	}
 	f, err := s.find(ctx, hash)
 	if err == nil && !f.ok {

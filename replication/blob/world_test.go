@@ -75,7 +75,7 @@ func (m *memory) find(name [32]byte) ([]byte, error) {
 	defer m.mu.Unlock()
 	b, ok := m.blobs[name]
 	if !ok {
-		return nil, core.E(core.KindNotFound, "no such blob").WithID("blob.missing")
+		return nil, core.Refusal{Kind: core.KindNotFound, ID: "blob.missing"}
 	}
 	return b, nil
 }

@@ -39,7 +39,7 @@ func TestForward_ErrorCrosses(t *testing.T) {
 	w := simtest.NewWorld(t, nil, 1)
 	w.Home("h1")
 	e := w.Edge("e")
-	want := core.E(core.KindForbidden, "no").WithID("a.b").WithStatus(418)
+	want := core.Refusal{Kind: core.KindForbidden, ID: "a.b"}.With("name", "ada")
 	w.Source().Refuse(want)
 	_, err := e.Forward.Propose(t.Context(), proposal("x"))
 	if diff := cmp.Diff(want, core.AsError(err)); diff != "" {
@@ -99,7 +99,7 @@ func TestForward_HomeCannot(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
 		h2, e := w.Home("h2"), w.Edge("e")
-		want := core.E(core.KindUnavailable, "the disk is full").WithID("disk_full")
+		want := core.AsError(core.Refusal{Kind: core.KindUnavailable, ID: "disk_full"})
 		w.Source().Refuse(want)
 		for range 2 {
 			at := time.Now()

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -83,7 +85,12 @@ func AppendError(b []byte, e *core.Error) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Kind))
 	b = appendString(b, clip(e.ID))
 	b = appendString(b, clip(e.Message))
-	return binary.AppendUvarint(b, uint64(max(e.Status, 0)))
+	keys := slices.Sorted(maps.Keys(e.Args))
+	b = binary.AppendUvarint(b, uint64(len(keys)))
+	for _, key := range keys {
+		b = appendString(appendString(b, key), e.Args[key])
+	}
+	return b
 }
 
 // DecodeError is the inverse of AppendError, for the side that got an error instead of an
@@ -91,7 +98,13 @@ func AppendError(b []byte, e *core.Error) []byte {
 func DecodeError(b []byte) error {
 	d := decoder{b: b}
 	e := &core.Error{Kind: core.Kind(d.uintUpTo(1<<16 - 1)), ID: d.string(maxErrorText), Message: d.string(maxErrorText)}
-	e.Status = int(d.uintUpTo(999))
+	for range d.uintUpTo(core.MaxArgs) {
+		if e.Args == nil {
+			e.Args = core.Args{}
+		}
+		key := d.string(core.MaxArgKeyBytes)
+		e.Args[key] = d.string(core.MaxArgBytes)
+	}
 	if err := d.done("error"); err != nil {
 		return err
 	}

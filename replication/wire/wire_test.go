@@ -55,7 +55,7 @@ func opaque(b []byte) ([]byte, error) { return b, nil }
 func samples() []sample {
 	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it")}
 	name := [32]byte{1, 2, 3, 31: 32}
-	refusal := core.E(core.KindLimit, "too many").WithID("api.too_many").WithStatus(429)
+	refusal := core.Refusal{Kind: core.KindLimit, ID: "api.too_many"}.With("max", 5, "reason", "uploads")
 	return []sample{
 		{"hello", KindHello, false, AppendHello(nil, Hello{Version, samplePosition()}), again(DecodeHello, AppendHello)},
 		{"welcome", KindWelcome, false, AppendStatus(nil, Status{Version, samplePosition(), "10.0.0.1:8074", true}), again(DecodeStatus, AppendStatus)},
@@ -204,7 +204,8 @@ func TestWriter_TooLarge(t *testing.T) {
 func TestExpect_Error(t *testing.T) {
 	// An error frame in place of an answer becomes the error, with all its fields.
 	var buf bytes.Buffer
-	want := core.E(core.KindConflict, "taken").WithID("x.y").WithStatus(400)
+	want := core.Refusal{Kind: core.KindConflict, ID: "x.y"}.With("name", "ada")
+	want.Message = "taken"
 	_ = NewWriter(&buf).Write(KindError, AppendError(nil, want.WithCause(io.EOF)))
 	_, err := NewReader(&buf, 0).Expect(KindReceipt)
 	if diff := cmp.Diff(want, core.AsError(err)); diff != "" {

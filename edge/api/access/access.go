@@ -133,7 +133,7 @@ func (a *Access) MayPost(ctx context.Context, user core.UserID, channel core.Cha
 	case err != nil:
 		return err
 	case u.ID.IsZero() || u.DeleteAt != 0 || ch.ID.IsZero() || ch.DeleteAt != 0:
-		return api.Forbidden()
+		return api.Forbidden
 	}
 	return Granted(a.mayInChannel(ctx, u, ch, authz.CreatePost))
 }

@@ -17,7 +17,7 @@ func Need(c *api.Call, p authz.Permission) error { return Granted(May(c, p), nil
 // Granted refuses unless ok.
 func Granted(ok bool, err error) error {
 	if err == nil && !ok {
-		return api.Forbidden()
+		return api.Forbidden
 	}
 	return err
 }
@@ -72,7 +72,7 @@ func (a *Access) Readable(c *api.Call, id core.ChannelID) (core.Channel, error) 
 	case err != nil:
 		return ch, err
 	case ch.ID.IsZero():
-		return ch, NoChannel()
+		return ch, NoChannel
 	}
 	return ch, Granted(a.MayRead(c, ch))
 }
@@ -84,7 +84,7 @@ func (a *Access) ReadablePost(c *api.Call, id core.PostID) (core.Post, error) {
 		return p, err
 	}
 	if !ok || p.DeleteAt != 0 && !(c.Flag("include_deleted") && May(c, authz.ManageSystem)) {
-		return p, NoPost()
+		return p, NoPost
 	}
 	a.placed(c, p)
 	_, err = a.Readable(c, p.ChannelID)
@@ -98,7 +98,7 @@ func (a *Access) VisibleTeam(c *api.Call, id core.TeamID) (core.Team, error) {
 	case err != nil:
 		return t, err
 	case t.ID.IsZero():
-		return t, NoTeam()
+		return t, NoTeam
 	case t.AllowOpenInvite && t.DeleteAt == 0 && May(c, authz.ListPublicTeams):
 		return t, nil
 	}

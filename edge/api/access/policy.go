@@ -21,7 +21,7 @@ func SystemRole(any ...authz.Permission) api.Policy[core.User] {
 				return c.User, nil
 			}
 		}
-		return c.User, api.Forbidden()
+		return c.User, api.Forbidden
 	})
 }
 
@@ -43,7 +43,7 @@ var HomeDecidesUser = api.Allow("home decides about user_id", pathUser)
 var Oneself = api.Allow("the user of user_id", func(c *api.Call) (core.UserID, error) {
 	u, err := pathUser(c)
 	if err == nil && !c.IsMe(u) {
-		err = api.Forbidden()
+		err = api.Forbidden
 	}
 	return u, err
 })
@@ -66,7 +66,7 @@ func (a *Access) PathUser() api.Policy[core.User] {
 		}
 		u, err := a.User(c, id)
 		if err == nil && u.ID.IsZero() {
-			err = NoUser()
+			err = NoUser
 		}
 		return u, err
 	})
@@ -81,7 +81,7 @@ func (a *Access) PathTeam(p authz.Permission) api.Policy[core.Team] {
 		}
 		t, err := a.Team(c, id)
 		if err == nil && t.ID.IsZero() {
-			err = NoTeam()
+			err = NoTeam
 		}
 		if err != nil {
 			return t, err

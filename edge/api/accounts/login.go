@@ -11,11 +11,15 @@ import (
 	"github.com/nearside/nearside/edge/session"
 )
 
+// What a login can be refused for.
+var (
+	noPassword      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.blank_pwd.app_error"}
+	tooManyAttempts = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.check_user_login_attempts.too_many.app_error"}
+	inactive        = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.inactive.app_error"}
+)
+
 // badLogin is what every failed sign-in is told, so that it does not tell who has an account.
-func badLogin() *core.Error {
-	return core.E(core.KindUnauthorized, "Enter a valid email or username and/or password.").
-		WithID("api.user.login.invalid_credentials_email_username")
-}
+var badLogin = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.invalid_credentials_email_username"}
 
 type loginBody struct {
 	ID          string `json:"id"`
@@ -27,7 +31,7 @@ type loginBody struct {
 
 func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, error) {
 	if in.Password == "" {
-		return core.User{}, core.E(core.KindUnauthorized, "Password field must not be blank.").WithID("api.user.login.blank_pwd.app_error")
+		return core.User{}, noPassword
 	}
 	if in.DeviceID == "" {
 		in.DeviceID = in.OldDeviceID
@@ -46,8 +50,7 @@ func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.U
 		key = id
 	}
 	if !s.attempts.Allowed(key) {
-		return core.User{}, core.E(core.KindUnauthorized, "There were too many wrong passwords. Try again in a minute.").
-			WithID("api.user.check_user_login_attempts.too_many.app_error")
+		return core.User{}, tooManyAttempts
 	}
 	u, found, err := s.findLogin(c, id, login)
 	if err == nil && !found && c.CaughtUpWithHome("login "+key) {
@@ -62,11 +65,11 @@ func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.U
 		return u, err
 	case !right || !found:
 		s.attempts.Wrong(key)
-		return u, badLogin()
+		return u, badLogin
 	}
 	s.attempts.Right(key)
 	if u.DeleteAt != 0 {
-		return u, core.E(core.KindUnauthorized, "Login failed because your account has been deactivated.").WithID("api.user.login.inactive.app_error")
+		return u, inactive
 	}
 	return u, nil
 }
@@ -98,7 +101,7 @@ func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, er
 	out, err := api.Changed(c, &command.CreateSession{Session: begun, PasswordHash: u.PasswordHash}, s.Read.SessionByToken, begun.Token)
 	if err != nil {
 		if e := core.AsError(err); e.Kind == core.KindUnauthorized && e.ID == "" {
-			return u, badLogin()
+			return u, badLogin
 		}
 		return u, err
 	}

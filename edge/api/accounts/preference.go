@@ -13,7 +13,7 @@ func (s *Service) listPreferences(c *api.Call, id core.UserID) ([]core.Preferenc
 func (s *Service) preferencesOfCategory(c *api.Call, id core.UserID) ([]core.Preference, error) {
 	list, err := s.Read.Preferences(c, id, c.Param("category"))
 	if err == nil && len(list) == 0 {
-		err = noPreference()
+		err = noPreference
 	}
 	return list, err
 }
@@ -22,9 +22,12 @@ func (s *Service) getPreference(c *api.Call, id core.UserID) (core.Preference, e
 	return api.Found[core.Preference](noPreference)(s.Read.Preference(c, id, c.Param("category"), c.Param("preference_name")))
 }
 
-func noPreference() *core.Error {
-	return core.E(core.KindNotFound, "Unable to find the preference.").WithID("api.preference.preferences_category.get.app_error")
-}
+// What preferences can be refused for.
+var (
+	othersPreferences = core.Refusal{Kind: core.KindForbidden, ID: "api.preference.update_preferences.set.app_error"}
+)
+
+var noPreference = core.Refusal{Kind: core.KindNotFound, ID: "api.preference.preferences_category.get.app_error"}
 
 func (s *Service) setPreferences(c *api.Call, id core.UserID, list []core.Preference) (api.Done, error) {
 	if err := ownPreferences(id, list); err != nil {
@@ -47,7 +50,7 @@ func ownPreferences(id core.UserID, list []core.Preference) error {
 	}
 	for i := range list {
 		if list[i].UserID != id {
-			return core.E(core.KindForbidden, "Preferences belong to somebody else.").WithID("api.preference.update_preferences.set.app_error")
+			return othersPreferences.With("reason", "owner")
 		}
 		if err := list[i].Check(); err != nil {
 			return err

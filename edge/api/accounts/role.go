@@ -29,9 +29,7 @@ func wireRole(r *authz.Role) role {
 	}
 }
 
-func noRole() *core.Error {
-	return core.E(core.KindNotFound, "Unable to find the role.").WithID("app.role.get.app_error")
-}
+var noRole = core.Refusal{Kind: core.KindNotFound, ID: "app.role.get.app_error"}
 
 func (s *Service) listRoles(*api.Call, core.User) (out []role, err error) {
 	for _, r := range authz.All() {
@@ -49,13 +47,13 @@ func (s *Service) getRole(c *api.Call, _ core.User) (role, error) {
 			return wireRole(r), nil
 		}
 	}
-	return role{}, noRole()
+	return role{}, noRole
 }
 
 func (s *Service) roleByName(c *api.Call, _ core.User) (role, error) {
 	r, ok := authz.Lookup(c.Param("role_name"))
 	if !ok {
-		return role{}, noRole()
+		return role{}, noRole
 	}
 	return wireRole(r), nil
 }

@@ -119,7 +119,7 @@ func (s *Service) listUsers(c *api.Call, _ core.User) ([]core.User, error) {
 		return nil, err
 	}
 	if f.WithoutTeam && !access.May(c, authz.ListUsersWithoutTeam) || f.InTeam.IsZero() && f.InChannel.IsZero() && !access.May(c, authz.ViewMembers) {
-		return nil, api.Forbidden()
+		return nil, api.Forbidden
 	}
 	users, err := s.Read.Users(c, f, c.Page())
 	return shownUsers(c, users, err)

@@ -77,18 +77,16 @@ func (s *Service) readableByNames() api.Policy[core.Channel] {
 func (s *Service) byName(c *api.Call, team core.TeamID) (core.Channel, error) {
 	ch, err := api.Found[core.Channel](noChannelOfName)(s.Read.ChannelByName(c, team, api.Lower(c.Param("channel_name"))))
 	if err == nil && ch.DeleteAt != 0 && !c.Flag("include_deleted") {
-		err = noChannelOfName()
+		err = noChannelOfName
 	}
 	if err != nil {
 		return ch, err
 	}
 	may, err := s.MayRead(c, ch)
 	if err == nil && !may && ch.Type != core.ChannelOpen {
-		err = noChannelOfName()
+		err = noChannelOfName
 	}
 	return ch, access.Granted(may, err)
 }
 
-func noChannelOfName() *core.Error {
-	return core.E(core.KindNotFound, "Channel does not exist.").WithID("app.channel.get_by_name.missing.app_error")
-}
+var noChannelOfName = core.Refusal{Kind: core.KindNotFound, ID: "app.channel.get_by_name.missing.app_error"}

@@ -16,19 +16,21 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-func noFile() *core.Error {
-	return core.E(core.KindNotFound, "Unable to get the file info.").WithID("app.file_info.get.app_error")
-}
+// What a picture of a file can be refused for.
+var (
+	noThumbnail = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file_thumbnail.no_thumbnail.app_error"}
+	noPreview   = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file_preview.no_preview.app_error"}
+)
 
-func noFiles() *core.Error {
-	return core.E(core.KindNotBuilt, "Files are not kept on this server.").WithID("api.file.attachments.disabled.app_error")
-}
+var noFile = core.Refusal{Kind: core.KindNotFound, ID: "app.file_info.get.app_error"}
+
+var noFiles = core.Refusal{Kind: core.KindNotBuilt, ID: "api.file.attachments.disabled.app_error"}
 
 // kept allows whom a policy allows, where files are kept.
 func kept[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	return api.If(func(*api.Call) error {
 		if s.cfg.Blobs == nil {
-			return noFiles()
+			return noFiles
 		}
 		return nil
 	}, p)
@@ -52,11 +54,11 @@ func (s *Service) fileOfPath(c *api.Call) (core.File, error) {
 	case err != nil:
 		return f, err
 	case f.ID.IsZero() || f.DeleteAt != 0:
-		return f, noFile()
+		return f, noFile
 	case f.PostID.IsZero() && c.IsMe(f.UserID):
 		return f, nil
 	case f.PostID.IsZero():
-		return core.File{}, noFile()
+		return core.File{}, noFile
 	}
 	_, err = s.Readable(c, f.ChannelID)
 	return f, err
@@ -94,14 +96,14 @@ func (s *Service) getFile(c *api.Call, f core.File) (api.Answer, error) {
 
 func (s *Service) fileThumbnail(c *api.Call, f core.File) (api.Answer, error) {
 	if f.Thumbnail.ID.IsZero() {
-		return nil, core.E(core.KindInvalid, "The file does not have a thumbnail image.").WithID("api.file.get_file_thumbnail.no_thumbnail.app_error")
+		return nil, noThumbnail
 	}
 	return s.sendFile(c, f, f.Thumbnail, "")
 }
 
 func (s *Service) filePreview(c *api.Call, f core.File) (api.Answer, error) {
 	if f.Preview.ID.IsZero() {
-		return nil, core.E(core.KindInvalid, "The file does not have a preview image.").WithID("api.file.get_file_preview.no_preview.app_error")
+		return nil, noPreview
 	}
 	return s.sendFile(c, f, f.Preview, "")
 }

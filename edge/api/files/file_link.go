@@ -17,13 +17,9 @@ import (
 // maxLinkToken is more than a token has; longer ones are not worth a hash.
 const maxLinkToken = 128
 
-func noLinks() *core.Error {
-	return core.E(core.KindNotBuilt, "Public links have been disabled.").WithID("api.file.get_public_link.disabled.app_error")
-}
+var noLinks = core.Refusal{Kind: core.KindNotBuilt, ID: "api.file.get_public_link.disabled.app_error"}
 
-func wrongLink() *core.Error {
-	return core.E(core.KindInvalid, "The public link does not appear to be valid.").WithID("api.file.get_file.public_invalid.app_error")
-}
+var wrongLink = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file.public_invalid.app_error"}
 
 // linkToken is what a public link of a file proves itself by. It follows from the session's
 // token, so that asking again gives the same link and the log, which has only the token's hash,
@@ -41,7 +37,7 @@ func linkHash(token string) core.BlobID { return sha256.Sum256([]byte(token)) }
 func public[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	return kept(s, api.If(func(*api.Call) error {
 		if !s.cfg.PublicLinks {
-			return noLinks()
+			return noLinks
 		}
 		return nil
 	}, p))
@@ -115,7 +111,7 @@ func (s *Service) byLink() api.Policy[core.File] {
 		}
 		token := c.Query("h")
 		if token == "" || len(token) > maxLinkToken {
-			return core.File{}, wrongLink()
+			return core.File{}, wrongLink
 		}
 		good, err := s.linked(c, id, token)
 		if err == nil && !good && c.CaughtUpWithHome("link "+token) {
@@ -125,11 +121,11 @@ func (s *Service) byLink() api.Policy[core.File] {
 		case err != nil:
 			return core.File{}, err
 		case !good:
-			return core.File{}, wrongLink()
+			return core.File{}, wrongLink
 		}
 		f, err := s.file(c, id)
 		if err == nil && (f.ID.IsZero() || f.DeleteAt != 0) {
-			err = noFile()
+			err = noFile
 		}
 		return f, err
 	}))

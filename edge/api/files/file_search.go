@@ -38,6 +38,11 @@ type fileList struct {
 	FirstInaccessibleFileTime int64                     `json:"first_inaccessible_file_time"`
 }
 
+// What a search can be refused for.
+var (
+	badSearch = core.Refusal{Kind: core.KindInvalid, ID: "api.file.search_files.invalid_params.app_error"}
+)
+
 func newFileList(files []core.File) fileList {
 	l := fileList{Order: make([]core.FileID, len(files)), FileInfos: make(map[core.FileID]core.File, len(files))}
 	for i, f := range files {
@@ -57,7 +62,7 @@ func (s *Service) searchFilesOfTeam(c *api.Call, t core.Team) (fileList, error) 
 
 func (s *Service) searchIn(c *api.Call, team core.TeamID) (fileList, error) {
 	if s.cfg.Blobs == nil {
-		return fileList{}, noFiles()
+		return fileList{}, noFiles
 	}
 	in, err := questionOf(c)
 	if err != nil {
@@ -65,7 +70,7 @@ func (s *Service) searchIn(c *api.Call, team core.TeamID) (fileList, error) {
 	}
 	t := parseTerms(in.Terms, in.TimeZoneOffset)
 	if t.notOn {
-		return fileList{}, core.E(core.KindInvalid, "A single day cannot be excluded: use before: and after:.").WithID("api.file.search_files.invalid_params.app_error")
+		return fileList{}, badSearch
 	}
 	q := read.FileQuery{
 		User: c.User.ID, Team: team, Terms: t.words, Excluded: t.excluded, Any: in.IsOrSearch, Ext: t.ext, NotExt: t.notExt,
@@ -127,14 +132,14 @@ func formOf(c *api.Call, q *fileQuestion) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return core.E(core.KindTooLarge, "The request body is larger than %d bytes.", api.MaxBodyBytes)
+		return api.BodyTooLarge.With("reason", "max", "max", api.MaxBodyBytes)
 	case err != nil:
-		return core.E(core.KindInvalid, "The form could not be read.").WithCause(err)
+		return api.BadRequest.With("reason", "form").WithCause(err)
 	}
 	form := c.Request.PostForm
 	for _, values := range form {
 		if slices.ContainsFunc(values, func(s string) bool { return !api.Plain(s) }) {
-			return core.E(core.KindInvalid, "The form is not valid UTF-8, or holds a NUL character.")
+			return api.BadRequest.With("reason", "form_text")
 		}
 	}
 	q.Terms = form.Get("terms")

@@ -96,18 +96,22 @@ func (s *Service) noteDamage(d *download, err error) {
 	s.log.Error("stored bytes are missing or damaged", "of", d.what, "blob", d.blob.ID, "error", err)
 }
 
+// Why the content of a file cannot be sent.
+var (
+	contentMissing = core.Refusal{Kind: core.KindUnavailable, ID: "api.file.read_file.missing.app_error"}
+	contentAway    = core.Refusal{Kind: core.KindUnavailable, ID: "api.file.read_file.unavailable.app_error"}
+	contentDamaged = core.Refusal{Kind: core.KindInternal, ID: "api.file.read_file.damaged.app_error"}
+)
+
 // unreadable says what is wrong with bytes that were promised. It is not 404: the file exists.
 func unreadable(err error) error {
 	switch core.KindOf(err) {
 	case core.KindNotFound:
-		return core.E(core.KindUnavailable, "The content of this file is missing where it is kept.").
-			WithID("api.file.read_file.missing.app_error").WithCause(err)
+		return contentMissing.WithCause(err)
 	case core.KindUnavailable, core.KindTimeout:
-		return core.E(core.KindUnavailable, "The content of this file cannot be reached at the moment. Try again in a few seconds.").
-			WithID("api.file.read_file.unavailable.app_error").WithCause(err)
+		return contentAway.WithCause(err)
 	case core.KindDiverged, core.KindInvalid:
-		return core.E(core.KindInternal, "The content of this file is damaged where it is kept.").
-			WithID("api.file.read_file.damaged.app_error").WithCause(err)
+		return contentDamaged.WithCause(err)
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func New(cfg Config) *Service {
 			api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)),
 		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](damagedKept, time.Hour),
-		gate:    newGate(), downloads: newPlaces("downloads", sendsOfUser, sendsOfEdge), spools: &spooler{dir: cfg.Spool, free: freeBytes},
+		gate:    newGate(), downloads: newPlaces(sendsOfUser, sendsOfEdge, downloadsOfUserUsed, downloadsBusy), spools: &spooler{dir: cfg.Spool, free: freeBytes},
 		transfers: newTransfers(), searching: make(chan struct{}, maxSearches),
 	}
 }

@@ -34,7 +34,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{places: newPlaces("uploads", uploadsOfUser, uploadsOfEdge), window: paceWindow, pace: minPace}
+	return &gate{places: newPlaces(uploadsOfUser, uploadsOfEdge, uploadsOfUserUsed, uploadsBusy), window: paceWindow, pace: minPace}
 }
 
 // incoming is the body of a request that may be large and slow. Its reader is the goroutine of
@@ -83,7 +83,7 @@ func (in *incoming) Read(b []byte) (int, error) {
 	case in.err != nil:
 		return 0, in.err
 	case in.room <= 0:
-		return 0, badForm("Its fields other than files are too long.")
+		return 0, badForm.With("reason", "fields")
 	case in.due <= 0:
 		in.extend()
 	}
@@ -125,8 +125,7 @@ func (in *incoming) fail(err error) error {
 		in.err = io.EOF
 		in.free()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		in.err = core.E(core.KindTimeout, "The file came too slowly, or stopped coming.").WithID("api.nearside.upload_slow.app_error").
-			WithStatus(http.StatusRequestTimeout).WithCause(err)
+		in.err = tooSlow.WithCause(err)
 	default:
 		in.err = cutShort(err)
 	}
@@ -183,12 +182,15 @@ func cutShort(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF // or it would pass for a proper end
 	}
-	return core.E(core.KindInvalid, "The request ended before all of the file had arrived.").WithID("api.file.upload_file.read_request.app_error").WithCause(cause)
+	return requestCut.WithCause(cause)
 }
 
-func badForm(why string) *core.Error {
-	return core.E(core.KindInvalid, "The multipart form cannot be read. %s", why).WithID("api.file.upload_file.read_form.app_error")
-}
+// What is wrong with what arrives.
+var (
+	tooSlow    = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.upload_slow.app_error"}
+	requestCut = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.read_request.app_error"}
+	badForm    = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.read_form.app_error"}
+)
 
 // bodyError gives the error that reading a body ended with as one for the client.
 func bodyError(err error) error {

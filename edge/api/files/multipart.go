@@ -45,7 +45,7 @@ func formBoundary(h http.Header) (boundary string, multi bool, err error) {
 	}
 	b := params["boundary"]
 	if err != nil || kind != "multipart/form-data" || b == "" || len(b) > maxBoundary {
-		return "", true, badForm("Its type must be multipart/form-data with a boundary.")
+		return "", true, badForm.With("reason", "type")
 	}
 	return b, true, nil
 }
@@ -79,7 +79,7 @@ func (f *form) closed() bool {
 // next gives the next part; io.EOF after the last. Its other errors are for the client.
 func (f *form) next() (*formPart, error) {
 	if f.count++; f.count > maxFormParts {
-		return nil, badForm("It has too many parts.")
+		return nil, badForm.With("reason", "parts")
 	}
 	f.body.room = formSlack
 	p, err := f.parts.NextRawPart()
@@ -90,11 +90,11 @@ func (f *form) next() (*formPart, error) {
 	switch strings.ToLower(p.Header.Get("Content-Transfer-Encoding")) {
 	case "", "7bit", "8bit", "binary":
 	default:
-		return nil, badForm("Its parts must be sent as they are, without a transfer encoding.")
+		return nil, badForm.With("reason", "encoding")
 	}
 	_, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
 	if err != nil {
-		return nil, badForm("A part has no name.")
+		return nil, badForm.With("reason", "name")
 	}
 	name, file := params["filename"]
 	return &formPart{field: params["name"], name: name, file: file, Reader: formContent{f, p}}, nil
@@ -110,7 +110,7 @@ func (f *form) failed(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cutShort(err)
 	}
-	return badForm("").WithCause(err)
+	return badForm.WithCause(err)
 }
 
 // drain reads what follows the last part, so that the connection can be used again.
@@ -143,7 +143,7 @@ func (p *formPart) text() (string, error) {
 	case err != nil:
 		return "", err
 	case len(raw) > maxFormField || !api.Plain(string(raw)):
-		return "", badForm("A field is too long, or not text.")
+		return "", badForm.With("reason", "field")
 	}
 	return string(raw), nil
 }

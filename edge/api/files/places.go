@@ -8,7 +8,7 @@ import (
 
 // places bounds what is under way at once: of one user, and of all at this edge.
 type places struct {
-	what           string // plural, as the refusals and their ids say it
+	tooMany, busy  core.Refusal
 	ofUser, ofEdge int
 
 	mu    sync.Mutex // guards what follows
@@ -16,8 +16,16 @@ type places struct {
 	users map[core.UserID]int
 }
 
-func newPlaces(what string, ofUser, ofEdge int) *places {
-	return &places{what: what, ofUser: ofUser, ofEdge: ofEdge, users: map[core.UserID]int{}}
+// Why there is no place: too many of the user, or of all.
+var (
+	uploadsOfUserUsed   = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.uploads_of_user.app_error"}
+	uploadsBusy         = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.uploads_busy.app_error"}
+	downloadsOfUserUsed = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.downloads_of_user.app_error"}
+	downloadsBusy       = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.downloads_busy.app_error"}
+)
+
+func newPlaces(ofUser, ofEdge int, tooMany, busy core.Refusal) *places {
+	return &places{tooMany: tooMany, busy: busy, ofUser: ofUser, ofEdge: ofEdge, users: map[core.UserID]int{}}
 }
 
 // enter takes a place for a user, or for nobody known, who all share one user's. leave gives it
@@ -27,9 +35,9 @@ func (p *places) enter(u core.UserID) error {
 	defer p.mu.Unlock()
 	switch {
 	case p.users[u] >= p.ofUser:
-		return core.E(core.KindLimit, "At most %d of your %s can be under way at once.", p.ofUser, p.what).WithID("api.nearside." + p.what + "_of_user.app_error")
+		return p.tooMany.With("max", p.ofUser)
 	case p.all >= p.ofEdge:
-		return core.E(core.KindUnavailable, "Too many %s are under way at this server. Try again in a few seconds.", p.what).WithID("api.nearside." + p.what + "_busy.app_error")
+		return p.busy
 	}
 	p.all++
 	p.users[u]++

@@ -39,6 +39,12 @@ type spool struct {
 	checkAt int64 // size at which the disk is looked at again
 }
 
+// Why no file can arrive now.
+var (
+	spoolBroken = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.spool.app_error"}
+	noRoom      = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.disk_full.app_error"}
+)
+
 // open makes room for a file of about so many bytes; below zero: nobody knows.
 func (s *spooler) open(expected int64) (*spool, error) {
 	dir := s.dir
@@ -77,7 +83,7 @@ func (p *spool) check(more int64) error {
 		return spoolFailed("ask for free space", err)
 	}
 	if free-spoolReserve < more {
-		return diskFull(nil)
+		return noRoom
 	}
 	p.checkAt = p.size + spoolCheck
 	return nil
@@ -187,11 +193,7 @@ func freeBytes(dir string) (int64, error) {
 func spoolFailed(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return diskFull(err)
+		return noRoom.WithCause(err)
 	}
-	return core.E(core.KindUnavailable, "This server cannot take files in at the moment.").WithID("api.nearside.spool.app_error").WithCause(err)
-}
-
-func diskFull(cause error) error {
-	return core.E(core.KindUnavailable, "This server has no room for the file at the moment.").WithID("api.nearside.disk_full.app_error").WithCause(cause)
+	return spoolBroken.WithCause(err)
 }

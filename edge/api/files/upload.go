@@ -36,6 +36,22 @@ type arrived struct {
 	*spool
 }
 
+// What an upload can be refused for.
+var (
+	noChannelID      = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.missing_channel_id.app_error"}
+	wrongClientIDs   = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.incorrect_number_of_client_ids.app_error"}
+	fileTooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.file.upload_file.too_large_detailed.app_error"}
+	noBody           = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.empty.app_error"}
+	tooManyFiles     = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.too_many_files.app_error"}
+	noFileInForm     = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.no_file.app_error"}
+	uploadToArchived = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.archived_channel.app_error"}
+	scanTooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.nearside.scan_too_large.app_error"}
+	scanUnavailable  = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.scan_unavailable.app_error"}
+	infected         = core.Refusal{Kind: core.KindInvalid, ID: "api.nearside.infected.app_error"}
+	picturesBusy     = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.pictures_busy.app_error"}
+	filesUnavailable = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.files_unavailable.app_error"}
+)
+
 func (q *fileRequest) close() {
 	for _, f := range q.files {
 		f.close()
@@ -97,7 +113,7 @@ func (s *Service) checkRequest(c *api.Call, q *fileRequest, multi bool) (name st
 
 // emptyBody refuses a body without bytes. In a form a file may be empty; here nobody means it.
 func emptyBody() error {
-	return core.E(core.KindInvalid, "The request has no body; the body is the file.").WithID("api.file.upload_file.empty.app_error")
+	return noBody
 }
 
 // uploaded is files as they are known now, and what their client calls them.
@@ -163,7 +179,7 @@ func (s *Service) receiveForm(c *api.Call, q *fileRequest, f *form) error {
 func (s *Service) receivePart(c *api.Call, q *fileRequest, p *formPart) error {
 	if p.file { // also before the channel: the documented command line sends it last
 		if len(q.files) >= core.MaxFilesPerPost {
-			return core.E(core.KindInvalid, "At most %d files can be uploaded in one request.", core.MaxFilesPerPost).WithID("api.file.upload_file.too_many_files.app_error")
+			return tooManyFiles.With("max", core.MaxFilesPerPost)
 		}
 		name, err := cleanName(p.name)
 		if err != nil {
@@ -202,12 +218,11 @@ func (s *Service) receiveFile(c *api.Call, q *fileRequest, name string, r io.Rea
 func (q *fileRequest) complete() error {
 	switch {
 	case q.channel.ID.IsZero():
-		return api.BadParam("channel_id").WithID("api.file.upload_file.missing_channel_id.app_error")
+		return noChannelID
 	case len(q.files) == 0:
-		return core.E(core.KindInvalid, "The form has no file.").WithID("api.file.upload_file.no_file.app_error")
+		return noFileInForm
 	case len(q.clientIDs) > 0 && len(q.clientIDs) != len(q.files):
-		return core.E(core.KindInvalid, "The form has %d client_ids for %d files.", len(q.clientIDs), len(q.files)).
-			WithID("api.file.upload_file.incorrect_number_of_client_ids.app_error")
+		return wrongClientIDs.With("ids", len(q.clientIDs), "files", len(q.files))
 	}
 	for _, id := range q.clientIDs {
 		if len(id) > maxClientID {
@@ -232,19 +247,19 @@ func (s *Service) uploadChannel(c *api.Call, said string) (core.Channel, error) 
 	case err != nil:
 		return ch, err
 	case ch.ID.IsZero():
-		return ch, access.NoChannel()
+		return ch, access.NoChannel
 	}
 	if err := access.Granted(s.MayInChannel(c, ch, authz.UploadFile)); err != nil {
 		return ch, err
 	}
 	if ch.DeleteAt != 0 {
-		return ch, core.E(core.KindInvalid, "The channel is archived: nobody can upload to it.").WithID("api.file.upload_file.archived_channel.app_error")
+		return ch, uploadToArchived
 	}
 	return ch, nil
 }
 
 func tooLarge(limit int64) *core.Error {
-	return core.E(core.KindTooLarge, "A file can have at most %d bytes.", limit).WithID("api.file.upload_file.too_large_detailed.app_error")
+	return fileTooLarge.With("max", limit)
 }
 
 // keep makes of an arrived file what can be made known: it is looked at, and its bytes and those
@@ -280,14 +295,14 @@ func (s *Service) scan(c *api.Call, f arrived) error {
 	verdict, err := s.cfg.Scanner.Scan(c, f.reader())
 	switch {
 	case core.KindOf(err) == core.KindTooLarge:
-		return core.E(core.KindTooLarge, "The file is larger than the virus scanner takes.").WithID("api.nearside.scan_too_large.app_error").WithCause(err)
+		return scanTooLarge.WithCause(err)
 	case err != nil && c.Context.Err() == nil, core.KindOf(err) == core.KindTimeout:
-		return core.E(core.KindUnavailable, "The virus scanner cannot be asked at the moment. Nothing was kept.").WithID("api.nearside.scan_unavailable.app_error").WithCause(err)
+		return scanUnavailable.WithCause(err)
 	case err != nil:
 		return err
 	case verdict.Infected:
 		c.Log().Warn("an upload is infected", "user", c.User.ID, "signature", verdict.Signature)
-		return core.E(core.KindInvalid, "The virus scanner found %s in the file. It was not kept.", verdict.Signature).WithID("api.nearside.infected.app_error")
+		return infected.With("signature", verdict.Signature)
 	}
 	return nil
 }
@@ -308,13 +323,12 @@ func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, erro
 	set, err := s.pictures.Make(c, f.reader())
 	switch {
 	case err == nil:
-	case core.AsError(err).ID == image.OverLimits:
-		return nil, core.E(core.KindInvalid, "The picture is larger than 7680×4320 pixels, or has too many frames.").WithID(image.OverLimits).WithCause(err)
+	case core.AsError(err).ID == image.OverLimits.ID:
+		return nil, image.OverLimits.WithCause(err)
 	case core.KindOf(err) == core.KindInvalid:
 		return nil, nil
 	case core.KindOf(err) == core.KindTimeout:
-		return nil, core.E(core.KindUnavailable, "Too many pictures are being looked at. Nothing was kept; try again in a few seconds.").
-			WithID("api.nearside.pictures_busy.app_error").WithCause(err)
+		return nil, picturesBusy.WithCause(err)
 	default:
 		return nil, err
 	}
@@ -366,6 +380,5 @@ func notStored(c *api.Call, err error) error {
 	case core.KindOf(err) == core.KindInternal, core.KindOf(err) == core.KindInvalid:
 		return core.E(core.KindInternal, "").WithCause(fmt.Errorf("store a file: %w", err))
 	}
-	return core.E(core.KindUnavailable, "The file store cannot be reached at the moment. Nothing was kept; try again in a few seconds.").
-		WithID("api.nearside.files_unavailable.app_error").WithCause(err)
+	return filesUnavailable.WithCause(err)
 }

@@ -13,14 +13,16 @@ import (
 
 const maxExtension = 64 // characters; what is longer is no extension
 
+// badName: no file can be kept under it.
+var badName = core.Refusal{Kind: core.KindInvalid, ID: "model.file_info.is_valid.name.app_error"}
+
 // cleanName gives the name that a file is kept under: the last element of what the client says,
 // however its system writes paths, without what is not seen or turns the reading direction
 // around (so that "exe.gpj" cannot pass for "jpg.exe"), and not too long. A NUL means that
 // somebody means ill.
 func cleanName(said string) (string, error) {
-	bad := core.E(core.KindInvalid, "The file needs a name.").WithID("model.file_info.is_valid.name.app_error")
 	if strings.ContainsRune(said, 0) {
-		return "", bad
+		return "", badName
 	}
 	name := said[strings.LastIndexAny(said, `/\`)+1:]
 	name = strings.Map(func(r rune) rune {
@@ -31,7 +33,7 @@ func cleanName(said string) (string, error) {
 	}, strings.ToValidUTF8(name, "\uFFFD"))
 	name = shorten(strings.TrimSpace(name))
 	if name == "" || name == "." || name == ".." {
-		return "", bad
+		return "", badName
 	}
 	return name, nil
 }

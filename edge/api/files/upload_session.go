@@ -26,9 +26,17 @@ const (
 	headerOffset = "Upload-Offset" // where a client believes that its bytes belong; not required
 )
 
-func noUpload() *core.Error {
-	return core.E(core.KindNotFound, "There is no such upload.").WithID("app.upload.get.app_error")
-}
+// What the parts of an upload can be refused for.
+var (
+	badUploadName  = core.Refusal{Kind: core.KindInvalid, ID: "model.upload_session.is_valid.filename.app_error"}
+	uploadTooLarge = core.Refusal{Kind: core.KindTooLarge, ID: "app.upload.create.upload_too_large.app_error"}
+	notYours       = core.Refusal{Kind: core.KindForbidden, ID: "api.upload.get_upload.forbidden.app_error"}
+	wrongOffset    = core.Refusal{Kind: core.KindConflict, ID: "api.nearside.upload_offset.app_error"}
+	wrongLength    = core.Refusal{Kind: core.KindInvalid, ID: "api.upload.upload_data.invalid_content_length"}
+	noFilePart     = core.Refusal{Kind: core.KindInvalid, ID: "api.upload.upload_data.multipart_error"}
+)
+
+var noUpload = core.Refusal{Kind: core.KindNotFound, ID: "app.upload.get.app_error"}
 
 func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out core.Upload, err error) {
 	if in.ChannelID.IsZero() {
@@ -46,13 +54,13 @@ func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out co
 		return out, api.NotBuilt("uploads for imports")
 	}
 	if up.Filename, err = cleanName(in.Filename); err != nil {
-		return out, core.AsError(err).WithID("model.upload_session.is_valid.filename.app_error")
+		return out, badUploadName
 	}
 	if err := up.Check(); err != nil {
 		return out, err
 	}
 	if up.FileSize > s.cfg.MaxBytes {
-		return out, tooLarge(s.cfg.MaxBytes).WithID("app.upload.create.upload_too_large.app_error")
+		return out, uploadTooLarge.With("max", s.cfg.MaxBytes)
 	}
 	return api.Changed(c, &command.CreateUpload{Upload: up}, s.Read.Upload, up.ID)
 }
@@ -138,9 +146,9 @@ func (s *Service) ownUpload(c *api.Call, id core.UploadID) (core.Upload, error) 
 	case err != nil:
 		return up, err
 	case !ok:
-		return up, noUpload()
+		return up, noUpload
 	case !c.IsMe(up.UserID):
-		return core.Upload{}, core.E(core.KindForbidden, "The upload is somebody else's.").WithID("api.upload.get_upload.forbidden.app_error")
+		return core.Upload{}, notYours
 	}
 	return up, nil
 }
@@ -200,7 +208,7 @@ func fileOf(id core.UploadID) core.FileID { return core.FileID(id) }
 func checkExtent(c *api.Call, up core.Upload, multi bool) error {
 	left := up.FileSize - up.FileOffset
 	if said := c.Request.Header.Get(headerOffset); said != "" && said != strconv.FormatInt(up.FileOffset, 10) {
-		return core.E(core.KindConflict, "The upload is at byte %d.", up.FileOffset).WithID("api.nearside.upload_offset.app_error")
+		return wrongOffset.With("offset", up.FileOffset)
 	}
 	if !multi && c.Request.ContentLength > left || multi && c.Request.ContentLength > left+core.MaxFilesPerPost*formSlack {
 		return overExtent(up)
@@ -209,8 +217,7 @@ func checkExtent(c *api.Call, up core.Upload, multi bool) error {
 }
 
 func overExtent(up core.Upload) error {
-	return core.E(core.KindInvalid, "The upload takes %d more bytes, from byte %d on.", up.FileSize-up.FileOffset, up.FileOffset).
-		WithID("api.upload.upload_data.invalid_content_length")
+	return wrongLength.With("left", up.FileSize-up.FileOffset, "offset", up.FileOffset)
 }
 
 // data is a body that becomes parts of an upload.
@@ -229,7 +236,7 @@ func (d *data) findFile() error {
 		p, err := d.form.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return core.E(core.KindInvalid, "The form has no file.").WithID("api.upload.upload_data.multipart_error")
+			return noFilePart
 		case err != nil:
 			return err
 		case p.file:
@@ -320,7 +327,7 @@ func (d *data) append(sp *spool) error {
 		up, err := api.Changed(c, &command.AppendUpload{UploadID: d.up.ID, Offset: d.up.FileOffset, Part: sp.ref()}, d.service.Read.Upload, d.up.ID)
 		switch {
 		case core.KindOf(err) == core.KindConflict:
-			return concurrent().WithCause(err)
+			return concurrent.WithCause(err)
 		case err != nil:
 			return err
 		}
@@ -386,10 +393,7 @@ func lost(c *api.Call, p core.BlobRef, err error) error {
 	return notStored(c, err)
 }
 
-func concurrent() *core.Error {
-	return core.E(core.KindConflict, "The upload is going on in another request.").WithID("app.upload.upload_data.concurrent.app_error").
-		WithStatus(http.StatusBadRequest)
-}
+var concurrent = core.Refusal{Kind: core.KindConflict, ID: "app.upload.upload_data.concurrent.app_error"}
 
 // transfers are the requests that are adding to uploads at this edge, one for each upload.
 type transfers struct {
@@ -407,7 +411,7 @@ func (t *transfers) begin(id core.UploadID, in *incoming) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byID[id] != nil {
-		return concurrent()
+		return concurrent
 	}
 	t.byID[id] = in
 	return nil

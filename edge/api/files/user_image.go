@@ -60,11 +60,11 @@ func unchanged(c *api.Call, etag string) bool {
 
 func (s *Service) setUserImage(c *api.Call, id core.UserID) (done api.Done, err error) {
 	if s.cfg.Blobs == nil {
-		return done, core.E(core.KindNotBuilt, "Pictures are not kept on this server.").WithID("api.user.upload_profile_user.storage.app_error")
+		return done, noPictures
 	}
 	boundary, multi, err := formBoundary(c.Request.Header)
 	if err == nil && !multi {
-		err = noPicture()
+		err = noPicture
 	}
 	if err != nil {
 		return done, err
@@ -82,9 +82,13 @@ func (s *Service) setUserImage(c *api.Call, id core.UserID) (done api.Done, err 
 	return done, c.Within(storeLimit(sp.size), func() error { return s.keepPicture(c, id, sp) })
 }
 
-func noPicture() *core.Error {
-	return core.E(core.KindInvalid, "There is no file under 'image' in the request.").WithID("api.user.upload_profile_user.no_file.app_error")
-}
+// What a user's picture can be refused for.
+var (
+	noPicture       = core.Refusal{Kind: core.KindInvalid, ID: "api.user.upload_profile_user.no_file.app_error"}
+	noPictures      = core.Refusal{Kind: core.KindNotBuilt, ID: "api.user.upload_profile_user.storage.app_error"}
+	pictureTooLarge = core.Refusal{Kind: core.KindTooLarge, ID: "api.user.upload_profile_user.too_large.app_error"}
+	badPicture      = core.Refusal{Kind: core.KindInvalid, ID: "api.user.upload_profile_user.decode.app_error"}
+)
 
 // receivePicture takes the field "image" of a form in, and reads the form to its end: one that
 // was cut short changes nothing.
@@ -99,7 +103,7 @@ func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 		ended := err == io.EOF //nolint:errorlint // a form that was cut short wraps one
 		switch {
 		case ended && sp == nil:
-			return nil, noPicture()
+			return nil, noPicture
 		case ended:
 			return sp, f.drain()
 		case err != nil:
@@ -112,7 +116,7 @@ func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 		if sp, err = s.spools.open(min(c.Request.ContentLength, limit)); err != nil {
 			return nil, err
 		}
-		tooLarge := core.E(core.KindTooLarge, "The picture is larger than %d bytes.", limit).WithID("api.user.upload_profile_user.too_large.app_error")
+		tooLarge := pictureTooLarge.With("max", limit)
 		if err := sp.takeFile(p, limit, tooLarge); err != nil {
 			return sp, err
 		}
@@ -123,8 +127,7 @@ func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 func (s *Service) keepPicture(c *api.Call, id core.UserID, sp *spool) error {
 	png, err := s.pictures.Square(c, sp.reader(), userImageSide)
 	if core.KindOf(err) == core.KindInvalid {
-		err = core.E(core.KindInvalid, "The picture cannot be used: %s.", core.AsError(err).Message).
-			WithID("api.user.upload_profile_user.decode.app_error").WithCause(err)
+		err = badPicture.With("error", core.AsError(err).Message).WithCause(err)
 	}
 	if err != nil {
 		return err

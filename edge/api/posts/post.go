@@ -116,7 +116,7 @@ func setPinned(c *api.Call, p core.Post, pinned bool) (api.Done, error) {
 func (s *Service) postHistory(c *api.Call, p core.Post) ([]core.Post, error) {
 	list, err := s.Read.History(c, p.ID)
 	if err == nil && len(list) == 0 {
-		err = access.NoPost()
+		err = access.NoPost
 	}
 	return list, err
 }

@@ -56,7 +56,7 @@ func (l listing) filter() read.PostFilter {
 func listingOf(c *api.Call) (listing, error) {
 	l := listing{Collapsed: c.Flag("collapsedThreads"), SkipThreads: c.Flag("skipFetchThreads"), Deleted: c.Flag("include_deleted")}
 	if l.Deleted && !access.May(c, authz.ManageSystem) {
-		return l, api.Forbidden()
+		return l, api.Forbidden
 	}
 	return l, nil
 }
@@ -185,7 +185,7 @@ func (s *Service) getThread(c *api.Call, root core.Post) (list postList, err err
 	if !root.RootID.IsZero() {
 		root, err = api.Found[core.Post](access.NoPost)(s.Read.Post(c, root.RootID))
 		if err == nil && root.DeleteAt != 0 {
-			err = access.NoPost()
+			err = access.NoPost
 		}
 		if err != nil {
 			return list, err

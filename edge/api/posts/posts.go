@@ -76,7 +76,7 @@ func (s *Service) own() api.Policy[core.Post] {
 	return api.Allow("the author of post_id", func(c *api.Call) (core.Post, error) {
 		p, err := s.PostOfPath(c)
 		if err == nil && !c.IsMe(p.UserID) {
-			err = api.Forbidden()
+			err = api.Forbidden
 		}
 		return p, err
 	})

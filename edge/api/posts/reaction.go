@@ -11,7 +11,7 @@ func (s *Service) addReaction(c *api.Call, _ core.User, in core.Reaction) (core.
 		return in, err
 	}
 	if !c.IsMe(in.UserID) {
-		return in, api.Forbidden()
+		return in, api.Forbidden
 	}
 	p, err := s.ReadablePost(c, in.PostID)
 	if err != nil {

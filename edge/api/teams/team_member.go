@@ -84,7 +84,7 @@ func (s *Service) addTeamMembers(c *api.Call, team core.TeamID, in []memberBody)
 		case !graceful || core.AsError(err).Kind.Temporary():
 			return nil, err
 		default:
-			p := api.ProblemOf(err, c.ID)
+			p := c.ProblemOf(err)
 			results = append(results, batchResult{UserID: user, Error: &p})
 		}
 	}

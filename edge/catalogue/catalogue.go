@@ -1,0 +1,117 @@
+// Package catalogue has the texts that clients are shown, one file per language. What goes through
+// the log, and from node to node, is the id of a text and its arguments: the text is made here, at
+// the edge, in the language of who reads it.
+//
+// A key is an error id, or an error id, a colon, and the refusal's argument "reason" where one id
+// has several reasons. {name} in a text stands for an argument. English has every text; what
+// another language lacks is given in English.
+package catalogue
+
+import (
+	"embed"
+	"encoding/json"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/nearside/nearside/core"
+)
+
+//go:embed texts/*.json
+var files embed.FS
+
+// english is the language that has every text.
+const english = "en"
+
+// languages has the texts by the language's code and their key.
+var languages = load()
+
+func load() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	list, err := files.ReadDir("texts")
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	for _, f := range list {
+		raw, err := files.ReadFile("texts/" + f.Name())
+		if err != nil {
+			panic(err)
+		}
+		texts := map[string]string{}
+		if err := json.Unmarshal(raw, &texts); err != nil {
+			panic(f.Name() + ": " + err.Error())
+		}
+		out[strings.TrimSuffix(f.Name(), path.Ext(f.Name()))] = texts
+	}
+	return out
+}
+
+// Language is a language that there are texts in; the zero value is English.
+type Language struct{ code string }
+
+// For gives the language of a reader: that of the locale in the profile, else the one that the
+// client's Accept-Language asks for most, else English.
+func For(locale, accept string) Language {
+	if code, ok := known(locale); ok {
+		return Language{code}
+	}
+	best, weight := english, 0.0
+	for range maxAccepted {
+		var one string
+		one, accept, _ = strings.Cut(accept, ",")
+		tag, params, _ := strings.Cut(one, ";")
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			q, _ = strconv.ParseFloat(v, 64) // what is no number does not count
+		}
+		if code, ok := known(tag); ok && q > weight {
+			best, weight = code, q
+		}
+	}
+	return Language{best}
+}
+
+// maxAccepted is how many languages of an Accept-Language are looked at.
+const maxAccepted = 16
+
+// known gives the code of a locale such as "de-AT" or "ja" if there are texts for it.
+func known(locale string) (string, bool) {
+	code, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(locale)), "-")
+	_, ok := languages[code]
+	return code, ok
+}
+
+// Text gives the text of an error id with its arguments, or "" if there is none.
+func (l Language) Text(id string, args core.Args) string {
+	if reason := args["reason"]; reason != "" {
+		if text := l.find(id + ":" + reason); text != "" {
+			return fill(text, args)
+		}
+	}
+	return fill(l.find(id), args)
+}
+
+func (l Language) find(key string) string {
+	if text := languages[l.code][key]; text != "" {
+		return text
+	}
+	return languages[english][key]
+}
+
+// fill puts arguments in their places. What they hold is not looked at again.
+func fill(text string, args map[string]string) string {
+	if !strings.Contains(text, "{") {
+		return text
+	}
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		b.WriteString(args[name])
+		text = after
+	}
+}
