@@ -19,7 +19,7 @@ type Route struct {
 	handle       func(c *Call, status int) (Answer, error)
 }
 
-// Get, Post, Put and Delete make the row of an operation: the handler gets what the policy has
+// Get makes the row of an operation, as do Post, Put and Delete: the handler gets what the policy has
 // found and allowed, so it cannot be reached without one. Its value is the answer, in JSON unless
 // it is an Answer.
 func Get[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {

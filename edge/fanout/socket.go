@@ -190,7 +190,9 @@ func (s *Socket) write(w Wire) {
 			err = w.Write(*buf)
 			took := time.Since(began)
 			s.hub.metrics.write.Observe(took.Seconds())
-			s.hub.metrics.sticky.Note("its client to read", took, "user", s.client.User, "bytes", len(*buf))
+			if took > slowWrite { // asked here: what is noted would be allocated for every write
+				s.hub.metrics.sticky.Note("its client to read", took, "user", s.client.User, "bytes", len(*buf))
+			}
 		}
 		if err != nil {
 			s.broken(w)

@@ -121,11 +121,9 @@ func (c *Chaos) command(who int) command.Command {
 	if c.rnd.IntN(3) > 0 { // mostly where it is allowed
 		room, team = c.channels[who], c.teams[0]
 	}
-	for _, row := range c.Model.Rows(apply.Tasks.Shape) {
-		if t := (*core.Task)(row); c.rnd.IntN(3) == 0 {
-			return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
-		}
-		break
+	if tasks := c.Model.Rows(apply.Tasks.Shape); len(tasks) > 0 && c.rnd.IntN(3) == 0 {
+		t := (*core.Task)(tasks[0])
+		return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
 	}
 	switch c.rnd.IntN(37) {
 	case 36:
