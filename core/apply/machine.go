@@ -150,7 +150,7 @@ func (x *exec) pay(t *schema.Shape, row schema.Row) {
 		x.bytes += t.Size(row)
 	}
 	if x.rows > maxRows || x.bytes > maxBytes {
-		panic(refused{core.AsError(tooMuch)})
+		panic(refused{tooMuch})
 	}
 }
 
@@ -185,7 +185,7 @@ func (x *exec) list(i *schema.IndexShape, value []byte) []schema.Row {
 // replicas.
 func (x *exec) put(t *schema.Shape, key []byte, row schema.Row, fresh bool) {
 	if column := t.Check(row); column != "" {
-		panic(refused{overLimit.With("field", column)})
+		panic(refused{badRequest.With("reason", "over_limit", "field", column)})
 	}
 	x.pay(t, row)
 	x.decide('P', t, key)
@@ -261,7 +261,7 @@ func (x *exec) version() int64 { return max(1, x.count(VersionCounter)) }
 // emit announces an event.
 func (x *exec) emit(e event.Event) {
 	if len(x.events) == maxEvents {
-		panic(refused{core.AsError(tooMuch)})
+		panic(refused{tooMuch})
 	}
 	x.events = append(x.events, e)
 }

@@ -12,6 +12,5 @@ var (
 	conflict      = core.Refusal{Kind: core.KindConflict, ID: "api.nearside.conflict.app_error"}
 	internalFault = core.Refusal{Kind: core.KindInternal, ID: "api.nearside.internal.app_error"}
 	wrongScope    = core.Refusal{Kind: core.KindInvalid, ID: "nearside.scope.app_error"}
-	overLimit     = core.Refusal{Kind: core.KindInvalid, ID: "nearside.over_limit.app_error"}
-	tooMuch       = core.Refusal{Kind: core.KindTooLarge, ID: "nearside.too_much.app_error"}
+	tooMuch       = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}.With("reason", "too_much")
 )

@@ -1,0 +1,47 @@
+package catalogue_test
+
+import (
+	"testing"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/catalogue"
+)
+
+// The profile's locale decides, then what the client asks for most; English is for all others.
+func TestFor(t *testing.T) {
+	const id = "app.post.get.app_error"
+	for _, c := range []struct{ locale, accept, want string }{
+		{"", "", "Unable to get the post."},
+		{"de", "ja", "Der Beitrag wurde nicht gefunden."},
+		{"de-AT", "", "Der Beitrag wurde nicht gefunden."},
+		{"fr", "ja,en;q=0.5", "投稿が見つかりません。"},
+		{"", "fr, de;q=0.4, ja;q=0.8", "投稿が見つかりません。"},
+		{"", "de;q=0, en;q=0.1", "Unable to get the post."},
+		{"../en", "de;q=x,,;", "Unable to get the post."},
+	} {
+		if got := catalogue.For(c.locale, c.accept).Text(id, nil); got != c.want {
+			t.Errorf("locale %q, Accept-Language %q: %q", c.locale, c.accept, got)
+		}
+	}
+}
+
+// A text is filled in, chosen by the reason, and given in English where a language lacks it. What
+// an argument holds is no text of ours.
+func TestText(t *testing.T) {
+	german := catalogue.For("de", "")
+	for _, c := range []struct {
+		id   string
+		args core.Args
+		want string
+	}{
+		{"model.user.is_valid.pwd_min_length.app_error", core.Args{"min": "8"}, "Ein Passwort hat mindestens 8 Zeichen."},
+		{"api.context.invalid_param.app_error", core.Args{"name": "{name}"}, "Der Parameter {name} ist ungültig."},
+		{"api.context.invalid_body_param.app_error", core.Args{"reason": "of a newer version"}, "Die Anfrage ist ungültig."},
+		{"api.context.invalid_body_param.app_error", core.Args{"reason": "null"}, "The request body is null."},
+		{"of.a.newer.version", nil, ""},
+	} {
+		if got := german.Text(c.id, c.args); got != c.want {
+			t.Errorf("%s %v: %q", c.id, c.args, got)
+		}
+	}
+}
