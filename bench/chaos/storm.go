@@ -45,7 +45,9 @@ type Storm struct {
 	Victim Victim
 	Kills  int
 	Rate   int // posts a second
-	Say    func(format string, args ...any)
+	// Without names columns that replicas need not have in common, as TABLE.COLUMN.
+	Without []string
+	Say     func(format string, args ...any)
 }
 
 // Report is what a storm came to. No findings means that every promise held.
@@ -231,7 +233,7 @@ func killDatabase(data, node string) error {
 
 // judge waits until all replicas agree, compares their tables, and lets the history be judged.
 func (s Storm) judge(ctx context.Context, w *writers, people []load.Person, room load.Room) (r Report, err error) {
-	if r.Findings, err = s.World.Converged(ctx, convergeLimit); err != nil {
+	if r.Findings, err = s.World.Converged(ctx, convergeLimit, s.Without...); err != nil {
 		return r, fmt.Errorf("the replicas do not come together: %w", err)
 	}
 	writes := w.history()
