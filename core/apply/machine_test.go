@@ -99,6 +99,8 @@ func (w *world) readBack(c command.Command, made command.Made, into any) {
 		*into.(*core.Upload), ok = apply.Uploads.Get(w.rows(), c.Upload.ID)
 	case *command.AppendUpload:
 		*into.(*core.Upload), ok = apply.Uploads.Get(w.rows(), c.UploadID)
+	default:
+		*into.(*command.Made), ok = made, true
 	}
 	if !ok {
 		w.Fatalf("%T left no row", c)

@@ -75,7 +75,7 @@ func TestReplica_Restore_OtherProgram(t *testing.T) {
 		t.Helper()
 		for _, sql := range []string{
 			`ALTER TABLE nearside.posts ADD COLUMN mood text COLLATE "C" NOT NULL DEFAULT 'calm', ADD COLUMN weight bigint`,
-			`CREATE TABLE nearside.bookmarks (id uuid PRIMARY KEY, name text COLLATE "C" NOT NULL)`,
+			`CREATE TABLE nearside.novelties (id uuid PRIMARY KEY, name text COLLATE "C" NOT NULL)`,
 		} {
 			if _, err := n.db.Exec(t.Context(), sql); err != nil {
 				t.Fatal(err)
@@ -90,7 +90,7 @@ func TestReplica_Restore_OtherProgram(t *testing.T) {
 		}
 		out := map[string]string{}
 		for _, d := range list {
-			if d.Name != "bookmarks" {
+			if d.Name != "novelties" {
 				out[d.Name] = d.Sum
 			}
 		}
@@ -102,7 +102,7 @@ func TestReplica_Restore_OtherProgram(t *testing.T) {
 	entries := append(l.begin(), l.posts(600)...)
 	old.apply(t, entries...)
 	next.apply(t, entries...)
-	if _, err := next.db.Exec(t.Context(), `INSERT INTO nearside.bookmarks VALUES (gen_random_uuid(), 'x')`); err != nil {
+	if _, err := next.db.Exec(t.Context(), `INSERT INTO nearside.novelties VALUES (gen_random_uuid(), 'x')`); err != nil {
 		t.Fatal(err)
 	}
 	want := sums(t, old)

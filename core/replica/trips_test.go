@@ -28,6 +28,7 @@ type town struct {
 	other    core.TeamID // a second team, which nobody but its maker is in
 	root     core.PostID // which everybody replies to
 	rooms    map[int]core.ChannelID
+	marks    map[int]core.BookmarkID
 	posts    map[int]core.PostID
 	files    map[int]core.FileID
 	uploads  map[int]core.UploadID
@@ -37,7 +38,7 @@ type town struct {
 
 func newTown(t testing.TB, people int) (*town, []core.Entry) {
 	w := &town{
-		log: newLog(t), rooms: map[int]core.ChannelID{}, posts: map[int]core.PostID{}, files: map[int]core.FileID{},
+		log: newLog(t), rooms: map[int]core.ChannelID{}, marks: map[int]core.BookmarkID{}, posts: map[int]core.PostID{}, files: map[int]core.FileID{},
 		uploads: map[int]core.UploadID{}, sessions: map[int]core.SessionID{}, teams: map[int]core.TeamID{},
 	}
 	out := w.begin()
@@ -88,6 +89,16 @@ func (w *town) newPost(i int, root core.PostID, files ...core.FileID) core.Entry
 		panic(err)
 	}
 	w.posts[i] = p.ID
+	return e
+}
+
+func (w *town) newBookmark(i int) core.Entry {
+	e := w.Entry(w.by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.rooms[i], DisplayName: "B", Type: core.BookmarkLink, LinkURL: "https://example.com"}})
+	var made command.Made
+	if err := command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made); err != nil {
+		panic(err)
+	}
+	w.marks[i] = core.BookmarkID(made.ID)
 	return e
 }
 
@@ -190,6 +201,16 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
 		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }, most: 30},
+		reflect.TypeFor[command.CreateBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: w.newBookmark},
+		reflect.TypeFor[command.PatchBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
+			return admin(&command.PatchBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i], Patch: core.BookmarkPatch{DisplayName: &word}})
+		}},
+		reflect.TypeFor[command.SortBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
+			return admin(&command.SortBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i]})
+		}},
+		reflect.TypeFor[command.DeleteBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
+			return admin(&command.DeleteBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i]})
+		}},
 		reflect.TypeFor[command.AddReaction](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
 			return as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word})
 		}},

@@ -19,7 +19,7 @@ type Route struct {
 	handle       func(c *Call, status int) (Answer, error)
 }
 
-// Get makes the row of an operation, as do Post, Put and Delete: the handler gets what the policy has
+// Get makes the row of an operation, as do Post, Put, Patch and Delete: the handler gets what the policy has
 // found and allowed, so it cannot be reached without one. Its value is the answer, in JSON unless
 // it is an Answer.
 func Get[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
@@ -34,6 +34,11 @@ func Post[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route
 // Put is like Get.
 func Put[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
 	return newRoute(http.MethodPut, path, p, h)
+}
+
+// Patch is like Get.
+func Patch[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	return newRoute(http.MethodPatch, path, p, h)
 }
 
 // Delete is like Get.

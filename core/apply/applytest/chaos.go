@@ -125,7 +125,9 @@ func (c *Chaos) command(who int) command.Command {
 		t := (*core.Task)(tasks[0])
 		return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
 	}
-	switch c.rnd.IntN(37) {
+	switch c.rnd.IntN(39) {
+	case 37, 38:
+		return c.bookmarkCommand(who, room)
 	case 36:
 		switch c.rnd.IntN(4) {
 		case 1:
@@ -253,6 +255,32 @@ func (c *Chaos) file(who int, room core.ChannelID) core.File {
 	f.UserID = c.users[who]
 	c.few.tried = append(c.few.tried, f)
 	return f
+}
+
+// bookmarkCommand is about the bookmarks of a channel.
+func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
+	b := core.Bookmark{ChannelID: room, DisplayName: c.word(), Type: core.BookmarkLink, LinkURL: "https://example.com/" + c.word()}
+	if c.rnd.IntN(4) == 0 {
+		b.Type, b.LinkURL, b.FileID = core.BookmarkFile, "", pick(c, append(c.someFiles(who, room), core.FileID{}))
+	}
+	var of []core.BookmarkID
+	for _, row := range c.Model.Rows(apply.Bookmarks.Shape) {
+		if b := (*core.Bookmark)(row); b.ChannelID == room {
+			of = append(of, b.ID)
+		}
+	}
+	if len(of) == 0 {
+		return &command.CreateBookmark{Bookmark: b}
+	}
+	switch id := pick(c, of); c.rnd.IntN(5) {
+	case 0:
+		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, Patch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.opt()}}
+	case 1:
+		return &command.SortBookmark{ChannelID: room, BookmarkID: id, Place: int64(c.rnd.IntN(3))}
+	case 2:
+		return &command.DeleteBookmark{ChannelID: room, BookmarkID: id}
+	}
+	return &command.CreateBookmark{Bookmark: b}
 }
 
 // goOn brings somebody's upload to its end.

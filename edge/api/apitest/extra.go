@@ -40,9 +40,12 @@ func Furnish(c *Client) map[string]string {
 	ch := c.NewChannel(team.ID, "deck", "O")
 	f := c.AddPicture(ch, "sail.png")
 	p := c.Attach(ch, f)
+	var mark core.Bookmark
+	c.Must(201, "POST", "/channels/"+ch.String()+"/bookmarks", map[string]string{"display_name": "Log", "type": "link", "link_url": "https://example.com"}, &mark)
 	return map[string]string{
-		"file_id": f.ID.String(),
-		"user_id": c.Me.ID.String(), "username": c.Me.Username, "email": c.Me.Email, "team_id": team.ID.String(), "name": "crew",
+		"bookmark_id": mark.ID.String(),
+		"file_id":     f.ID.String(),
+		"user_id":     c.Me.ID.String(), "username": c.Me.Username, "email": c.Me.Email, "team_id": team.ID.String(), "name": "crew",
 		"team_name": "crew", "channel_id": ch.String(), "channel_name": "deck", "post_id": p.ID.String(), "category": "tutorial_step",
 		"emoji_name": "smile", "preference_name": c.Me.ID.String(), "role_id": strings.Repeat("a", 26), "role_name": "system_user",
 	}

@@ -1,0 +1,144 @@
+package apply
+
+import (
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
+)
+
+// Bookmarks is the links and files at the top of channels.
+var (
+	Bookmarks   = table[core.BookmarkID, core.Bookmark]("bookmarks")
+	bookmarksOf = index[core.ChannelID](Bookmarks, []string{"channel_id"}, schema.OrderBy("sort_order", "create_at"),
+		schema.WhereZero("delete_at"), schema.AtMost(core.MaxBookmarks))
+)
+
+var (
+	noBookmark       = core.Refusal{Kind: core.KindNotFound, ID: "app.channel.bookmark.get.app_error"}
+	tooManyBookmarks = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.save.limit.app_error"}
+	noSuchPlace      = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.update_sort.app_error"}
+)
+
+// bookmarking gives the caller and a channel whose bookmarks the caller may add to, edit, order or
+// delete from: the permissions are named after what is done and the channel's type.
+func (x *exec) bookmarking(id core.ChannelID, what string) (core.User, core.Channel, error) {
+	return x.channelFor(id, authz.Permission(what+"_bookmark_public_channel"), authz.Permission(what+"_bookmark_private_channel"))
+}
+
+// bookmark is bookmarking for one of the channel's bookmarks.
+func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, what string) (core.User, core.Bookmark, error) {
+	u, _, err := x.bookmarking(ch, what)
+	if err != nil {
+		return u, core.Bookmark{}, err
+	}
+	b, ok := Bookmarks.Get(x, id)
+	if !ok || b.ChannelID != ch || b.DeleteAt != 0 {
+		return u, b, noBookmark
+	}
+	return u, b, nil
+}
+
+func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
+	u, ch, err := x.bookmarking(c.Bookmark.ChannelID, "add")
+	if err != nil {
+		return nil, err
+	}
+	n := len(bookmarksOf.List(x, ch.ID))
+	if n >= core.MaxBookmarks {
+		return nil, tooManyBookmarks
+	}
+	b := c.Bookmark
+	b.ID, b.OwnerID, b.CreateAt, b.UpdateAt, b.DeleteAt, b.SortOrder = core.BookmarkID(x.mint()), u.ID, x.now, x.now, 0, int64(n)
+	if err := x.checkBookmark(u, b, core.FileID{}); err != nil {
+		return nil, err
+	}
+	Bookmarks.Insert(x, b)
+	x.emit(event.BookmarkChanged{Change: "created", Bookmark: x.withFile(b)})
+	return command.Made{ID: core.PostID(b.ID)}, nil
+}
+
+// checkBookmark checks a bookmark, and gives it its file as a post is given its files; the one that
+// it had before goes.
+func (x *exec) checkBookmark(u core.User, b core.Bookmark, was core.FileID) error {
+	if err := b.Check(); err != nil || b.FileID == was {
+		return err
+	}
+	x.deleteFiles([]core.FileID{was})
+	_, err := x.attach(u, core.Post{ID: core.PostID(b.ID), UserID: u.ID, ChannelID: b.ChannelID}, []core.FileID{b.FileID})
+	return err
+}
+
+func (x *exec) withFile(b core.Bookmark) core.Bookmark {
+	if f, ok := Files.Get(x, b.FileID); ok && f.DeleteAt == 0 {
+		b.File = &f
+	}
+	return b
+}
+
+func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
+	u, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "edit")
+	if err != nil {
+		return nil, err
+	}
+	was := b.FileID
+	set(&b.FileID, c.Patch.FileID)
+	set(&b.DisplayName, c.Patch.DisplayName)
+	set(&b.LinkURL, c.Patch.LinkURL)
+	set(&b.ImageURL, c.Patch.ImageURL)
+	set(&b.Emoji, c.Patch.Emoji)
+	if err := x.checkBookmark(u, b, was); err != nil {
+		return nil, err
+	}
+	b = x.saveBookmark(b)
+	x.emit(event.BookmarkChanged{Change: "updated", Bookmark: x.withFile(b)})
+	return nil, nil
+}
+
+func (x *exec) saveBookmark(b core.Bookmark) core.Bookmark {
+	b.UpdateAt = max(x.now, b.UpdateAt+1)
+	Bookmarks.Put(x, b)
+	return b
+}
+
+func sortBookmark(x *exec, c *command.SortBookmark) (any, error) {
+	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "order")
+	if err != nil {
+		return nil, err
+	}
+	list := bookmarksOf.List(x, b.ChannelID)
+	if c.Place < 0 || c.Place >= int64(len(list)) {
+		return nil, noSuchPlace
+	}
+	list = slices.Insert(slices.DeleteFunc(list, func(o core.Bookmark) bool { return o.ID == b.ID }), int(c.Place), b)
+	x.emit(event.BookmarksSorted{Channel: b.ChannelID, Bookmarks: x.renumber(list)})
+	return nil, nil
+}
+
+// renumber gives bookmarks the places that they have in a list.
+func (x *exec) renumber(list []core.Bookmark) []core.Bookmark {
+	for i, b := range list {
+		if b.SortOrder != int64(i) {
+			b.SortOrder = int64(i)
+			b = x.saveBookmark(b)
+		}
+		list[i] = x.withFile(b)
+	}
+	return list
+}
+
+func deleteBookmark(x *exec, c *command.DeleteBookmark) (any, error) {
+	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "delete")
+	if err != nil {
+		return nil, err
+	}
+	b = x.withFile(b)
+	b.DeleteAt = max(x.now, b.UpdateAt+1)
+	x.emit(event.BookmarkChanged{Change: "deleted", Bookmark: x.saveBookmark(b)})
+	x.deleteFiles([]core.FileID{b.FileID})
+	x.renumber(bookmarksOf.List(x, b.ChannelID))
+	return nil, nil
+}

@@ -1,0 +1,34 @@
+package read
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+)
+
+// Bookmarks gives a channel's bookmarks in their order: those that there are, or with a time those
+// that were made, changed or deleted since.
+func (s *Store) Bookmarks(ctx context.Context, ch core.ChannelID, since int64) ([]core.Bookmark, error) {
+	return s.bookmarks(ctx, `channel_id = $1 AND ($2 = 0 AND delete_at = 0 OR $2 > 0 AND update_at >= $2)`, [16]byte(ch), since)
+}
+
+// Bookmark gives a bookmark that has been there, deleted or not.
+func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (b core.Bookmark, err error) {
+	list, err := s.bookmarks(ctx, `id = $1`, [16]byte(id))
+	for _, b = range list {
+	}
+	return b, err
+}
+
+func (s *Store) bookmarks(ctx context.Context, where string, args ...any) ([]core.Bookmark, error) {
+	list, err := many(ctx, s.db, apply.Bookmarks, `FROM bookmarks t WHERE `+where+` ORDER BY sort_order, create_at, id LIMIT 1000`, args...)
+	for i := range list {
+		if f, ok, err := s.File(ctx, list[i].FileID); err != nil {
+			return nil, err
+		} else if ok {
+			list[i].File = &f
+		}
+	}
+	return list, err
+}

@@ -1,0 +1,49 @@
+package channels
+
+import (
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/edge/api"
+)
+
+// oneBookmark is the channel and the bookmark of a path.
+type oneBookmark = api.Two[core.Channel, core.BookmarkID]
+
+func (s *Service) listBookmarks(c *api.Call, ch core.Channel) ([]core.Bookmark, error) {
+	since, err := c.Millis("bookmarks_since")
+	if err != nil {
+		return nil, err
+	}
+	return s.Read.Bookmarks(c, ch.ID, since)
+}
+
+func (s *Service) createBookmark(c *api.Call, ch core.Channel, in core.Bookmark) (core.Bookmark, error) {
+	var made command.Made
+	in.ChannelID = ch.ID
+	if err := c.Propose(&command.CreateBookmark{Bookmark: in}, &made); err != nil {
+		return in, err
+	}
+	return s.Read.Bookmark(c, core.BookmarkID(made.ID))
+}
+
+func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (map[string]core.Bookmark, error) {
+	if err := c.Propose(&command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, nil); err != nil {
+		return nil, err
+	}
+	b, err := s.Read.Bookmark(c, at.Second)
+	return map[string]core.Bookmark{"updated": b}, err
+}
+
+func (s *Service) sortBookmark(c *api.Call, at oneBookmark, place int64) ([]core.Bookmark, error) {
+	if err := c.Propose(&command.SortBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Place: place}, nil); err != nil {
+		return nil, err
+	}
+	return s.Read.Bookmarks(c, at.First.ID, 0)
+}
+
+func (s *Service) deleteBookmark(c *api.Call, at oneBookmark) (core.Bookmark, error) {
+	if err := c.Propose(&command.DeleteBookmark{ChannelID: at.First.ID, BookmarkID: at.Second}, nil); err != nil {
+		return core.Bookmark{}, err
+	}
+	return s.Read.Bookmark(c, at.Second)
+}
