@@ -8,6 +8,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // Limits of post lists.
@@ -46,6 +47,15 @@ func (f PostFilter) where() string {
 type PostPage struct {
 	Posts        []core.Post
 	Newer, Older core.PostID
+}
+
+// PostBytes is about how much memory a post takes with its files.
+func PostBytes(p *core.Post) int {
+	n := apply.Posts.Size(schema.Row(p))
+	for i := range p.Metadata.Files {
+		n += apply.Files.Size(schema.Row(&p.Metadata.Files[i]))
+	}
+	return n
 }
 
 // Post gives a post by id, deleted or not.

@@ -4,42 +4,65 @@ import (
 	"sync"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/read"
 )
 
-// freshKept is how many new posts are at hand for whoever made them.
-const freshKept = 512
+// freshKept is how many new posts are at hand for whoever made them, and freshBytes about how much
+// memory they may take: a post can have half a megabyte.
+const (
+	freshKept  = 512
+	freshBytes = 16 << 20
+)
 
 // fresh is the newest posts as they were announced, so that who makes one need not read it.
 type fresh struct {
 	mu    sync.Mutex // guards what follows
-	posts map[core.PostID]core.Post
+	posts map[core.PostID]freshPost
 	ring  [freshKept]core.PostID
 	next  int
+	bytes int // of all posts
 }
 
-func newFresh() *fresh { return &fresh{posts: make(map[core.PostID]core.Post, freshKept)} }
+type freshPost struct {
+	core.Post
+	bytes int
+}
 
-// add keeps a post that was announced.
+func newFresh() *fresh { return &fresh{posts: make(map[core.PostID]freshPost, freshKept)} }
+
+// add keeps a post that was announced, in place of the oldest ones.
 func (f *fresh) add(p core.Post) {
+	kept := freshPost{p, read.PostBytes(&p)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.posts, f.ring[f.next])
-	f.posts[p.ID], f.ring[f.next] = p, p.ID
+	f.remove(f.ring[f.next])
+	f.remove(p.ID)
+	f.posts[p.ID], f.ring[f.next] = kept, p.ID
+	f.bytes += kept.bytes
 	f.next = (f.next + 1) % freshKept
+	for at := f.next; f.bytes > freshBytes; at = (at + 1) % freshKept {
+		f.remove(f.ring[at])
+	}
+}
+
+// remove forgets a post. The lock is held.
+func (f *fresh) remove(id core.PostID) {
+	f.bytes -= f.posts[id].bytes
+	delete(f.posts, id)
 }
 
 // drop forgets a post that has changed since.
 func (f *fresh) drop(id core.PostID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.posts, id)
+	f.remove(id)
 }
 
 func (f *fresh) get(id core.PostID) (core.Post, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, ok := f.posts[id]
-	return p, ok
+	return p.Post, ok
 }
 
 // reset forgets everything.
@@ -47,4 +70,5 @@ func (f *fresh) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.posts)
+	f.bytes = 0
 }
