@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/nearside/nearside/cdn"
 )
 
@@ -17,9 +19,8 @@ type hot struct {
 
 	mu        sync.Mutex // guards all below and every entry's slots and forgot
 	bytes     int64
-	clock     list.List // of *slot, next to leave at the back
-	seen      list.List // of sight, latest in front; its bytes stay within max
-	seenAt    map[place]*list.Element
+	clock     list.List                    // of *slot, next to leave at the back
+	seen      *simplelru.LRU[place, int64] // sizes of the chunks read once; together within max
 	seenBytes int64
 }
 
@@ -36,12 +37,11 @@ type place struct {
 	i int64
 }
 
-type sight struct {
-	at   place
-	size int64
+func newHot(limit int64) *hot {
+	h := &hot{max: limit}
+	h.seen, _ = simplelru.NewLRU(maxSeen, func(_ place, size int64) { h.seenBytes -= size }) // it fails only for a size that is not positive
+	return h
 }
-
-func newHot(limit int64) *hot { return &hot{max: limit, seenAt: map[place]*list.Element{}} }
 
 // get gives a chunk that the caller releases, or nil.
 func (h *hot) get(e *entry, i int64) *page {
@@ -95,22 +95,14 @@ func (h *hot) remove(s *slot) {
 
 // sighted reports whether a chunk was read before, and remembers that it was now.
 func (h *hot) sighted(at place, size int64) bool {
-	if el := h.seenAt[at]; el != nil {
-		h.lose(el)
+	if h.seen.Remove(at) {
 		return true
 	}
-	h.seenAt[at] = h.seen.PushFront(sight{at, size})
-	h.seenBytes += size
-	for h.seenBytes > h.max || h.seen.Len() > maxSeen {
-		h.lose(h.seen.Back())
+	h.seen.Add(at, size)
+	for h.seenBytes += size; h.seenBytes > h.max; {
+		h.seen.RemoveOldest()
 	}
 	return false
-}
-
-func (h *hot) lose(el *list.Element) {
-	s := h.seen.Remove(el).(sight)
-	delete(h.seenAt, s.at)
-	h.seenBytes -= s.size
 }
 
 // forget lets go of all chunks of a blob, for good.

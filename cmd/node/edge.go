@@ -40,7 +40,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	var a *areas.API
 	cfg := areas.Config{
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
-		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Logger: n.log,
+		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
 		return err

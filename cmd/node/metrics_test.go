@@ -107,7 +107,7 @@ func TestMetrics_FollowTheConventions(t *testing.T) {
 	}
 	for _, want := range []string{
 		"nearside_http_requests_total", "nearside_http_request_duration_seconds", "nearside_proposals_total", "nearside_proposal_duration_seconds",
-		"nearside_order_duration_seconds", "nearside_apply_batch_duration_seconds", "nearside_apply_entries_total", "nearside_link_connections",
+		"nearside_order_duration_seconds", "nearside_apply_batch_duration_seconds", "nearside_apply_entries_total", "nearside_link_connections", "nearside_cache_reads_total",
 		"nearside_sockets", "nearside_cache_hits_total", "nearside_job_runs_total", "nearside_ready",
 	} {
 		if !slices.Contains(names, want) {

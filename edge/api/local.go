@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge"
@@ -18,11 +20,14 @@ type LocalConfig struct {
 	View     edge.View                                    // required
 	Asker    edge.Asker                                   // asks home how far it is; default: this edge is never behind
 	Position func(context.Context) (core.Position, error) // of the state that reads see now; required
+	Metrics  prometheus.Registerer                        // default: nothing is registered
 }
 
 // Local is what this edge has, and how far it is: its view of the replica, and the caches of
 // what was read from it.
 type Local struct {
+	Caches *hot.Metrics // of everything that is kept at this edge
+
 	view     edge.View
 	asker    edge.Asker
 	position func(context.Context) (core.Position, error)
@@ -46,7 +51,8 @@ func NewLocal(cfg LocalConfig) (*Local, error) {
 	}
 	cursor := cfg.View.Subscribe()
 	return &Local{
-		view: cfg.View, asker: cfg.Asker, position: cfg.Position, home: newQuestions(),
+		Caches: hot.NewMetrics(cfg.Metrics),
+		view:   cfg.View, asker: cfg.Asker, position: cfg.Position, home: newQuestions(),
 		misses: hot.NewMisses[string](missesKept, missRemembers), cursor: cursor, wake: cursor.Clone(),
 	}, nil
 }
@@ -142,9 +148,10 @@ type Cache[G, K comparable, V any] struct {
 }
 
 // Keep makes a cache of values whose sizes add up to at most max; a nil size counts values. Each
-// drop says which events make which group stale. It is for the time before the first request.
-func Keep[G, K comparable, V any](l *Local, max int64, size func(V) int64, drops ...Drop[G]) Cache[G, K, V] {
-	c := Cache[G, K, V]{hot.New[G, K](max, size), l}
+// drop says which events make which group stale, and name is the cache's in the metrics. It is for
+// the time before the first request.
+func Keep[G, K comparable, V any](l *Local, name string, max int64, size func(V) int64, drops ...Drop[G]) Cache[G, K, V] {
+	c := Cache[G, K, V]{hot.New[G, K](l.Caches, name, max, size), l}
 	for _, drop := range drops {
 		drop(l, c.Forget)
 	}

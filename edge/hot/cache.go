@@ -1,39 +1,45 @@
 package hot
 
 import (
-	"container/list"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxPerGroup bounds the keys of one group, so that finding one stays a short walk.
+// maxPerGroup bounds the keys of one group, so that dropping one stays a short walk.
 const maxPerGroup = 64
 
 // Cache keeps values by key in groups that are forgotten together. The least recently used
 // values go when their sizes add up to more than the bound.
 type Cache[G, K comparable, V any] struct {
-	max  int64
-	size func(V) int64
+	max          int64
+	size         func(V) int64
+	hits, misses prometheus.Counter
 
 	mu     sync.Mutex // guards everything below
 	used   int64
-	groups map[G]*group[G, K, V]
-	order  *list.List // of *entry, most recently used first
+	kept   *simplelru.LRU[place[G, K], sized[V]] // bounded by used, not by its own count
+	groups map[G]*group[K, V]                    // of everything in kept and every load under way
 }
 
-type group[G, K comparable, V any] struct {
-	entries []*entry[G, K, V]
-	loads   []*load[K, V]
-}
-
-type entry[G, K comparable, V any] struct {
+type place[G, K comparable] struct {
 	group G
 	key   K
+}
+
+type sized[V any] struct {
 	value V
 	size  int64
-	place *list.Element
+}
+
+type group[K comparable, V any] struct {
+	keys  []K // of the values kept
+	loads []*load[K, V]
 }
 
 // load is a read under way. done is closed by the caller that runs it.
@@ -44,12 +50,18 @@ type load[K comparable, V any] struct {
 	err   error
 }
 
-// New makes a cache of values whose sizes add up to at most max. A nil size counts values.
-func New[G, K comparable, V any](max int64, size func(V) int64) *Cache[G, K, V] {
+// New makes a cache of values whose sizes add up to at most max. A nil size counts values. Its
+// metrics have the cache's name.
+func New[G, K comparable, V any](m *Metrics, name string, max int64, size func(V) int64) *Cache[G, K, V] {
 	if size == nil {
 		size = func(V) int64 { return 1 }
 	}
-	return &Cache[G, K, V]{max: max, size: size, groups: make(map[G]*group[G, K, V]), order: list.New()}
+	c := &Cache[G, K, V]{
+		max: max, size: size, groups: make(map[G]*group[K, V]),
+		hits: m.reads.WithLabelValues(name, "hit"), misses: m.reads.WithLabelValues(name, "miss"),
+	}
+	c.kept, _ = simplelru.NewLRU(math.MaxInt, c.dropped) // it fails only for a size that is not positive
+	return c
 }
 
 // Get gives the value of a key, reading it with fill when it is not kept. fill says whether
@@ -82,16 +94,15 @@ func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Co
 func (c *Cache[G, K, V]) find(g G, k K) (v V, l *load[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if it, ok := c.kept.Get(place[G, K]{g, k}); ok {
+		c.hits.Inc()
+		return it.value, nil, false
+	}
+	c.misses.Inc()
 	gr := c.groups[g]
 	if gr == nil {
-		gr = new(group[G, K, V])
+		gr = new(group[K, V])
 		c.groups[g] = gr
-	}
-	for _, e := range gr.entries {
-		if e.key == k {
-			c.order.MoveToFront(e.place)
-			return e.value, nil, false
-		}
 	}
 	for _, l := range gr.loads {
 		if l.key == k {
@@ -135,36 +146,33 @@ func (c *Cache[G, K, V]) finish(g G, l *load[K, V], keep bool) {
 	c.tidy(g, gr)
 }
 
-func (c *Cache[G, K, V]) add(g G, gr *group[G, K, V], k K, v V) {
-	e := &entry[G, K, V]{group: g, key: k, value: v, size: c.size(v)}
-	if e.size > c.max {
+func (c *Cache[G, K, V]) add(g G, gr *group[K, V], k K, v V) {
+	it := sized[V]{v, c.size(v)}
+	if it.size > c.max {
 		return
 	}
-	if len(gr.entries) >= maxPerGroup {
-		c.drop(gr, gr.entries[0])
+	if len(gr.keys) >= maxPerGroup {
+		c.kept.Remove(place[G, K]{g, gr.keys[0]})
 	}
-	e.place = c.order.PushFront(e)
-	gr.entries = append(gr.entries, e)
-	for c.used += e.size; c.used > c.max; {
-		old := c.order.Back().Value.(*entry[G, K, V])
-		og := c.groups[old.group]
-		c.drop(og, old)
-		if og != gr {
-			c.tidy(old.group, og)
-		}
+	gr.keys = append(gr.keys, k)
+	c.kept.Add(place[G, K]{g, k}, it)
+	for c.used += it.size; c.used > c.max; {
+		c.kept.RemoveOldest()
 	}
 }
 
-func (c *Cache[G, K, V]) drop(gr *group[G, K, V], e *entry[G, K, V]) {
-	c.order.Remove(e.place)
-	c.used -= e.size
-	if i := slices.Index(gr.entries, e); i >= 0 {
-		gr.entries = slices.Delete(gr.entries, i, i+1)
+// dropped is called for every value that leaves kept.
+func (c *Cache[G, K, V]) dropped(at place[G, K], it sized[V]) {
+	c.used -= it.size
+	if gr := c.groups[at.group]; gr != nil { // nil while the whole group is forgotten
+		i := slices.Index(gr.keys, at.key)
+		gr.keys = slices.Delete(gr.keys, i, i+1)
+		c.tidy(at.group, gr)
 	}
 }
 
-func (c *Cache[G, K, V]) tidy(g G, gr *group[G, K, V]) {
-	if len(gr.entries) == 0 && len(gr.loads) == 0 {
+func (c *Cache[G, K, V]) tidy(g G, gr *group[K, V]) {
+	if len(gr.keys) == 0 && len(gr.loads) == 0 {
 		delete(c.groups, g)
 	}
 }
@@ -177,11 +185,10 @@ func (c *Cache[G, K, V]) Forget(g G) {
 	if gr == nil {
 		return
 	}
-	for _, e := range gr.entries {
-		c.order.Remove(e.place)
-		c.used -= e.size
-	}
 	delete(c.groups, g)
+	for _, k := range gr.keys {
+		c.kept.Remove(place[G, K]{g, k})
+	}
 }
 
 // Clear forgets every group.
@@ -189,8 +196,7 @@ func (c *Cache[G, K, V]) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.groups)
-	c.order.Init()
-	c.used = 0
+	c.kept.Purge()
 }
 
 // Used gives the size of everything kept.

@@ -4,12 +4,19 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/nearside/nearside/edge/hot"
 )
+
+// unmeasured is the metrics of caches that nobody watches.
+var unmeasured = hot.NewMetrics(nil)
 
 func constant[V any](v V) func(context.Context) (V, bool, error) {
 	return func(context.Context) (V, bool, error) { return v, true, nil }
@@ -17,7 +24,7 @@ func constant[V any](v V) func(context.Context) (V, bool, error) {
 
 func TestCache_KeptValueIsReadOnce(t *testing.T) {
 	// A value that may be kept is read once.
-	c := hot.New[int, string, int](10, nil)
+	c := hot.New[int, string, int](unmeasured, "test", 10, nil)
 	reads := 0
 	for range 3 {
 		v, err := c.Get(t.Context(), 1, "a", func(context.Context) (int, bool, error) { reads++; return 7, true, nil })
@@ -32,7 +39,7 @@ func TestCache_KeptValueIsReadOnce(t *testing.T) {
 
 func TestCache_BoundHolds(t *testing.T) {
 	// The sizes of what is kept never add up to more than the bound.
-	c := hot.New[int, int, int](100, func(v int) int64 { return int64(v) })
+	c := hot.New[int, int, int](unmeasured, "test", 100, func(v int) int64 { return int64(v) })
 	for i := range 1000 {
 		c.Get(t.Context(), i%17, i, constant(i%40))
 		if used := c.Used(); used > 100 {
@@ -45,9 +52,42 @@ func TestCache_BoundHolds(t *testing.T) {
 	}
 }
 
+func TestCache_ReadsAreCounted(t *testing.T) {
+	// A cache counts under its name how often a value was at hand, and how often it was not.
+	reg := prometheus.NewRegistry()
+	c := hot.New[int, string, int](hot.NewMetrics(reg), "numbers", 10, nil)
+	for _, k := range []string{"a", "a", "b", "a"} {
+		c.Get(t.Context(), 1, k, constant(7))
+	}
+	const want = `# HELP nearside_cache_reads_total Reads through the caches of an edge, by cache and whether the value was at hand.
+# TYPE nearside_cache_reads_total counter
+nearside_cache_reads_total{cache="numbers",result="hit"} 2
+nearside_cache_reads_total{cache="numbers",result="miss"} 2
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCache_GroupIsBounded(t *testing.T) {
+	// A group keeps its newest keys, and forgetting it leaves other groups alone.
+	c := hot.New[int, int, int](unmeasured, "test", 1000, nil)
+	c.Get(t.Context(), 2, 0, constant(1))
+	for k := range 100 {
+		c.Get(t.Context(), 1, k, constant(k))
+	}
+	if used := c.Used(); used != 64+1 {
+		t.Errorf("%d kept", used)
+	}
+	c.Forget(1)
+	if used := c.Used(); used != 1 {
+		t.Errorf("%d kept after the group was forgotten", used)
+	}
+}
+
 func TestCache_ForgetDuringLoad(t *testing.T) {
 	// What a load read before a Forget is not kept, nor given to a caller who came after it.
-	c := hot.New[int, int, string](10, nil)
+	c := hot.New[int, int, string](unmeasured, "test", 10, nil)
 	old := func(ctx context.Context) (string, bool, error) {
 		c.Forget(1)
 		if v, _ := c.Get(ctx, 1, 1, constant("new")); v != "new" {
@@ -65,7 +105,7 @@ func TestCache_ForgetDuringLoad(t *testing.T) {
 
 func TestCache_FirstCallerLeaves(t *testing.T) {
 	// A waiter is not failed by the first caller going away.
-	c := hot.New[int, int, int](10, nil)
+	c := hot.New[int, int, int](unmeasured, "test", 10, nil)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	go c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) {
 		close(entered)
@@ -86,7 +126,7 @@ func TestCache_FirstCallerLeaves(t *testing.T) {
 
 func TestCache_ErrorIsNotKept(t *testing.T) {
 	// A failed read is tried again.
-	c := hot.New[int, int, int](10, nil)
+	c := hot.New[int, int, int](unmeasured, "test", 10, nil)
 	boom := errors.New("boom")
 	if _, err := c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) { return 0, true, boom }); !errors.Is(err, boom) {
 		t.Fatal(err)
@@ -99,7 +139,7 @@ func TestCache_ErrorIsNotKept(t *testing.T) {
 func TestCache_NeverOlderThanForget(t *testing.T) {
 	// Under concurrent writers and readers, a reader never sees a value older than the last
 	// change that was announced before it asked.
-	c := hot.New[int, int, int64](3, nil) // smaller than the keys: eviction takes part
+	c := hot.New[int, int, int64](unmeasured, "test", 3, nil) // smaller than the keys: eviction takes part
 	const groups = 4
 	var truth, announced [groups]atomic.Int64
 	var wg sync.WaitGroup

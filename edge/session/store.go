@@ -25,6 +25,7 @@ type Config struct {
 	// Default: nothing; the replica is never behind.
 	CatchUp func(context.Context) error
 	Kept    int64            // sessions at hand; default DefaultKept
+	Caches  *hot.Metrics     // default: nothing is registered
 	Now     func() time.Time // default time.Now
 }
 
@@ -51,8 +52,11 @@ func NewStore(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Caches == nil {
+		cfg.Caches = hot.NewMetrics(nil)
+	}
 	return &Store{
-		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Kept, nil),
+		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Caches, "sessions", cfg.Kept, nil),
 		misses: hot.NewMisses[core.TokenHash](missesKept, missRemembers),
 	}, nil
 }

@@ -6,10 +6,11 @@
 package tiertrace
 
 import (
-	"container/list"
 	"math"
 	"math/rand/v2"
 	"sort"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/nearside/nearside/cdn/tier/s3fifo"
 )
@@ -55,15 +56,16 @@ func (c Config) withDefaults() Config {
 // Run replays a trace on both caches.
 func Run(c Config) Result {
 	c = c.withDefaults()
-	tier, lru := &fifo{p: s3fifo.New[int](), room: c.Room}, &recent{at: map[int]*list.Element{}, room: c.Room}
+	tier := &fifo{p: s3fifo.New[int](), room: c.Room}
+	lru, _ := simplelru.NewLRU[int, struct{}](c.Room, nil) // it fails only for a size that is not positive
 	var hits, lruHits, best, counted, full, scanned int
 	for n, file := range c.reads() {
 		if n >= c.Reads/2 && c.Scan && scanned < c.Files {
 			tier.read(scanned)
-			lru.read(scanned)
+			readLRU(lru, scanned)
 			scanned++
 		}
-		t, l := tier.read(file), lru.read(file)
+		t, l := tier.read(file), readLRU(lru, file)
 		if tier.p.Len() < c.Room {
 			full = n
 			continue
@@ -106,23 +108,13 @@ func (f *fifo) read(file int) bool {
 	return false
 }
 
-// recent is a cache that keeps what was read last.
-type recent struct {
-	order list.List // of int, last read in front
-	at    map[int]*list.Element
-	room  int
-}
-
-func (r *recent) read(file int) bool {
-	if e := r.at[file]; e != nil {
-		r.order.MoveToFront(e)
-		return true
+// readLRU reports whether a cache that keeps what was read last has a file, and reads it.
+func readLRU(lru *simplelru.LRU[int, struct{}], file int) bool {
+	_, ok := lru.Get(file)
+	if !ok {
+		lru.Add(file, struct{}{})
 	}
-	if r.order.Len() >= r.room {
-		delete(r.at, r.order.Remove(r.order.Back()).(int))
-	}
-	r.at[file] = r.order.PushFront(file)
-	return false
+	return ok
 }
 
 func one(b bool) int {

@@ -36,16 +36,17 @@ type Access struct {
 
 // New makes an Access.
 func New(l *api.Local, store *read.Store) (*Access, error) {
-	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome})
+	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome, Caches: l.Caches})
 	if err != nil {
 		return nil, err
 	}
 	a := &Access{
-		Local: l, Read: store, sessions: sessions, places: hot.New[core.PostID, struct{}, core.ChannelID](placesKept, nil),
-		users:    api.Keep[core.UserID, struct{}, core.User](l, usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
-		belongs:  api.Keep[core.UserID, struct{}](l, membershipsKept, (*belongings).size, api.DropOn(member)),
-		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, channelsKept, nil, api.DropOn(event.ChannelChanged.ChannelChanged)),
-		teams:    api.Keep[core.TeamID, struct{}, core.Team](l, teamsKept, nil, api.DropOn(event.TeamChanged.TeamChanged)),
+		Local: l, Read: store, sessions: sessions,
+		places:   hot.New[core.PostID, struct{}, core.ChannelID](l.Caches, "post_places", placesKept, nil),
+		users:    api.Keep[core.UserID, struct{}, core.User](l, "users", usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
+		belongs:  api.Keep[core.UserID, struct{}](l, "memberships", membershipsKept, (*belongings).size, api.DropOn(member)),
+		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, "channels", channelsKept, nil, api.DropOn(event.ChannelChanged.ChannelChanged)),
+		teams:    api.Keep[core.TeamID, struct{}, core.Team](l, "teams", teamsKept, nil, api.DropOn(event.TeamChanged.TeamChanged)),
 	}
 	api.OnEvent(l, sessions.Ended)
 	l.OnReset(sessions.Reset)

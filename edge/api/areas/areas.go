@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge"
@@ -23,20 +25,21 @@ import (
 
 // Config configures an API. The zero value of each optional field means its documented default.
 type Config struct {
-	Proposer   edge.Proposer     // required
-	View       edge.View         // required
-	Read       *read.Store       // required
-	Asker      edge.Asker        // asks home how far it is; default: this edge is never behind
-	WebSocket  http.Handler      // serves /api/v4/websocket; default: 501
-	Typing     accounts.Typing   // told when somebody writes; default: nobody
-	Presence   accounts.Presence // tells who is there; default: everybody is offline
-	OpenServer bool              // anybody may sign up
-	SiteURL    string            // where clients find this deployment; default: unknown
-	Build      string            // this build, in X-Version-Id and the client configuration; default "dev"
-	PageBytes  int64             // memory for encoded pages of posts; default 64 MiB
-	Files      files.Config      // what is done with files; what is set above need not be set in it
-	Assets     http.Handler      // serves the web client at every path that is not the API's; default: a page that says there is none
-	Logger     *slog.Logger      // default: discard
+	Proposer   edge.Proposer         // required
+	View       edge.View             // required
+	Read       *read.Store           // required
+	Asker      edge.Asker            // asks home how far it is; default: this edge is never behind
+	WebSocket  http.Handler          // serves /api/v4/websocket; default: 501
+	Typing     accounts.Typing       // told when somebody writes; default: nobody
+	Presence   accounts.Presence     // tells who is there; default: everybody is offline
+	OpenServer bool                  // anybody may sign up
+	SiteURL    string                // where clients find this deployment; default: unknown
+	Build      string                // this build, in X-Version-Id and the client configuration; default "dev"
+	PageBytes  int64                 // memory for encoded pages of posts; default 64 MiB
+	Files      files.Config          // what is done with files; what is set above need not be set in it
+	Assets     http.Handler          // serves the web client at every path that is not the API's; default: a page that says there is none
+	Metrics    prometheus.Registerer // of the caches; default: nothing is registered
+	Logger     *slog.Logger          // default: discard
 }
 
 // settings is what clients are told.
@@ -80,7 +83,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Assets == nil {
 		cfg.Assets = http.HandlerFunc(system.Landing)
 	}
-	local, err := api.NewLocal(api.LocalConfig{View: cfg.View, Asker: cfg.Asker, Position: cfg.Read.Position})
+	local, err := api.NewLocal(api.LocalConfig{View: cfg.View, Asker: cfg.Asker, Position: cfg.Read.Position, Metrics: cfg.Metrics})
 	if err != nil {
 		return nil, err
 	}

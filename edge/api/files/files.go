@@ -78,10 +78,10 @@ func New(cfg Config) *Service {
 	local := cfg.Access.Local
 	return &Service{
 		Access: cfg.Access, cfg: cfg, log: cfg.Logger,
-		places: api.Keep[core.FileID, struct{}, core.ChannelID](local, filesKept, nil),
-		files: api.Keep[core.ChannelID, core.FileID, core.File](local, filesKept, nil,
+		places: api.Keep[core.FileID, struct{}, core.ChannelID](local, "file_places", filesKept, nil),
+		files: api.Keep[core.ChannelID, core.FileID, core.File](local, "files", filesKept, nil,
 			api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)),
-		pictures: image.New(), initials: hot.New[core.UserID, string](initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
+		pictures: image.New(), initials: hot.New[core.UserID, string](local.Caches, "initials", initialsBytes, func(png []byte) int64 { return int64(len(png)) }),
 		damaged: hot.NewMisses[core.BlobID](damagedKept, time.Hour),
 		gate:    newGate(), downloads: newPlaces(sendsOfUser, sendsOfEdge, downloadsOfUserUsed, downloadsBusy), spools: &spooler{dir: cfg.Spool, free: freeBytes},
 		transfers: newTransfers(), searching: make(chan struct{}, maxSearches),

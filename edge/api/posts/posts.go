@@ -34,7 +34,7 @@ func New(cfg Config) *Service {
 		cfg.PageBytes = defaultPageBytes
 	}
 	local := cfg.Access.Local
-	s := &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](local, cfg.PageBytes, (*api.Page).Size,
+	s := &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](local, "post_pages", cfg.PageBytes, (*api.Page).Size,
 		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)), newFresh()}
 	api.OnEvent(local, func(e event.Posted) { s.fresh.add(e.Post) })
 	api.OnEvent(local, func(e event.PostEdited) { s.fresh.drop(e.Post.ID) })
