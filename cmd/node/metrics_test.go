@@ -19,6 +19,7 @@ import (
 // nothing that a client or a user names is among them.
 var labelValues = map[string]*regexp.Regexp{
 	"action":    regexp.MustCompile(`^(make|restore)$`),
+	"cache":     regexp.MustCompile(`^(users|sessions|memberships|channels|teams|post_places|post_pages|files|file_places|initials)$`),
 	"class":     regexp.MustCompile(`^(raft|log|forward|blob|gossip)$`),
 	"code":      regexp.MustCompile(`^[1-5]\d\d$`),
 	"from":      regexp.MustCompile(`^(memory|disk|origin)$`),
@@ -107,7 +108,7 @@ func TestMetrics_FollowTheConventions(t *testing.T) {
 	}
 	for _, want := range []string{
 		"nearside_http_requests_total", "nearside_http_request_duration_seconds", "nearside_proposals_total", "nearside_proposal_duration_seconds",
-		"nearside_order_duration_seconds", "nearside_apply_batch_duration_seconds", "nearside_apply_entries_total", "nearside_link_connections", "nearside_cache_reads_total",
+		"nearside_order_duration_seconds", "nearside_apply_batch_duration_seconds", "nearside_apply_entries_total", "nearside_link_connections", "nearside_api_cache_reads_total",
 		"nearside_sockets", "nearside_cache_hits_total", "nearside_job_runs_total", "nearside_ready",
 	} {
 		if !slices.Contains(names, want) {

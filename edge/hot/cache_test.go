@@ -59,10 +59,10 @@ func TestCache_ReadsAreCounted(t *testing.T) {
 	for _, k := range []string{"a", "a", "b", "a"} {
 		c.Get(t.Context(), 1, k, constant(7))
 	}
-	const want = `# HELP nearside_cache_reads_total Reads through the caches of an edge, by cache and whether the value was at hand.
-# TYPE nearside_cache_reads_total counter
-nearside_cache_reads_total{cache="numbers",result="hit"} 2
-nearside_cache_reads_total{cache="numbers",result="miss"} 2
+	const want = `# HELP nearside_api_cache_reads_total Reads through the caches of the API, by cache and whether the value was at hand.
+# TYPE nearside_api_cache_reads_total counter
+nearside_api_cache_reads_total{cache="numbers",result="hit"} 2
+nearside_api_cache_reads_total{cache="numbers",result="miss"} 2
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Error(err)

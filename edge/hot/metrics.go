@@ -13,6 +13,6 @@ type Metrics struct {
 // NewMetrics makes the metrics and registers them; with nil they are registered nowhere.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
-		Name: "nearside_cache_reads_total", Help: "Reads through the caches of an edge, by cache and whether the value was at hand.",
+		Name: "nearside_api_cache_reads_total", Help: "Reads through the caches of the API, by cache and whether the value was at hand.",
 	}, []string{"cache", "result"})}
 }
