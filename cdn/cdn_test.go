@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// A digest comes back from its text, and nothing else passes for one.
+// A digest survives the round trip through its text, and any other text is refused.
 func TestParseDigest(t *testing.T) {
 	d := Digest(sha256.Sum256([]byte("bytes")))
 	if got, err := ParseDigest(d.String()); err != nil || got != d {

@@ -14,8 +14,8 @@ import (
 
 const (
 	copyWorkers   = 4
-	maxBadRow     = 32      // bad blobs on end: then it is the source that is broken, not a blob
-	progressBytes = 1 << 20 // moved between two reports of one blob
+	maxBadInARow  = 32      // this many bad blobs in a row mean that the source is broken
+	progressBytes = 1 << 20 // moved between two reports about one blob
 )
 
 // CopySource is where Copy reads.
@@ -36,29 +36,30 @@ type CopyOptions struct {
 	After   Digest // begin after this blob
 	Workers int    // blobs copied at once; default 4
 	Count   bool   // list the source first, so that progress knows the total
-	Verify  bool   // read what is at the target already, and put it again if it is spoiled
+	Verify  bool   // also read what the target already has, and put it again if it is damaged
 
-	// Progress is told now and then, after every blob and within large ones; Bad of every blob
-	// that could not be copied. Neither is called twice at once, and both must be quick.
+	// Progress is called after every blob, and repeatedly within large ones. Bad is called for
+	// every blob that could not be copied. Calls never overlap; both functions must be quick.
 	Progress func(CopyStats)
 	Bad      func(Digest, error)
 }
 
-// CopyStats counts what a Copy has looked at. Bytes are those of the source's blobs.
+// CopyStats counts the blobs that Copy has processed. Bytes are those of the source's blobs.
 type CopyStats struct {
-	Blobs, Bytes           int64 // done with, whatever became of them
+	Blobs, Bytes           int64 // processed, whatever the result
 	Copied, CopiedBytes    int64 // put at the target
-	Skipped                int64 // there already, with the same size
-	Bad                    int64 // unreadable or spoiled at the source
-	TotalBlobs, TotalBytes int64 // zero when they were not counted
+	Skipped                int64 // already at the target, with the same size
+	Bad                    int64 // unreadable or damaged at the source
+	TotalBlobs, TotalBytes int64 // zero if they were not counted
 }
 
-// Copy copies every blob of one back end to another, in the order of digests. What is at the
-// target with the same size is passed over, so a copy that was interrupted goes on where it
-// stopped. A blob that the source cannot give whole is told to Bad, counted and passed over; a
-// target that fails, or a source that gives nothing any more, ends the copy.
+// Copy copies every blob of one back end to another, in the order of digests. Blobs that the
+// target has with the same size are skipped, so an interrupted copy continues where it stopped.
+// If the source cannot deliver a blob, Copy calls Bad, counts the blob and continues. If the
+// target fails, or the source delivers nothing any more, Copy ends with the error.
 //
-// Blobs put at the source meanwhile may be missed: run it again until nothing is copied.
+// Blobs that are put at the source during the copy may be missed: repeat the copy until it copies
+// nothing.
 func Copy(ctx context.Context, from CopySource, to CopyTarget, opts CopyOptions) (CopyStats, error) {
 	if opts.Workers <= 0 {
 		opts.Workers = copyWorkers
@@ -78,9 +79,9 @@ type copying struct {
 	to   CopyTarget
 	opts CopyOptions
 
-	mu     sync.Mutex // guards all below, and is held to call back
-	stats  CopyStats
-	badRow int // bad blobs since the last good one
+	mu        sync.Mutex // guards everything below, and is held during callbacks
+	stats     CopyStats
+	badInARow int // bad blobs since the last good one
 }
 
 func (c *copying) count(ctx context.Context) error {
@@ -91,17 +92,17 @@ func (c *copying) count(ctx context.Context) error {
 	})
 }
 
-// run hands the source's blobs to the workers and returns after the last of them has ended.
+// run gives the source's blobs to the workers and returns after the last worker has ended.
 func (c *copying) run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	work := make(chan job) // closed here, when the source has been listed
+	work := make(chan job) // closed here, after the source has been listed
 	var workers sync.WaitGroup
 	for range c.opts.Workers {
 		workers.Go(func() {
 			for j := range work {
 				if err := c.blob(ctx, j); err != nil {
-					stop(err) // the first counts; the others then end by it
+					stop(err) // only the first call counts; it also ends the other workers
 				}
 			}
 		})
@@ -115,13 +116,14 @@ func (c *copying) run(ctx context.Context) error {
 	return err
 }
 
-// job is a blob of the source, and whether one of its size is at the target.
+// job is a blob of the source, and whether the target has one of the same size.
 type job struct {
 	Info
 	there bool
 }
 
-// feed lists both sides at once: they are in one order, so that not every blob has to be asked for.
+// feed lists both sides in parallel. Both have the same order, so the target need not be asked
+// for each blob.
 func (c *copying) feed(ctx context.Context, work chan<- job) error {
 	var targetErr error
 	next, stop := iter.Pull(c.target(ctx, &targetErr))
@@ -162,7 +164,7 @@ func (c *copying) target(ctx context.Context, err *error) iter.Seq[Info] {
 	}
 }
 
-// blob copies one; an error ends the whole copy.
+// blob copies one blob. An error ends the whole copy.
 func (c *copying) blob(ctx context.Context, j job) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -189,13 +191,13 @@ func (c *copying) blob(ctx context.Context, j job) error {
 		return nil
 	case r.err != nil:
 		return c.bad(ctx, j, r.moved, r.err)
-	case core.KindOf(err) == core.KindInvalid: // the source does not know that these are other bytes; the target does
+	case core.KindOf(err) == core.KindInvalid: // the bytes do not match the digest; the source did not notice, the target did
 		return c.bad(ctx, j, r.moved, err)
 	}
 	return fmt.Errorf("put %v: %w", j.Digest, err)
 }
 
-// intact reports whether what the target has need not be put again.
+// intact reports whether the target's copy may stay.
 func (c *copying) intact(ctx context.Context, j job) (bool, error) {
 	if !c.opts.Verify {
 		return true, nil
@@ -210,43 +212,44 @@ func (c *copying) intact(ctx context.Context, j job) (bool, error) {
 
 func (c *copying) bad(ctx context.Context, j job, moved int64, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() // not the blob's fault
+		return ctx.Err() // the copy was stopped: this says nothing about the blob
 	}
 	c.mu.Lock()
 	if c.opts.Bad != nil {
 		c.opts.Bad(j.Digest, err)
 	}
-	c.badRow++
-	row := c.badRow
+	c.badInARow++
+	row := c.badInARow
 	c.mu.Unlock()
 	c.done(j, moved, func(s *CopyStats) { s.Bad++ })
-	if row >= maxBadRow && core.KindOf(err).Temporary() {
+	if row >= maxBadInARow && core.KindOf(err).Temporary() {
 		return fmt.Errorf("the source fails: %w", err)
 	}
 	return nil
 }
 
-// done counts a blob of which some bytes may have been counted while they moved.
+// done counts a finished blob. Bytes that were already counted while they moved are subtracted.
 func (c *copying) done(j job, moved int64, count func(*CopyStats)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bad := c.stats.Bad
 	count(&c.stats)
 	if c.stats.Bad == bad {
-		c.badRow = 0
+		c.badInARow = 0
 	}
 	c.stats.Blobs++
 	c.stats.Bytes += j.Size - moved
-	c.tell()
+	c.report()
 }
 
-func (c *copying) tell() {
+func (c *copying) report() {
 	if c.opts.Progress != nil {
 		c.opts.Progress(c.stats)
 	}
 }
 
-// reading counts a blob's bytes as they move, and keeps the source's error apart from the target's.
+// reading counts a blob's bytes as they move, and keeps the source's error separate from the
+// target's.
 type reading struct {
 	c          *copying
 	r          io.Reader
@@ -257,13 +260,13 @@ type reading struct {
 
 func (r *reading) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF { // a wrapped one is a source that broke
+	if err != nil && err != io.EOF { // a wrapped io.EOF means that the source broke
 		r.err = err
 	}
 	if r.unreported += int64(n); r.unreported >= progressBytes {
 		r.c.mu.Lock()
 		r.c.stats.Bytes += r.unreported
-		r.c.tell()
+		r.c.report()
 		r.c.mu.Unlock()
 		r.moved += r.unreported
 		r.unreported = 0

@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// faulty is a store whose calls a test may intercept.
+// faulty is a store in which a test may replace single calls.
 type faulty struct {
 	cdn.Store
 	get  func(cdn.Digest) error
@@ -60,7 +60,7 @@ func store(t *testing.T) (*faulty, string) {
 	return &faulty{Store: s}, dir
 }
 
-// filled gives a source of n blobs; the last one is large.
+// filled returns a source of n blobs; the last one is large.
 func filled(t *testing.T, n int) (s *faulty, dir string, ds []cdn.Digest, size int64) {
 	t.Helper()
 	s, dir = store(t)
@@ -117,7 +117,7 @@ func wantStats(t *testing.T, got, want cdn.CopyStats) {
 	}
 }
 
-// A copy brings every blob over, and a second one has nothing left to do.
+// A copy copies every blob, and a second one copies nothing.
 func TestCopy_Twice_CopiesOnce(t *testing.T) {
 	from, _, ds, size := filled(t, 20)
 	to, _ := store(t)
@@ -135,7 +135,7 @@ func TestCopy_Twice_CopiesOnce(t *testing.T) {
 	wantStats(t, got, cdn.CopyStats{Blobs: 20, Bytes: size, Skipped: 20})
 }
 
-// A copy that was interrupted copies only the rest when it is run again.
+// An interrupted copy copies only the rest when it is run again.
 func TestCopy_Interrupted_GoesOn(t *testing.T) {
 	from, _, ds, _ := filled(t, 40)
 	to, _ := store(t)
@@ -160,8 +160,8 @@ func TestCopy_Interrupted_GoesOn(t *testing.T) {
 	wantWhole(t, to, ds...)
 }
 
-// A blob that is spoiled at the source is named and passed over; it neither ends the copy nor
-// reaches the target.
+// A blob that is damaged at the source is reported and skipped; it does not end the copy and does
+// not reach the target.
 func TestCopy_SpoiledSource_IsReported(t *testing.T) {
 	from, dir, ds, _ := filled(t, 10)
 	to, _ := store(t)
@@ -192,7 +192,8 @@ func TestCopy_SpoiledSource_IsReported(t *testing.T) {
 	}
 }
 
-// What the target has is put again when it has another size, and with Verify when its bytes are spoiled.
+// A blob of the target is put again if its size differs and, with Verify, if its bytes are
+// damaged.
 func TestCopy_SpoiledTarget_IsHealed(t *testing.T) {
 	from, _, ds, _ := filled(t, 10)
 	to, dir := store(t)
@@ -212,7 +213,7 @@ func TestCopy_SpoiledTarget_IsHealed(t *testing.T) {
 	wantWhole(t, to, ds...)
 }
 
-// A back end that fails ends the copy with its error, whichever side it is and whatever it fails at.
+// If either back end fails in any call, the copy ends with that error.
 func TestCopy_BackEndDown_Ends(t *testing.T) {
 	down := core.E(core.KindUnavailable, "down")
 	for name, spoil := range map[string]func(from, to *faulty){
@@ -233,11 +234,12 @@ func TestCopy_BackEndDown_Ends(t *testing.T) {
 	}
 }
 
-// Progress only grows, moves within a large blob too, and ends at the totals that were counted.
+// Progress never decreases, is also reported within a large blob, and ends at the totals that
+// were counted.
 func TestCopy_Progress_EndsAtTheTotals(t *testing.T) {
 	from, dir, ds, size := filled(t, 12)
 	to, _ := store(t)
-	flip(t, file(dir, ds[11])) // the large one: what was counted while it moved is not counted twice
+	flip(t, file(dir, ds[11])) // the large one: bytes that were counted while they moved must not be counted twice
 	var last cdn.CopyStats
 	calls := 0
 	got, err := cdn.Copy(t.Context(), from, to, cdn.CopyOptions{Count: true, Progress: func(s cdn.CopyStats) {
@@ -251,7 +253,7 @@ func TestCopy_Progress_EndsAtTheTotals(t *testing.T) {
 	}
 }
 
-// No more blobs are open at once than there are workers, and a copy may begin after any blob.
+// No more blobs are open at once than there are workers, and a copy can begin after any blob.
 func TestCopy_WorkersAndAfter_Bound(t *testing.T) {
 	from, _, ds, _ := filled(t, 30)
 	to, _ := store(t)

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Source is what a store's Put reads from: it stops when a context ends, and keeps the reader's
-// errors apart from the store's. It is for one goroutine.
+// Source is the reader that a store's Put reads from. It stops when a context ends, and keeps the
+// reader's errors separate from the store's. It is for one goroutine.
 type Source struct {
 	ctx context.Context
 	r   io.Reader
@@ -16,7 +16,7 @@ type Source struct {
 // NewSource reads r until ctx ends.
 func NewSource(ctx context.Context, r io.Reader) *Source { return &Source{ctx: ctx, r: r} }
 
-// Err is what the reader failed with; nil also at its proper end.
+// Err returns the reader's error; nil if there was none, or if it was io.EOF.
 func (s *Source) Err() error { return s.err }
 
 // Read implements io.Reader.
@@ -25,7 +25,7 @@ func (s *Source) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF { // a wrapped one is a reader that broke
+	if err != nil && err != io.EOF { // a wrapped io.EOF means that the reader broke
 		s.err = err
 	}
 	return n, err

@@ -5,24 +5,25 @@ import (
 	"time"
 )
 
-// Watch ends a context when nothing moves for too long. It is safe for concurrent use.
+// Watch cancels a context when nothing moves for too long. It is safe for concurrent use.
 type Watch struct {
 	limit  time.Duration
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 }
 
-// NewWatch gives a context that ends with the cause stalled when Moved is not called for so
-// long. End must follow.
+// NewWatch returns a context that is cancelled with the cause stalled if Moved is not called for
+// longer than limit. The caller must call End.
 func NewWatch(parent context.Context, limit time.Duration, stalled error) (context.Context, *Watch) {
 	ctx, cancel := context.WithCancelCause(parent)
 	return ctx, &Watch{limit: limit, cancel: cancel, timer: time.AfterFunc(limit, func() { cancel(stalled) })}
 }
 
-// Moved gives the next step its time anew.
+// Moved starts the limit again.
 func (w *Watch) Moved() { w.timer.Reset(w.limit) }
 
-// Pause stops the clock until something moves, while somebody else is at work.
+// Pause stops the timer until the next Moved: the caller waits for somebody other than the
+// watched peer.
 func (w *Watch) Pause() { w.timer.Stop() }
 
 // End ends the context.

@@ -21,32 +21,32 @@ import (
 )
 
 const (
-	incoming    = "incoming" // no fan-out folder has this name: theirs are two digits long
-	leftoverAge = time.Hour  // younger files may be another process's upload to the same NAS
+	incoming    = "incoming" // cannot collide with a fan-out folder: those names have two digits
+	leftoverAge = time.Hour  // a younger file may be the running upload of another process on the same NAS
 	fileMode    = 0o600
 	dirMode     = 0o700
 )
 
-// Config says where blobs are kept.
+// Config is where blobs are stored.
 type Config struct {
-	Dir     string // made when it is not there
-	MinFree int64  // bytes that Put leaves free on the file system
+	Dir     string // created if it does not exist
+	MinFree int64  // bytes on the file system that Put leaves free
 }
 
-// Store is a cdn.Store in a directory. It is safe for concurrent use, also by several
-// processes with the same directory.
+// Store is a cdn.Store in a directory. It is safe for concurrent use, also by several processes
+// on the same directory.
 type Store struct {
 	cfg  Config
-	root *os.Root // no name and no symbolic link leads out of it
+	root *os.Root // confines names and symbolic links to the directory
 
-	promised atomic.Int64 // bytes that Puts under way have still to write
+	reserved atomic.Int64 // bytes that running Puts have still to write
 
-	naming sync.Mutex // held to give a blob its name and to expire one, so that a new Put is seen
+	naming sync.Mutex // held to rename a finished upload and to expire a blob, so that Expire sees a new Put
 }
 
 var _ cdn.Store = (*Store)(nil)
 
-// Open makes the directory if need be and removes what crashed uploads left in it.
+// Open creates the directory if necessary and removes what crashed uploads left in it.
 func Open(cfg Config) (*Store, error) {
 	if cfg.Dir == "" || cfg.MinFree < 0 {
 		return nil, core.E(core.KindInvalid, "a blob store needs a directory and MinFree of 0 or more bytes")
@@ -65,10 +65,10 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close lets go of the directory. Blobs that are open stay readable.
+// Close releases the directory. Blobs that are open stay readable.
 func (s *Store) Close() error { return s.root.Close() }
 
-// sweep removes uploads that nobody has written to since before.
+// sweep removes uploads that were last written to before a time.
 func (s *Store) sweep(before time.Time) error {
 	if err := s.root.MkdirAll(incoming, dirMode); err != nil {
 		return err
@@ -82,22 +82,22 @@ func (s *Store) sweep(before time.Time) error {
 		if err == nil && info.ModTime().Before(before) {
 			err = s.root.Remove(path.Join(incoming, e.Name()))
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process sweeps, or finishes
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process sweeps too, or has finished its upload
 			return err
 		}
 	}
 	return nil
 }
 
-// Put implements cdn.Putter. It writes the bytes even when the blob is there: they have to be
-// read to be checked, and writing them heals a blob that has rotted.
+// Put implements cdn.Putter. It writes the bytes even if the blob is stored: they have to be read
+// to be checked, and writing them repairs a damaged blob.
 func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) (err error) {
 	if size < 0 {
-		return core.E(core.KindInvalid, "a blob has no size below zero")
+		return core.E(core.KindInvalid, "a blob's size must not be negative")
 	}
-	room := s.promise(size)
-	defer room.end()
-	if err := s.room(); err != nil {
+	space := s.reserve(size)
+	defer space.end()
+	if err := s.checkSpace(); err != nil {
 		return err
 	}
 	name := path.Join(incoming, rand.Text())
@@ -107,10 +107,10 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 	}
 	defer func() {
 		if err != nil {
-			_ = s.root.Remove(name) // what stays is swept at the next Open
+			_ = s.root.Remove(name) // if this fails, the next Open removes it
 		}
 	}()
-	err = fill(ctx, f, room, d, size, r)
+	err = fill(ctx, f, space, d, size, r)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = failed("close blob", closeErr)
 	}
@@ -120,13 +120,14 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 	return s.publish(name, d)
 }
 
-// fill writes what r gives to f and makes it durable, if it is what d and size promise.
-func fill(ctx context.Context, f *os.File, room *promise, d cdn.Digest, size int64, r io.Reader) error {
+// fill writes the content of r to f and makes it durable. It fails if the content does not match
+// d and size.
+func fill(ctx context.Context, f *os.File, space *reservation, d cdn.Digest, size int64, r io.Reader) error {
 	src, h := cdn.NewSource(ctx, r), sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h, room), io.LimitReader(src, size))
+	n, err := io.Copy(io.MultiWriter(f, h, space), io.LimitReader(src, size))
 	if err == nil && n == size {
 		var extra int64
-		extra, err = io.CopyN(io.Discard, src, 1) // one byte more than promised shows a lie
+		extra, err = io.CopyN(io.Discard, src, 1) // r must end here: one more byte means that size is wrong
 		if n += extra; errors.Is(err, io.EOF) {
 			err = nil
 		}
@@ -137,9 +138,9 @@ func fill(ctx context.Context, f *os.File, room *promise, d cdn.Digest, size int
 	case err != nil:
 		return failed("write blob", err)
 	case n != size:
-		return core.E(core.KindInvalid, "the blob does not have the %d bytes that were announced", size)
+		return core.E(core.KindInvalid, "the blob does not have the announced %d bytes", size)
 	case !bytes.Equal(h.Sum(nil), d[:]):
-		return core.E(core.KindInvalid, "the blob's bytes are not what its digest says")
+		return core.E(core.KindInvalid, "the blob's bytes do not match its digest")
 	}
 	if err := f.Sync(); err != nil {
 		return failed("sync blob", err)
@@ -147,8 +148,8 @@ func fill(ctx context.Context, f *os.File, room *promise, d cdn.Digest, size int
 	return nil
 }
 
-// publish gives a finished upload its name. All folders above are synced each time: a
-// concurrent Put may have made them and not synced them yet.
+// publish gives a finished upload its name. All folders above it are synced each time: a
+// concurrent Put may have created them without having synced them yet.
 func (s *Store) publish(tmp string, d cdn.Digest) error {
 	name := place(d)
 	if err := s.root.MkdirAll(path.Dir(name), dirMode); err != nil {
@@ -178,35 +179,35 @@ func (s *Store) syncDir(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// promise is the bytes that a Put has still to write. Without it, Puts that begin together would
-// all be given the same room.
-type promise struct {
+// reservation is the space that a Put has still to fill. Without it, Puts that begin together
+// would all see the same free space as theirs.
+type reservation struct {
 	of   *atomic.Int64
 	left int64
 }
 
-func (s *Store) promise(size int64) *promise {
-	s.promised.Add(size)
-	return &promise{&s.promised, size}
+func (s *Store) reserve(size int64) *reservation {
+	s.reserved.Add(size)
+	return &reservation{&s.reserved, size}
 }
 
-// Write counts what is written.
-func (p *promise) Write(b []byte) (int, error) {
+// Write releases what has now been written.
+func (p *reservation) Write(b []byte) (int, error) {
 	p.left -= int64(len(b))
 	p.of.Add(-int64(len(b)))
 	return len(b), nil
 }
 
-func (p *promise) end() { p.of.Add(-p.left) }
+func (p *reservation) end() { p.of.Add(-p.left) }
 
-// room refuses a blob that would fill the disk, before a byte of it is written.
-func (s *Store) room() error {
-	promised := s.promised.Load() // first: what is written in between then counts twice, not never
+// checkSpace refuses a blob that would fill the disk, before a byte of it is written.
+func (s *Store) checkSpace() error {
+	reserved := s.reserved.Load() // read first: bytes written in between are then counted twice, which is safe; the other order would not count them at all
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(s.cfg.Dir, &st); err != nil {
-		return failed("ask free space", err)
+		return failed("read free disk space", err)
 	}
-	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < promised { //nolint:unconvert // other widths on other systems
+	if int64(st.Bavail)*int64(st.Bsize)-s.cfg.MinFree < reserved { //nolint:unconvert // other widths on other systems
 		return core.E(core.KindUnavailable, "disk full")
 	}
 	return nil
@@ -224,7 +225,7 @@ func (s *Store) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	return info.Size(), nil
 }
 
-// Delete implements cdn.Deleter. Emptied folders stay: a Put may be about to use them.
+// Delete implements cdn.Deleter. Empty folders stay: a Put may be about to use them.
 func (s *Store) Delete(ctx context.Context, d cdn.Digest) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -239,8 +240,8 @@ func (s *Store) Delete(ctx context.Context, d cdn.Digest) error {
 	return nil
 }
 
-// Expire implements cdn.Deleter. Only Puts of this process are held off meanwhile: of processes
-// that share a directory, one expires.
+// Expire implements cdn.Deleter. It excludes only Puts of this process, so of several processes
+// that share a directory only one may expire.
 func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -259,7 +260,7 @@ func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (boo
 	return true, s.Delete(ctx, d)
 }
 
-// place is where a blob lies under the root: made of the digest's digits and nothing else.
+// place returns a blob's path under the root. It is made of the digest's digits only.
 func place(d cdn.Digest) string {
 	s := d.String()
 	return path.Join(s[:2], s[2:4], s)
@@ -274,7 +275,8 @@ func failed(doing string, err error) error {
 	return core.E(core.KindUnavailable, "the blob store is unavailable").WithCause(err)
 }
 
-// absent is failed for who looks for a blob: only there does a missing file mean a missing blob.
+// absent is failed for code that looks for a blob: only there does a missing file mean a missing
+// blob.
 func absent(doing string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return core.E(core.KindNotFound, "no such blob").WithCause(fmt.Errorf("%s: %w", doing, err))

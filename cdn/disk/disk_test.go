@@ -36,7 +36,7 @@ func stored(t *testing.T, dir string) (*Store, cdn.Digest, string) {
 	return s, d, filepath.Join(dir, d.String()[:2], d.String()[2:4], d.String())
 }
 
-// A directory keeps every promise of a store, and leaves no upload lying about.
+// A directory keeps every promise of a store, and no upload remains in it.
 func TestStore_KeepsThePromises(t *testing.T) {
 	cdntest.Run(t, func(t *testing.T) cdn.Store {
 		dir := t.TempDir()
@@ -49,7 +49,7 @@ func TestStore_KeepsThePromises(t *testing.T) {
 	})
 }
 
-// Whatever happens to a blob's file, it never reads as whole, and a Put heals it.
+// Whatever happens to a blob's file, it never reads as whole, and a Put repairs it.
 func TestStore_SpoiledFiles_AreFoundAndHealed(t *testing.T) {
 	cdntest.RunSpoiled(t, func(t *testing.T) (cdn.Store, func(cdn.Digest) string) {
 		dir := t.TempDir()
@@ -57,7 +57,7 @@ func TestStore_SpoiledFiles_AreFoundAndHealed(t *testing.T) {
 	})
 }
 
-// A blob that changed on the disk never reads as whole, however the reader reads it.
+// A blob that changed on the disk never reads as whole, whichever way it is read.
 func TestGet_RottenBlob_EndsDiverged(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"other bytes": func(p string) error { return os.WriteFile(p, make([]byte, 100_000), fileMode) },
@@ -83,7 +83,7 @@ func TestGet_RottenBlob_EndsDiverged(t *testing.T) {
 	}
 }
 
-// A blob that rotted is whole again once somebody puts it again.
+// Putting a damaged blob again repairs it.
 func TestPut_RottenBlob_IsHealed(t *testing.T) {
 	dir := t.TempDir()
 	s, d, path := stored(t, dir)
@@ -101,7 +101,7 @@ func TestPut_RottenBlob_IsHealed(t *testing.T) {
 	}
 }
 
-// Only the owner may read blobs or look for them.
+// Only the owner may read blobs or list them.
 func TestPut_Modes_AreTheOwners(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blobs")
 	stored(t, dir)
@@ -120,7 +120,7 @@ func TestPut_Modes_AreTheOwners(t *testing.T) {
 	}
 }
 
-// A disk without room refuses the blob before it reads a byte of it.
+// If the disk has too little space, the blob is refused before a byte of it is read.
 func TestPut_DiskFull_IsUnavailable(t *testing.T) {
 	s := openIn(t, Config{Dir: t.TempDir(), MinFree: math.MaxInt64})
 	d, b := cdntest.Content(1, 10)
@@ -133,7 +133,7 @@ func TestPut_DiskFull_IsUnavailable(t *testing.T) {
 	}
 }
 
-// gated gives nothing until it is opened, and then its end.
+// gated gives nothing until it is opened, and then io.EOF.
 type gated struct{ asked, open chan struct{} }
 
 func (g gated) Read([]byte) (int, error) {
@@ -142,7 +142,8 @@ func (g gated) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Room that one Put was promised is not given to another; when the first has ended it is free.
+// Space that is reserved for one Put is not given to another; it is free again when the first has
+// ended.
 func TestPut_Together_ShareTheRoom(t *testing.T) {
 	var st syscall.Statfs_t
 	dir := t.TempDir()
@@ -156,21 +157,21 @@ func TestPut_Together_ShareTheRoom(t *testing.T) {
 	go func() { first <- s.Put(t.Context(), d, most, g) }()
 	<-g.asked
 	if err := s.Put(t.Context(), d, most, bytes.NewReader(b)); core.KindOf(err) != core.KindUnavailable {
-		t.Errorf("the same room again: %v, want unavailable", err)
+		t.Errorf("the same space again: %v, want unavailable", err)
 	}
 	if err := s.Put(t.Context(), d, 10, bytes.NewReader(b)); err != nil {
-		t.Errorf("there is room for this: %v", err)
+		t.Errorf("enough free space: %v", err)
 	}
 	close(g.open)
 	if err := <-first; core.KindOf(err) != core.KindInvalid {
 		t.Errorf("it ended early: %v, want invalid", err)
 	}
-	if err := s.Put(t.Context(), d, most, bytes.NewReader(b)); core.KindOf(err) != core.KindInvalid || s.promised.Load() != 0 {
-		t.Errorf("there is room again: %v, %d bytes still promised", err, s.promised.Load())
+	if err := s.Put(t.Context(), d, most, bytes.NewReader(b)); core.KindOf(err) != core.KindInvalid || s.reserved.Load() != 0 {
+		t.Errorf("free space again: %v, %d bytes still reserved", err, s.reserved.Load())
 	}
 }
 
-// Open removes what a crash left and keeps what another process may be writing.
+// Open removes what a crash left, and keeps what another process may be writing.
 func TestOpen_Leftovers_AreSweptOnceOld(t *testing.T) {
 	dir := t.TempDir()
 	_, d, _ := stored(t, dir)
@@ -196,7 +197,7 @@ func TestOpen_Leftovers_AreSweptOnceOld(t *testing.T) {
 	}
 }
 
-// Whatever else lies in the directory is not a blob, and no link leads out of it.
+// Other files in the directory are not blobs, and no link leads out of it.
 func TestStore_ForeignFiles_AreNotBlobs(t *testing.T) {
 	dir := t.TempDir()
 	s, d, path := stored(t, dir)
@@ -223,7 +224,7 @@ func TestStore_ForeignFiles_AreNotBlobs(t *testing.T) {
 	}
 }
 
-// A directory that went away is a store out of reach, not a blob that is missing.
+// If the directory disappears, the store is unavailable; its blobs are not reported as missing.
 func TestPut_DirectoryGone_IsUnavailable(t *testing.T) {
 	dir := t.TempDir()
 	s, d, _ := stored(t, dir)
@@ -236,7 +237,7 @@ func TestPut_DirectoryGone_IsUnavailable(t *testing.T) {
 	}
 }
 
-// A store without a place for its blobs is refused.
+// A store without a directory is refused.
 func TestOpen_NoDirectory_IsInvalid(t *testing.T) {
 	if _, err := Open(Config{}); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("open: %v, want invalid", err)

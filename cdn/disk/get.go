@@ -13,8 +13,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Get implements cdn.Getter. A read of the whole is hashed on the way, and its last bytes are
-// held back if they do not complete what the digest says.
+// Get implements cdn.Getter. A read of the whole blob is hashed on the way, and its last bytes
+// are held back if the digest does not match.
 func (s *Store) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return cdn.Blob{}, err
@@ -55,7 +55,7 @@ type reader struct {
 	f    *os.File
 	want cdn.Digest
 	left int64
-	hash hash.Hash // nil when a part is read: a part cannot be checked
+	hash hash.Hash // nil if a part is read: a part cannot be checked
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -71,23 +71,23 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.hash.Write(p[:n])
 	}
 	switch {
-	case err == io.EOF: // shorter than it was when it was opened
+	case err == io.EOF: // the file is shorter than when it was opened
 		return 0, core.E(core.KindDiverged, "the blob was cut short")
 	case err != nil:
 		return n, failed("read blob", err)
 	case r.left == 0 && !errors.Is(r.end(), io.EOF):
-		return 0, r.end() // a caller that stops at Size must not take it for whole
+		return 0, r.end() // a caller that stops at Size must not take this for the whole blob
 	}
 	return n, nil
 }
 
-// end is what follows the last byte.
+// end returns the error that follows the last byte.
 func (r *reader) end() error {
 	if r.hash != nil && !bytes.Equal(r.hash.Sum(nil), r.want[:]) {
-		return core.E(core.KindDiverged, "the stored bytes are not what the digest says")
+		return core.E(core.KindDiverged, "the stored bytes do not match the digest")
 	}
 	return io.EOF
 }
 
-// Close lets go of the file.
+// Close closes the file.
 func (r *reader) Close() error { return r.f.Close() }

@@ -11,13 +11,13 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// List implements cdn.Lister. Blobs that come or go meanwhile may be in it or not; whatever
-// else lies in the directory is passed over.
+// List implements cdn.Lister. Blobs that are put or removed during the walk may be listed or not;
+// other files in the directory are skipped.
 func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) error) error {
 	return s.walk(ctx, ".", 0, after.String(), each)
 }
 
-// walk visits a folder that is depth folders below the root; two is where blobs lie.
+// walk visits a folder that is depth folders below the root; blobs lie at depth two.
 func (s *Store) walk(ctx context.Context, dir string, depth int, after string, each func(cdn.Info) error) error {
 	entries, err := s.entries(dir)
 	if err != nil {
@@ -44,11 +44,11 @@ func (s *Store) walk(ctx context.Context, dir string, depth int, after string, e
 func (s *Store) visit(name string, e fs.DirEntry, after string, each func(cdn.Info) error) error {
 	d, err := cdn.ParseDigest(e.Name())
 	if err != nil || place(d) != name || e.Name() <= after || !e.Type().IsRegular() {
-		return nil // not a blob's name in a blob's place
+		return nil // not a blob
 	}
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // deleted meanwhile
+		return nil // deleted in the meantime
 	}
 	if err != nil {
 		return failed("list blobs", err)
@@ -56,7 +56,7 @@ func (s *Store) visit(name string, e fs.DirEntry, after string, each func(cdn.In
 	return each(cdn.Info{Digest: d, Size: info.Size(), PutAt: info.ModTime()})
 }
 
-// entries gives a folder's entries in the order of their names.
+// entries returns a folder's entries in the order of their names.
 func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
 	f, err := s.root.Open(dir)
 	if err != nil {

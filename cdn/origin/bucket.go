@@ -10,14 +10,14 @@ import (
 	"github.com/nearside/nearside/core/backoff"
 )
 
-// How often the bucket is tried: each time is a handful of small requests that cost money.
+// How often the bucket is checked. Each check is a few small requests that cost money.
 const (
 	tryEvery   = 10 * time.Minute
 	tryAgain   = 30 * time.Second
 	tryingTime = time.Minute
 )
 
-// Checker tries whether a store can be used.
+// Checker checks whether a store can be used.
 type Checker interface {
 	Check(ctx context.Context) error
 }
@@ -27,15 +27,15 @@ type Bucket struct {
 	store Checker
 	jobs  *Jobs
 	log   *slog.Logger
-	last  atomic.Pointer[string] // what was wrong at the last try; nil or empty: nothing
+	last  atomic.Pointer[string] // the error of the last check; nil or empty if there was none
 }
 
-// NewBucket watches over an object store. jobs may be nil.
+// NewBucket watches an object store. jobs may be nil.
 func NewBucket(store Checker, jobs *Jobs, log *slog.Logger) *Bucket {
 	return &Bucket{store: store, jobs: jobs, log: log}
 }
 
-// Run tries the bucket now and again until ctx ends.
+// Run checks the bucket at intervals until ctx ends.
 func (b *Bucket) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait := tryEvery
@@ -48,7 +48,7 @@ func (b *Bucket) Run(ctx context.Context) error {
 	return nil
 }
 
-// Try tries the bucket once and logs what has changed.
+// Try checks the bucket once and logs changes.
 func (b *Bucket) Try(ctx context.Context, limit time.Duration) error {
 	tctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -72,7 +72,7 @@ func (b *Bucket) Try(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
-// Trouble is what was wrong at the last try; empty: nothing.
+// Trouble is the error of the last check, or empty.
 func (b *Bucket) Trouble() string {
 	if s := b.last.Load(); s != nil {
 		return *s

@@ -10,16 +10,16 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Counted counts the requests that an origin could not answer for its own sake.
+// Counted counts the requests that failed because of the origin, not because of the request.
 type Counted struct {
 	Blobs
 	failed atomic.Int64
 }
 
-// NewCounted counts what fails at an origin.
+// NewCounted counts the failures of an origin.
 func NewCounted(at Blobs) *Counted { return &Counted{Blobs: at} }
 
-// Failed is how many requests have failed.
+// Failed returns the number of failed requests.
 func (c *Counted) Failed() int64 { return c.failed.Load() }
 
 func (c *Counted) note(err error) error {
@@ -51,7 +51,7 @@ func (c *Counted) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	return size, c.note(err)
 }
 
-// watched notices what is wrong with a blob while somebody reads it.
+// watched notices errors while a blob is read.
 type watched struct {
 	io.ReadCloser
 	failed func(error)

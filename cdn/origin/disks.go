@@ -12,20 +12,20 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The limits of copying between home nodes. A copy that finds its queue full counts as failed;
-// repair brings it later.
+// The limits of copying between home nodes. If a queue is full, the copy counts as failed; repair
+// makes it later.
 const (
 	copiesAtOnce  = 4 // to each other home node
 	maxCopies     = 256
 	fetchesAtOnce = 2
 	maxFetches    = 256
-	copyStart     = 10 * time.Second // what a copy may take besides its bytes
-	copyRate      = 1 << 20          // bytes a second that a copy makes at least
-	peerPause     = 2 * time.Second  // for which a home node that did not answer is not asked
+	copyStart     = 10 * time.Second // time for a copy, besides the time for its bytes
+	copyRate      = 1 << 20          // slowest accepted rate of a copy, bytes per second
+	peerPause     = 2 * time.Second  // a home node that did not answer is not asked for this long
 )
 
-// Disks keeps blobs on the disks of the home nodes: Put returns once a majority has a blob, so
-// that the loss of any minority loses none. A blob that is not here, or has rotted here, is
+// Disks stores blobs on the disks of the home nodes. Put returns when a majority has the blob, so
+// the loss of any minority loses no blob. If this node's copy is missing or damaged, the blob is
 // read from another home node and fetched from there.
 type Disks struct {
 	// immutable after NewDisks
@@ -33,7 +33,7 @@ type Disks struct {
 	peers []*peerDisk
 	log   *slog.Logger
 
-	wishes chan cdn.Digest // to the fetchers; never closed
+	fetches chan cdn.Digest // to the fetchers; never closed
 
 	mu       sync.Mutex
 	fetching map[cdn.Digest]bool // guarded by mu
@@ -44,21 +44,22 @@ type Disks struct {
 // peerDisk is the disk of another home node.
 type peerDisk struct {
 	name  string
-	blobs Blobs // its own disk, over a link
+	blobs Blobs // the peer's own disk, over a link
 	queue chan copying
-	avoid atomic.Int64 // until then, in Unix nanoseconds
+	avoid atomic.Int64 // time in Unix nanoseconds until which the peer is not asked
 }
 
 // copying is a blob on its way to another home node.
 type copying struct {
 	blob cdn.Digest
 	size int64
-	done chan<- error // has room
+	done chan<- error // buffered, so that sending never blocks
 }
 
-// NewDisks keeps blobs on this node's own disk and on those of the other home nodes, by name.
+// NewDisks stores blobs on this node's own disk and on the disks of the other home nodes, which
+// are given by name.
 func NewDisks(own cdn.Store, peers map[string]Blobs, log *slog.Logger) *Disks {
-	o := &Disks{own: own, log: log, wishes: make(chan cdn.Digest, maxFetches), fetching: map[cdn.Digest]bool{}}
+	o := &Disks{own: own, log: log, fetches: make(chan cdn.Digest, maxFetches), fetching: map[cdn.Digest]bool{}}
 	for name, blobs := range peers {
 		o.peers = append(o.peers, &peerDisk{name: name, blobs: blobs, queue: make(chan copying, maxCopies)})
 	}
@@ -85,12 +86,12 @@ func (o *Disks) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 	if err := o.own.Put(ctx, d, size, r); err != nil {
 		return err
 	}
-	return o.spread(ctx, d, size)
+	return o.replicate(ctx, d, size)
 }
 
-// spread returns once a majority of the home nodes, this one included, has a blob that is here;
-// copies to the others go on.
-func (o *Disks) spread(ctx context.Context, d cdn.Digest, size int64) error {
+// replicate returns when a majority of the home nodes, this one included, has a blob that is on
+// the own disk. Copies to the others continue.
+func (o *Disks) replicate(ctx context.Context, d cdn.Digest, size int64) error {
 	need := (len(o.peers) + 1) / 2
 	done := make(chan error, len(o.peers))
 	for _, p := range o.peers {
@@ -155,7 +156,7 @@ func (o *Disks) copyTo(ctx context.Context, p *peerDisk, c copying) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = b.Close() }() // it was read only
+	defer func() { _ = b.Close() }() // it was only read
 	return p.note(p.blobs.Put(ctx, c.blob, c.size, b))
 }
 
@@ -165,7 +166,7 @@ func (o *Disks) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, e
 	if err == nil {
 		b.ReadCloser = &watched{b.ReadCloser, func(err error) {
 			if core.KindOf(err) == core.KindDiverged {
-				o.wish(d)
+				o.requestFetch(d)
 			}
 		}}
 		return b, nil
@@ -173,9 +174,9 @@ func (o *Disks) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, e
 	if !elsewhere(err) {
 		return b, err
 	}
-	at, b, err := o.ask(err, func(p *peerDisk) (cdn.Blob, error) { return p.blobs.Get(ctx, d, r) })
+	at, b, err := o.askPeers(err, func(p *peerDisk) (cdn.Blob, error) { return p.blobs.Get(ctx, d, r) })
 	if at != nil {
-		o.wish(d)
+		o.requestFetch(d)
 	}
 	return b, err
 }
@@ -186,22 +187,22 @@ func (o *Disks) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	if err == nil || !elsewhere(err) {
 		return size, err
 	}
-	_, b, err := o.ask(err, func(p *peerDisk) (cdn.Blob, error) {
+	_, b, err := o.askPeers(err, func(p *peerDisk) (cdn.Blob, error) {
 		size, err := p.blobs.Stat(ctx, d)
 		return cdn.Blob{Size: size}, err
 	})
 	return b.Size, err
 }
 
-// elsewhere reports whether another node may do better: the blob is not here, or our disk fails.
+// elsewhere reports whether another node may succeed: the blob is not here, or our disk fails.
 func elsewhere(err error) bool {
 	k := core.KindOf(err)
 	return k == core.KindNotFound || k == core.KindUnavailable
 }
 
-// ask asks the other home nodes in turn until one has the blob. That it is nowhere is said only
-// when every one has said so.
-func (o *Disks) ask(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDisk, cdn.Blob, error) {
+// askPeers asks the other home nodes in turn until one has the blob. It returns core.KindNotFound
+// only if every one has said so.
+func (o *Disks) askPeers(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDisk, cdn.Blob, error) {
 	for _, p := range o.peers {
 		if p.away() {
 			last = core.E(core.KindUnavailable, "%s did not answer a moment ago", p.name)
@@ -218,10 +219,10 @@ func (o *Disks) ask(last error, get func(*peerDisk) (cdn.Blob, error)) (*peerDis
 	return nil, cdn.Blob{}, last
 }
 
-// away reports whether the node did not answer a moment ago.
+// away reports whether the node failed to answer within the last peerPause.
 func (p *peerDisk) away() bool { return time.Now().UnixNano() < p.avoid.Load() }
 
-// note remembers whether the node answers.
+// note records whether the node answers.
 func (p *peerDisk) note(err error) error {
 	switch k := core.KindOf(err); {
 	case err == nil || k == core.KindNotFound:
@@ -232,14 +233,14 @@ func (p *peerDisk) note(err error) error {
 	return err
 }
 
-// wish asks for a blob to be fetched, unless too many are asked for already: the next reader or
-// repair asks again.
-func (o *Disks) wish(d cdn.Digest) {
+// requestFetch queues a blob to be fetched. If the queue is full it does nothing: the next
+// reader, or repair, requests it again.
+func (o *Disks) requestFetch(d cdn.Digest) {
 	if len(o.peers) == 0 {
 		return
 	}
 	select {
-	case o.wishes <- d:
+	case o.fetches <- d:
 	default:
 	}
 }
@@ -247,7 +248,7 @@ func (o *Disks) wish(d cdn.Digest) {
 func (o *Disks) fetchLoop(ctx context.Context) {
 	for {
 		select {
-		case d := <-o.wishes:
+		case d := <-o.fetches:
 			if err := o.fetch(ctx, d); err != nil && ctx.Err() == nil {
 				o.log.Warn("a blob could not be fetched", "blob", d, "error", err)
 			}
@@ -257,8 +258,8 @@ func (o *Disks) fetchLoop(ctx context.Context) {
 	}
 }
 
-// fetch puts a blob that is missing or has rotted here back from another home node. It does
-// nothing when somebody else does so already.
+// fetch restores a missing or damaged blob from another home node. It does nothing if another
+// goroutine is already fetching it.
 func (o *Disks) fetch(ctx context.Context, d cdn.Digest) error {
 	if !o.begin(d) {
 		return nil
@@ -298,7 +299,7 @@ func (o *Disks) end(d cdn.Digest) {
 	delete(o.fetching, d)
 }
 
-// intact reads our own copy to its end.
+// intact reads the own copy to its end.
 func (o *Disks) intact(ctx context.Context, d cdn.Digest) bool {
 	_, err := cdn.ReadWhole(ctx, o.own, d)
 	return err == nil
@@ -318,11 +319,11 @@ func (o *Disks) fetchFrom(ctx context.Context, p *peerDisk, d cdn.Digest) error 
 	if p.note(err) != nil {
 		return err
 	}
-	defer func() { _ = b.Close() }() // Put has checked what it gave
+	defer func() { _ = b.Close() }() // Put has checked the content
 	return o.own.Put(ctx, d, b.Size, b)
 }
 
-// Pending is how many copies wait for other home nodes.
+// Pending returns the number of copies that wait for other home nodes.
 func (o *Disks) Pending() (n int) {
 	for _, p := range o.peers {
 		n += len(p.queue)
@@ -330,5 +331,5 @@ func (o *Disks) Pending() (n int) {
 	return n
 }
 
-// Repaired is how many blobs were brought back from another home node since the start.
+// Repaired returns the number of blobs fetched from other home nodes since the start.
 func (o *Disks) Repaired() int64 { return o.repaired.Load() }

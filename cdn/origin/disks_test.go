@@ -67,7 +67,7 @@ func (d *testDisk) Stat(ctx context.Context, x cdn.Digest) (int64, error) {
 	return d.Store.Stat(ctx, x)
 }
 
-// file is where a blob lies.
+// file returns the path of a blob.
 func (d *testDisk) file(x cdn.Digest) string {
 	return filepath.Join(d.dir, x.String()[:2], x.String()[2:4], x.String())
 }
@@ -90,7 +90,7 @@ func (d *testDisk) has(x cdn.Digest) bool {
 	return err == nil
 }
 
-// homeDisks makes an origin over its own disk and those of others, running.
+// homeDisks returns a running origin over its own disk and those of others.
 func homeDisks(t *testing.T, others int) (*Disks, []*testDisk) {
 	t.Helper()
 	disks := []*testDisk{newTestDisk(t)}
@@ -119,7 +119,7 @@ func putTest(t *testing.T, to cdn.Putter, seed byte) (cdn.Digest, error) {
 	return d, to.Put(t.Context(), d, int64(len(b)), bytes.NewReader(b))
 }
 
-// A blob that was put is on a majority of the disks when Put returns, and on all soon after.
+// When Put returns, a majority of the disks has the blob, and soon after all have it.
 func TestOrigin_Put_ReachesAMajority(t *testing.T) {
 	for others := range 5 {
 		o, disks := homeDisks(t, others)
@@ -142,7 +142,7 @@ func TestOrigin_Put_ReachesAMajority(t *testing.T) {
 	}
 }
 
-// With a minority of the disks away a Put succeeds; with a majority away it says that it did not.
+// With a minority of the disks unavailable a Put succeeds; with a majority unavailable it fails.
 func TestOrigin_DisksAway_PutNeedsAMajority(t *testing.T) {
 	o, disks := homeDisks(t, 2)
 	disks[1].off.Store(true)
@@ -155,11 +155,11 @@ func TestOrigin_DisksAway_PutNeedsAMajority(t *testing.T) {
 	}
 }
 
-// A Put that nobody answers ends by itself.
+// A Put that no disk answers ends by itself.
 func TestOrigin_SilentDisks_PutEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := newTestDisk(t)
-		o := NewDisks(own, map[string]Blobs{"home-2": newTestDisk(t)}, slog.New(slog.DiscardHandler)) // nothing runs
+		o := NewDisks(own, map[string]Blobs{"home-2": newTestDisk(t)}, slog.New(slog.DiscardHandler)) // Run is not called, so nobody answers
 		began := time.Now()
 		_, err := putTest(t, o, 1)
 		if took := time.Since(began); core.KindOf(err) != core.KindUnavailable || took != copyStart {
@@ -168,7 +168,7 @@ func TestOrigin_SilentDisks_PutEnds(t *testing.T) {
 	})
 }
 
-// What is put again and again while a disk is away does not pile up without bound.
+// Copies for a disk that is away do not pile up without bound.
 func TestOrigin_QueueFull_CountsAsFailed(t *testing.T) {
 	own := newTestDisk(t)
 	o := NewDisks(own, map[string]Blobs{"home-2": own, "home-3": own}, slog.New(slog.DiscardHandler))
@@ -185,7 +185,7 @@ func TestOrigin_QueueFull_CountsAsFailed(t *testing.T) {
 	}
 }
 
-// A blob that is not here is read from another disk, and kept here from then on.
+// A blob that is missing here is read from another disk, and stored here from then on.
 func TestOrigin_NotHere_ReadsElsewhereAndKeeps(t *testing.T) {
 	o, disks := homeDisks(t, 2)
 	d, err := putTest(t, disks[2], 1)
@@ -201,7 +201,7 @@ func TestOrigin_NotHere_ReadsElsewhereAndKeeps(t *testing.T) {
 	eventually.True(t, "copy here", func() bool { return disks[0].has(d) })
 }
 
-// A blob that has rotted here never reads as whole, and is replaced from another disk.
+// A blob that is damaged here never reads as whole, and is replaced from another disk.
 func TestOrigin_RottenHere_IsReplaced(t *testing.T) {
 	o, disks := homeDisks(t, 2)
 	d, err := putTest(t, o, 1)
@@ -218,7 +218,7 @@ func TestOrigin_RottenHere_IsReplaced(t *testing.T) {
 	}
 }
 
-// That a blob is nowhere is said only when every disk has said so.
+// A blob is reported as not found only if every disk has said so.
 func TestOrigin_NotFound_NeedsEveryDisk(t *testing.T) {
 	o, disks := homeDisks(t, 2)
 	d, _ := cdntest.Content(1, 10)
@@ -245,7 +245,8 @@ func TestOrigin_OwnDiskFails_ReadsElsewhere(t *testing.T) {
 	}
 }
 
-// A part of a blob that is elsewhere is given as asked for, and a part that is not inside it refused.
+// A part of a blob on another disk is given as requested; a part that is not inside the blob is
+// refused.
 func TestOrigin_Range_IsGiven(t *testing.T) {
 	o, disks := homeDisks(t, 1)
 	d, b := cdntest.Content(1, 100_000)

@@ -1,7 +1,7 @@
-// Package origin keeps blobs where they durably are, and keeps them whole. Disks spreads them
-// over the disks of the home nodes, Bucket watches over a bucket. Repair brings what a disk
-// lacks, Sweeper removes what nothing refers to, Verifier reads everything and says what is
-// bad.
+// Package origin is the durable store of blobs, and keeps them whole. Disks stores them on the
+// disks of the home nodes; Bucket watches an object store. Repair fetches what a disk lacks,
+// Sweeper removes blobs without references, Verifier reads everything and reports what is
+// damaged.
 //
 // # Concurrency
 //
@@ -10,6 +10,7 @@
 //
 // # Invariants
 //
-// Disks.Put returns when a majority of the disks has the blob. Nothing is removed by a node that
-// does not know what the leader knows (SweeperConfig.Fresh), or that its Ledger still refers to.
+// Disks.Put returns when a majority of the disks has the blob. A node removes nothing while its
+// replica is behind the leader (SweeperConfig.Fresh), and nothing that its Ledger still refers
+// to.
 package origin

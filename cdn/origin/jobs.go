@@ -7,14 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Jobs counts what looks after blobs in the background.
+// Jobs has the metrics of the background jobs for blobs.
 type Jobs struct {
 	runs *prometheus.CounterVec // by job and result
 	took *prometheus.HistogramVec
 	last *prometheus.GaugeVec // by job
 }
 
-// NewJobs makes the metrics and registers them; with nil they are registered nowhere.
+// NewJobs makes the metrics and registers them, unless reg is nil.
 func NewJobs(reg prometheus.Registerer) *Jobs {
 	f := promauto.With(reg)
 	return &Jobs{
@@ -31,14 +31,14 @@ func NewJobs(reg prometheus.Registerer) *Jobs {
 	}
 }
 
-// The jobs.
+// The names of the jobs.
 const (
 	jobRepair = "blob_repair"
 	jobSweep  = "blob_sweep"
 	jobBucket = "bucket_check"
 )
 
-// done counts a run; a nil Jobs counts nothing.
+// done counts a run. A nil Jobs counts nothing.
 func (j *Jobs) done(job string, began time.Time, err error) {
 	if j == nil {
 		return

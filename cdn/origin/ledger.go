@@ -7,22 +7,22 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Blobs reads and stores blobs; it is a disk of another home node, or a whole origin.
+// Blobs reads and stores blobs: the disk of another home node, or a whole origin.
 type Blobs interface {
 	cdn.Getter
 	cdn.Putter
 	cdn.Stater
 }
 
-// pageOfBlobs is how many blobs are asked for at a time.
+// pageOfBlobs is the number of blobs that one query reads.
 const pageOfBlobs = 1000
 
-// Ledger is what the log knows of blobs, in the local replica.
+// Ledger is what the log knows about blobs, read from the local replica.
 type Ledger interface {
-	// Blobs gives the blobs that the log refers to, by id, after one of them.
+	// Blobs returns the blobs that the log refers to, in the order of ids, after the given one.
 	Blobs(ctx context.Context, after core.BlobID, limit int) ([]core.Blob, error)
-	// BlobRefs says how often the log refers to a blob, and when the last reference went. A
-	// blob that the log has never named is not known.
+	// BlobRefs returns the number of references to a blob, and when the last one was removed.
+	// known is false if the log has never named the blob.
 	BlobRefs(ctx context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error)
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	freshLimit  = 30 * time.Second // for the replica to catch up with the leader
+	freshLimit  = 30 * time.Second // time for the replica to catch up with the leader
 	repairEvery = 5 * time.Minute
 )
 
@@ -20,14 +20,14 @@ const (
 type RepairConfig struct {
 	Disks  *Disks                      // required
 	Ledger Ledger                      // required
-	Fresh  func(context.Context) error // required: returns once the replica has what home has
+	Fresh  func(context.Context) error // required: returns when the replica has applied what home has
 	Every  time.Duration               // default 5 min
 	Jobs   *Jobs                       // default: not counted
 	Logger *slog.Logger                // required
 }
 
-// Repair brings to this home node what it should have and has not: it was away when that was
-// put, or its disk is a new one. It takes one blob at a time, so that clients do not notice.
+// Repair fetches blobs that this home node should have and does not: it was away when they were
+// put, or its disk is new. It fetches one blob at a time, so that clients do not notice.
 type Repair struct {
 	cfg     RepairConfig
 	missing atomic.Int64 // after the last walk
@@ -41,10 +41,11 @@ func NewRepair(cfg RepairConfig) *Repair {
 	return &Repair{cfg: cfg}
 }
 
-// Missing is how many blobs this node should have and could not get, at the last walk.
+// Missing returns the number of blobs that this node should have and could not fetch at the last
+// walk.
 func (r *Repair) Missing() int64 { return r.missing.Load() }
 
-// Run repairs at the start and then now and again until ctx ends.
+// Run repairs at the start and then every RepairConfig.Every, until ctx ends.
 func (r *Repair) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r.catchUp(ctx)
@@ -54,14 +55,15 @@ func (r *Repair) Run(ctx context.Context) error {
 			r.cfg.Jobs.done(jobRepair, began, err)
 		}
 		if err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Warn("the blobs could not be looked through", "error", err)
+			r.cfg.Logger.Warn("the the check for missing blobs failed", "error", err)
 		}
 		backoff.Pause(ctx, r.cfg.Every)
 	}
 	return nil
 }
 
-// catchUp waits a while for what home has; what an older replica refers to is worth having too.
+// catchUp waits for the replica, but only for freshLimit: blobs that an older replica refers to
+// are worth having too.
 func (r *Repair) catchUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, freshLimit)
 	defer cancel()
@@ -85,7 +87,7 @@ func (r *Repair) walk(ctx context.Context) error {
 		return err
 	}
 	if missing > 0 && missing != r.missing.Load() {
-		r.cfg.Logger.Error("blobs are missing at this home node and could not be fetched; nearside files verify says whose they are", "blobs", missing)
+		r.cfg.Logger.Error("blobs are missing at this home node and could not be fetched; nearside files verify names the posts that use them", "blobs", missing)
 	}
 	r.missing.Store(missing)
 	return nil

@@ -15,13 +15,13 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// books is what a log refers to.
-type books struct {
+// fakeLedger is what a log refers to.
+type fakeLedger struct {
 	refs map[cdn.Digest]core.Blob
 	err  error
 }
 
-func (b *books) Blobs(_ context.Context, after core.BlobID, limit int) (page []core.Blob, err error) {
+func (b *fakeLedger) Blobs(_ context.Context, after core.BlobID, limit int) (page []core.Blob, err error) {
 	for _, x := range b.refs {
 		if bytes.Compare(x.ID[:], after[:]) > 0 && x.Refs > 0 {
 			page = append(page, x)
@@ -31,12 +31,12 @@ func (b *books) Blobs(_ context.Context, after core.BlobID, limit int) (page []c
 	return page[:min(limit, len(page))], b.err
 }
 
-func (b *books) BlobRefs(_ context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {
+func (b *fakeLedger) BlobRefs(_ context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {
 	x, known := b.refs[cdn.Digest(id)]
 	return x.Refs, x.ReleasedAt, known, b.err
 }
 
-func (b *books) hold(d cdn.Digest, refs, releasedAt int64) {
+func (b *fakeLedger) hold(d cdn.Digest, refs, releasedAt int64) {
 	b.refs[d] = core.Blob{BlobRef: core.BlobRef{ID: core.BlobID(d), Size: 100_000}, Refs: refs, ReleasedAt: releasedAt}
 }
 
@@ -44,11 +44,11 @@ func sortBlobs(page []core.Blob) {
 	slices.SortFunc(page, func(a, b core.Blob) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 }
 
-// A home node that lacks blobs which the log refers to fetches them, and counts those that
-// nobody has.
+// A home node fetches blobs that the log refers to and that it lacks, and counts those that no
+// node has.
 func TestRepair_Missing_IsFetched(t *testing.T) {
 	o, disks := homeDisks(t, 1)
-	b := &books{refs: map[cdn.Digest]core.Blob{}}
+	b := &fakeLedger{refs: map[cdn.Digest]core.Blob{}}
 	there, err := putTest(t, disks[1], 1)
 	if err != nil {
 		t.Fatal(err)

@@ -15,34 +15,34 @@ import (
 
 // The bounds of a sweep.
 const (
-	maxSwept   = 100_000 // in one sweep; the next one takes the rest
-	fuseBlobs  = 100     // a sweep that would take more that the log has never known, and
-	fuseShare  = 2       // more than one in so many of all, is refused: this is another deployment's store
-	sweepEvery = time.Hour
+	maxSwept    = 100_000 // removed by one sweep; the next one continues
+	maxOrphans  = 100     // a sweep is refused if it would remove more than this many blobs that the log has never known,
+	orphanShare = 2       // and they are more than one in so many of all blobs: it is then another deployment's store
+	sweepEvery  = time.Hour
 )
 
 // SweeperConfig configures a Sweeper.
 type SweeperConfig struct {
 	Store  Sweepable // required
 	Ledger Ledger    // required
-	// Fresh returns once the replica has what home has; required. Without that, a replica that is
-	// behind, or is being rebuilt, would take files for orphans that it has not heard of yet.
+	// Fresh returns when the replica has applied what home has; required. Without it, a replica
+	// that is behind or being rebuilt would remove files that it does not know yet.
 	Fresh  func(context.Context) error
-	Mine   func() bool   // this node is the one that sweeps the store; default: it is
+	Mine   func() bool   // whether this node is the one that sweeps the store; default: it is
 	Grace  time.Duration // since the last Put; required
-	Keep   time.Duration // since the last reference, for what was referred to once
+	Keep   time.Duration // since the last reference, for blobs that once had one
 	Every  time.Duration // default 1 h
 	Jobs   *Jobs         // default: not counted
 	Logger *slog.Logger  // required
 }
 
-// Sweeper removes blobs that nothing refers to. A blob goes when it was last put before the
-// grace period, and the log refers to it no more since the time for which deleted files are
-// kept, or never did: then somebody uploaded it and went away.
+// Sweeper removes blobs without references. A blob is removed if its last Put is longer ago than
+// the grace period, and either its last reference is longer ago than Keep, or it never had one:
+// then an upload was abandoned.
 type Sweeper struct {
-	cfg   SweeperConfig
-	turn  sync.Mutex // one sweep at a time
-	swept atomic.Int64
+	cfg      SweeperConfig
+	sweeping sync.Mutex // one sweep at a time
+	swept    atomic.Int64
 }
 
 // NewSweeper starts nothing.
@@ -56,33 +56,33 @@ func NewSweeper(cfg SweeperConfig) *Sweeper {
 	return &Sweeper{cfg: cfg}
 }
 
-// Swept is how many blobs were removed since the start.
+// Swept returns the number of blobs removed since the start.
 func (s *Sweeper) Swept() int64 { return s.swept.Load() }
 
-// Sweepable is a store that can be walked and swept.
+// Sweepable is a store that can be listed and swept.
 type Sweepable interface {
 	cdn.Deleter
 	cdn.Lister
 }
 
-// tidier is a store that can be left with half-made blobs.
+// tidier is a store in which uploads can remain unfinished.
 type tidier interface {
 	Sweep(ctx context.Context, before time.Time) (dropped int, err error)
 }
 
-// Sweep is what a sweep did.
+// Sweep is the result of a sweep.
 type Sweep struct {
 	Blobs      int64  `json:"blobs"` // in the store
 	Bytes      int64  `json:"bytes"`
-	Orphans    int64  `json:"orphans"`  // old enough to go that the log never knew
-	Released   int64  `json:"released"` // old enough to go whose files were deleted
+	Orphans    int64  `json:"orphans"`  // old enough to be removed, and never known to the log
+	Released   int64  `json:"released"` // old enough to be removed; their files were deleted
 	Swept      int64  `json:"swept"`
 	SweptBytes int64  `json:"swept_bytes"`
-	Unfinished int    `json:"unfinished,omitempty"` // half-made blobs that were dropped
+	Unfinished int    `json:"unfinished,omitempty"` // unfinished uploads that were dropped
 	Skipped    string `json:"skipped,omitempty"`    // why nothing was swept
 }
 
-// Run sweeps now and again until ctx ends.
+// Run sweeps every SweeperConfig.Every until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	for backoff.Pause(ctx, s.cfg.Every) {
 		began := time.Now()
@@ -103,12 +103,12 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sweep sweeps once. force is for an operator who knows why so many go.
+// Sweep sweeps once. force is for an operator who knows why so many blobs would be removed.
 func (s *Sweeper) Sweep(ctx context.Context, force bool) (Sweep, error) {
-	if !s.turn.TryLock() {
+	if !s.sweeping.TryLock() {
 		return Sweep{}, core.E(core.KindConflict, "a sweep is under way already")
 	}
-	defer s.turn.Unlock()
+	defer s.sweeping.Unlock()
 	if !s.cfg.Mine() {
 		return Sweep{Skipped: "the leader sweeps the bucket"}, nil
 	}
@@ -116,18 +116,18 @@ func (s *Sweeper) Sweep(ctx context.Context, force bool) (Sweep, error) {
 		return Sweep{}, err
 	}
 	before := time.Now().Add(-s.cfg.Grace)
-	done, victims, err := s.look(ctx, before)
+	done, expired, err := s.find(ctx, before)
 	if err != nil {
 		return done, err
 	}
-	if done.Orphans > fuseBlobs && done.Orphans*fuseShare > done.Blobs && !force {
+	if done.Orphans > maxOrphans && done.Orphans*orphanShare > done.Blobs && !force {
 		done.Skipped = "most of the stored blobs are unknown to the log; is this the store of another deployment? nearside files sweep --force removes them"
 		return done, nil
 	}
 	if err := s.CaughtUp(ctx); err != nil {
 		return done, err
 	}
-	for _, v := range victims {
+	for _, v := range expired {
 		if err := s.expire(ctx, v, before, &done); err != nil {
 			return done, err
 		}
@@ -140,15 +140,16 @@ func (s *Sweeper) Sweep(ctx context.Context, force bool) (Sweep, error) {
 	return done, nil
 }
 
-// CaughtUp waits a while until the replica has what home has.
+// CaughtUp waits, for at most freshLimit, until the replica has applied what home has.
 func (s *Sweeper) CaughtUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, freshLimit)
 	defer cancel()
 	return s.cfg.Fresh(ctx)
 }
 
-// look finds what may go by walking the store and the log's references side by side.
-func (s *Sweeper) look(ctx context.Context, before time.Time) (done Sweep, victims []cdn.Info, err error) {
+// find collects the blobs that may be removed. It walks the store and the log's references in
+// parallel, in the same order.
+func (s *Sweeper) find(ctx context.Context, before time.Time) (done Sweep, expired []cdn.Info, err error) {
 	refs := &references{ledger: s.cfg.Ledger}
 	err = s.cfg.Store.List(ctx, cdn.Digest{}, func(i cdn.Info) error {
 		done.Blobs++
@@ -166,16 +167,16 @@ func (s *Sweeper) look(ctx context.Context, before time.Time) (done Sweep, victi
 		} else {
 			done.Orphans++
 		}
-		if len(victims) < maxSwept { // the others are counted all the same: the fuse goes by it
-			victims = append(victims, i)
+		if len(expired) < maxSwept { // the others are still counted, for the limit on orphans
+			expired = append(expired, i)
 		}
 		return nil
 	})
-	return done, victims, err
+	return done, expired, err
 }
 
-// forgotten reports whether nothing refers to a blob for long enough, and whether the log has
-// ever known it.
+// forgotten reports whether nothing has referred to a blob for long enough, and whether the log
+// has ever known it.
 func (s *Sweeper) forgotten(ctx context.Context, d cdn.Digest) (old, known bool, err error) {
 	refs, releasedAt, known, err := s.cfg.Ledger.BlobRefs(ctx, core.BlobID(d))
 	if err != nil || refs > 0 {
@@ -184,7 +185,7 @@ func (s *Sweeper) forgotten(ctx context.Context, d cdn.Digest) (old, known bool,
 	return !known || releasedAt < time.Now().Add(-s.cfg.Keep).UnixMilli(), known, nil
 }
 
-// expire removes one blob, if it may still go: a file may have come to refer to it meanwhile.
+// expire removes one blob, if it may still be removed: a file may have begun to refer to it.
 func (s *Sweeper) expire(ctx context.Context, v cdn.Info, before time.Time, done *Sweep) error {
 	old, _, err := s.forgotten(ctx, v.Digest)
 	if err != nil || !old {
@@ -199,7 +200,7 @@ func (s *Sweeper) expire(ctx context.Context, v cdn.Info, before time.Time, done
 	return err
 }
 
-// references walks the blobs that the log refers to, beside a walk over a store in the same
+// references reads the blobs that the log refers to, in step with a walk over a store in the same
 // order.
 type references struct {
 	ledger Ledger
@@ -208,7 +209,7 @@ type references struct {
 	end    bool
 }
 
-// hold reports whether the log refers to a blob; digests grow from call to call.
+// hold reports whether the log refers to a blob; digests must grow from call to call.
 func (r *references) hold(ctx context.Context, d cdn.Digest) (bool, error) {
 	for {
 		for len(r.page) > 0 && bytes.Compare(r.page[0].ID[:], d[:]) < 0 {

@@ -15,10 +15,10 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// sweeping makes a sweeper over a disk.
-func sweeping(t *testing.T) (*Sweeper, *testDisk, *books) {
+// newTestSweeper returns a sweeper over a disk.
+func newTestSweeper(t *testing.T) (*Sweeper, *testDisk, *fakeLedger) {
 	t.Helper()
-	d, b := newTestDisk(t), &books{refs: map[cdn.Digest]core.Blob{}}
+	d, b := newTestDisk(t), &fakeLedger{refs: map[cdn.Digest]core.Blob{}}
 	return NewSweeper(SweeperConfig{
 		Store: d, Ledger: b, Fresh: func(context.Context) error { return nil },
 		Grace: time.Hour, Keep: 24 * time.Hour, Logger: slog.New(slog.DiscardHandler),
@@ -33,9 +33,9 @@ func (d *testDisk) age(t *testing.T, x cdn.Digest, by time.Duration) {
 	}
 }
 
-// A sweep removes what is old and unused, and nothing else.
+// A sweep removes blobs that are old and unused, and no others.
 func TestSweep_RemovesOldOrphansOnly(t *testing.T) {
-	s, store, b := sweeping(t)
+	s, store, b := newTestSweeper(t)
 	day := 24 * time.Hour
 	released := func(ago time.Duration) int64 { return time.Now().Add(-ago).UnixMilli() }
 	cases := []struct {
@@ -80,9 +80,9 @@ func TestSweep_RemovesOldOrphansOnly(t *testing.T) {
 	}
 }
 
-// Nothing is swept by a node that is behind, or whose log cannot be read.
+// A node that is behind, or cannot read its log, sweeps nothing.
 func TestSweep_StaleKnowledge_RemovesNothing(t *testing.T) {
-	s, store, b := sweeping(t)
+	s, store, b := newTestSweeper(t)
 	d, err := putTest(t, store, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -106,11 +106,10 @@ func TestSweep_StaleKnowledge_RemovesNothing(t *testing.T) {
 	}
 }
 
-// A sweep that would empty a store of which the log knows next to nothing is refused, unless
-// somebody insists.
+// A sweep that would remove most of a store, unknown to the log, is refused unless it is forced.
 func TestSweep_StrangeStore_NeedsForce(t *testing.T) {
-	s, store, _ := sweeping(t)
-	for i := range byte(fuseBlobs + 1) {
+	s, store, _ := newTestSweeper(t)
+	for i := range byte(maxOrphans + 1) {
 		d, c := cdntest.Content(i, 10)
 		if err := store.Put(t.Context(), d, 10, bytes.NewReader(c)); err != nil {
 			t.Fatal(err)
@@ -121,15 +120,15 @@ func TestSweep_StrangeStore_NeedsForce(t *testing.T) {
 	if err != nil || done.Skipped == "" || done.Swept != 0 {
 		t.Errorf("without force: %+v, %v", done, err)
 	}
-	if done, err = s.Sweep(t.Context(), true); err != nil || done.Swept != fuseBlobs+1 {
+	if done, err = s.Sweep(t.Context(), true); err != nil || done.Swept != maxOrphans+1 {
 		t.Errorf("with force: %+v, %v", done, err)
 	}
 }
 
-// vast is a store of many old blobs.
-type vast struct{ blobs, expired int }
+// hugeStore is a store of many old blobs.
+type hugeStore struct{ blobs, expired int }
 
-func (v *vast) List(_ context.Context, _ cdn.Digest, each func(cdn.Info) error) error {
+func (v *hugeStore) List(_ context.Context, _ cdn.Digest, each func(cdn.Info) error) error {
 	for i := range v.blobs {
 		var d cdn.Digest
 		binary.BigEndian.PutUint64(d[:], uint64(i))
@@ -140,18 +139,18 @@ func (v *vast) List(_ context.Context, _ cdn.Digest, each func(cdn.Info) error) 
 	return nil
 }
 
-func (v *vast) Expire(context.Context, cdn.Digest, time.Time) (bool, error) {
+func (v *hugeStore) Expire(context.Context, cdn.Digest, time.Time) (bool, error) {
 	v.expired++
 	return true, nil
 }
 
-func (v *vast) Delete(context.Context, cdn.Digest) error { return nil }
+func (v *hugeStore) Delete(context.Context, cdn.Digest) error { return nil }
 
-// The store of another deployment is left alone also when it holds far more than one sweep takes;
-// who insists gets one sweep's worth.
+// The store of another deployment is also refused if it holds far more than one sweep removes;
+// with force, one sweep removes its maximum.
 func TestSweep_VastForeignStore_IsRefused(t *testing.T) {
-	s, _, _ := sweeping(t)
-	store := &vast{blobs: 3 * maxSwept}
+	s, _, _ := newTestSweeper(t)
+	store := &hugeStore{blobs: 3 * maxSwept}
 	s.cfg.Store = store
 	done, err := s.Sweep(t.Context(), false)
 	if err != nil || done.Skipped == "" || store.expired != 0 || done.Orphans != int64(store.blobs) {

@@ -12,12 +12,12 @@ import (
 const (
 	readsAtOnce   = 4
 	progressEvery = time.Second
-	// lostTouch is how many blobs in a row may be unreadable before it is the store that is
-	// unreadable.
-	lostTouch = 20
+	// maxUnreadable is how many blobs in a row may be unreadable; more mean that the store itself
+	// is unreadable.
+	maxUnreadable = 20
 )
 
-// What can be wrong with a blob.
+// The problems that a blob can have.
 const (
 	problemMissing    = "missing"
 	problemCorrupt    = "corrupt"
@@ -38,34 +38,34 @@ type Verified struct {
 type BadBlob struct {
 	Digest   string `json:"digest"`
 	Size     int64  `json:"size"`
-	Problem  string `json:"problem"` // missing, corrupt, wrong size, unreadable
+	Problem  string `json:"problem"` // missing, corrupt, wrong size or unreadable
 	Cause    string `json:"cause"`
-	Repaired bool   `json:"repaired,omitempty"` // from another home node
+	Repaired bool   `json:"repaired,omitempty"` // fetched from another home node
 }
 
 // Verifier reads every blob that the log refers to.
 type Verifier struct {
 	Store  cdn.Getter // required
-	Disks  *Disks     // nil: the store is not a disk of a home node
+	Disks  *Disks     // nil if the store is not a disk of a home node
 	Ledger Ledger     // required
-	Repair bool       // fetch what is bad from another home node
+	Repair bool       // fetch damaged blobs from another home node
 
-	// Progress is told now and then, Bad of every bad blob; required. An error of theirs ends
-	// the walk. They are not called at once.
+	// Progress is called at intervals, Bad for every bad blob; both are required. An error from
+	// either ends the walk. Calls do not overlap.
 	Progress func(Verified) error
 	Bad      func(core.BlobID, BadBlob) error
 }
 
-// found is what reading one blob gave.
+// found is the result of reading one blob.
 type found struct {
 	blob      core.Blob
-	problem   string // "": none
+	problem   string // empty if there is none
 	cause     error
 	repaired  bool
 	elsewhere bool
 }
 
-// Run reads all. It fails when not all could be read.
+// Run reads every blob. It fails if it could not read all of them.
 func (v *Verifier) Run(ctx context.Context) (Verified, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -78,7 +78,7 @@ func (v *Verifier) Run(ctx context.Context) (Verified, error) {
 	for range readsAtOnce {
 		wg.Go(func() {
 			for b := range jobs {
-				_ = send(ctx, results, v.look(ctx, b))
+				_ = send(ctx, results, v.check(ctx, b))
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func (v *Verifier) Run(ctx context.Context) (Verified, error) {
 		wg.Wait()
 		close(results)
 	}()
-	sum, err := v.tell(results)
+	sum, err := v.report(results)
 	cancelIf(cancel, err)
 	wg.Wait()
 	return sum, context.Cause(ctx)
@@ -107,8 +107,8 @@ func send[T any](ctx context.Context, to chan<- T, v T) error {
 	}
 }
 
-// tell counts what was found and tells of it.
-func (v *Verifier) tell(results <-chan found) (sum Verified, err error) {
+// report counts the results and passes them to Progress and Bad.
+func (v *Verifier) report(results <-chan found) (sum Verified, err error) {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
 	inARow := 0
@@ -121,7 +121,7 @@ func (v *Verifier) tell(results <-chan found) (sum Verified, err error) {
 			if inARow++; f.problem != problemUnreadable {
 				inARow = 0
 			}
-			if inARow == lostTouch {
+			if inARow == maxUnreadable {
 				return sum, core.E(core.KindUnavailable, "the store cannot be read").WithCause(f.cause)
 			}
 			sum.count(f)
@@ -152,14 +152,14 @@ func (s *Verified) count(f found) {
 	}
 }
 
-// look reads one blob and judges it.
-func (v *Verifier) look(ctx context.Context, b core.Blob) found {
+// check reads one blob and names its problem.
+func (v *Verifier) check(ctx context.Context, b core.Blob) found {
 	f := v.read(ctx, b)
 	if f.problem == "" {
 		return f
 	}
 	if refs, _, known, err := v.Ledger.BlobRefs(ctx, b.ID); err == nil && (!known || refs == 0) {
-		return found{blob: b} // its last file was deleted meanwhile
+		return found{blob: b} // its last file was deleted in the meantime
 	}
 	if v.Disks == nil {
 		return f
@@ -169,7 +169,7 @@ func (v *Verifier) look(ctx context.Context, b core.Blob) found {
 		return f
 	}
 	if f.problem == problemMissing {
-		at, _, _ := v.Disks.ask(nil, func(p *peerDisk) (cdn.Blob, error) {
+		at, _, _ := v.Disks.askPeers(nil, func(p *peerDisk) (cdn.Blob, error) {
 			size, err := p.blobs.Stat(ctx, cdn.Digest(b.ID))
 			return cdn.Blob{Size: size}, err
 		})

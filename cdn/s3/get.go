@@ -204,7 +204,7 @@ func (r *reader) give(p []byte) (int, error) {
 // end is what follows the last byte.
 func (r *reader) end() error {
 	if r.hash != nil && !bytes.Equal(r.hash.Sum(nil), r.d[:]) {
-		return core.E(core.KindDiverged, "the stored bytes are not what the digest says")
+		return core.E(core.KindDiverged, "the stored bytes do not match the digest")
 	}
 	return io.EOF
 }

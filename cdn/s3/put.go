@@ -29,7 +29,7 @@ const (
 // read to be checked, the object becomes young again, and one that has rotted is healed.
 func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
 	if size < 0 {
-		return core.E(core.KindInvalid, "a blob has no size below zero")
+		return core.E(core.KindInvalid, "a blob's size must not be negative")
 	}
 	done, err := s.busy.put(ctx, d)
 	if err != nil {
@@ -85,13 +85,13 @@ func (u *upload) fill(buf []byte) error {
 		return fmt.Errorf("read blob: %w", u.src.Err())
 	}
 	if !bytes.Equal(u.hash.Sum(nil), u.d[:]) {
-		return core.E(core.KindInvalid, "the blob's bytes are not what its digest says")
+		return core.E(core.KindInvalid, "the blob's bytes do not match its digest")
 	}
 	return nil
 }
 
 func (u *upload) otherSize() error {
-	return core.E(core.KindInvalid, "the blob does not have the %d bytes that were announced", u.size)
+	return core.E(core.KindInvalid, "the blob does not have the announced %d bytes", u.size)
 }
 
 // whole sends a blob in one request. The store checks the bytes against the signed digest once more.

@@ -19,7 +19,7 @@ import (
 	"github.com/nearside/nearside/cdn/cdntest"
 )
 
-// site serves the same blobs over loopback TCP as plain files and from a tier.
+// site serves the same blobs over loopback TCP, as plain files and from a tier.
 func site(b *testing.B, sizes []int, memory int64) (*httptest.Server, []cdn.Digest) {
 	o, dir := newOrigin(), b.TempDir()
 	c, err := New(Config{Dir: filepath.Join(dir, "tier"), MaxBytes: 1 << 30, MaxFiles: 1000, MemoryBytes: memory, Origin: o})
@@ -80,9 +80,9 @@ func fetch(client *http.Client, url string) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, res.Body, make([]byte, 256<<10))
 }
 
-// BenchmarkHit reads what is kept over HTTP, from memory and with too little memory from the
-// disk, and the same file by http.ServeFile. The two take turns, so that whatever else the
-// machine does slows both; ratio is the median of the pairs, cpu-ratio that of the processor's
+// BenchmarkHit reads cached blobs over HTTP: from memory, from the disk (with too little memory),
+// and the same file through http.ServeFile. The two servers alternate, so that other load on the
+// machine slows both. ratio is the median over the pairs; cpu-ratio is the same for the processor
 // time, client included, which a busy machine disturbs less.
 func BenchmarkHit(b *testing.B) {
 	many := make([]int, 64)
@@ -116,7 +116,7 @@ func BenchmarkHit(b *testing.B) {
 				wg.Wait()
 				return time.Since(began).Seconds(), cpu(b) - before
 			}
-			for range 3 { // connections, and what is hot
+			for range 3 { // opens the connections and fills the memory
 				all("serve-file")
 				all("tier")
 			}
@@ -140,7 +140,7 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
-// cpu is the seconds that this process has worked.
+// cpu returns the processor time of this process in seconds.
 func cpu(b *testing.B) float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// world is a tier under random use, with all blobs that there are.
+// world is a tier under random use, with all the blobs that exist.
 type world struct {
 	t     *testing.T
 	c     *Tier
@@ -27,8 +27,8 @@ type world struct {
 	seed  uint64
 }
 
-// onDisk counts the tier's files. Names change under mu, but for parts, whose room is reserved
-// before they are made and until they are removed.
+// onDisk counts the tier's files. Names change under mu, except those of parts: their space is
+// reserved before they are created and until they are removed.
 func (w *world) onDisk() (bytes int64, files int) {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
@@ -52,9 +52,9 @@ func (w *world) wantBounds() {
 	}
 }
 
-// fine are the errors that a good caller may get here: the origin fails now and then, and a
-// damaged only copy is told.
-func fine(err error) bool {
+// allowed reports whether a correct caller may get this error here: the origin fails at random,
+// and a damaged only copy is reported.
+func allowed(err error) bool {
 	k := core.KindOf(err)
 	return err == nil || k == core.KindUnavailable || k == core.KindCanceled
 }
@@ -69,7 +69,7 @@ func (w *world) act(rng *rand.Rand) {
 		at := rng.Int64N(int64(len(b)))
 		w.read(rng, d, b, cdn.Range{Offset: at, Length: rng.Int64N(int64(len(b)) - at + 1)})
 	case op < 14:
-		if err := w.c.Put(w.t.Context(), d, int64(len(b)), bytes.NewReader(b)); !fine(err) {
+		if err := w.c.Put(w.t.Context(), d, int64(len(b)), bytes.NewReader(b)); !allowed(err) {
 			w.t.Errorf("seed %d: put: %v", w.seed, err)
 		}
 	case op == 14:
@@ -77,7 +77,7 @@ func (w *world) act(rng *rand.Rand) {
 	case op == 15 && rng.IntN(10) == 0:
 		w.c.PurgeAll()
 	case op == 16:
-		if err := w.c.Warm(w.t.Context(), d); !fine(err) && core.KindOf(err) != core.KindTooLarge {
+		if err := w.c.Warm(w.t.Context(), d); !allowed(err) && core.KindOf(err) != core.KindTooLarge {
 			w.t.Errorf("seed %d: warm: %v", w.seed, err)
 		}
 	case op == 17:
@@ -88,13 +88,13 @@ func (w *world) act(rng *rand.Rand) {
 	w.wantBounds()
 }
 
-// read reads all or a part of a range, or goes away.
+// read reads all or a part of a range, or stops early.
 func (w *world) read(rng *rand.Rand, d cdn.Digest, b []byte, r cdn.Range) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
 	blob, err := w.c.Get(ctx, d, r)
 	if err != nil {
-		if !fine(err) {
+		if !allowed(err) {
 			w.t.Errorf("seed %d: get: %v", w.seed, err)
 		}
 		return
@@ -106,7 +106,7 @@ func (w *world) read(rng *rand.Rand, d cdn.Digest, b []byte, r cdn.Range) {
 	}
 	part := want[:rng.IntN(len(want)+1)]
 	got := make([]byte, len(part))
-	if _, err := io.ReadFull(blob, got); !fine(err) || err == nil && !bytes.Equal(got, part) {
+	if _, err := io.ReadFull(blob, got); !allowed(err) || err == nil && !bytes.Equal(got, part) {
 		w.t.Errorf("seed %d: first %d bytes: %v", w.seed, len(part), err)
 	}
 	switch rng.IntN(3) {
@@ -117,7 +117,7 @@ func (w *world) read(rng *rand.Rand, d cdn.Digest, b []byte, r cdn.Range) {
 	}
 	var rest bytes.Buffer
 	_, err = blob.ReadCloser.(io.WriterTo).WriteTo(&rest)
-	if !fine(err) || err == nil && !bytes.Equal(rest.Bytes(), want[len(part):]) {
+	if !allowed(err) || err == nil && !bytes.Equal(rest.Bytes(), want[len(part):]) {
 		w.t.Errorf("seed %d: the rest, %d bytes: %v", w.seed, rest.Len(), err)
 	}
 }
@@ -133,8 +133,8 @@ func (w *world) damage(rng *rand.Rand, d cdn.Digest, size int64) {
 	}
 }
 
-// Under any use by many, bytes are right, both bounds hold at every moment, what is counted is
-// what is on the disk, and nothing is left running.
+// Under random use by many goroutines the bytes are right, both bounds hold at every moment, the
+// counters match the disk, and no goroutine remains.
 func TestTier_RandomUse_BoundsHold(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for seed := range uint64(4) {
@@ -180,7 +180,8 @@ func TestTier_RandomUse_BoundsHold(t *testing.T) {
 	})
 }
 
-// More fills at once than there is room for: some are kept, the others passed, all are read.
+// If more fills run at once than fit, some blobs are kept, the others are passed through, and all
+// are read correctly.
 func TestGet_FillsBeyondTheBounds_ArePassed(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o, func(cfg *Config) { cfg.MaxBytes, cfg.MaxFiles = 4<<20, 3 })
@@ -190,7 +191,7 @@ func TestGet_FillsBeyondTheBounds_ArePassed(t *testing.T) {
 	for i := range 6 {
 		d, b := o.add(byte(i), 1<<20)
 		w.bytes = append(w.bytes, b)
-		if i == 3 { // the first three hold all the room until they are read
+		if i == 3 { // the first three occupy all the space until they are read
 			o.mu.Lock()
 			o.spoil = nil
 			o.mu.Unlock()
@@ -215,7 +216,8 @@ func TestGet_FillsBeyondTheBounds_ArePassed(t *testing.T) {
 	w.wantBounds()
 }
 
-// Room that a reader still has open is not given away twice, and is there again when he closes.
+// The space of a blob that a reader has open is not given away, and is free again when the reader
+// closes it.
 func TestGet_OpenBlob_KeepsItsRoom(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o, func(cfg *Config) { cfg.MaxFiles, cfg.MemoryBytes = 1, -1 })
@@ -231,7 +233,7 @@ func TestGet_OpenBlob_KeepsItsRoom(t *testing.T) {
 	if _, err := io.ReadFull(blob, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	for _, purge := range []bool{false, true} { // it is kept, then removed and still open
+	for _, purge := range []bool{false, true} { // the blob is kept, or it is removed while it is open
 		if purge {
 			c.Purge(d)
 		}
@@ -250,7 +252,7 @@ func TestGet_OpenBlob_KeepsItsRoom(t *testing.T) {
 	}
 }
 
-// Who reads a blob larger than the memory leaves in memory what was hot.
+// Reading a blob larger than the memory leaves the hot chunks in memory.
 func TestGet_LargeStream_WashesNothingOut(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o, func(cfg *Config) { cfg.MemoryBytes = 3 * chunk })

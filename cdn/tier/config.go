@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Origin is where every blob durably is.
+// Origin is the durable store of every blob.
 type Origin interface {
 	cdn.Getter
 	cdn.Putter
@@ -20,13 +20,13 @@ const defaultMemory = 64 << 20
 
 // Config configures a Tier.
 type Config struct {
-	Dir         string                // of this cache alone; required
+	Dir         string                // used by this cache only; required
 	MaxBytes    int64                 // on the disk; required
 	MaxFiles    int                   // on the disk; required
-	MemoryBytes int64                 // of hot chunks; default 64 MiB, below zero none
+	MemoryBytes int64                 // of hot chunks; default 64 MiB; negative: none
 	Origin      Origin                // required
-	Local       bool                  // Put returns once the blob is safe here; Run copies it to the origin
-	Metrics     prometheus.Registerer // default: nothing is registered
+	Local       bool                  // Put returns when the blob is durable here; Run copies it to the origin later
+	Metrics     prometheus.Registerer // default: metrics are not registered
 	Logger      *slog.Logger          // default: discard
 }
 
@@ -34,7 +34,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" || c.MaxBytes <= 0 || c.MaxFiles <= 0 || c.Origin == nil {
 		return c, core.E(core.KindInvalid, "a tier needs a directory, bounds and an origin")
 	}
-	c.MaxBytes = min(c.MaxBytes, 1<<60) // sums of two stay numbers
+	c.MaxBytes = min(c.MaxBytes, 1<<60) // so that the sum of two cannot overflow
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = defaultMemory
 	}

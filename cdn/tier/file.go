@@ -12,23 +12,24 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// A kept file is the content, then the hash of each chunk, then what the hashes are about and a
-// hash of all that. Its name has the digest and the size, so a start needs to open nothing.
+// A kept file is the content, then the hash of each chunk, then a footer: what the hashes belong
+// to, and a hash of all of these. The file's name has the digest and the size, so that Load need
+// not open any file.
 const (
 	chunk   = 256 << 10 // bytes under one hash
 	sumSize = 8
 	magic   = "nstier1\n"
 	tail    = len(magic) + len(cdn.Digest{}) + 8 + sumSize // magic, digest, size, hash
 
-	dueExt  = ".due"  // the origin does not have it yet
+	dueExt  = ".due"  // the origin does not have the blob yet
 	partExt = ".part" // being written
 )
 
-var errDamaged = errors.New("a kept file is not as it was written")
+var errDamaged = errors.New("a kept file has changed")
 
 func chunks(size int64) int64 { return (size + chunk - 1) / chunk }
 
-// fileBytes is how long the file of a blob is.
+// fileBytes returns the length of a blob's file.
 func fileBytes(size int64) int64 { return size + chunks(size)*sumSize + int64(tail) }
 
 func fileName(d cdn.Digest, size int64, due bool) string {
@@ -39,7 +40,7 @@ func fileName(d cdn.Digest, size int64, due bool) string {
 	return name
 }
 
-// parseName reads what fileName writes.
+// parseName is the inverse of fileName.
 func parseName(name string) (d cdn.Digest, size int64, due, ok bool) {
 	base, due := strings.CutSuffix(name, dueExt)
 	hex, digits, _ := strings.Cut(base, "-")
@@ -51,7 +52,7 @@ func parseName(name string) (d cdn.Digest, size int64, due, ok bool) {
 	return d, size, due, err == nil && size >= 0 && fileName(d, size, due) == name
 }
 
-// footer is what follows the content.
+// footer returns what follows the content.
 func footer(d cdn.Digest, size int64, sums []uint64) []byte {
 	b := make([]byte, 0, len(sums)*sumSize+tail)
 	for _, s := range sums {
@@ -62,7 +63,7 @@ func footer(d cdn.Digest, size int64, sums []uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b))
 }
 
-// parseFooter gives the hashes of a footer that is this blob's.
+// parseFooter returns the hashes of a footer; false if it is not the footer of this blob.
 func parseFooter(b []byte, d cdn.Digest, size int64) ([]uint64, bool) {
 	if int64(len(b)) != fileBytes(size)-size {
 		return nil, false
@@ -74,7 +75,7 @@ func parseFooter(b []byte, d cdn.Digest, size int64) ([]uint64, bool) {
 	return sums, string(footer(d, size, sums)) == string(b)
 }
 
-// openKept opens a kept file and reads its hashes. errDamaged says that it is not what it was.
+// openKept opens a kept file and reads its hashes. It returns errDamaged if the file has changed.
 func openKept(path string, d cdn.Digest, size int64) (*os.File, []uint64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,7 +91,7 @@ func openKept(path string, d cdn.Digest, size int64) (*os.File, []uint64, error)
 	return nil, nil, errDamaged
 }
 
-// readChunk reads a chunk into a page; false when it cannot be read or is not what was hashed.
+// readChunk reads a chunk into a page; false if it cannot be read or does not match its hash.
 func readChunk(f *os.File, i, size int64, sum uint64, pg *page) bool {
 	data := pg.data[:min(chunk, size-i*chunk)]
 	_, err := f.ReadAt(data, i*chunk)

@@ -12,42 +12,43 @@ import (
 )
 
 const (
-	ahead     = 1 << 20 // a reader so far before a fill is sent to the origin
+	ahead     = 1 << 20 // a reader this far ahead of a fill is sent to the origin
 	errUnkept = fillEnd("the blob cannot be kept")
 	errAhead  = fillEnd("the fill is far behind")
 	errFilled = fillEnd("the fill has ended")
 )
 
-// fillEnd tells a reader to go on elsewhere.
+// fillEnd tells a reader to read from somewhere else.
 type fillEnd string
 
 func (e fillEnd) Error() string { return string(e) }
 
-// fill brings one blob in. Tier.Run waits for it.
+// fill fetches one blob into the cache. Tier.Run waits for it.
 type fill struct {
 	t      *Tier
 	d      cdn.Digest
 	cancel context.CancelFunc
-	done   chan struct{} // closed when all is decided
-	front  atomic.Int64  // bytes that are there
+	done   chan struct{} // closed when the result is known
+	front  atomic.Int64  // bytes that have arrived
 
 	// Guarded by Tier.mu.
 	waiters int
 	purged  bool
 	kept    bool
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards everything below
 	change chan struct{}
 	e      *entry // nil until the size is known
 	part   *part
-	sums   []uint64 // of the chunks that are whole
-	pg     *page    // of chunk at, the one being written
+	sums   []uint64 // of the complete chunks
+	pg     *page    // of the chunk at index at, which is being written
 	at     int64
-	right  bool  // the whole is what the digest says
-	err    error // why it ended; errFilled when all is well
+	right  bool  // the whole content matches the digest
+	err    error // why it ended; errFilled if it succeeded
 }
 
-// join makes the caller wait with others for a blob; nil when it cannot be filled now.
+// join adds the caller to the readers that wait for a blob, and starts its fill if there is none;
+// nil if it cannot be filled now.
 func (t *Tier) join(ctx context.Context, d cdn.Digest) *fill {
 	t.awaitRun(ctx)
 	t.mu.Lock()
@@ -66,7 +67,7 @@ func (t *Tier) join(ctx context.Context, d cdn.Digest) *fill {
 	return fl
 }
 
-// awaitRun gives a node that is starting a moment to start.
+// awaitRun waits up to runWait for Run to begin, for a request during start-up.
 func (t *Tier) awaitRun(ctx context.Context) {
 	select {
 	case <-t.begun:
@@ -82,8 +83,8 @@ func (t *Tier) awaitRun(ctx context.Context) {
 	}
 }
 
-// leave takes a reader away. When it was the last one and half or more is to come, the fill
-// ends; whoever comes now begins another.
+// leave removes a reader. If it was the last one and half or more is missing, the fill ends, and
+// the next reader starts another.
 func (t *Tier) leave(fl *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,7 +98,7 @@ func (t *Tier) leave(fl *fill) {
 	}
 }
 
-// spoil keeps a fill from being kept.
+// spoil prevents a fill's result from being kept.
 func (t *Tier) spoil(fl *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +113,7 @@ func (fl *fill) pastHalf() bool {
 
 func (fl *fill) run(ctx context.Context) {
 	defer fl.cancel()
-	err := fl.bring(ctx)
+	err := fl.fetch(ctx)
 	if err == nil {
 		err = errFilled
 		fl.t.count.fills.Add(1)
@@ -129,7 +130,7 @@ func (fl *fill) run(ctx context.Context) {
 		fl.pg = nil
 	}
 	e := fl.e
-	fl.tell()
+	fl.wake()
 	fl.mu.Unlock()
 	if e != nil {
 		fl.t.release(e)
@@ -137,8 +138,8 @@ func (fl *fill) run(ctx context.Context) {
 	close(fl.done)
 }
 
-// bring fetches, checks and keeps.
-func (fl *fill) bring(ctx context.Context) error {
+// fetch fetches the blob, checks and keeps it.
+func (fl *fill) fetch(ctx context.Context) error {
 	ctx, watch := watched(ctx)
 	defer watch.End()
 	src := &source{ctx: ctx, t: fl.t, d: fl.d, watch: watch}
@@ -153,14 +154,14 @@ func (fl *fill) bring(ctx context.Context) error {
 	p, err := fl.t.newPart()
 	if err != nil {
 		fl.t.release(e)
-		return fl.t.ails(err)
+		return fl.t.writeFailed(err)
 	}
 	fl.t.mu.Lock()
 	e.f = p.f
 	fl.t.mu.Unlock()
 	fl.mu.Lock()
 	fl.e, fl.part = e, p
-	fl.tell()
+	fl.wake()
 	fl.mu.Unlock()
 	if err = fl.copy(src); err == nil {
 		err = fl.settle()
@@ -171,7 +172,7 @@ func (fl *fill) bring(ctx context.Context) error {
 	return err
 }
 
-// copy moves the content, telling readers of every piece.
+// copy copies the content and wakes the readers after every piece.
 func (fl *fill) copy(src *source) error {
 	for off := int64(0); off < src.size; {
 		pg := fl.t.pages.get(min(chunk, src.size-off))
@@ -198,26 +199,26 @@ func (fl *fill) copy(src *source) error {
 
 func (fl *fill) add(b []byte) error {
 	if _, err := fl.part.Write(b); err != nil {
-		return fl.t.ails(err)
+		return fl.t.writeFailed(err)
 	}
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	fl.sums = fl.part.sums
 	fl.front.Add(int64(len(b)))
-	fl.tell()
+	fl.wake()
 	return nil
 }
 
-// settle checks the whole and keeps it. Readers get the last chunk before it is durable.
+// settle checks the whole and keeps it. Readers get the last chunk before the file is durable.
 func (fl *fill) settle() error {
 	e, p := fl.e, fl.part // only this goroutine sets them
-	right := p.is(fl.d)
+	right := p.matches(fl.d)
 	fl.mu.Lock()
 	fl.right, fl.sums = right, p.sums
-	fl.tell()
+	fl.wake()
 	fl.mu.Unlock()
 	if !right {
-		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
+		return core.E(core.KindDiverged, "the origin's bytes do not match the digest")
 	}
 	err := p.finish(fl.d)
 	fl.t.mu.Lock()
@@ -232,20 +233,20 @@ func (fl *fill) settle() error {
 	}
 	removePart(p)
 	if err != nil {
-		_ = fl.t.ails(err) // readers have all of it, only nobody after them
+		_ = fl.t.writeFailed(err) // its readers have all bytes; only later readers find nothing kept
 	}
 	return nil
 }
 
-// tell wakes who waits for a change. Needs mu.
-func (fl *fill) tell() {
+// wake wakes the readers that wait for a change. The caller holds mu.
+func (fl *fill) wake() {
 	if fl.change != nil {
 		close(fl.change)
 		fl.change = nil
 	}
 }
 
-// await waits for a change. Needs mu, and gives it up meanwhile.
+// await waits for a change. The caller holds mu, which is released while it waits.
 func (fl *fill) await(ctx context.Context) error {
 	if fl.change == nil {
 		fl.change = make(chan struct{})
@@ -278,8 +279,8 @@ func (fl *fill) entry(ctx context.Context) (*entry, error) {
 	}
 }
 
-// page gives the chunk of an offset, as much of it as may be read: n bytes. The caller has the
-// entry open. One who does not wait is told when the chunk is far ahead.
+// page returns the chunk that contains an offset, with n readable bytes. The caller has the entry
+// open. If wait is false and the chunk is far ahead, it returns errAhead.
 func (fl *fill) page(ctx context.Context, off int64, wait bool) (pg *page, n int64, err error) {
 	pg, n, sum, err := fl.find(ctx, off, wait)
 	if err != nil || pg != nil {
@@ -295,7 +296,7 @@ func (fl *fill) page(ctx context.Context, off int64, wait bool) (pg *page, n int
 	return pg, int64(len(pg.data)), nil
 }
 
-// find waits until an offset may be read; no page says that its chunk is in the file already.
+// find waits until an offset may be read. If pg is nil, the chunk is in the file already.
 func (fl *fill) find(ctx context.Context, off int64, wait bool) (pg *page, n int64, sum uint64, err error) {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
@@ -303,7 +304,7 @@ func (fl *fill) find(ctx context.Context, off int64, wait bool) (pg *page, n int
 	for fl.err == nil {
 		front := fl.front.Load()
 		give := front
-		if !fl.right { // so that nobody takes a wrong content for the whole
+		if !fl.right { // a reader must not get the complete blob before the digest is known to match
 			give = min(front, (fl.e.size-1)/chunk*chunk)
 		}
 		switch {
@@ -338,13 +339,13 @@ func (fl *fill) settled(ctx context.Context) error {
 	}
 }
 
-const warmers = 4 // blobs that WarmAll brings at once
+const warmers = 4 // blobs that WarmAll fetches at once
 
-// WarmAll brings blobs into the cache, tells bad of those that do not come, and gives the number
-// of the others. bad is not called twice at once.
+// WarmAll fetches blobs into the cache, calls bad for each that failed, and returns the number of
+// the others. Calls of bad do not overlap.
 func (t *Tier) WarmAll(ctx context.Context, list []cdn.Digest, bad func(cdn.Digest, error)) (warmed int) {
 	jobs := make(chan cdn.Digest)
-	var mu sync.Mutex // guards warmed, and is held to call bad
+	var mu sync.Mutex // guards warmed, and is held while bad is called
 	var wg sync.WaitGroup
 	for range warmers {
 		wg.Go(func() {
@@ -361,15 +362,15 @@ func (t *Tier) WarmAll(ctx context.Context, list []cdn.Digest, bad func(cdn.Dige
 		})
 	}
 	for _, d := range list {
-		jobs <- d // each ends with ctx
+		jobs <- d // each worker ends with ctx
 	}
 	close(jobs)
 	wg.Wait()
 	return warmed
 }
 
-// Warm brings a blob in without reading it. One that does not fit is core.KindTooLarge, a
-// directory that cannot be written core.KindUnavailable.
+// Warm fetches a blob without reading it. Errors: core.KindTooLarge if it does not fit,
+// core.KindUnavailable if the directory cannot be written.
 func (t *Tier) Warm(ctx context.Context, d cdn.Digest) error {
 	if e, err := t.lookup(d); err != nil || e != nil {
 		return err
@@ -401,10 +402,11 @@ func (t *Tier) Warm(ctx context.Context, d cdn.Digest) error {
 	return core.E(core.KindTooLarge, "the blob does not fit into the cache")
 }
 
-// ails notes that the directory cannot be written, once until it can.
-func (t *Tier) ails(err error) error {
+// writeFailed records that the directory cannot be written, logs it the first time, and returns
+// errUnkept.
+func (t *Tier) writeFailed(err error) error {
 	if !t.ailing.Swap(true) {
-		t.cfg.Logger.Warn("the cache's directory cannot be written; misses are passed through", "dir", t.cfg.Dir, "err", err)
+		t.cfg.Logger.Warn("the cache's directory cannot be written: misses are read from the origin", "dir", t.cfg.Dir, "err", err)
 	}
 	return errUnkept
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// slow makes an origin give only what the test allows.
+// slow makes an origin deliver only the bytes that the test allows.
 func slow(o *origin) *steps {
 	s := newSteps()
 	o.spoil = func(ctx context.Context, _ cdn.Range, r io.Reader) io.Reader { return s.over(ctx, r) }
@@ -50,7 +50,8 @@ func TestGet_ManyAtOnce_OneFill(t *testing.T) {
 	}
 }
 
-// A reader gets what is there while the rest is still on its way, and all but the last chunk of it.
+// A reader gets the bytes that have arrived while the rest is still on its way, except the last
+// chunk.
 func TestGet_DuringTheFill_GivesWhatIsThere(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -87,7 +88,7 @@ func TestGet_DuringTheFill_GivesWhatIsThere(t *testing.T) {
 	}
 }
 
-// A range far ahead of the fill comes from the origin at once, and the fill goes on meanwhile.
+// A range far ahead of the fill is read from the origin at once, and the fill continues.
 func TestGet_FarAheadOfTheFill_IsPassedToTheOrigin(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -117,7 +118,7 @@ func TestGet_FarAheadOfTheFill_IsPassedToTheOrigin(t *testing.T) {
 	}
 }
 
-// A first reader who goes away takes nothing from those who wait with him.
+// If the first reader leaves, the others still get the whole blob.
 func TestGet_FirstReaderLeaves_OthersGetAll(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -147,7 +148,7 @@ func TestGet_FirstReaderLeaves_OthersGetAll(t *testing.T) {
 	}
 }
 
-// A fill that nobody waits for ends while little is there, and goes on once half is.
+// A fill without readers ends if little has arrived, and continues if half has.
 func TestGet_AllLeave_EndsOnlyBeforeHalf(t *testing.T) {
 	for _, half := range []bool{false, true} {
 		o := newOrigin()
@@ -188,7 +189,8 @@ func one(b bool) int {
 	return 0
 }
 
-// Bytes that are not the digest's never end cleanly and are never kept, even where they are as many.
+// Bytes that do not match the digest never end cleanly and are never kept, even if their number
+// is right.
 func TestGet_LyingOrigin_Diverges(t *testing.T) {
 	for _, size := range []int{1, chunk, 3*chunk + 1} {
 		o := newOrigin()
@@ -202,7 +204,7 @@ func TestGet_LyingOrigin_Diverges(t *testing.T) {
 		got, err := read(t, c, d, cdn.Whole)
 		wantKind(t, "read", err, core.KindDiverged)
 		if len(got) == size {
-			t.Errorf("all %d wrong bytes were given", size)
+			t.Errorf("all %d wrong bytes were delivered", size)
 		}
 		wantKind(t, "warm", c.Warm(t.Context(), d), core.KindDiverged)
 		eventually.Nil(t, func() error {
@@ -214,7 +216,7 @@ func TestGet_LyingOrigin_Diverges(t *testing.T) {
 	}
 }
 
-// An empty blob that is none ends with an error, not as an empty file.
+// If the origin gives an empty answer for a blob that is not empty, the read ends with an error.
 func TestGet_EmptyLie_Diverges(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -224,7 +226,7 @@ func TestGet_EmptyLie_Diverges(t *testing.T) {
 	wantKind(t, "read", err, core.KindDiverged)
 }
 
-// A lie that is passed through, because it does not fit, does not end cleanly either.
+// Wrong bytes that are passed through, because the blob does not fit, do not end cleanly either.
 func TestGet_LieThatDoesNotFit_Diverges(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o, func(cfg *Config) { cfg.MaxBytes = 1000 })
@@ -234,12 +236,13 @@ func TestGet_LieThatDoesNotFit_Diverges(t *testing.T) {
 	got, err := read(t, c, d, cdn.Whole)
 	wantKind(t, "read", err, core.KindDiverged)
 	if len(got) == len(b) {
-		t.Error("all wrong bytes were given")
+		t.Error("all the wrong bytes were delivered")
 	}
 	wantKind(t, "warm", c.Warm(t.Context(), d), core.KindTooLarge)
 }
 
-// An origin that breaks off is read on from there; one that gives no more ends the read with an error.
+// If the origin breaks off, reading continues there; if it delivers nothing more, the read ends
+// with an error.
 func TestGet_OriginBreaksOff_GoesOnOrFails(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -257,7 +260,7 @@ func TestGet_OriginBreaksOff_GoesOnOrFails(t *testing.T) {
 	wantKind(t, "read", err, core.KindUnavailable)
 }
 
-// An origin that neither gives nor fails is given up after its limit.
+// An origin that neither delivers nor fails is abandoned after its limit.
 func TestGet_OriginStalls_IsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrigin()
@@ -278,7 +281,7 @@ func TestGet_OriginStalls_IsGivenUp(t *testing.T) {
 	})
 }
 
-// Without its Run, or after it, a tier serves what is kept and passes on what is not.
+// Without Run, a tier serves kept blobs and passes the others through.
 func TestGet_NotRunning_ServesAndPasses(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	kept, b := o.add(1, 1000)
@@ -297,7 +300,7 @@ func TestGet_NotRunning_ServesAndPasses(t *testing.T) {
 	}
 }
 
-// What the origin lacks is not found, what it refuses is refused, and a closed tier says so.
+// Errors keep their kind: not found at the origin, refused by the origin, tier closed.
 func TestGet_Errors_KeepTheirKind(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -325,7 +328,7 @@ func TestGet_Errors_KeepTheirKind(t *testing.T) {
 	wantKind(t, "closed", err, core.KindUnavailable)
 }
 
-// The origin being down fails only what is not kept.
+// If the origin is down, only blobs that are not kept fail.
 func TestGet_OriginDown_KeptIsServed(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -344,7 +347,8 @@ func TestGet_OriginDown_KeptIsServed(t *testing.T) {
 	wantKind(t, "not kept", err, core.KindUnavailable)
 }
 
-// A purged blob is fetched again, and a fill that is purged meanwhile serves its readers unkept.
+// A purged blob is fetched again; a fill that is purged while it runs serves its readers, but its
+// result is not kept.
 func TestPurge_ForgetsKeptAndFilling(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -356,7 +360,7 @@ func TestPurge_ForgetsKeptAndFilling(t *testing.T) {
 		}
 	}
 	if !c.Purge(d) || c.Purge(d) {
-		t.Error("purge does not say what it did")
+		t.Error("purge reports the wrong result")
 	}
 	if s := c.Stats(); s.Files != 0 || s.Bytes != 0 || s.Hot != 0 {
 		t.Errorf("after the purge: %+v", s)
@@ -381,7 +385,7 @@ func TestPurge_ForgetsKeptAndFilling(t *testing.T) {
 	})
 }
 
-// Who seeks reads from there, on a kept blob and during a fill.
+// After a Seek, reading continues at that place, in a kept blob and during a fill.
 func TestReader_Seek(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -404,7 +408,7 @@ func TestReader_Seek(t *testing.T) {
 			t.Errorf("end: %d, %v", n, err)
 		}
 		if _, err := rs.Seek(1, io.SeekCurrent); err == nil {
-			t.Error("a place past the range was accepted")
+			t.Error("an offset past the range was accepted")
 		}
 		_ = blob.Close()
 		if _, err := blob.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {

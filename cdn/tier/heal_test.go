@@ -12,7 +12,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// kept gives a tier without memory that keeps a blob of four chunks and a bit, and its file.
+// kept returns a tier without memory that keeps a blob of more than four chunks, and that blob's
+// file.
 func kept(t *testing.T, change ...func(*Config)) (*Tier, *origin, cdn.Digest, []byte, string) {
 	t.Helper()
 	o := newOrigin()
@@ -63,7 +64,8 @@ func cut(t *testing.T, path string, at int64) {
 	}
 }
 
-// Whatever happens to a kept file, its readers get the right bytes, and it is fetched once more.
+// However a kept file is damaged, its readers get the right bytes, and the blob is fetched once
+// more.
 func TestGet_DamagedFile_Heals(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestGet_DamagedFile_Heals(t *testing.T) {
 	}
 }
 
-// A reader in the middle of a blob goes on over the damage as if there were none.
+// A reader in the middle of a blob reads on over the damage without an error.
 func TestGet_DamagedWhileRead_GoesOn(t *testing.T) {
 	c, _, d, b, path := kept(t)
 	for _, r := range []cdn.Range{cdn.Whole, {Offset: 100, Length: 3 * chunk}} {
@@ -112,7 +114,7 @@ func TestGet_DamagedWhileRead_GoesOn(t *testing.T) {
 	}
 }
 
-// Readers who find the damage at the same time fetch once between them.
+// Readers that find the damage at the same time cause one fetch.
 func TestGet_DamageFoundByMany_OneFetch(t *testing.T) {
 	c, o, d, b, path := kept(t)
 	var blobs []cdn.Blob
@@ -144,7 +146,8 @@ func TestGet_DamageFoundByMany_OneFetch(t *testing.T) {
 	}
 }
 
-// With the origin down a damaged blob is unavailable, its damaged bytes are not given, others are served.
+// If the origin is down, a damaged blob is unavailable and its damaged bytes are not given; other
+// blobs are served.
 func TestGet_DamagedAndOriginDown_IsUnavailable(t *testing.T) {
 	c, o, d, b, path := kept(t)
 	other, b2 := o.add(2, 1000)
@@ -163,7 +166,7 @@ func TestGet_DamagedAndOriginDown_IsUnavailable(t *testing.T) {
 	wantRead(t, c, d, b)
 }
 
-// A chunk in memory needs its file no more; what is not in memory is still checked.
+// A chunk in memory is read without its file; a chunk that is not in memory is still checked.
 func TestGet_HotChunks_NeedNoFile(t *testing.T) {
 	c, o, d, b, path := kept(t, func(cfg *Config) { cfg.MemoryBytes = 2 << 20 })
 	for range 3 {

@@ -16,14 +16,14 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// origin is a store in memory whose answers a test may hold up, cut or spoil.
+// origin is a store in memory whose answers a test can delay, cut or damage.
 type origin struct {
 	mu    sync.Mutex
 	blobs map[cdn.Digest][]byte
 	gets  []cdn.Range
 	puts  int
 	down  atomic.Bool
-	spoil func(ctx context.Context, r cdn.Range, b io.Reader) io.Reader // of every Get; nil changes nothing
+	spoil func(ctx context.Context, r cdn.Range, b io.Reader) io.Reader // applied to every Get; nil changes nothing
 }
 
 func newOrigin() *origin { return &origin{blobs: map[cdn.Digest][]byte{}} }
@@ -76,7 +76,7 @@ func (o *origin) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, 
 	return cdn.Blob{ReadCloser: &bound{ctx, rd}, Size: int64(len(b))}, nil
 }
 
-// bound ends with its context, as an origin's readers do.
+// bound ends with its context, as the readers of a real origin do.
 type bound struct {
 	ctx context.Context
 	io.Reader
@@ -122,9 +122,9 @@ func (o *origin) has(d cdn.Digest) bool {
 	return o.blobs[d] != nil
 }
 
-// steps gives an origin's bytes as far as a test allows.
+// steps delivers an origin's bytes as far as a test allows.
 type steps struct {
-	allow chan int // so many bytes more; closed: all
+	allow chan int // this many bytes more; closed: all
 }
 
 func newSteps() *steps { return &steps{allow: make(chan int, 100)} }
@@ -152,7 +152,7 @@ type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
-// cache gives a loaded tier of 8 MiB and 8 files.
+// cache returns a loaded tier of 8 MiB and 8 files.
 func cache(t testing.TB, dir string, o Origin, change ...func(*Config)) *Tier {
 	t.Helper()
 	cfg := Config{Dir: dir, MaxBytes: 8 << 20, MaxFiles: 8, Origin: o}
@@ -169,7 +169,7 @@ func cache(t testing.TB, dir string, o Origin, change ...func(*Config)) *Tier {
 	return c
 }
 
-// running runs a tier; the function it gives ends that, as the end of the test does.
+// running runs a tier until stop is called or the test ends.
 func running(t testing.TB, c *Tier) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -194,7 +194,7 @@ func running(t testing.TB, c *Tier) (stop func()) {
 	return stop
 }
 
-// started gives a tier that runs.
+// started returns a running tier.
 func started(t testing.TB, o Origin, change ...func(*Config)) *Tier {
 	t.Helper()
 	c := cache(t, t.TempDir(), o, change...)

@@ -9,15 +9,15 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-const maxSeen = 1 << 16 // remembered chunks
+const maxSeen = 1 << 16 // chunks that are remembered after one read
 
-// hot is the chunks in memory. A chunk is let in when it is read a second time while the first
-// is still remembered, so that who streams a large blob washes nothing out and uses the same
-// memory over and over; what was not read since the last round leaves first.
+// hot holds chunks in memory. A chunk is admitted when it is read a second time while the first
+// read is still remembered. So a reader that streams a large blob evicts nothing. Chunks that
+// were not read since the clock last passed them leave first.
 type hot struct {
 	max int64 // immutable
 
-	mu        sync.Mutex // guards all below and every entry's slots and forgot
+	mu        sync.Mutex // guards everything below, and every entry's slots and forgot
 	bytes     int64
 	clock     list.List                    // of *slot, next to leave at the back
 	seen      *simplelru.LRU[place, int64] // sizes of the chunks read once; together within max
@@ -28,7 +28,7 @@ type slot struct {
 	e    *entry
 	i    int64
 	pg   *page
-	read bool // since its last round
+	read bool // since the clock last passed it
 	el   *list.Element
 }
 
@@ -54,7 +54,7 @@ func (h *hot) get(e *entry, i int64) *page {
 	return e.slots[i].pg.hold()
 }
 
-// offer tells of a checked chunk that was read from elsewhere.
+// offer reports a checked chunk that was read from elsewhere; hot may keep it.
 func (h *hot) offer(e *entry, i int64, pg *page) {
 	size := int64(len(pg.data))
 	h.mu.Lock()
@@ -93,7 +93,7 @@ func (h *hot) remove(s *slot) {
 	s.pg.release()
 }
 
-// sighted reports whether a chunk was read before, and remembers that it was now.
+// sighted reports whether a chunk was read before, and records this read.
 func (h *hot) sighted(at place, size int64) bool {
 	if h.seen.Remove(at) {
 		return true

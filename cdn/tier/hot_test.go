@@ -6,8 +6,8 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// A chunk comes into memory when it is read again, not of a blob that was dropped meanwhile, and
-// the memory's bound holds.
+// A chunk is kept in memory when it is read a second time, unless its blob was dropped, and the
+// bound on memory holds.
 func TestHot_SecondReadIsKept(t *testing.T) {
 	h, mem := newHot(2*chunk), pages{}
 	blob := func(i byte) *entry { return &entry{d: cdn.Digest{i}, size: chunk} }

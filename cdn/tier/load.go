@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Load takes up what an earlier run kept, by names and lengths alone: content is checked when it
-// is read. It removes what was half written or has another length than its name says.
+// Load adopts the files that an earlier run kept, by their names and lengths: the content is
+// checked when it is read. It removes unfinished files and files with a wrong length.
 func (t *Tier) Load() error {
 	if err := os.MkdirAll(t.cfg.Dir, 0o700); err != nil {
 		return fault(err)
@@ -24,7 +24,7 @@ func (t *Tier) Load() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, a := range found {
-		if t.index[a.e.d] != nil { // a crash came between two names of the same bytes
+		if t.index[a.e.d] != nil { // a crash came between two names of the same content
 			t.drop(t.index[a.e.d])
 		}
 		t.index[a.e.d] = a.e
@@ -38,14 +38,14 @@ func (t *Tier) Load() error {
 	return nil
 }
 
-// aged is a file of an earlier run.
+// aged is a file of an earlier run, with the time of its last use.
 type aged struct {
 	e    *entry
 	name string
 	at   time.Time
 }
 
-// sift removes what cannot be used and leaves alone what is not ours.
+// sift removes files that cannot be used. Files with other names are left alone.
 func (t *Tier) sift(files []os.DirEntry) (found []aged) {
 	for _, f := range files {
 		d, size, due, ok := parseName(f.Name())
@@ -61,12 +61,13 @@ func (t *Tier) sift(files []os.DirEntry) (found []aged) {
 	return found
 }
 
-// shrink evicts until bounds that may be smaller than those of the earlier run hold. Needs mu.
+// shrink evicts until the bounds hold, which may be smaller than those of the earlier run. The
+// caller holds mu.
 func (t *Tier) shrink() {
 	for t.policy.Bytes() > t.cfg.MaxBytes || t.policy.Len() > t.cfg.MaxFiles {
 		d, ok := t.policy.Evict()
 		if !ok {
-			return // the origin must have the rest first
+			return // the others must first be copied to the origin
 		}
 		t.remove(t.index[d])
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// A new process serves what the old one kept, without asking the origin.
+// A new process serves the blobs that the old one kept, without asking the origin.
 func TestLoad_TakesUpWhatWasKept(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	c := cache(t, dir, o)
@@ -42,7 +42,7 @@ func TestLoad_TakesUpWhatWasKept(t *testing.T) {
 	}
 }
 
-// Nothing that a killed process left half written is trusted, and files that are not ours stay.
+// Files that a killed process left unfinished are not trusted, and files of others stay.
 func TestLoad_Leftovers_AreRemoved(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	short, b := o.add(1, 1000)
@@ -72,7 +72,7 @@ func TestLoad_Leftovers_AreRemoved(t *testing.T) {
 	}
 }
 
-// A right length with wrong content is found when it is read.
+// A file with the right length and wrong content is found when it is read.
 func TestLoad_WrongContent_IsFoundByTheRead(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	d, b := o.add(1, 1000)
@@ -87,7 +87,7 @@ func TestLoad_WrongContent_IsFoundByTheRead(t *testing.T) {
 	}
 }
 
-// Another blob's file under a blob's name is not that blob, though all its hashes are right.
+// Another blob's file under a blob's name is not accepted, although all its hashes are right.
 func TestLoad_OtherBlobsFile_IsNotTrusted(t *testing.T) {
 	c, o, d, b, path := kept(t)
 	other, b2 := o.add(2, len(b))
@@ -100,7 +100,7 @@ func TestLoad_OtherBlobsFile_IsNotTrusted(t *testing.T) {
 	wantRead(t, c, d, b)
 }
 
-// Bounds that became smaller hold from the start, and what was used last stays.
+// Smaller bounds hold from the start, and the most recently used blobs stay.
 func TestLoad_SmallerBounds_Hold(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	c := cache(t, dir, o)
@@ -130,7 +130,7 @@ func TestLoad_SmallerBounds_Hold(t *testing.T) {
 	wantRead(t, c, last, want)
 }
 
-// Names are read back as they were written, and nothing else is taken for one.
+// parseName reads what fileName writes, and accepts nothing else.
 func FuzzParseName(f *testing.F) {
 	f.Add(fileName(cdn.Digest{1}, 0, false))
 	f.Add(fileName(cdn.Digest{2}, 1<<62, true))
@@ -143,7 +143,7 @@ func FuzzParseName(f *testing.F) {
 	})
 }
 
-// No bytes but a footer's own are taken for it.
+// Only a real footer is accepted as one.
 func FuzzParseFooter(f *testing.F) {
 	f.Add(footer(cdn.Digest{1}, chunk+1, []uint64{1, 2}), int64(chunk+1))
 	f.Add([]byte{}, int64(0))

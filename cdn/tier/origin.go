@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	stall    = 30 * time.Second // an origin that gives nothing for so long is given up
-	maxTries = 3                // of an origin that breaks off without giving a byte
+	stall    = 30 * time.Second // an origin that delivers nothing for this long is abandoned
+	maxTries = 3                // for an origin that breaks off without delivering a byte
 )
 
-// watched gives a context that ends when the origin gives nothing for too long.
+// watched returns a context that ends when the origin delivers nothing for too long.
 func watched(parent context.Context) (context.Context, *cdn.Watch) {
-	return cdn.NewWatch(parent, stall, core.E(core.KindUnavailable, "the origin does not go on"))
+	return cdn.NewWatch(parent, stall, core.E(core.KindUnavailable, "the origin stopped delivering"))
 }
 
-// why prefers the reason for which the context was ended.
+// why returns the cause of the context's end, if it has ended, instead of err.
 func why(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); ctx.Err() != nil && core.KindOf(cause) == core.KindUnavailable {
 		return cause
@@ -30,7 +30,8 @@ func why(ctx context.Context, err error) error {
 	return fault(err)
 }
 
-// source reads a whole blob from the origin; where that breaks off it goes on from there.
+// source reads a whole blob from the origin. If the origin breaks off, it reads on from that
+// byte.
 type source struct {
 	ctx   context.Context
 	t     *Tier
@@ -53,7 +54,7 @@ func (s *source) open() error {
 	}
 	if s.off > 0 && b.Size != s.size {
 		_ = b.Close()
-		return core.E(core.KindDiverged, "the origin gave another size")
+		return core.E(core.KindDiverged, "the origin reports another size")
 	}
 	s.blob, s.size = b, b.Size
 	s.watch.Moved()
@@ -62,7 +63,7 @@ func (s *source) open() error {
 
 func (s *source) close() { _ = s.blob.Close() }
 
-// Read gives at least one byte or an error.
+// Read returns at least one byte or an error.
 func (s *source) Read(p []byte) (int, error) {
 	for {
 		n, err := s.blob.Read(p)
@@ -88,7 +89,7 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 }
 
-// ended tells readers that it was the fill that ended, not they.
+// ended tells readers that the fill was cancelled, not their own request.
 func (s *source) ended(err error) error {
 	if s.ctx.Err() != nil && core.KindOf(context.Cause(s.ctx)) == core.KindCanceled {
 		return core.E(core.KindUnavailable, "the fill was ended").WithCause(err)
@@ -101,15 +102,15 @@ func brokeOff(err error) bool {
 	return k == core.KindUnavailable || k == core.KindTimeout || k == core.KindInternal
 }
 
-// direct reads from the origin, and checks a whole against its digest: the last bytes of a
-// wrong one are not given.
+// direct reads from the origin. A read of the whole blob is checked against its digest, and its
+// last bytes are held back if they do not match.
 type direct struct {
 	ctx   context.Context
 	watch *cdn.Watch
 	blob  io.ReadCloser
 	d     cdn.Digest
 	left  int64
-	hash  hash.Hash // nil for a part
+	hash  hash.Hash // nil if a part is read
 }
 
 func (t *Tier) direct(ctx context.Context, d cdn.Digest, want cdn.Range) (*direct, int64, error) {
@@ -137,7 +138,7 @@ func (s *direct) Read(p []byte) (int, error) {
 	}
 	s.watch.Moved()
 	n, err := s.blob.Read(p[:min(int64(len(p)), s.left)])
-	s.watch.Pause() // the reader may take its time
+	s.watch.Pause() // a slow reader is not a stalled origin
 	s.left -= int64(n)
 	if s.hash != nil {
 		_, _ = s.hash.Write(p[:n])
@@ -160,7 +161,7 @@ func (s *direct) Read(p []byte) (int, error) {
 
 func (s *direct) end() error {
 	if s.hash != nil && cdn.Digest(s.hash.Sum(nil)) != s.d {
-		return core.E(core.KindDiverged, "the origin gave other bytes than the digest names")
+		return core.E(core.KindDiverged, "the origin's bytes do not match the digest")
 	}
 	return io.EOF
 }

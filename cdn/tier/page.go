@@ -5,16 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// page is the bytes of one chunk. Whoever holds it reads it; after the last release its memory
-// belongs to another chunk, so a use after release would show one blob's bytes in another.
+// page is the memory of one chunk. Its holders may read it. After the last release another chunk
+// uses the memory, so a use after release would show one blob's bytes in another.
 type page struct {
 	data []byte
 	refs atomic.Int32
-	home *sync.Pool // nil when the memory is not used again
+	home *sync.Pool // nil if the memory is not used again
 }
 
-// pages gives memory for chunks, the same few over and over while chunks are only passing
-// through: a processor's cache then still has them when they are sent.
+// pages provides memory for chunks. Chunks that are only passed through reuse the same few pages:
+// they are then still in the processor's cache when they are sent.
 type pages struct{ pool sync.Pool }
 
 func (p *pages) get(size int64) *page {
@@ -27,7 +27,7 @@ func (p *pages) get(size int64) *page {
 		}
 		pg.data = pg.data[:size]
 	} else {
-		pg.data = make([]byte, size) // a short blob's memory is its own length
+		pg.data = make([]byte, size) // a small blob gets only the memory it needs
 	}
 	pg.refs.Store(1)
 	return pg

@@ -11,13 +11,13 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// file is what a part is written to: an *os.File but in tests of a bad disk.
+// file is what a part is written to: an *os.File, except in tests of a broken disk.
 type file interface {
 	io.Writer
 	Sync() error
 }
 
-// part is a file being written, for one writer.
+// part is a file that is being written, by one writer.
 type part struct {
 	path  string
 	f     *os.File
@@ -41,7 +41,7 @@ func (t *Tier) newPart() (*part, error) {
 	return p, nil
 }
 
-// Write adds content; after an error the part's first n bytes are still what was written.
+// Write adds content. After an error, the part's first n bytes are still valid.
 func (p *part) Write(b []byte) (int, error) {
 	n, err := p.w.Write(b)
 	b = b[:n]
@@ -62,8 +62,8 @@ func (p *part) endChunk() {
 	p.sum.Reset()
 }
 
-// is reports whether the content is the digest's, and ends the last chunk.
-func (p *part) is(d cdn.Digest) bool {
+// matches ends the last chunk and reports whether the content matches the digest.
+func (p *part) matches(d cdn.Digest) bool {
 	if int64(len(p.sums)) < chunks(p.n) {
 		p.endChunk()
 	}
@@ -78,7 +78,7 @@ func (p *part) finish(d cdn.Digest) error {
 	return p.w.Sync()
 }
 
-// content reads what was written so far.
+// content reads what has been written so far.
 func (p *part) content() io.Reader { return io.NewSectionReader(p.f, 0, p.n) }
 
 // syncDir makes changed names durable.

@@ -19,9 +19,9 @@ const (
 	lastPause  = time.Minute
 )
 
-// Put stores a blob: at the origin when it returns, or with Config.Local durably here. What
-// does not fit here goes to the origin alone. The origin is told even of what is kept: it may
-// have let go of a blob that nobody referred to.
+// Put stores a blob. When it returns, the blob is at the origin, or with Config.Local durable
+// here. A blob that does not fit here goes to the origin only. Put also goes to the origin if the
+// blob is kept here: the origin may have removed it since, for lack of references.
 func (t *Tier) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
 	if ctx.Err() != nil {
 		return gone(ctx)
@@ -40,7 +40,7 @@ func (t *Tier) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) e
 	defer t.release(e)
 	p, err := t.newPart()
 	if err != nil {
-		_ = t.ails(err)
+		_ = t.writeFailed(err)
 		return t.cfg.Origin.Put(ctx, d, size, r)
 	}
 	t.mu.Lock()
@@ -53,24 +53,24 @@ func (t *Tier) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) e
 	return nil
 }
 
-// store writes the part and brings it to where Put promises it.
+// store writes the part and stores it where Put promises it.
 func (t *Tier) store(ctx context.Context, e *entry, p *part, r io.Reader) error {
 	rest, err := t.receive(ctx, p, e.size, r)
 	switch {
 	case err != nil && rest == nil:
 		return err
-	case err != nil: // the disk: what it took and what is to come go to the origin
-		_ = t.ails(err)
+	case err != nil: // the disk failed: what it has and what is still to come go to the origin
+		_ = t.writeFailed(err)
 		removePart(p)
 		return t.cfg.Origin.Put(ctx, e.d, e.size, io.MultiReader(p.content(), rest))
-	case p.n != e.size || !p.is(e.d):
+	case p.n != e.size || !p.matches(e.d):
 		return errOther()
 	}
 	if t.cfg.Local {
 		if err = t.settle(e, p, true); err == nil {
 			return nil
 		}
-		_ = t.ails(err)
+		_ = t.writeFailed(err)
 	}
 	if err := t.cfg.Origin.Put(ctx, e.d, e.size, p.content()); err != nil {
 		return err
@@ -79,13 +79,13 @@ func (t *Tier) store(ctx context.Context, e *entry, p *part, r io.Reader) error 
 		if err = t.settle(e, p, false); err == nil {
 			return nil
 		}
-		_ = t.ails(err) // the origin has it
+		_ = t.writeFailed(err) // the origin has it
 	}
 	removePart(p)
 	return nil
 }
 
-// receive writes what r gives. After an error of the disk it gives what is not written yet.
+// receive writes what r delivers. After an error of the disk it returns what is not written yet.
 func (t *Tier) receive(ctx context.Context, p *part, size int64, r io.Reader) (rest io.Reader, err error) {
 	pg := t.pages.get(min(chunk, size+1))
 	defer pg.release()
@@ -111,7 +111,7 @@ func (t *Tier) receive(ctx context.Context, p *part, size int64, r io.Reader) (r
 }
 
 func errOther() error {
-	return core.E(core.KindInvalid, "the bytes are not what the digest and the size say")
+	return core.E(core.KindInvalid, "the bytes do not match the digest and the size")
 }
 
 // settle makes a part durable under its name.
@@ -124,7 +124,7 @@ func (t *Tier) settle(e *entry, p *part, due bool) error {
 	err := t.keep(e, p, due)
 	t.mu.Unlock()
 	if err == nil && due {
-		err = syncDir(t.cfg.Dir) // who was told that it is safe must find the name after a crash
+		err = syncDir(t.cfg.Dir) // the blob is acknowledged as durable, so its name must survive a crash
 	}
 	if err == nil {
 		t.ailing.Store(false)
@@ -132,7 +132,7 @@ func (t *Tier) settle(e *entry, p *part, due bool) error {
 	return err
 }
 
-// owe queues a copy to the origin. Needs mu.
+// owe queues a copy to the origin. The caller holds mu.
 func (t *Tier) owe(e *entry) {
 	t.owed++
 	t.due = append(t.due, e)
@@ -146,7 +146,7 @@ func (t *Tier) nudge() {
 	}
 }
 
-// copies brings to the origin what is due, pausing longer and longer while that fails.
+// copies copies due blobs to the origin, with growing pauses while that fails.
 func (t *Tier) copies(ctx context.Context) {
 	failures := 0
 	for {
@@ -172,7 +172,8 @@ func (t *Tier) copies(ctx context.Context) {
 	}
 }
 
-// nextDue takes a blob that is still to be copied, and wakes another copier for the next one.
+// nextDue returns a blob that is still to be copied, and wakes another copier if there is one
+// more.
 func (t *Tier) nextDue() *entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,15 +196,15 @@ func (t *Tier) again(e *entry, err error) {
 	if e.gone {
 		return
 	}
-	t.due = append(t.due, e) // who failed comes back for it after a pause
-	t.cfg.Logger.Warn("a blob is not at the origin yet", "blob", e.d, "owed", t.owed, "err", err)
+	t.due = append(t.due, e) // tried again after a pause
+	t.cfg.Logger.Warn("copying a blob to the origin failed", "blob", e.d, "owed", t.owed, "err", err)
 }
 
 // copyOut copies one blob. The origin checks it against its digest.
 func (t *Tier) copyOut(ctx context.Context, e *entry) error {
 	if err := t.acquire(e); err != nil {
 		if errors.Is(err, errGone) {
-			return nil // a Put of the same bytes has taken its place
+			return nil // a Put of the same bytes has replaced it
 		}
 		return err
 	}
@@ -230,7 +231,7 @@ func (t *Tier) copyOut(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// noted tells of every read.
+// noted calls back after every read.
 type noted struct {
 	r    io.Reader
 	each func()
@@ -241,5 +242,5 @@ func (n *noted) Read(p []byte) (int, error) {
 	return n.r.Read(p)
 }
 
-// removePart takes away what did not get a name.
+// removePart removes a file that did not get a name.
 func removePart(p *part) { _ = os.Remove(p.path) }

@@ -24,13 +24,13 @@ func put(t *testing.T, c *Tier, d cdn.Digest, b []byte) error {
 
 func local(cfg *Config) { cfg.Local = true }
 
-// What was put is at the origin, and read here without asking it.
+// After a Put, the blob is at the origin, and is read here without asking the origin.
 func TestPut_IsAtTheOriginAndHere(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
 	for i, size := range []int{0, 1, chunk, 2*chunk + 1} {
 		d, b := cdntest.Content(byte(i), size)
-		for range 2 { // the origin may have let go of it, so it is told again
+		for range 2 { // the second Put goes to the origin too, which may have removed the blob
 			if err := put(t, c, d, b); err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,8 @@ func TestPut_IsAtTheOriginAndHere(t *testing.T) {
 	}
 }
 
-// Bytes that are not the digest's, too few, too many or breaking off leave nothing anywhere.
+// Bytes that do not match the digest, too few, too many or cut off, leave nothing at the edge or
+// the origin.
 func TestPut_WrongBytes_LeaveNothing(t *testing.T) {
 	broken := errors.New("the client went away")
 	for _, change := range []func(*Config){func(*Config) {}, local, func(cfg *Config) { cfg.MaxBytes = 10 }} {
@@ -68,7 +69,7 @@ func TestPut_WrongBytes_LeaveNothing(t *testing.T) {
 	}
 }
 
-// With the origin down a Put that waits for it fails, and keeps nothing half made.
+// If the origin is down, a Put that waits for it fails and leaves nothing.
 func TestPut_OriginDown_KeepsNothing(t *testing.T) {
 	o := newOrigin()
 	o.down.Store(true)
@@ -80,7 +81,7 @@ func TestPut_OriginDown_KeepsNothing(t *testing.T) {
 	}
 }
 
-// A blob that does not fit goes to the origin alone.
+// A blob that does not fit goes to the origin only.
 func TestPut_TooLarge_GoesToTheOrigin(t *testing.T) {
 	for _, change := range []func(*Config){func(*Config) {}, local} {
 		o := newOrigin()
@@ -96,8 +97,8 @@ func TestPut_TooLarge_GoesToTheOrigin(t *testing.T) {
 	}
 }
 
-// A local Put returns while the origin is down, is read, survives a restart and pressure, and
-// reaches the origin when that is back.
+// A local Put succeeds while the origin is down. The blob can be read, survives a restart and
+// pressure on the cache, and reaches the origin when it is back.
 func TestPut_Local_FollowsToTheOrigin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, dir := newOrigin(), t.TempDir()
@@ -109,7 +110,7 @@ func TestPut_Local_FollowsToTheOrigin(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRead(t, c, d, b)
-		time.Sleep(time.Hour) // of the bubble: many tries
+		time.Sleep(time.Hour) // in the bubble's time: many attempts
 		if c.Purge(d) || c.PurgeAll() != 0 {
 			t.Error("the only copy was purged")
 		}
@@ -123,7 +124,7 @@ func TestPut_Local_FollowsToTheOrigin(t *testing.T) {
 			t.Errorf("after the restart: %+v", s)
 		}
 		o.down.Store(false)
-		for i := range 10 { // pressure
+		for i := range 10 { // fill the cache
 			d2, b2 := o.add(byte(10+i), 1000)
 			wantRead(t, c, d2, b2)
 		}
@@ -132,12 +133,12 @@ func TestPut_Local_FollowsToTheOrigin(t *testing.T) {
 			t.Errorf("at the origin: %v, %+v", o.has(d), s)
 		}
 		if _, err := os.Stat(filepath.Join(dir, fileName(d, 100_000, true))); err == nil {
-			t.Error("it still says that it is due")
+			t.Error("it is still marked as due")
 		}
 	})
 }
 
-// What the origin does not have is never evicted, however much else comes.
+// A blob that the origin lacks is never evicted, however many others come.
 func TestPut_LocalAndDue_IsNotEvicted(t *testing.T) {
 	o := newOrigin()
 	c := started(t, &refusing{o}, local, func(cfg *Config) { cfg.MaxFiles = 3 })
@@ -155,14 +156,15 @@ func TestPut_LocalAndDue_IsNotEvicted(t *testing.T) {
 	}
 }
 
-// refusing is an origin that can be read and not written.
+// refusing is an origin that can be read but not written.
 type refusing struct{ *origin }
 
 func (*refusing) Put(context.Context, cdn.Digest, int64, io.Reader) error {
 	return core.E(core.KindUnavailable, "read only")
 }
 
-// When all room is taken by what the origin lacks, a local Put goes to the origin, and fails with it.
+// If blobs that the origin lacks occupy all the space, a local Put goes to the origin, and fails
+// if the origin does.
 func TestPut_LocalAndFull_GoesToTheOrigin(t *testing.T) {
 	o := newOrigin()
 	o.down.Store(true)
@@ -182,7 +184,7 @@ func TestPut_LocalAndFull_GoesToTheOrigin(t *testing.T) {
 	}
 }
 
-// A damaged only copy is never given out, never dropped, and told.
+// A damaged only copy is never given out and never dropped, and its readers get an error.
 func TestGet_DamagedOnlyCopy_Diverges(t *testing.T) {
 	o := newOrigin()
 	o.down.Store(true)
@@ -199,7 +201,7 @@ func TestGet_DamagedOnlyCopy_Diverges(t *testing.T) {
 	}
 }
 
-// sick is a disk that takes so many bytes and no more.
+// sick is a disk that accepts only so many bytes.
 type sick struct {
 	file
 	left int
@@ -215,7 +217,7 @@ func (s *sick) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// A full disk costs the cache, not the blob: reads pass through, Puts reach the origin whole.
+// A full disk disables only the cache: reads pass through, and Puts reach the origin whole.
 func TestDiskFull_PassesThrough(t *testing.T) {
 	for _, left := range []int{0, 100, chunk + 1, 3*chunk + 5} {
 		for _, change := range []func(*Config){func(*Config) {}, local} {
@@ -245,7 +247,7 @@ func TestDiskFull_PassesThrough(t *testing.T) {
 	}
 }
 
-// A directory that went away costs the cache, not the blob, and works again when it is back.
+// If the directory disappears, only the cache stops; it works again when the directory is back.
 func TestDirectoryGone_PassesThrough(t *testing.T) {
 	o := newOrigin()
 	c := started(t, o)
@@ -267,13 +269,14 @@ func TestDirectoryGone_PassesThrough(t *testing.T) {
 	}
 }
 
-// vanishing is a part whose name is gone once it was synced.
+// vanishing is a part whose file disappears after it was synced.
 type vanishing struct{ *os.File }
 
 func (v vanishing) Sync() error { return errors.Join(v.File.Sync(), os.Remove(v.Name())) }
 
-// A Put of what is only here takes nothing away before the new copy has the name: if that fails,
-// and the origin is down, what was acknowledged is still read, and after a restart too.
+// A Put of a blob whose only copy is here removes nothing before the new copy has the name. If
+// that fails and the origin is down, the acknowledged blob can still be read, also after a
+// restart.
 func TestPut_LocalAgainAndFailing_KeepsTheOnlyCopy(t *testing.T) {
 	o, dir := newOrigin(), t.TempDir()
 	o.down.Store(true)
@@ -287,7 +290,7 @@ func TestPut_LocalAgainAndFailing_KeepsTheOnlyCopy(t *testing.T) {
 	wantKind(t, "put", put(t, c, d, b), core.KindUnavailable)
 	wantRead(t, c, d, b)
 	c.onDisk = nil
-	for range 2 { // now it takes the place of the first
+	for range 2 { // now it replaces the first copy
 		if err := put(t, c, d, b); err != nil {
 			t.Fatal(err)
 		}

@@ -10,11 +10,11 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-const maxHeals = 3 // of one reader; a disk that damages all it is given gets no fourth
+const maxHeals = 3 // per reader; a disk that damages everything gets no fourth attempt
 
-// Get opens a blob or a part of it. Its reader is an io.WriterTo that writes whole chunks
-// without copying them, and an io.Seeker; ctx bounds all its waiting. A whole that the
-// origin gives wrong ends with core.KindDiverged before its last chunk.
+// Get opens a blob or a part of it. Its reader is an io.WriterTo, which writes whole chunks
+// without copying them, and an io.Seeker. ctx bounds all its waiting. If the origin delivers
+// wrong bytes, a read of the whole ends with core.KindDiverged before the last chunk.
 func (t *Tier) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	if ctx.Err() != nil {
 		return cdn.Blob{}, gone(ctx)
@@ -60,8 +60,8 @@ func (t *Tier) touch(d cdn.Digest) {
 	t.policy.Touch(d)
 }
 
-// reader gives the bytes of a range from wherever they are: memory, a kept file, a fill, the
-// origin. It changes from one to the other between two chunks.
+// reader reads the bytes of a range from wherever they are: memory, a kept file, a fill or the
+// origin. It may change from one to another between two chunks.
 type reader struct {
 	t    *Tier
 	ctx  context.Context // of the Get
@@ -69,21 +69,21 @@ type reader struct {
 	size int64
 
 	start, off, end int64
-	moved           bool // not read from the start on, so the whole cannot be checked
+	moved           bool // did not begin at the start, so the whole cannot be checked
 
 	pg   *page
-	buf  []byte // of pg, not read yet
+	buf  []byte // the unread bytes of pg
 	from *counter
 
-	e      *entry // the blob as it is kept here; nil when it is not
+	e      *entry // the kept blob; nil if it is not kept
 	held   bool   // e is open
-	fl     *fill  // that this reader waits for
+	fl     *fill  // the fill that this reader waits for
 	src    *direct
 	heals  int
-	failed error // an error is the last word
+	failed error // permanent: every later read returns it
 }
 
-// within sets the range, once the size is known.
+// within sets the range, when the size is known.
 func (r *reader) within(want cdn.Range) error {
 	if want.Offset < 0 || want.Offset > r.size || want.Length > r.size-want.Offset {
 		return core.E(core.KindInvalid, "the range is not inside the blob of %d bytes", r.size)
@@ -95,7 +95,7 @@ func (r *reader) within(want cdn.Range) error {
 	return nil
 }
 
-// join waits for a fill until the size is known; errUnkept says that there is none to wait for.
+// join waits for a fill until the size is known. It returns errUnkept if there is no fill.
 func (r *reader) join() error {
 	r.fl = r.t.join(r.ctx, r.d)
 	if r.fl == nil {
@@ -109,18 +109,18 @@ func (r *reader) join() error {
 	case err != nil:
 		return err
 	case r.size >= 0 && e.size != r.size:
-		return core.E(core.KindDiverged, "the origin gave another size")
+		return core.E(core.KindDiverged, "the origin reports another size")
 	}
 	r.size = e.size
 	if r.held = r.t.reopen(e); r.held {
 		r.e = e
 		return nil
 	}
-	r.leave() // it ended meanwhile and is not kept
+	r.leave() // it has ended, and its result is not kept
 	return errUnkept
 }
 
-// reopen opens a blob that may be being filled; false when its file is closed.
+// reopen opens a blob that may still be filling; false if its file is closed.
 func (t *Tier) reopen(e *entry) bool {
 	t.mu.Lock()
 	opened := e.opens > 0 && e.f != nil
@@ -131,7 +131,7 @@ func (t *Tier) reopen(e *entry) bool {
 	return opened || t.acquire(e) == nil
 }
 
-// pass opens the origin itself.
+// pass opens the blob at the origin.
 func (r *reader) pass(want cdn.Range) error {
 	src, size, err := r.t.direct(r.ctx, r.d, want)
 	if err != nil {
@@ -139,19 +139,21 @@ func (r *reader) pass(want cdn.Range) error {
 	}
 	r.src = src
 	if r.size >= 0 && size != r.size {
-		return core.E(core.KindDiverged, "the origin gave another size")
+		return core.E(core.KindDiverged, "the origin reports another size")
 	}
 	r.size = size
 	return nil
 }
 
-// whole reports whether all of the blob is read in order. Such a reader, when it heals, waits for
-// the fill however far it is ahead: the origin would have to give it as much again.
+// whole reports whether the blob is read completely and in order. After damage, such a reader
+// waits for the new fill, however far ahead it is: the origin would otherwise deliver the blob
+// twice.
 func (r *reader) whole() bool { return !r.moved && r.start == 0 && r.end == r.size }
 
-// passRest goes on at the origin. A whole is read from its beginning, so that it can be checked.
+// passRest continues at the origin. A read of the whole begins there at the first byte, so that
+// it can be checked.
 func (r *reader) passRest() error {
-	r.letGo()
+	r.release()
 	if !r.whole() {
 		return r.pass(cdn.Range{Offset: r.off, Length: r.end - r.off})
 	}
@@ -201,18 +203,18 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 		offset += r.end - r.start
 	}
 	if offset < 0 || offset > r.end-r.start {
-		return 0, core.E(core.KindInvalid, "the place is not inside the range")
+		return 0, core.E(core.KindInvalid, "the offset is outside the range")
 	}
 	if at := r.start + offset; at != r.off {
-		r.letGo()
+		r.release()
 		r.off, r.moved = at, true
 	}
 	return offset, nil
 }
 
-// Close lets go of everything.
+// Close releases everything.
 func (r *reader) Close() error {
-	r.letGo()
+	r.release()
 	r.leave()
 	r.shut()
 	r.failed = fs.ErrClosed
@@ -225,8 +227,8 @@ func (r *reader) took(n int) {
 	r.from.Add(int64(n))
 }
 
-// letGo drops the page and the origin.
-func (r *reader) letGo() {
+// release drops the page and the origin.
+func (r *reader) release() {
 	if r.pg != nil {
 		r.pg.release()
 		r.pg, r.buf = nil, nil
@@ -252,7 +254,7 @@ func (r *reader) shut() {
 	r.e, r.held = nil, false
 }
 
-// ready sees to it that there are bytes in buf.
+// ready makes sure that buf has bytes.
 func (r *reader) ready() error {
 	if len(r.buf) > 0 {
 		return nil
@@ -264,14 +266,14 @@ func (r *reader) ready() error {
 	for len(r.buf) == 0 && r.failed == nil {
 		err := r.step()
 		if err == io.EOF { //nolint:errorlint // as in WriteTo
-			return err // who seeks may read on
+			return err // the caller may seek and read on
 		}
 		r.failed = err
 	}
 	return r.failed
 }
 
-// step gets bytes, or finds out where to look for them next.
+// step gets bytes, or decides where to look for them next.
 func (r *reader) step() error {
 	switch {
 	case r.off == r.end && r.src == nil:
@@ -296,7 +298,8 @@ func (r *reader) step() error {
 	return err
 }
 
-// ends is what comes after the last byte: of a fill, only once all of it is right.
+// ends returns what follows the last byte. After a fill, it waits until the whole is known to be
+// right.
 func (r *reader) ends() error {
 	if r.fl != nil && r.end == r.size {
 		if err := r.fl.settled(r.ctx); err != nil && !errors.Is(err, errFilled) && !errors.Is(err, errUnkept) {
@@ -327,7 +330,7 @@ func (r *reader) fromFill() error {
 		r.use(pg, n, &r.t.count.fromOrigin)
 		return nil
 	case errors.Is(err, errFilled):
-		r.leave() // and what is kept is open already
+		r.leave() // the kept blob is open already
 		return nil
 	case errors.Is(err, errAhead):
 		return r.passRest()
@@ -354,7 +357,7 @@ func (r *reader) fromKept() error {
 			return nil
 		case errors.Is(err, errDamaged):
 			return r.heal()
-		default: // too many open files, a disk that does not answer
+		default: // too many open files, or a failing disk
 			r.e = nil
 			return r.passRest()
 		}
@@ -369,10 +372,10 @@ func (r *reader) fromKept() error {
 	return nil
 }
 
-// heal drops the damaged blob, and the next step brings it again.
+// heal drops the damaged blob; the next step fetches it again.
 func (r *reader) heal() error {
 	if r.heals++; r.heals > maxHeals {
-		return core.E(core.KindUnavailable, "the cache's disk damages what it is given")
+		return core.E(core.KindUnavailable, "the cache's disk damages what is written to it")
 	}
 	if !r.t.damaged(r.e) {
 		return core.E(core.KindDiverged, "the only copy of the blob is damaged")
@@ -381,7 +384,7 @@ func (r *reader) heal() error {
 	return nil
 }
 
-// use takes a page of which n bytes are good.
+// use takes over a page of which n bytes are good.
 func (r *reader) use(pg *page, n int64, from *counter) {
 	first := r.off / chunk * chunk
 	r.pg, r.buf, r.from = pg, pg.data[r.off-first:min(n, r.end-first)], from

@@ -9,30 +9,30 @@ type counters struct {
 	fromMemory, fromDisk, fromOrigin                       counter
 }
 
-// Stats is what a Tier has done since it was made, and what it holds now.
+// Stats is what a Tier has done since New, and what it holds now.
 type Stats struct {
-	Hits      int64 `json:"hits"`      // reads of what was kept
+	Hits      int64 `json:"hits"`      // reads of kept blobs
 	Misses    int64 `json:"misses"`    // all other reads
-	Fills     int64 `json:"fills"`     // blobs brought in whole
+	Fills     int64 `json:"fills"`     // complete blobs fetched
 	Passes    int64 `json:"passes"`    // reads sent to the origin
-	Evictions int64 `json:"evictions"` // blobs that made room
+	Evictions int64 `json:"evictions"` // blobs evicted for others
 	Healed    int64 `json:"healed"`    // damaged blobs that were dropped
-	Copied    int64 `json:"copied"`    // blobs that followed to the origin after their Put
+	Copied    int64 `json:"copied"`    // blobs copied to the origin after their Put
 
 	MemoryBytes int64 `json:"memory_bytes"` // served from memory
 	DiskBytes   int64 `json:"disk_bytes"`   // served from kept files
-	OriginBytes int64 `json:"origin_bytes"` // served while they came from the origin
+	OriginBytes int64 `json:"origin_bytes"` // served during a fill or directly from the origin
 
-	Bytes    int64 `json:"bytes"`     // on the disk now, with what is being filled
+	Bytes    int64 `json:"bytes"`     // on the disk now, fills included
 	Files    int64 `json:"files"`     // likewise
 	Hot      int64 `json:"hot"`       // bytes in memory now
-	Filling  int64 `json:"filling"`   // fills that run now
+	Filling  int64 `json:"filling"`   // fills running now
 	Pending  int64 `json:"pending"`   // blobs that the origin does not have yet
 	MaxBytes int64 `json:"max_bytes"` // the bounds
 	MaxFiles int64 `json:"max_files"`
 }
 
-// HitRatio is the part of the reads that found what they looked for.
+// HitRatio is Hits as a part of all reads.
 func (s Stats) HitRatio() float64 {
 	if s.Hits+s.Misses == 0 {
 		return 0
@@ -40,7 +40,7 @@ func (s Stats) HitRatio() float64 {
 	return float64(s.Hits) / float64(s.Hits+s.Misses)
 }
 
-// Stats gives the counters.
+// Stats returns the counters.
 func (t *Tier) Stats() Stats {
 	c := &t.count
 	s := Stats{
@@ -51,7 +51,7 @@ func (t *Tier) Stats() Stats {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Bytes, s.Files = t.policy.Bytes()+t.apart.bytes, int64(t.policy.Len()+t.apart.files)
+	s.Bytes, s.Files = t.policy.Bytes()+t.outside.bytes, int64(t.policy.Len()+t.outside.files)
 	s.Filling, s.Pending = int64(len(t.fills)), int64(t.owed)
 	return s
 }

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxFills = 64          // at once; more misses are passed through
-	runWait  = time.Second // a miss before Run waits so long for it
+	maxFills = 64          // at once; further misses are passed through
+	runWait  = time.Second // how long a miss waits for Run to begin
 )
 
 // Tier is a cache over an origin.
@@ -27,35 +27,35 @@ type Tier struct {
 	hot    *hot
 	pages  pages
 	count  counters
-	ailing atomic.Bool   // the directory could not be written the last time
+	ailing atomic.Bool   // the last write to the directory failed
 	begun  chan struct{} // closed by Run
 	wake   chan struct{} // one slot: there is a copy to make
 
-	mu     sync.Mutex // guards all below, and that a name in index has its file
-	run    context.Context
-	ended  bool // Run has ended or is ending
-	closed bool
-	index  map[cdn.Digest]*entry
-	policy *s3fifo.Policy[cdn.Digest] // of the names in index
-	fills  map[cdn.Digest]*fill
-	apart  room     // on the disk and not in index: being written, or removed and still open
-	due    []*entry // to be copied to the origin, in order
-	owed   int      // entries that are due, copies under way included
-	work   sync.WaitGroup
+	mu      sync.Mutex // guards everything below, and that each name in index has its file
+	run     context.Context
+	ended   bool // Run has ended or is ending
+	closed  bool
+	index   map[cdn.Digest]*entry
+	policy  *s3fifo.Policy[cdn.Digest] // of the names in index
+	fills   map[cdn.Digest]*fill
+	outside space    // on the disk and not in index: being written, or removed and still open
+	due     []*entry // to be copied to the origin, in this order
+	owed    int      // entries that are due, including running copies
+	work    sync.WaitGroup
 }
 
-// room is a part of the bounds.
-type room struct {
+// space is a part of the bounds.
+type space struct {
 	bytes int64
 	files int
 }
 
-// entry is a blob on the disk. Its file is kept open while somebody reads it.
+// entry is a blob on the disk. Its file stays open while a reader uses it.
 type entry struct {
 	d     cdn.Digest // these two are immutable
 	size  int64
-	slots []*slot // guarded by hot.mu, as is forgot
-	// forgot says that no chunk may come into memory any more.
+	slots []*slot // guarded by hot.mu, like forgot
+	// forgot means that no more chunks may be kept in memory.
 	forgot bool
 
 	// Guarded by Tier.mu; f and sums do not change while opens is above zero.
@@ -66,7 +66,7 @@ type entry struct {
 	sums  []uint64
 }
 
-// New checks cfg; it touches no file.
+// New checks cfg. It touches no file.
 func New(cfg Config) (*Tier, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -80,12 +80,12 @@ func New(cfg Config) (*Tier, error) {
 	return t, nil
 }
 
-// Run copies to the origin what is due, until ctx ends; it returns after the last fill has.
+// Run copies due blobs to the origin until ctx ends. It returns after the last fill has ended.
 func (t *Tier) Run(ctx context.Context) error {
 	t.mu.Lock()
 	if t.run != nil {
 		t.mu.Unlock()
-		return core.E(core.KindInternal, "a tier runs once")
+		return core.E(core.KindInternal, "Run was called twice")
 	}
 	t.run = ctx
 	close(t.begun)
@@ -98,7 +98,7 @@ func (t *Tier) Run(ctx context.Context) error {
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
-	t.work.Wait() // no fill begins after ended
+	t.work.Wait() // no fill begins after ended is set
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (t *Tier) Close() error {
 
 func (t *Tier) path(e *entry) string { return filepath.Join(t.cfg.Dir, fileName(e.d, e.size, e.due)) }
 
-// Purge forgets a blob, and says whether it was kept. What the origin does not have yet stays.
+// Purge drops a blob, and reports whether it was kept. A blob that the origin lacks stays.
 func (t *Tier) Purge(d cdn.Digest) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,7 +130,7 @@ func (t *Tier) Purge(d cdn.Digest) bool {
 	return true
 }
 
-// PurgeAll forgets all blobs that the origin has, and says how many those were.
+// PurgeAll drops all blobs that the origin has, and returns their number.
 func (t *Tier) PurgeAll() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,7 +146,7 @@ func (t *Tier) PurgeAll() (n int) {
 	return n
 }
 
-// Stat gives a blob's size: what is kept here, or what the origin says.
+// Stat returns a blob's size: from the cache, or from the origin.
 func (t *Tier) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	t.mu.Lock()
 	e, closed := t.index[d], t.closed
@@ -162,28 +162,29 @@ func (t *Tier) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 	return t.cfg.Origin.Stat(ctx, d)
 }
 
-// reserve makes room for a blob that is about to be written; nil when it does not fit. The
-// caller has it open.
+// reserve makes space for a blob that is about to be written; nil if it does not fit. The caller
+// has the entry open.
 func (t *Tier) reserve(d cdn.Digest, size int64) *entry {
-	if size < 0 || size > t.cfg.MaxBytes { // and the sum below cannot overflow
+	if size < 0 || size > t.cfg.MaxBytes { // this also prevents an overflow of the sum below
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.makeRoom(room{fileBytes(size), 1}) {
+	if !t.makeSpace(space{fileBytes(size), 1}) {
 		return nil
 	}
-	t.apart.bytes, t.apart.files = t.apart.bytes+fileBytes(size), t.apart.files+1
+	t.outside.bytes, t.outside.files = t.outside.bytes+fileBytes(size), t.outside.files+1
 	return &entry{d: d, size: size, gone: true, opens: 1}
 }
 
-// makeRoom evicts until more fits. It evicts nothing if that would not be enough. Needs mu.
-func (t *Tier) makeRoom(more room) bool {
+// makeSpace evicts until more fits. It evicts nothing if that would not be enough. The caller
+// holds mu.
+func (t *Tier) makeSpace(more space) bool {
 	files, bytes := t.policy.Pinned()
-	if t.apart.bytes+bytes+more.bytes > t.cfg.MaxBytes || t.apart.files+files+more.files > t.cfg.MaxFiles {
+	if t.outside.bytes+bytes+more.bytes > t.cfg.MaxBytes || t.outside.files+files+more.files > t.cfg.MaxFiles {
 		return false
 	}
-	for t.apart.bytes+t.policy.Bytes()+more.bytes > t.cfg.MaxBytes || t.apart.files+t.policy.Len()+more.files > t.cfg.MaxFiles {
+	for t.outside.bytes+t.policy.Bytes()+more.bytes > t.cfg.MaxBytes || t.outside.files+t.policy.Len()+more.files > t.cfg.MaxFiles {
 		d, ok := t.policy.Evict()
 		if !ok {
 			return false
@@ -194,8 +195,8 @@ func (t *Tier) makeRoom(more room) bool {
 	return true
 }
 
-// keep gives a finished part its name, instead of an older one of the same blob when this one
-// is due. The older one goes last: it may be the only copy there is. Needs mu.
+// keep gives a finished part its name, and replaces an older one of the same blob if this one is
+// due. The older one is removed last: it may be the only copy. The caller holds mu.
 func (t *Tier) keep(e *entry, p *part, due bool) error {
 	old := t.index[e.d]
 	if old != nil && !due {
@@ -207,12 +208,12 @@ func (t *Tier) keep(e *entry, p *part, due bool) error {
 	}
 	if old != nil {
 		t.strike(old)
-		if !old.due { // else they have one name
+		if !old.due { // otherwise both have the same name
 			t.unlink(old)
 		}
 	}
 	e.gone = false
-	t.apart.bytes, t.apart.files = t.apart.bytes-fileBytes(e.size), t.apart.files-1
+	t.outside.bytes, t.outside.files = t.outside.bytes-fileBytes(e.size), t.outside.files-1
 	t.index[e.d] = e
 	t.policy.Add(e.d, fileBytes(e.size))
 	t.policy.Pin(e.d, true) // it is open
@@ -222,22 +223,23 @@ func (t *Tier) keep(e *entry, p *part, due bool) error {
 	return nil
 }
 
-// drop removes a kept blob; while somebody reads it, it still takes up room. Needs mu.
+// drop removes a kept blob. While a reader has it open, it still occupies its space. The caller
+// holds mu.
 func (t *Tier) drop(e *entry) {
 	t.strike(e)
 	t.unlink(e)
 }
 
-// strike is drop but for the file's name. Needs mu.
+// strike is drop without removing the file's name. The caller holds mu.
 func (t *Tier) strike(e *entry) {
 	t.policy.Remove(e.d)
 	if e.opens > 0 {
-		t.apart.bytes, t.apart.files = t.apart.bytes+fileBytes(e.size), t.apart.files+1
+		t.outside.bytes, t.outside.files = t.outside.bytes+fileBytes(e.size), t.outside.files+1
 	}
 	t.forget(e)
 }
 
-// remove takes out what the policy has let go of. Needs mu.
+// remove removes a blob that the policy has evicted. The caller holds mu.
 func (t *Tier) remove(e *entry) {
 	t.forget(e)
 	t.unlink(e)
@@ -258,8 +260,8 @@ func (t *Tier) unlink(e *entry) {
 	}
 }
 
-// acquire opens a kept blob's file for reading; errDamaged says that it must be dropped, errGone
-// that it was.
+// acquire opens a kept blob's file for reading. It returns errDamaged if the blob must be
+// dropped, errGone if it was.
 func (t *Tier) acquire(e *entry) error {
 	t.mu.Lock()
 	if e.gone {
@@ -279,7 +281,7 @@ func (t *Tier) acquire(e *entry) error {
 	switch {
 	case err != nil:
 	case e.f != nil:
-		_ = f.Close() // another reader opened it too
+		_ = f.Close() // another reader opened it at the same time
 	default:
 		e.f, e.sums = f, sums
 	}
@@ -288,7 +290,7 @@ func (t *Tier) acquire(e *entry) error {
 		return nil
 	}
 	t.release(e)
-	if renamed { // it has reached the origin
+	if renamed { // it was renamed because the origin has it now
 		return t.acquire(e)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -297,7 +299,7 @@ func (t *Tier) acquire(e *entry) error {
 	return err
 }
 
-// release ends what reserve or acquire began.
+// release undoes reserve or acquire.
 func (t *Tier) release(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -310,14 +312,14 @@ func (t *Tier) release(e *entry) {
 	}
 	if e.gone {
 		t.hot.forget(e)
-		t.apart.bytes, t.apart.files = t.apart.bytes-fileBytes(e.size), t.apart.files-1
+		t.outside.bytes, t.outside.files = t.outside.bytes-fileBytes(e.size), t.outside.files-1
 		return
 	}
 	t.policy.Pin(e.d, e.due)
 }
 
-// damaged drops a blob that is not what was written; who comes second finds it dropped. False
-// when nobody else has the blob, so that it must stay.
+// damaged drops a damaged blob; a second caller finds it dropped already. False if no other copy
+// exists, so that it must stay.
 func (t *Tier) damaged(e *entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -337,13 +339,13 @@ var errGone = errors.New("the blob was evicted")
 
 func errClosed() error { return core.E(core.KindUnavailable, "the cache is closed") }
 
-// gone says why a context ended.
+// gone returns the reason for which a context ended.
 func gone(ctx context.Context) error {
 	k := core.KindCanceled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		k = core.KindTimeout
 	}
-	return core.E(k, "the reader went away").WithCause(context.Cause(ctx))
+	return core.E(k, "the reader stopped waiting").WithCause(context.Cause(ctx))
 }
 
 // fault gives an error of the origin or the disk a kind that callers act on.

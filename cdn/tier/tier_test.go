@@ -7,7 +7,8 @@ import (
 	"github.com/nearside/nearside/cdn"
 )
 
-// A blob reads the same when it is missed, kept and hot, whole and in parts, whatever its size.
+// A blob reads the same, whether it is missed, kept or in memory, whole or in parts, whatever its
+// size.
 func TestGet_MissedKeptHot_SameBytes(t *testing.T) {
 	for _, size := range []int{0, 1, chunk - 1, chunk, chunk + 1, 3*chunk + 17} {
 		o := newOrigin()

@@ -13,7 +13,7 @@ import (
 // Put implements Store.
 func (r *route) Put(ctx context.Context, name [32]byte, size int64, from io.Reader) error {
 	if size < 0 {
-		return core.E(core.KindInvalid, "a blob has no size below zero")
+		return core.E(core.KindInvalid, "a blob's size must not be negative")
 	}
 	src := newSource(from, size)
 	ask := wire.AppendBlobPut(nil, wire.BlobPut{Direct: r.direct, Name: name, Size: size})

@@ -1,22 +1,23 @@
-// Package s3fifo decides which of the kept things makes room for a new one, by S3-FIFO: what is
-// new waits in a small queue, and only what is read again there, or comes back soon after it
-// left, reaches the main queue. So a scan passes through the small queue and disturbs nothing.
+// Package s3fifo decides which kept item is evicted for a new one, by the S3-FIFO algorithm: new
+// items enter a small queue. Items that are read again there, or that come back soon after they
+// were evicted, enter the main queue. So a scan passes through the small queue and does not
+// disturb the main queue.
 //
-// It keeps names and sizes, no contents, and has no bound of its own: the caller evicts before
-// it adds, so whatever bounds the caller has hold at every moment.
+// It holds keys and sizes, no contents, and has no bound of its own: the caller evicts before it
+// adds, so the caller's bounds hold at every moment.
 //
-// A Policy is not safe for concurrent use. Invariants: Evict never gives a pinned name; each
-// name is in one queue, or pinned; there are never more remembered names than kept ones.
+// A Policy is not safe for concurrent use. Invariants: Evict never returns a pinned key; each key
+// is in one queue, or pinned; there are never more remembered keys than kept ones.
 package s3fifo
 
 import "container/list"
 
 const (
-	maxFreq    = 3  // reads beyond it are not counted
+	maxFreq    = 3  // further reads are not counted
 	smallShare = 10 // the small queue has a tenth of the bytes
 )
 
-// Policy is the order in which things leave.
+// Policy is the order of eviction.
 type Policy[K comparable] struct {
 	small, main, ghost list.List // of *item, but ghost of K; newest in front
 	at                 map[K]*item[K]
@@ -35,21 +36,21 @@ type item[K comparable] struct {
 	el     *list.Element
 }
 
-// New gives an empty policy.
+// New returns an empty policy.
 func New[K comparable]() *Policy[K] {
 	return &Policy[K]{at: map[K]*item[K]{}, ghosts: map[K]*list.Element{}}
 }
 
-// Len is the number of names.
+// Len returns the number of keys.
 func (p *Policy[K]) Len() int { return len(p.at) }
 
-// Bytes is the sum of their sizes.
+// Bytes returns the sum of their sizes.
 func (p *Policy[K]) Bytes() int64 { return p.bytes }
 
-// Pinned gives how many names cannot be evicted now, and their bytes.
+// Pinned returns the number of pinned keys, and the sum of their sizes.
 func (p *Policy[K]) Pinned() (files int, bytes int64) { return p.pinned, p.pinnedBytes }
 
-// Touch counts a read of a name; false when it is not kept.
+// Touch counts a read of a key; false if it is not kept.
 func (p *Policy[K]) Touch(k K) bool {
 	it := p.at[k]
 	if it != nil {
@@ -58,17 +59,17 @@ func (p *Policy[K]) Touch(k K) bool {
 	return it != nil
 }
 
-// Add begins to keep a name that is not kept.
+// Add adds a key that is not kept.
 func (p *Policy[K]) Add(k K, size int64) {
 	g := p.ghosts[k]
-	if g != nil { // it was missed soon after it left
+	if g != nil { // it is wanted again soon after it was evicted
 		p.ghost.Remove(g)
 		delete(p.ghosts, k)
 	}
 	p.add(&item[K]{key: k, size: size, small: g == nil})
 }
 
-// AddProven begins to keep a name that earned its place in an earlier run.
+// AddProven adds a key that was kept in an earlier run; it goes to the main queue.
 func (p *Policy[K]) AddProven(k K, size int64) { p.add(&item[K]{key: k, size: size}) }
 
 func (p *Policy[K]) add(it *item[K]) {
@@ -77,8 +78,8 @@ func (p *Policy[K]) add(it *item[K]) {
 	p.link(it)
 }
 
-// Pin keeps a name from being evicted until it is called with false. Meanwhile it is in no
-// queue: one that cannot leave must not stand in the way of those that can.
+// Pin protects a key from eviction until it is called with false. A pinned key is in no queue, so
+// that Evict need not skip it.
 func (p *Policy[K]) Pin(k K, on bool) {
 	it := p.at[k]
 	if it == nil || it.pinned == on {
@@ -97,7 +98,7 @@ func (p *Policy[K]) Pin(k K, on bool) {
 	p.link(it)
 }
 
-// Remove forgets a name, pinned or not.
+// Remove removes a key, pinned or not.
 func (p *Policy[K]) Remove(k K) {
 	it := p.at[k]
 	if it == nil {
@@ -109,7 +110,7 @@ func (p *Policy[K]) Remove(k K) {
 	p.unlink(it)
 }
 
-// link makes it the newest of its queue.
+// link puts an item at the front of its queue.
 func (p *Policy[K]) link(it *item[K]) {
 	if !it.small {
 		it.el = p.main.PushFront(it)
@@ -128,7 +129,7 @@ func (p *Policy[K]) unlink(it *item[K]) {
 	p.smallBytes -= it.size
 }
 
-// Evict takes the least worthy name out; false when every one is pinned.
+// Evict removes the least valuable key and returns it; false if all are pinned.
 func (p *Policy[K]) Evict() (k K, ok bool) {
 	for p.pinned < len(p.at) {
 		it := p.last()
@@ -144,7 +145,7 @@ func (p *Policy[K]) Evict() (k K, ok bool) {
 	return k, false
 }
 
-// last is the next that may have to go.
+// last returns the next candidate for eviction.
 func (p *Policy[K]) last() *item[K] {
 	q := &p.main
 	if p.small.Len() > 0 && (p.main.Len() == 0 || p.smallBytes*smallShare >= p.bytes-p.pinnedBytes) {
@@ -153,17 +154,18 @@ func (p *Policy[K]) last() *item[K] {
 	return q.Back().Value.(*item[K])
 }
 
-// again gives one that was read another turn, in the main queue.
+// again puts an item that was read to the front of the main queue.
 func (p *Policy[K]) again(it *item[K]) {
 	p.unlink(it)
 	it.freq--
 	if it.small {
-		it.small, it.freq = false, 0 // what it was read for is its place in the main queue
+		it.small, it.freq = false, 0 // its reads have now been used up
 	}
 	p.link(it)
 }
 
-// remember keeps the name of what left unread, no more of them than there are kept ones.
+// remember stores the key of an item that was evicted unread. It stores no more of them than
+// there are kept keys.
 func (p *Policy[K]) remember(k K) {
 	p.ghosts[k] = p.ghost.PushFront(k)
 	for p.ghost.Len() > max(len(p.at), 1) {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Who is read once leaves before who was read again, and who comes back soon stays.
+// Items that are read once are evicted before items that are read again, and an item that comes
+// back soon stays.
 func TestEvict_OneTimersFirst(t *testing.T) {
 	p := New[int]()
 	for k := range 4 {
@@ -33,7 +34,7 @@ func TestEvict_OneTimersFirst(t *testing.T) {
 	}
 }
 
-// The counts are those of a plain model, no pinned name leaves, and Evict always ends.
+// The counts equal those of a simple model, no pinned key is evicted, and Evict always ends.
 func TestPolicy_AgainstAModel(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 1))

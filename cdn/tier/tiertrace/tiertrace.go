@@ -1,8 +1,8 @@
-// Package tiertrace measures how well a cache's choice of what to keep does on a made-up day:
-// many reads of equal files, few of them popular (Zipf's law), with or without somebody who
-// reads everything once. The test of cdn/tier and the project's bench program share it.
+// Package tiertrace measures how well a cache chooses what to keep, on an artificial trace: many
+// reads of files of equal size, a few of them popular (Zipf's law), with or without a scan that
+// reads every file once. The test of cdn/tier and the project's bench program share it.
 //
-// It moves names, not bytes. Everything follows from the seed.
+// It moves names, not bytes. The seed determines everything.
 package tiertrace
 
 import (
@@ -15,26 +15,26 @@ import (
 	"github.com/nearside/nearside/cdn/tier/s3fifo"
 )
 
-// Config is a trace. The zero value of a field means its default.
+// Config describes a trace. The zero value of a field means its default.
 type Config struct {
 	Reads int     // default 100,000
 	Files int     // default 10,000
 	Room  int     // files that the cache holds; default a tenth of Files
 	S     float64 // Zipf's exponent; default 1
 	Seed  uint64
-	Scan  bool // from the middle on, one read of every file in order comes between the others
+	Scan  bool // from the middle on, one read of every file in order is mixed with the others
 }
 
-// Result is what part of the reads was answered from the cache, after it had filled once. Reads
-// of the scan are not counted: nobody can answer them.
+// Result is the share of reads that were answered from the cache, after it was full for the first
+// time. Reads of the scan are not counted: no cache can answer them.
 type Result struct {
 	Tier   float64 // the policy of cdn/tier
 	LRU    float64
 	Oracle float64 // a cache that holds the most popular files from the start
-	Reads  int     // that were counted
+	Reads  int     // number of reads that were counted
 }
 
-// Of says how near the tier comes to the oracle.
+// Of returns the tier's share as a part of the oracle's.
 func (r Result) Of() float64 { return r.Tier / r.Oracle }
 
 func (c Config) withDefaults() Config {
@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Run replays a trace on both caches.
+// Run replays a trace on all caches.
 func Run(c Config) Result {
 	c = c.withDefaults()
 	tier := &fifo{p: s3fifo.New[int](), room: c.Room}
@@ -77,7 +77,8 @@ func Run(c Config) Result {
 	return Result{Tier: float64(hits) / of, LRU: float64(lruHits) / of, Oracle: float64(best) / of, Reads: counted}
 }
 
-// reads draws files by popularity, the most popular is 0. (math/rand's Zipf has no exponent 1.)
+// reads draws files by popularity; file 0 is the most popular. (math/rand's Zipf does not support
+// exponent 1.)
 func (c Config) reads() []int {
 	rng, sums, sum := rand.New(rand.NewPCG(c.Seed, 1)), make([]float64, c.Files), 0.0
 	for i := range sums {
@@ -91,7 +92,7 @@ func (c Config) reads() []int {
 	return reads
 }
 
-// fifo is the tier's policy with room for so many files.
+// fifo is the tier's policy with space for so many files.
 type fifo struct {
 	p    *s3fifo.Policy[int]
 	room int
@@ -108,7 +109,7 @@ func (f *fifo) read(file int) bool {
 	return false
 }
 
-// readLRU reports whether a cache that keeps what was read last has a file, and reads it.
+// readLRU reports whether the LRU cache has a file, and reads it.
 func readLRU(lru *simplelru.LRU[int, struct{}], file int) bool {
 	_, ok := lru.Get(file)
 	if !ok {

@@ -2,7 +2,8 @@ package tiertrace
 
 import "testing"
 
-// The tier answers at least 0.93 of what an oracle would, and more than LRU, with a scan or without.
+// The tier's hit ratio is at least 0.93 of an oracle's, and higher than LRU's, with or without a
+// scan.
 func TestRun_NearTheOracle(t *testing.T) {
 	for name, scan := range map[string]bool{"popular": false, "popular and a scan": true} {
 		t.Run(name, func(t *testing.T) {
