@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Limits of bookmarks: those of existing servers. A name has at most 64 characters, a link 1024 bytes.
+// Limits of bookmarks, the same as on existing servers. A name has at most 64 characters, a link 1024 bytes.
 const (
 	MaxBookmarks = 50 // of a channel
 	BookmarkLink = "link"
@@ -33,7 +33,7 @@ type Bookmark struct {
 	File        *File      `cbor:"-" json:"file,omitempty"` // joined for the reader; never stored
 }
 
-// BookmarkPatch is what may be changed of a bookmark; nil: it stays.
+// BookmarkPatch is what may change in a bookmark. A nil field stays as it is.
 type BookmarkPatch struct {
 	FileID      *FileID `cbor:"1,keyasint,omitempty" json:"file_id"`
 	DisplayName *string `cbor:"2,keyasint,omitempty" json:"display_name"`

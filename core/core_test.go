@@ -11,7 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Ids are 26 characters that come back as they went, and sort by time in the database.
+// An id survives being written and read as 26 characters, and ids sort by time in the database.
 func TestID_RoundTrip(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_000)
 	a, b := NewID[Post](at), NewID[Post](at.Add(time.Millisecond))
@@ -36,8 +36,8 @@ func TestID_RoundTrip(t *testing.T) {
 	}
 }
 
-// Clients may ask for any 26 letters and digits; what cannot be an id of ours is found nowhere
-// instead of being an error, and different texts stay different.
+// Clients may ask for any 26 letters and digits. A text that cannot be one of our ids is not an
+// error but an id that no object has, and different texts give different ids.
 func TestParseID_Unwritable(t *testing.T) {
 	a, ok1 := ParseID[Post](strings.Repeat("0", 26))
 	b, ok2 := ParseID[Post](strings.Repeat("l", 26))
@@ -101,7 +101,7 @@ func TestDigest_CoversEverything(t *testing.T) {
 	check("previous", base.Next(e, []byte("out")))
 }
 
-// Kinds are found through wrapping, and foreign errors do not show their text to clients.
+// Kinds are found in wrapped errors, and the text of an error that is not ours is not shown to clients.
 func TestKindOf(t *testing.T) {
 	e := E(KindNotFound, "no %s", "post")
 	if got := KindOf(fmt.Errorf("reading: %w", e)); got != KindNotFound {
@@ -141,7 +141,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The wire has an object for props and a string for every id, also where there is none.
+// In JSON, props is an object and every id a string, also when they are empty.
 func TestPost_JSON(t *testing.T) {
 	js, err := json.Marshal(Post{ID: PostID{1}})
 	if err != nil {

@@ -51,10 +51,11 @@ func (k Kind) String() string {
 // Temporary reports whether the same request may succeed later without a change.
 func (k Kind) Temporary() bool { return k == KindUnavailable || k == KindTimeout || k == KindLimit }
 
-// Error is the one error type that crosses package, log and network borders. A refusal is data:
-// its text is made at the edge from ID and Args, in the reader's language (see Refusal). Only an
-// error that no catalogue knows, of the operation of a node, has a Message, which is safe to show
-// to whoever asked; it never enters the log. Cause never leaves the process.
+// Error is the one error type that goes from package to package, into the log and over the network.
+// A refusal is data: its text is made at the edge from ID and Args, in the reader's language (see
+// Refusal). Only an error about the operation of a node, which has no entry in a catalogue, has a
+// Message. The Message may be shown to the client and never enters the log. Cause never leaves the
+// process.
 type Error struct {
 	Kind    Kind   `cbor:"1,keyasint" json:"kind"`
 	ID      string `cbor:"2,keyasint,omitempty" json:"id,omitempty"` // the API's error id; empty means the one of the Kind
@@ -63,17 +64,17 @@ type Error struct {
 	Cause   error  `cbor:"-" json:"-"`
 }
 
-// Args are what a refusal's text is filled in with.
+// Args fill in the text of a refusal.
 type Args map[string]string
 
-// The bounds of Args, kept where they are made: a refusal is in the log for ever.
+// The bounds of Args. They are checked when Args are made, because a refusal stays in the log for ever.
 const (
 	MaxArgs        = 8
 	MaxArgKeyBytes = 32
 	MaxArgBytes    = 256
 )
 
-// Refusal names a reason to say no. The text of an ID is in the catalogue of every language at
+// Refusal names a reason to refuse a command. The text of an ID is in the catalogue of every language at
 // the edge, and nowhere else. A Refusal is an error by itself, which errors.As gives as an *Error.
 type Refusal struct {
 	Kind Kind
@@ -103,8 +104,8 @@ func (r Refusal) With(key string, value any, more ...any) *Error {
 // WithCause gives the refusal with a cause for the log of this node.
 func (r Refusal) WithCause(cause error) *Error { return r.plain().WithCause(cause) }
 
-// With returns a copy of e with more arguments: keys and values in turn. What is over the bounds
-// is cut.
+// With returns a copy of e with more arguments: keys and values in turn. It cuts what is over the
+// bounds.
 func (e *Error) With(key string, value any, more ...any) *Error {
 	c := *e
 	c.Args = make(Args, len(e.Args)+1+len(more)/2)
@@ -186,8 +187,8 @@ func KindOf(err error) Kind {
 	return KindInternal
 }
 
-// AsError gives err as an Error, wrapping it by KindOf when it is none. The message of a
-// wrapped foreign error is not shown to clients.
+// AsError gives err as an Error. An error of another type is wrapped with the kind that KindOf
+// gives, and its message is not shown to clients.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

@@ -18,7 +18,7 @@ const (
 	MaxUserImage     = 1 << 20 // bytes
 )
 
-// LinksExpired names the counter that holds when all public links were last made worthless.
+// LinksExpired names the counter with the time at which all public links were last made invalid.
 const LinksExpired = "file_links_expired"
 
 // The ids of files and of uploads under way.
@@ -27,8 +27,7 @@ type (
 	UploadID = ID[Upload]
 )
 
-// BlobID names stored bytes: it is the SHA-256 of them. Where bytes are kept it is called
-// cdn.Digest.
+// BlobID names stored bytes by their SHA-256. Package cdn, which keeps the bytes, calls it Digest.
 type BlobID [32]byte
 
 // IsZero reports whether there is no blob.
@@ -43,20 +42,20 @@ type BlobRef struct {
 	Size int64  `cbor:"2,keyasint" db:"size"`
 }
 
-// Blob is how often the log refers to a blob. Its bytes may go some time after the last
-// reference went.
+// Blob counts the rows that refer to a blob. Its bytes may be removed some time after the last
+// reference is gone.
 type Blob struct {
 	BlobRef
 	Refs       int64 `cbor:"3,keyasint" db:"refs"`
-	ReleasedAt int64 `cbor:"4,keyasint" db:"released_at"` // when Refs became zero, in Unix milliseconds; 0 while there are any
+	ReleasedAt int64 `cbor:"4,keyasint" db:"released_at"` // when Refs became zero, in Unix milliseconds; 0 while Refs is not zero
 }
 
-// File is an uploaded file: what clients call FileInfo. The bytes are elsewhere, under its
-// blobs' names.
+// File is an uploaded file, which clients call FileInfo. Its bytes are stored as blobs, not in
+// the database.
 type File struct {
 	ID          FileID    `cbor:"1,keyasint" json:"id" db:"id"`
 	UserID      UserID    `cbor:"2,keyasint" json:"user_id" db:"user_id"`
-	PostID      PostID    `cbor:"3,keyasint" json:"post_id" db:"post_id"` // zero until a post of the user's names the file
+	PostID      PostID    `cbor:"3,keyasint" json:"post_id" db:"post_id"` // zero until one of the user's posts names the file
 	ChannelID   ChannelID `cbor:"4,keyasint" json:"channel_id" db:"channel_id"`
 	CreateAt    int64     `cbor:"5,keyasint" json:"create_at" db:"create_at"`
 	UpdateAt    int64     `cbor:"6,keyasint" json:"update_at" db:"update_at"`
@@ -106,8 +105,8 @@ func (f *File) Check() error {
 	return nil
 }
 
-// Upload is an upload under way: what clients call UploadSession. What has arrived is kept in
-// parts, so that any edge can take the next one.
+// Upload is an upload under way, which clients call UploadSession. What has arrived is kept in
+// parts, so that any edge can take the next part.
 type Upload struct {
 	ID         UploadID  `cbor:"1,keyasint" json:"id" db:"id"`
 	Type       string    `cbor:"2,keyasint" json:"type" db:"type" max:"16"`

@@ -9,7 +9,8 @@ import (
 )
 
 // ID is 16 bytes shown as 26 characters of base32. The first 48 bits of an ID that we mint are
-// Unix milliseconds, so indexes over IDs grow at one end. T only keeps different ids apart.
+// Unix milliseconds, so database indexes over IDs grow at one end. T only makes ids of different
+// nouns different types.
 // The zero ID means "none" and is shown as the empty string.
 type ID[T any] [16]byte
 
@@ -39,8 +40,8 @@ func NewID[T any](at time.Time) ID[T] {
 	return id
 }
 
-// DeriveID gives the id that belongs to a name for ever, for objects that every replica must
-// make alike: built-in roles, default channels.
+// DeriveID gives the same id for the same parts for ever. It is for objects that every replica must
+// give the same id: new posts, default channels.
 func DeriveID[T any](parts ...string) ID[T] {
 	h := sha256.New()
 	for _, p := range parts {

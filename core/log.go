@@ -13,8 +13,8 @@ import (
 // may have gaps: Raft spends some indexes on its own bookkeeping.
 type Index uint64
 
-// Epoch counts histories. It grows only when a home is rebuilt by force or history is
-// restored, so a position of an older epoch is never mistaken for progress in a newer one.
+// Epoch is the number of a history. It grows only when a home is rebuilt by force or history is
+// restored, so a position in an older history is never taken for one in the newer history.
 type Epoch uint64
 
 // Digest is the chained hash of everything a replica has applied. Two replicas at one
@@ -61,7 +61,7 @@ type Batch struct {
 }
 
 // Snapshot is a whole replica as bytes, at one position. It can be read while it is still
-// being made, from any offset, by any number of readers; its ID lets a cut-off reader resume.
+// being made, from any offset, by any number of readers; its ID lets a reader whose connection broke resume.
 type Snapshot interface {
 	ID() string
 	Position() Position
@@ -82,11 +82,11 @@ const MaxProposalBytes = 512 << 10
 const DedupeWindow = 96 * time.Hour
 
 // LogVersion is the newest version of the log that this program understands. A version that has
-// been in a release never changes: what applying does is changed only together with a new version,
-// and takes effect after the log's own entry says that every node understands it.
+// been in a release never changes. A change in what applying does needs a new version, and takes
+// effect only after an entry in the log has raised the version.
 const LogVersion = 1
 
-// Tail errors: what a source says when it cannot continue a follower's history.
+// Errors of Source.Tail: why the source cannot send a follower the entries after its position.
 var (
 	// ErrCompacted means that the log no longer holds the entries after the asked position.
 	ErrCompacted = errors.New("log compacted past the position")

@@ -47,12 +47,12 @@ type Post struct {
 	PendingPostID string         `cbor:"15,keyasint,omitempty" json:"pending_post_id"`
 	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty" db:"has_reactions"`
 
-	// Of a root post, from its thread.
+	// Set for a root post, from its thread.
 	ReplyCount   int64         `cbor:"17,keyasint,omitempty" json:"reply_count" db:"reply_count"`
 	LastReplyAt  int64         `cbor:"18,keyasint,omitempty" json:"last_reply_at" db:"last_reply_at"`
 	Participants []Participant `cbor:"19,keyasint,omitempty" json:"participants" db:"participants" max:"100"` // most recent replier last
 
-	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty" db:"file_ids" max:"10"` // of the same channel and user; each in one post only
+	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty" db:"file_ids" max:"10"` // files of the same channel and user; a file is in one post only
 
 	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }

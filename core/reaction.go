@@ -28,8 +28,8 @@ var (
 	badReactionEmojiName = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.emoji_name.app_error"}
 )
 
-// Check validates the fields that a client may set. That an emoji of the name exists is not
-// checked: clients show what they do not know as text.
+// Check validates the fields that a client may set. It does not check that an emoji of that name
+// exists: clients show unknown names as text.
 func (r *Reaction) Check() error {
 	switch {
 	case r.UserID.IsZero():

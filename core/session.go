@@ -12,7 +12,7 @@ const (
 )
 
 // TokenHash is what the log and the database know of a token: its SHA-256. A token has 128
-// random bits, so its hash cannot be searched back.
+// random bits, so it cannot be found from its hash by trying.
 type TokenHash [32]byte
 
 // HashToken gives the hash under which a token's session is found.

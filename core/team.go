@@ -97,7 +97,8 @@ func ValidTeamName(name string) bool {
 	return true
 }
 
-// urlName: lower-case letters and digits at both ends, dashes (and underscores) between.
+// urlName reports whether name begins and ends with a lower-case letter or digit, with only dashes
+// (and underscores, if allowed) as other characters.
 func urlName(name string, underscore bool) bool {
 	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 	for i := range len(name) {

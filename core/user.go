@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of user fields, in runes unless the name says bytes: those of existing servers.
+// Limits of user fields, in runes unless the comment says bytes; the same as on existing servers.
 const (
 	MaxUsername      = 64
 	MaxEmail         = 128
@@ -107,7 +107,7 @@ func (u *User) Check() error {
 	return u.checkSettings()
 }
 
-// checkSettings bounds what goes to everybody's clients with a profile, or is kept beside it.
+// checkSettings bounds the settings that are sent to all clients with a profile, or kept with it.
 func (u *User) checkSettings() error {
 	for _, s := range [...]struct {
 		refusal Refusal

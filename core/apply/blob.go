@@ -2,11 +2,11 @@ package apply
 
 import "github.com/nearside/nearside/core"
 
-// Blobs is how often files, pictures and uploads name each blob.
+// Blobs counts for each blob how many files, pictures and uploads name it.
 var Blobs = table[core.BlobID, core.Blob]("blobs")
 
-// hold counts one more reference to each blob that is named. That a blob's size is always the
-// same tells a mixed-up name before it is kept.
+// hold counts one more reference to each blob. A blob that is named with another size than before
+// is refused: the name must be a mistake.
 func (x *exec) hold(refs ...core.BlobRef) error {
 	for _, ref := range refs {
 		if ref.ID.IsZero() {
@@ -21,8 +21,8 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 	return nil
 }
 
-// release counts one reference less to each blob that is named. The row stays when there are
-// none left: since when is what the sweep of stored bytes goes by.
+// release counts one reference less to each blob. The row stays when no reference is left, because
+// the sweep of stored bytes needs to know since when.
 func (x *exec) release(refs ...core.BlobRef) {
 	for _, ref := range refs {
 		x.releaseOne(ref, x.now)
@@ -44,18 +44,18 @@ func (x *exec) releaseOne(ref core.BlobRef, at int64) {
 	Blobs.Put(x, b)
 }
 
-// longAgo is a time of release that needs no waiting for: what was only on its way to somewhere.
+// longAgo is a time of release so old that the sweep need not wait any more.
 const longAgo = 1
 
-// drop releases blobs that nobody can ask for again, as the parts of an upload that has become a
-// file: the sweep need not keep them for an undo, only for as long as it keeps every blob.
+// drop releases blobs that nobody can ask for again, such as the parts of an upload that has become
+// a file. The sweep keeps them only as long as it keeps every new blob, not as long as deleted files.
 func (x *exec) drop(refs ...core.BlobRef) {
 	for _, ref := range refs {
 		x.releaseOne(ref, longAgo)
 	}
 }
 
-// named is a reference without a size when it names nothing.
+// named gives ref, without its size if it names no blob.
 func named(ref core.BlobRef) core.BlobRef {
 	if ref.ID.IsZero() {
 		return core.BlobRef{}

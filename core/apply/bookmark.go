@@ -23,8 +23,8 @@ var (
 	noSuchPlace      = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.update_sort.app_error"}
 )
 
-// bookmarking gives the caller and a channel whose bookmarks the caller may add to, edit, order or
-// delete from: the permissions are named after what is done and the channel's type.
+// bookmarking gives the caller and a channel, if the caller has the permission for what is done with
+// its bookmarks: add, edit, order or delete. The permission also depends on the type of the channel.
 func (x *exec) bookmarking(id core.ChannelID, what string) (core.User, core.Channel, error) {
 	return x.channelFor(id, authz.Permission(what+"_bookmark_public_channel"), authz.Permission(what+"_bookmark_private_channel"))
 }
@@ -61,8 +61,8 @@ func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
 	return command.Made{ID: core.PostID(b.ID)}, nil
 }
 
-// checkBookmark checks a bookmark, and gives it its file as a post is given its files; the one that
-// it had before goes.
+// checkBookmark checks a bookmark and attaches its file, as for a post. The file that the bookmark had
+// before is deleted.
 func (x *exec) checkBookmark(u core.User, b core.Bookmark, was core.FileID) error {
 	if err := b.Check(); err != nil || b.FileID == was {
 		return err
@@ -118,7 +118,7 @@ func sortBookmark(x *exec, c *command.SortBookmark) (any, error) {
 	return nil, nil
 }
 
-// renumber gives bookmarks the places that they have in a list.
+// renumber writes the place of each bookmark of a list.
 func (x *exec) renumber(list []core.Bookmark) []core.Bookmark {
 	for i, b := range list {
 		if b.SortOrder != int64(i) {

@@ -33,7 +33,7 @@ func (w *world) bookmarks(ch core.ChannelID) []string {
 	return out
 }
 
-// Bookmarks stand in a row without gaps, whatever is moved and taken away, and each change is told.
+// Bookmarks have places from 0 without gaps after every move and deletion, and every change is announced.
 func TestBookmarks_Order(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -69,7 +69,7 @@ func TestBookmarks_Order(t *testing.T) {
 	want("d", "c", "z")
 }
 
-// Who may not, what is none and what is too much is refused.
+// Callers without permission, invalid bookmarks and one bookmark too many are refused.
 func TestBookmarks_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -102,8 +102,8 @@ func TestBookmarks_Refusals(t *testing.T) {
 	w.refused("ada", link(func(*core.Bookmark) {}), core.KindInvalid)
 }
 
-// A bookmarked file belongs to its bookmark as one in a post does: it cannot be used twice, and its
-// bytes go with the bookmark.
+// A file belongs to its bookmark as it would to a post: it cannot be used twice, and its bytes are
+// released with the bookmark.
 func TestBookmarks_File(t *testing.T) {
 	w, town := two(t)
 	f := w.file("bob", town, "rules")

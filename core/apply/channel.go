@@ -17,7 +17,7 @@ var (
 	membershipsOf  = index[UserTeam](ChannelMembers, []string{"user_id", "team_id"}, schema.AtMost(channelsAtOnce))
 )
 
-// channelsAtOnce is how many channels of a team somebody is taken out of at a time.
+// channelsAtOnce is how many channels of a team one entry takes a user out of.
 const channelsAtOnce = 200
 
 // TeamName is a channel's name in its team.
@@ -223,8 +223,9 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	return nil, nil
 }
 
-// mayAdd: anyone who may join public channels of the team joins an open one; adding others,
-// or anybody to a private one, takes member management there.
+// mayAdd refuses unless me may add u to ch. Users who may join public channels of the team may add
+// themselves to an open channel. To add others, or to add anybody to a private channel, me must be
+// allowed to manage the channel's members.
 func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
 	switch {
 	case ch.Type == core.ChannelOpen && me.ID == u:
@@ -326,7 +327,7 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 	return out, nil
 }
 
-// viewed is a membership whose user has read everything in the channel.
+// viewed gives a membership after its user has read everything in the channel.
 func viewed(m core.ChannelMember, ch core.Channel, now int64) core.ChannelMember {
 	m.MsgCount = max(m.MsgCount, ch.TotalMsgCount)
 	m.MsgCountRoot = max(m.MsgCountRoot, ch.TotalMsgCountRoot)

@@ -1,6 +1,6 @@
 package apply
 
-// Counters is the numbers that decisions need and that would be slow to count.
+// Counters holds numbers that decisions need and that would be slow to count.
 var Counters = table[string, Counter]("counters")
 
 // Counter is one of them.

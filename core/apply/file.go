@@ -8,21 +8,21 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Files is the files that people have uploaded; FileTexts is what can be searched for in their
-// content; FileLinks is the public links, by the SHA-256 of their tokens.
+// Files has the uploaded files; FileTexts the words of their contents, for search; FileLinks the
+// public links, by the SHA-256 of their tokens.
 var (
 	Files     = table[core.FileID, core.File]("files")
 	FileTexts = table[core.FileID, FileText]("file_texts")
 	FileLinks = table[core.BlobID, FileLink]("file_links")
 )
 
-// FileText is what can be searched for in the content of a file.
+// FileText is the text of a file's content, for search.
 type FileText struct {
 	File core.FileID `cbor:"1,keyasint" db:"file_id"`
 	Text string      `cbor:"2,keyasint" db:"text" max:"65536"`
 }
 
-// FileLink lets anybody read a file who knows the token that Link is the SHA-256 of.
+// FileLink lets anybody who has its token read a file. Link is the SHA-256 of the token.
 type FileLink struct {
 	Link     core.BlobID `cbor:"1,keyasint" db:"link"`
 	File     core.FileID `cbor:"2,keyasint" db:"file_id"`
@@ -39,7 +39,7 @@ func createFile(x *exec, c *command.CreateFile) (any, error) {
 	return nil, x.createFile(c.File, c.Text)
 }
 
-// createFile makes a file of the caller's known. The same one again changes nothing.
+// createFile adds a file of the caller. The same file again changes nothing.
 func (x *exec) createFile(f core.File, text string) error {
 	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile, authz.UploadFile)
 	if err != nil {
@@ -73,7 +73,7 @@ func (x *exec) createFile(f core.File, text string) error {
 	return nil
 }
 
-// attach gives a post of the caller's the files that it names, and says which, each once.
+// attach attaches files of the caller to a post of theirs, and gives the ids, each once.
 func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
 	ids = distinct(ids)
 	for _, id := range ids {
@@ -90,7 +90,7 @@ func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileI
 	return ids, nil
 }
 
-// distinct gives a list without repetitions; nil when it is empty, as a table gives it back.
+// distinct gives a list without repetitions. An empty list becomes nil, as when a row is read back.
 func distinct(ids []core.FileID) (out []core.FileID) {
 	for _, id := range ids {
 		if !slices.Contains(out, id) {
@@ -100,7 +100,7 @@ func distinct(ids []core.FileID) (out []core.FileID) {
 	return out
 }
 
-// setFiles gives an edited post the files that it is to have: those it loses are deleted.
+// setFiles sets the files of an edited post. Files that are no longer in the list are deleted.
 func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
 	ids = distinct(ids)
 	var added []core.FileID
@@ -116,8 +116,8 @@ func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.Fil
 	return ids, nil
 }
 
-// deleteFiles lets the bytes of a post's files go; the rows stay, so that clients learn what
-// was there.
+// deleteFiles deletes files and releases their bytes. The rows stay, so that clients can still show
+// which files there were.
 func (x *exec) deleteFiles(ids []core.FileID) {
 	var gone []core.BlobRef
 	for _, id := range ids {
@@ -134,7 +134,7 @@ func (x *exec) deleteFiles(ids []core.FileID) {
 	x.release(gone...)
 }
 
-// addFiles gives a post those of its files that are not deleted.
+// addFiles adds to a post its files that are not deleted.
 func addFiles(x *exec, p *core.Post) {
 	for _, id := range p.FileIDs {
 		if f, ok := Files.Get(x, id); ok && f.DeleteAt == 0 {
@@ -170,7 +170,8 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 	return nil, x.share(c)
 }
 
-// share keeps a link. One that was made worthless stays so: whoever had it would have it again.
+// share keeps a public link. A link that was made invalid stays invalid, or the people who have it
+// could use it again.
 func (x *exec) share(c *command.ShareFile) error {
 	was, ok := FileLinks.Get(x, c.Link)
 	switch {

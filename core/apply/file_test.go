@@ -17,12 +17,12 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// bytesOf is the blob of a text.
+// bytesOf gives the reference of a blob that holds a text.
 func bytesOf(text string) core.BlobRef {
 	return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: int64(len(text))}
 }
 
-// newFile is a file as an edge proposes it.
+// newFile gives a file as an edge proposes it.
 func (w *world) newFile(ch core.ChannelID, content string) core.File {
 	return core.File{
 		ID: core.NewID[core.File](w.at), ChannelID: ch, Name: "notes.txt", Extension: "txt", MimeType: "text/plain",
@@ -51,7 +51,7 @@ func (w *world) stored(id core.FileID) core.File {
 	return f
 }
 
-// two is a world with ada, who administers all, and bob in one channel.
+// two gives a world with ada, a system administrator, and bob, both in one channel.
 func two(t *testing.T) (*world, core.ChannelID) {
 	w := newWorld(t)
 	w.person("ada")
@@ -61,8 +61,8 @@ func two(t *testing.T) (*world, core.ChannelID) {
 	return w, town
 }
 
-// field gives a field of an event's data as the last of those told gets it; nil: there is none. A post
-// comes as a post.
+// field gives a field of an event's data, as the last audience gets it; nil if there is none. The
+// field "post" is decoded.
 func field(e event.Event, key string) any {
 	to := e.To()
 	enc, err := event.Encode(e, &to[len(to)-1])
@@ -83,8 +83,8 @@ func field(e event.Event, key string) any {
 	return p
 }
 
-// A file is its uploader's, in no post yet, and holds its blobs; the same one again is the first
-// one and holds nothing more.
+// A new file belongs to its uploader, is in no post, and refers to its blobs. The same file again is
+// the first one and adds no references.
 func TestCreateFile(t *testing.T) {
 	w, town := two(t)
 	in := w.newFile(town, "hello")
@@ -113,7 +113,7 @@ func TestCreateFile(t *testing.T) {
 	}
 }
 
-// What cannot become a file, and by whom not.
+// Invalid files, and callers who may not make them, are refused.
 func TestCreateFile_Refusals(t *testing.T) {
 	w, town := two(t)
 	w.person("eve")
@@ -183,7 +183,7 @@ func TestCreatePost_Files(t *testing.T) {
 	}
 }
 
-// A post with a file that it cannot have is refused whole: no file is lost in silence.
+// A post with a file that cannot be attached to it is refused, instead of losing the file silently.
 func TestCreatePost_FilesRefused(t *testing.T) {
 	w, town := two(t)
 	ch, _ := apply.Channels.Get(w.rows(), town)
@@ -209,7 +209,7 @@ func TestCreatePost_FilesRefused(t *testing.T) {
 	w.refused("bob", w.postWith(town, many...), core.KindInvalid)
 }
 
-// An edit gives a post other files: what it loses is deleted, and its earlier text keeps the list.
+// An edit changes the files of a post: removed files are deleted, and the earlier text keeps its list.
 func TestPatchPost_Files(t *testing.T) {
 	w, town := two(t)
 	a, b, c := w.file("bob", town, "a"), w.file("bob", town, "b"), w.file("bob", town, "c")
@@ -249,8 +249,8 @@ func TestPatchPost_Files(t *testing.T) {
 	}
 }
 
-// Who deletes a post deletes its files and those of its replies; other files of the same bytes
-// keep them.
+// Deleting a post deletes its files and those of its replies. Other files with the same bytes keep
+// them.
 func TestDeletePost_Files(t *testing.T) {
 	w, town := two(t)
 	shared := w.file("ada", town, "same")
@@ -281,7 +281,7 @@ func TestDeletePost_Files(t *testing.T) {
 	}
 }
 
-// A link stands until an administrator ends all links, and does not come back after that.
+// A link works until an administrator ends all links, and cannot be shared again after that.
 func TestShareFile(t *testing.T) {
 	w, town := two(t)
 	w.person("eve")
@@ -313,7 +313,8 @@ func TestShareFile(t *testing.T) {
 	w.refused("bob", link(6), core.KindNotFound)
 }
 
-// A picture is held while somebody has it; a new one, and none, tell clients to fetch again.
+// A picture's blob is referred to while a user has it. Setting or removing a picture tells clients to
+// fetch again.
 func TestSetUserImage(t *testing.T) {
 	w, _ := two(t)
 	bob := w.users["bob"]
@@ -340,8 +341,8 @@ func TestSetUserImage(t *testing.T) {
 	w.refused("nobody", set(bytesOf("x")), core.KindUnauthorized)
 }
 
-// Whatever happens, the count of each blob is the number of live files, pictures and uploads
-// that name it, and the files of live posts are just those that the posts list.
+// After any commands, the count of each blob is the number of live files, pictures and uploads that
+// name it, and the files of live posts are exactly those that the posts list.
 func TestBlobs_CountsAreTrue(t *testing.T) {
 	for seed := range uint64(20) {
 		w, town := two(t)
@@ -356,7 +357,7 @@ func TestBlobs_CountsAreTrue(t *testing.T) {
 	}
 }
 
-// recount does random things with few blobs and then counts them anew.
+// recount runs random commands about a few blobs and then counts the references itself.
 type recount struct {
 	*world
 	rnd      *rand.Rand
@@ -379,7 +380,7 @@ func (r *recount) blob() core.BlobRef { return bytesOf(strings.Repeat("x", 1+r.r
 func (r *recount) some() []core.FileID {
 	var out []core.FileID
 	for range r.rnd.IntN(4) {
-		n := min(len(r.files), 12) // mostly new ones: the others are taken
+		n := min(len(r.files), 12) // mostly new ones: the others are in a post already
 		out = append(out, one(r, r.files[len(r.files)-n:]))
 	}
 	return out

@@ -8,8 +8,8 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Nobody can dress a post up as an integration's or say who deleted it, neither when writing
-// nor by an edit; what the server said stays.
+// Clients can set neither the props that mark a post of an integration nor the one that says who
+// deleted it, when they create a post or edit it. What the server set stays.
 func TestCreatePost_PropsOfTheServer(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -31,8 +31,8 @@ func TestCreatePost_PropsOfTheServer(t *testing.T) {
 	check(p)
 }
 
-// Any member of a channel may pin a post, but a patch that changes nothing of somebody else's
-// post is not a pin: it would announce an edit.
+// Any member of a channel may pin a post. A patch of another user's post that changes nothing is not
+// a pin: it is refused, because it would announce an edit.
 func TestPatchPost_NothingOfOthers(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -46,8 +46,8 @@ func TestPatchPost_NothingOfOthers(t *testing.T) {
 	w.must("bob", &command.PatchPost{PostID: p.ID, IsPinned: &pinned}, nil)
 }
 
-// Nothing is written into an archived channel: nobody is joined to it with their team, and
-// nobody leaves or is taken out of it.
+// Nothing is written into an archived channel: joining the team does not add a member to it, and no
+// member can leave or be removed.
 func TestArchivedChannel_StaysAsItIs(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -68,7 +68,7 @@ func TestArchivedChannel_StaysAsItIs(t *testing.T) {
 	}
 }
 
-// A team that names domains takes nobody else in, by whatever way, except its creator.
+// A team that names domains accepts only members with an address in them, and its creator.
 func TestAddTeamMember_AllowedDomains(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")
@@ -84,7 +84,7 @@ func TestAddTeamMember_AllowedDomains(t *testing.T) {
 	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: ada.ID}, nil)
 }
 
-// A team's address is its creator's, whatever they send: it is shown as theirs.
+// A team's address is always that of its creator, whatever the request says.
 func TestCreateTeam_EmailOfCreator(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")
@@ -96,8 +96,8 @@ func TestCreateTeam_EmailOfCreator(t *testing.T) {
 	}
 }
 
-// While threads are not collapsed, who replies has read the channel, as who posts has: nobody
-// is shown their own reply as unread.
+// While threads are not collapsed, a reply marks the channel as read for its author, as a post does:
+// nobody sees their own reply as unread.
 func TestReply_MarksViewed(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")

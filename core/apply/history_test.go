@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-var record = flag.Bool("record", false, "record the history of the current log version anew: never once that version has been in a release")
+var record = flag.Bool("record", false, "record the history of the current log version again; never after that version has been released")
 
 // digestEvery is how many entries lie between two digests that are kept.
 const digestEvery = 1000
@@ -24,9 +24,9 @@ const digestEvery = 1000
 // histories is where the recorded logs are: vN.log.gz with the entries, vN.txt with the digests.
 const histories = "testdata/history"
 
-// A recorded log of every version comes to the digests that it came to when it was recorded. What
-// changes a decision, or the order of two writes, of an entry that may stand in a log makes this
-// fail: replicas of two versions of the program would part.
+// Applying the recorded log of every version gives the digests that it gave when it was recorded. A
+// program that decides an old entry differently, or writes its rows in another order, fails here: its
+// replicas would diverge from those of other versions of the program.
 func TestHistory_SameDigestsForEver(t *testing.T) {
 	if *record {
 		recordHistory(t)
@@ -83,8 +83,8 @@ func recordHistory(t *testing.T) {
 	}
 }
 
-// coveringRun gives the first of a few random runs in which every command is accepted: the history
-// would say nothing of one that never is.
+// coveringRun gives the first of a few random runs in which every command is accepted at least once:
+// the history would not test a command that is always refused.
 func coveringRun(t *testing.T) []core.Entry {
 	t.Helper()
 	var missing []string
@@ -122,5 +122,5 @@ func neverAccepted(t *testing.T, c *applytest.Chaos, entries []core.Entry) (out 
 	return out
 }
 
-// The generator still meets every command, so that the next recording does.
+// The generator makes every command, so that the next recording has them all.
 func TestHistory_CoversEveryCommand(t *testing.T) { coveringRun(t) }

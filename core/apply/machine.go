@@ -13,15 +13,15 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// The price of an entry: how much it may read and write. The rows are counted the same on every
-// replica, whatever is cached. What has no natural bound becomes a mark and a task (see task.go),
-// so only a bug or a hostile edge comes near.
+// The price of an entry: how much it may read and write. Rows are counted in the same way on every
+// replica, whatever is cached. Work without a natural bound becomes a task (see task.go), so only a
+// bug or a hostile edge comes near these limits.
 const (
 	maxRows  = 4000
 	maxBytes = 16 << 20
 )
 
-// maxEvents bounds what one entry announces.
+// maxEvents bounds how many events one entry announces.
 const maxEvents = 1000
 
 // Prepared is an entry whose command has been decoded.
@@ -68,7 +68,7 @@ type Machine struct{ x exec }
 // NewMachine makes a machine over a store.
 func NewMachine(store Store) *Machine { return &Machine{x: exec{store: store}} }
 
-// Apply applies an entry. A refusal is no error but an outcome, and leaves the store as it was.
+// Apply applies an entry. A refusal is not an error but an outcome, and leaves the store as it was.
 func (m *Machine) Apply(p Prepared) (Effects, error) {
 	x := &m.x
 	x.begin(p)
@@ -85,8 +85,8 @@ func (m *Machine) Apply(p Prepared) (Effects, error) {
 	return Effects{Outcome: outcome, Accepted: refusal == nil, Decision: x.decision, Events: x.events, Fault: x.fault}, nil
 }
 
-// refusalDigest is what the digest covers of a refusal: its kind and id, and nothing that is only
-// said about it.
+// refusalDigest gives the part of a refusal that the digest covers: its kind and id. Its arguments
+// only fill in the text.
 func refusalDigest(b []byte, refusal *core.Error) []byte {
 	b = append(b, 'R')
 	b = binary.BigEndian.AppendUint16(b, uint16(refusal.Kind))
@@ -115,11 +115,11 @@ func (x *exec) begin(p Prepared) {
 	x.decision = x.decision[:0]
 }
 
-// refused ends a handler from within a table: over a limit, or over the price of an entry.
+// refused is the panic that ends a handler when it is over a limit of a row or of the price.
 type refused struct{ *core.Error }
 
-// run calls the handler. A panic in it is a bug of ours, but as deterministic as the handler, so
-// every replica refuses the entry alike instead of all of them stopping on it for ever.
+// run calls the handler. A panic in it is a bug of ours, but it happens on every replica. So every
+// replica refuses the entry, instead of all of them stopping there for ever.
 func (x *exec) run(c command.Command) (result any, refusal *core.Error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -181,8 +181,8 @@ func (x *exec) list(i *schema.IndexShape, value []byte) []schema.Row {
 	return rows
 }
 
-// put writes a row, whatever checked it before: a limit that an edge forgot must not stop the
-// replicas.
+// put writes a row after checking its limits. If an edge forgot one, PostgreSQL would refuse the row
+// and all replicas would stop.
 func (x *exec) put(t *schema.Shape, key []byte, row schema.Row, fresh bool) {
 	if column := t.Check(row); column != "" {
 		panic(refused{badRequest.With("reason", "over_limit", "field", column)})
@@ -254,8 +254,7 @@ func (x *exec) caller() (core.User, error) {
 	return u, nil
 }
 
-// version is the version of the log that the entry is applied by: what a later one changed has no
-// effect before it.
+// version gives the version of the log at the entry. Rules of a later version have no effect yet.
 func (x *exec) version() int64 { return max(1, x.count(VersionCounter)) }
 
 // emit announces an event.

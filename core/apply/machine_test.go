@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// world is a state machine with a clock that the test moves, and names for who acts.
+// world is a state machine with a clock that the test moves, and with users by name.
 type world struct {
 	*testing.T
 	store    *applytest.Store
@@ -36,7 +36,7 @@ func newWorld(t *testing.T) *world {
 	}
 }
 
-// rows is the state without an entry.
+// rows gives access to the state outside of an entry.
 func (w *world) rows() apply.Direct { return apply.Direct{Store: w.store} }
 
 func (w *world) channelNamed(n apply.TeamName) (core.ChannelID, bool) {
@@ -140,7 +140,7 @@ func (w *world) announced(want ...string) {
 	}
 }
 
-// person signs somebody up and in.
+// person signs a user up and in.
 func (w *world) person(name string) core.User {
 	w.Helper()
 	u := core.User{ID: core.NewID[core.User](w.at), Username: name, Email: name + "@example.com", PasswordHash: "hash of " + name}
@@ -170,7 +170,7 @@ func (w *world) post(by string, ch core.ChannelID, root core.PostID, text string
 	return p
 }
 
-// The first account administers the deployment, the next ones use it.
+// The first account is a system administrator, later ones are not.
 func TestCreateUser_FirstIsAdmin(t *testing.T) {
 	w := newWorld(t)
 	if got := w.person("ada").Roles; got != "system_admin system_user" {
@@ -181,7 +181,7 @@ func TestCreateUser_FirstIsAdmin(t *testing.T) {
 	}
 }
 
-// Names and addresses are taken once, whoever asks; a refusal leaves no trace.
+// A name or an address can be taken only once; a refusal changes nothing.
 func TestCreateUser_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -217,8 +217,8 @@ func TestUser_HashStaysInside(t *testing.T) {
 	w.announced("user_updated", "user_updated", "user_updated")
 }
 
-// A command counts only while its session lives: not after sign-out, not after it expired,
-// not with a session that never was.
+// A command is accepted only while its session is valid: not after sign-out, not after it expired,
+// not with a session that does not exist.
 func TestCaller_NeedsLiveSession(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -234,7 +234,7 @@ func TestCaller_NeedsLiveSession(t *testing.T) {
 	w.refused("bob", cmd(), core.KindUnauthorized)
 }
 
-// A sign-in that raced a password change does not stand.
+// A sign-in that was checked against a password changed meanwhile is refused.
 func TestCreateSession_ChecksHashAtApply(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")
@@ -276,7 +276,7 @@ func TestCreatePost_TimesGrow(t *testing.T) {
 	}
 }
 
-// Who may not post is refused at apply, whatever the edge thought.
+// Posts without permission are refused by apply, whatever the edge has checked.
 func TestCreatePost_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -306,7 +306,8 @@ func TestCreatePost_Refusals(t *testing.T) {
 	w.refused("ada", try(private.ID, core.PostID{}, nil), core.KindInvalid)
 }
 
-// A thread's root knows its replies, their last time and who wrote them, through deletion.
+// The root of a thread has the right number of replies, last time and participants, also after
+// replies are deleted.
 func TestReply_RootKeepsCount(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -373,7 +374,8 @@ func TestPatchPost(t *testing.T) {
 	w.refused("carol", &command.DeletePost{PostID: p.ID}, core.KindForbidden)
 }
 
-// Unread counts: others' posts raise them, viewing clears them, and mentions count apart.
+// Posts of others raise the unread counts, viewing the channel clears them, and mentions have a
+// count of their own.
 func TestViewChannel(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -402,7 +404,7 @@ func TestViewChannel(t *testing.T) {
 	w.announced()
 }
 
-// Leaving a team leaves its channels, silently, and coming back works.
+// A user who leaves a team leaves its channels, without events for them, and may come back.
 func TestRemoveTeamMember(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -421,7 +423,7 @@ func TestRemoveTeamMember(t *testing.T) {
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 }
 
-// Preferences are one's own.
+// A user can set only their own preferences.
 func TestSetPreferences(t *testing.T) {
 	w := newWorld(t)
 	ada, bob := w.person("ada"), w.person("bob")

@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// Posts is the messages, and their earlier texts.
+// Posts has the messages, and their earlier texts.
 var (
 	Posts       = table[core.PostID, core.Post]("posts")
 	repliesOf   = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(repliesAtOnce))
@@ -19,9 +19,9 @@ var (
 	repliesBy   = index[PostUser](Posts, []string{"root_id", "user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
 )
 
-// repliesAtOnce is how many replies are deleted at a time with their root: few, because each can
-// take a megabyte, and is read and written. More would not fit the price of an entry, and a thread
-// of large replies could then never be deleted.
+// repliesAtOnce is how many replies of a deleted post one entry deletes. It is small, because a reply
+// can take a megabyte and is both read and written. With more, an entry could be over its price, and
+// a thread of large replies could never be deleted.
 const repliesAtOnce = 4
 
 // PostUser is a user's replies to a post.
@@ -78,8 +78,8 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	return command.Made{ID: p.ID, At: p.CreateAt}, nil
 }
 
-// clientProps gives the props that a client sets, without those by which the server says who
-// really wrote a post and what became of it: these stay as they were.
+// clientProps gives the props that a client sets, without those that only the server sets (who really
+// wrote a post, who deleted it). These stay as they were.
 func clientProps(props, was map[string]any) map[string]any {
 	props = maps.Clone(props)
 	for _, name := range [...]string{
@@ -111,7 +111,7 @@ func (x *exec) postable(u core.User, id core.ChannelID) (core.Channel, error) {
 	return ch, nil
 }
 
-// root gives the post that in replies to; the zero post when it replies to none.
+// root gives the post that in replies to, or the zero post if in is not a reply.
 func (x *exec) root(in core.Post) (core.Post, error) {
 	if in.RootID.IsZero() {
 		return core.Post{}, nil
@@ -168,12 +168,12 @@ func (x *exec) reply(root, p core.Post) (core.Post, []core.UserID) {
 	return p, followers
 }
 
-// without gives a list without one of its people; the list itself stays as it is.
+// without gives a copy of a list without one user.
 func without(list []core.Participant, u core.UserID) []core.Participant {
 	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
 }
 
-// mention counts the post as a mention for the named members, and gives them.
+// mention counts a mention for each named member of the channel, and gives their ids.
 func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.UserID {
 	var out []core.UserID
 	for i, name := range names {
@@ -199,7 +199,7 @@ func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.User
 	return out
 }
 
-// readByAuthor: who posts has read what is there.
+// readByAuthor marks the channel as read for the author of a post.
 func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
 	if m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u}); ok {
 		ChannelMembers.Put(x, viewed(m, ch, x.now))
@@ -285,7 +285,7 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 	if !ok || p.DeleteAt != 0 {
 		return u, p, core.Channel{}, postNotFound
 	}
-	if root, reply := Posts.Get(x, p.RootID); reply && root.DeleteAt != 0 { // it goes with its root
+	if root, reply := Posts.Get(x, p.RootID); reply && root.DeleteAt != 0 { // it will be deleted with its root
 		return u, p, core.Channel{}, postNotFound
 	}
 	ch, ok := Channels.Get(x, p.ChannelID)
@@ -329,8 +329,8 @@ func deletePost(x *exec, c *command.DeletePost) (any, error) {
 	return nil, nil
 }
 
-// deleteReplies deletes some of the replies of a deleted post. The others are not read meanwhile:
-// a reply goes with its root.
+// deleteReplies deletes some of the replies of a deleted post. Readers do not see the others meanwhile,
+// because their root is deleted.
 func deleteReplies(x *exec, t core.Task) bool {
 	list := repliesOf.List(x, t.PostID)
 	for _, r := range list {
@@ -373,7 +373,7 @@ func (x *exec) unreply(gone core.Post) {
 	Posts.Put(x, root)
 }
 
-// withMetadata gives a post what its readers need beside it. Each row adds one thing.
+// withMetadata adds to a post what its readers need with it. Each row of the table adds one thing.
 func (x *exec) withMetadata(p core.Post) core.Post {
 	for _, add := range metadata {
 		add(x, &p)

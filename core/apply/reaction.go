@@ -8,7 +8,7 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// Reactions is the emoji under posts.
+// Reactions has the emoji that users put under posts.
 var (
 	Reactions   = table[ReactionKey, core.Reaction]("reactions")
 	reactionsOf = index[core.PostID](Reactions, []string{"post_id"}, schema.OrderBy("create_at", "user_id", "emoji_name"), schema.AtMost(core.MaxReactionsOfPost))
@@ -81,7 +81,7 @@ func (x *exec) reactable(id core.PostID) (core.User, core.Post, core.Channel, er
 	return u, p, ch, err
 }
 
-// tooMany: one more is over the limit, of reactions or of emoji with different names.
+// tooMany reports whether one more reaction is over the limit of reactions or of different emoji.
 func tooMany(list []core.Reaction, name string) bool {
 	if len(list) >= core.MaxReactionsOfPost {
 		return true

@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// A reaction counts once, shows with its post, and goes when its author takes it away.
+// A reaction counts once, is shown with its post, and is removed when its author removes it.
 func TestReaction(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -47,7 +47,7 @@ func TestReaction(t *testing.T) {
 	}
 }
 
-// What cannot be reacted to, and with what not.
+// Reactions to what cannot be reacted to, and invalid emoji, are refused.
 func TestReaction_Refusals(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")

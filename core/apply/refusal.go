@@ -2,7 +2,7 @@ package apply
 
 import "github.com/nearside/nearside/core"
 
-// What any command can be refused for. The other refusals are beside their use; the texts of all
+// Refusals that any command may give. The others are declared where they are used. The texts of all
 // are in the catalogue at the edge.
 var (
 	sessionOver   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}

@@ -6,7 +6,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// Sessions is the signed-in clients.
+// Sessions has the signed-in clients.
 var Sessions = table[core.SessionID, core.Session]("sessions")
 
 var (

@@ -4,14 +4,12 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// Store is the replicated tables by encoded keys: what core/pg implements over PostgreSQL, and
-// applytest over maps. Rows belong to the store once they are put, and are not changed by whoever
-// gets them.
+// Store is the replicated tables by encoded keys. core/pg implements it over PostgreSQL, applytest
+// over maps. A row belongs to the store once it is put, and the caller of Get must not change it.
 //
-// A store that cannot answer from memory may say "not there" and note what was asked for. It then
-// reads all that a batch has noted at once and has the batch applied again from its start, so
-// that handlers just ask and no round trip is written by hand. What such a first run decides is
-// thrown away.
+// A store that cannot answer from memory may answer "not there" and note the key. It then reads all
+// noted keys of a batch at once and has the batch applied again from its start. What the first run
+// decided is thrown away. So handlers just read, and no round trip is written by hand.
 type Store interface {
 	Get(t *schema.Shape, key []byte) schema.Row // nil when there is none
 	Put(t *schema.Shape, key []byte, row schema.Row)
@@ -25,8 +23,8 @@ type Store interface {
 	Revert()
 }
 
-// access is how the methods of tables reach a store: through an entry that counts and checks, or
-// without one.
+// access is how the methods of tables reach a store: through an entry, which counts and checks, or
+// directly.
 type access interface {
 	get(t *schema.Shape, key []byte) schema.Row
 	put(t *schema.Shape, key []byte, row schema.Row, fresh bool)
@@ -45,7 +43,7 @@ type Index[V comparable, T any] struct{ schema.Index[V, T] }
 // Unique finds the row of a table that has a value.
 type Unique[V comparable, T any] struct{ schema.Unique[V, T] }
 
-// Shapes is every replicated table but those that say how far a replica is.
+// Shapes has every replicated table but the two that record the position and the applied entries.
 var Shapes []*schema.Shape
 
 // table declares a table of rows T by their key.

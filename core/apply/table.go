@@ -65,7 +65,7 @@ func rows(list ...handler) map[reflect.Type]func(*exec, any) (any, error) {
 	return out
 }
 
-// metadata is the table of what a post carries for its readers when it is announced again.
+// metadata has one row for each thing that is announced with a changed post.
 var metadata = []func(x *exec, p *core.Post){
 	addReactions,
 	addFiles,

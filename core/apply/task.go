@@ -5,17 +5,17 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Tasks is work that later entries finish.
+// Tasks has the work that later entries finish.
 var Tasks = table[core.TaskID, core.Task]("tasks")
 
-// steps is what each kind of task does in one piece; true says that nothing is left.
+// steps has for each kind of task the function that does one piece; it reports whether nothing is left.
 var steps = map[core.TaskKind]func(*exec, core.Task) (done bool){
 	core.TaskLeaveTeam:    leaveChannels,
 	core.TaskDeleteThread: deleteReplies,
 	core.TaskDropUpload:   dropParts,
 }
 
-// begin does the first piece of a task, and keeps the task when something is left.
+// beginTask does the first piece of a task, and keeps the task if something is left.
 func (x *exec) beginTask(t core.Task) {
 	t.ID, t.CreateAt = core.TaskIDOf(t), x.now
 	x.step(t)

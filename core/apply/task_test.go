@@ -18,7 +18,7 @@ func (w *world) tasks() (out []core.Task) {
 	return out
 }
 
-// finish does the pieces of all tasks, as home would, and says how many there were.
+// finish does all pieces of all tasks, as home does, and gives their number.
 func (w *world) finish() (pieces int) {
 	w.Helper()
 	for list := w.tasks(); len(list) > 0; list = w.tasks() {
@@ -30,8 +30,8 @@ func (w *world) finish() (pieces int) {
 	return pieces
 }
 
-// A long thread is deleted in pieces. Nobody can do anything with the replies that are left, and a
-// piece that is asked for twice is done once.
+// A long thread is deleted in pieces. Commands about the replies that are left are refused, and a
+// piece that is proposed twice is done once.
 func TestDeletePost_LongThread(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -74,8 +74,8 @@ func TestDeletePost_LongThread(t *testing.T) {
 	}
 }
 
-// Who has left a team has no rights in its channels, also in those that they are still to be taken
-// out of, and comes back only after that.
+// A user who has left a team has no rights in its channels, also in those where the membership is not
+// removed yet, and can come back only after all are removed.
 func TestRemoveTeamMember_ManyChannels(t *testing.T) {
 	w := newWorld(t)
 	w.person("ada")
@@ -106,8 +106,8 @@ func TestRemoveTeamMember_ManyChannels(t *testing.T) {
 	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 }
 
-// A row that is over the limit of its declaration is refused at the write, whatever the handler and
-// the edge have checked, and an entry over its price is refused as a whole.
+// A row over a limit of its declaration is refused when it is written, whatever the handler and the
+// edge have checked, and an entry over its price is refused as a whole.
 func TestApply_LimitsOfTheDeclaration(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")

@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// Teams is the teams; TeamMembers says who belongs to which.
+// Teams has the teams; TeamMembers says who belongs to which.
 var (
 	Teams       = table[core.TeamID, core.Team]("teams")
 	TeamByName  = unique[string](Teams, "name")
@@ -142,7 +142,7 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 		return nil, nil
 	}
 	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
-		return nil, stillLeaving // their old channels would count again
+		return nil, stillLeaving // the old channel memberships would count again
 	}
 	if !emailAllowed(u.Email, t.AllowedDomains) {
 		return nil, domainNotAllowed
@@ -176,7 +176,7 @@ func emailAllowed(email, domains string) bool {
 
 func memberCount(t core.TeamID) string { return "team_members:" + t.String() }
 
-// join makes u a member of t and of its default channels, by the hand of by.
+// join makes u a member of t and of its default channels; by is the user who adds them.
 func (x *exec) join(t core.Team, u, by core.User, admin bool) {
 	TeamMembers.Put(x, core.TeamMember{TeamID: t.ID, UserID: u.ID, CreateAt: x.now, SchemeAdmin: admin})
 	x.add(memberCount(t.ID), 1)
@@ -221,8 +221,8 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 	return nil, nil
 }
 
-// leaveChannels takes a former member out of some of the team's channels. The others do not count
-// meanwhile: see mayInChannel.
+// leaveChannels removes a former member from some of the team's channels. The other memberships give
+// no rights meanwhile: see mayInChannel.
 func leaveChannels(x *exec, t core.Task) bool {
 	list := membershipsOf.List(x, UserTeam{t.UserID, t.TeamID})
 	for _, m := range list {

@@ -9,11 +9,11 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// dropsAtOnce is how many old uploads, whoever began them, go with each new one: more than one,
-// so that what is left behind never grows.
+// dropsAtOnce is how many old uploads, of any user, each new upload removes. It is more than one, so
+// that the number of abandoned uploads does not grow.
 const dropsAtOnce = 4
 
-// Uploads is the uploads under way, and those that are over and still have parts.
+// Uploads has the uploads under way, and those that are over but still have parts.
 var (
 	Uploads       = table[core.UploadID, core.Upload]("uploads")
 	uploadsOf     = index[core.UserID](Uploads, []string{"user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(core.MaxUploads))
@@ -25,7 +25,7 @@ var (
 	tooManyUploads = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.limit.app_error"}
 )
 
-// partsAtOnce is how many parts of an upload are let go of at a time.
+// partsAtOnce is how many parts of an upload one entry releases.
 const partsAtOnce = 500
 
 func createUpload(x *exec, c *command.CreateUpload) (any, error) {
@@ -51,8 +51,8 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	return nil, nil
 }
 
-// dropOld drops some of the uploads that were not finished in time, whoever began them, and says
-// how many the user has left.
+// dropOld drops some uploads, of any user, that were not finished in time, and gives how many the
+// user still has.
 func (x *exec) dropOld(u core.User) (left int) {
 	before := x.now - core.UploadLife
 	for _, up := range oldestUploads.List(x, struct{}{}) {
@@ -68,14 +68,14 @@ func (x *exec) dropOld(u core.User) (left int) {
 	return left
 }
 
-// dropUpload ends an upload. Its row stays as long as it has parts to let go of.
+// dropUpload ends an upload. Its row stays until all its parts are released.
 func (x *exec) dropUpload(up core.Upload) {
 	up.DeleteAt = x.now
 	Uploads.Put(x, up)
 	x.beginTask(core.Task{Kind: core.TaskDropUpload, UploadID: up.ID})
 }
 
-// dropParts lets go of some of the parts of an upload that is over.
+// dropParts releases some of the parts of an upload that is over.
 func dropParts(x *exec, t core.Task) bool {
 	up, ok := Uploads.Get(x, t.UploadID)
 	if !ok {
@@ -92,7 +92,7 @@ func dropParts(x *exec, t core.Task) bool {
 	return false
 }
 
-// upload gives the caller's upload of an id.
+// upload gives the upload with an id, if it is the caller's.
 func (x *exec) upload(id core.UploadID) (core.Upload, error) {
 	u, err := x.caller()
 	if err != nil {
@@ -150,8 +150,8 @@ func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
 	return nil, nil
 }
 
-// finished gives the refusal, unless an earlier one of the same command made the file of the
-// upload, which is gone with it.
+// finished gives the refusal, unless the file of the upload exists: then the same command was applied
+// before, and the upload is gone because it is finished.
 func (x *exec) finished(c *command.FinishUpload, refusal error) error {
 	u, err := x.caller()
 	if err != nil {

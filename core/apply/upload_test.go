@@ -25,8 +25,8 @@ func (w *world) upload(by string, ch core.ChannelID, size int64) core.Upload {
 	return up
 }
 
-// An upload grows part by part, whoever asks twice, and ends as a file that holds the whole
-// while the parts are let go.
+// An upload grows part by part, a repeated request adds nothing, and it ends as a file with the whole
+// content while its parts are released.
 func TestUpload(t *testing.T) {
 	w, town := two(t)
 	begin := w.newUpload(town, 6)
@@ -78,7 +78,7 @@ func TestUpload(t *testing.T) {
 	w.refused("bob", &other, core.KindNotFound)
 }
 
-// Who may begin an upload, how many, and of what.
+// Uploads without permission, too many of them, and invalid ones are refused.
 func TestCreateUpload_Refusals(t *testing.T) {
 	w, town := two(t)
 	w.person("eve")
@@ -99,7 +99,7 @@ func TestCreateUpload_Refusals(t *testing.T) {
 	w.upload("ada", town, 1)
 }
 
-// An upload that nobody finishes in a week makes room for others, and its parts are let go.
+// An upload that is not finished in a week no longer counts for its user, and its parts are released.
 func TestCreateUpload_DropsOld(t *testing.T) {
 	w, town := two(t)
 	var old []core.Upload
@@ -121,7 +121,7 @@ func TestCreateUpload_DropsOld(t *testing.T) {
 	if n := left(); n >= core.MaxUploads || n == 0 || w.refs("part0") != 0 || w.refs("part99") != 1 {
 		t.Errorf("somebody else's new upload left %d", n)
 	}
-	for range core.MaxUploads - 1 { // what is over counts no more, also before it is gone
+	for range core.MaxUploads - 1 { // an upload that is over no longer counts, also before its row is removed
 		w.upload("bob", town, 1)
 	}
 	if n := left(); n != 0 || w.refs("part99") != 0 {

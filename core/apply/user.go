@@ -11,7 +11,7 @@ import (
 
 const userCount = "users"
 
-// Users is the accounts.
+// Users has the accounts.
 var (
 	Users       = table[core.UserID, core.User]("users")
 	UserByName  = unique[string](Users, "username")
@@ -55,8 +55,8 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	return nil, nil
 }
 
-// maySignUp: the first account always; then an open server, or an administrator making accounts
-// for others. Invitations do not count yet.
+// maySignUp refuses unless the account may be made: the first one always, later ones on an open server
+// or by an administrator. Invitations are not built yet.
 func (x *exec) maySignUp(c *command.CreateUser) error {
 	if x.count(userCount) == 0 || c.OpenServer {
 		return nil
@@ -150,14 +150,14 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 	}
 	x.release(u.Picture)
 	u.Picture = named(c.Picture)
-	u.LastPictureUpdate = max(x.now, u.LastPictureUpdate+1) // also when it goes: clients fetch by it
+	u.LastPictureUpdate = max(x.now, u.LastPictureUpdate+1) // also when it is removed: clients fetch again when this changes
 	u.UpdateAt = max(x.now, u.UpdateAt+1)
 	Users.Put(x, u)
 	x.emit(event.UserUpdated{User: public(u)})
 	return nil, nil
 }
 
-// public is a user without what must not leave the database.
+// public gives a user without the fields that must not leave the database.
 func public(u core.User) core.User {
 	u.PasswordHash = ""
 	return u

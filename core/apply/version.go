@@ -5,10 +5,10 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// VersionCounter holds the version of the log; there is none in a log of version 1.
+// VersionCounter holds the version of the log; it is absent in a log of version 1.
 const VersionCounter = "log_version"
 
-// wrongVersion: versions are raised one by one.
+// wrongVersion refuses to skip a version.
 var wrongVersion = core.Refusal{Kind: core.KindInvalid, ID: "nearside.log_version.app_error"}
 
 func raiseVersion(x *exec, c *command.RaiseVersion) (any, error) {

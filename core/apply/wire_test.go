@@ -122,7 +122,8 @@ func plain(text string) string {
 	})
 }
 
-// What each command announces, as clients see it: names, fields, their order, and who is told.
+// The golden file has what each command announces, as clients see it: names, fields, their order, and
+// the audiences.
 func TestWire_Golden(t *testing.T) {
 	s := &story{T: t, store: applytest.NewStore(), at: time.UnixMilli(1_700_000_000_000), as: map[string]core.SessionID{}}
 	ids := map[string]core.UserID{}

@@ -11,7 +11,8 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Chaos makes commands of few people about few things, so that they meet, repeat and refuse.
+// Chaos makes random commands of a few users about a few objects, so that many commands are about the
+// same object, repeated or refused.
 type Chaos struct {
 	*Log
 	rnd      *rand.Rand
@@ -32,12 +33,12 @@ func NewChaos(seed uint64) *Chaos {
 		c.users, c.sessions = append(c.users, ID[core.User](c.Log)), append(c.sessions, ID[core.Session](c.Log))
 		c.teams, c.channels = append(c.teams, ID[core.Team](c.Log)), append(c.channels, ID[core.Channel](c.Log))
 	}
-	c.posts = append(c.posts, ID[core.Post](c.Log)) // which nobody has made
+	c.posts = append(c.posts, ID[core.Post](c.Log)) // which does not exist
 	c.few = newFew(c.Log)
 	return c
 }
 
-// People gives everybody an account, a session and a first team with its rooms.
+// People gives every user an account and a session, and makes a first team with its channels.
 func (c *Chaos) People() (out []core.Entry) {
 	for i, u := range c.users {
 		name := fmt.Sprint("user", i)
@@ -91,7 +92,7 @@ func (c *Chaos) posted(e core.Entry) {
 	}
 }
 
-// inThread is what somebody does in one thread after the other, so that they get long and are deleted.
+// inThread makes commands about one thread for a while, so that threads get long and are deleted.
 func (c *Chaos) inThread(who int) (int, command.Command) {
 	root, _ := apply.Posts.Get(apply.Direct{Store: c.Model}, c.thread())
 	if i := slices.Index(c.users, root.UserID); i >= 0 {
@@ -200,13 +201,13 @@ func (c *Chaos) command(who int) command.Command {
 	return &command.CreatePost{Post: p, Mentions: []string{c.word(), c.word()}}
 }
 
-// few are the things that a test's file commands are about.
+// few has the objects that file commands are about.
 type few struct {
 	files   []core.FileID
 	uploads []core.UploadID
 	blobs   []core.BlobRef
 	links   []core.BlobID
-	tried   []core.File // what somebody has tried to make
+	tried   []core.File // files that were proposed, accepted or not
 }
 
 func newFew(l *Log) (f few) {
@@ -221,7 +222,7 @@ func newFew(l *Log) (f few) {
 	return f
 }
 
-// beginFiles gives somebody a post with a file and a link to it.
+// beginFiles makes a post with a file, and a public link to the file.
 func (c *Chaos) beginFiles(who int) []core.Entry {
 	by := command.Caller{Session: c.sessions[who]}
 	f := c.file(who, c.channels[who])
@@ -232,7 +233,7 @@ func (c *Chaos) beginFiles(who int) []core.Entry {
 	return []core.Entry{made, posted, c.Entry(by, &command.ShareFile{FileID: f.ID, Link: pick(c, c.few.links)})}
 }
 
-// someFiles is what a post may be given, mostly by whom and where it can be.
+// someFiles gives files for a post, mostly such as may be attached to it.
 func (c *Chaos) someFiles(who int, room core.ChannelID) (out []core.FileID) {
 	for _, f := range slices.Backward(c.few.tried) {
 		if f.UserID == c.users[who] && f.ChannelID == room && len(out) < 2 && c.rnd.IntN(3) == 0 {
@@ -257,7 +258,7 @@ func (c *Chaos) file(who int, room core.ChannelID) core.File {
 	return f
 }
 
-// bookmarkCommand is about the bookmarks of a channel.
+// bookmarkCommand makes a command about the bookmarks of a channel.
 func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
 	b := core.Bookmark{ChannelID: room, DisplayName: c.word(), Type: core.BookmarkLink, LinkURL: "https://example.com/" + c.word()}
 	if c.rnd.IntN(4) == 0 {
@@ -283,7 +284,7 @@ func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
 	return &command.CreateBookmark{Bookmark: b}
 }
 
-// goOn brings somebody's upload to its end.
+// goOn makes the next command that an upload needs to be finished.
 func (c *Chaos) goOn(who int, f core.File) command.Command {
 	for _, row := range c.Model.Rows(apply.Uploads.Shape) {
 		up := (*core.Upload)(row)
@@ -299,7 +300,7 @@ func (c *Chaos) goOn(who int, f core.File) command.Command {
 	return nil
 }
 
-// fileCommand is about files, uploads and pictures.
+// fileCommand makes a command about files, uploads or pictures.
 func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) command.Command {
 	up := pick(c, c.few.uploads)
 	if c.rnd.IntN(4) > 0 { // mostly where it is allowed

@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Log makes entries as a leader would, the same in every run, and knows what they come to.
+// Log makes entries as a leader would, the same in every run, and applies them to a model.
 type Log struct {
 	At    time.Time
 	Index core.Index
@@ -20,7 +20,7 @@ type Log struct {
 // NewLog makes an empty log.
 func NewLog() *Log { return &Log{At: time.UnixMilli(1_800_000_000_000), Model: NewModel()} }
 
-// ID makes the next of a row of ids.
+// ID gives the next id of a fixed series.
 func ID[T any](l *Log) core.ID[T] {
 	l.ids++
 	id := core.DeriveID[T]("test", fmt.Sprint(l.ids))
@@ -57,8 +57,7 @@ func (l *Log) Raw(data []byte) core.Entry {
 	return core.Entry{Index: l.Index, At: l.At, ID: ID[core.Proposal](l), Data: data}
 }
 
-// Model is the state machine over maps, with what a replica has beside it: receipts, and the
-// digest.
+// Model is the state machine over maps, with receipts and the digest as a replica has them.
 type Model struct {
 	*Store
 	Receipts map[core.Index]core.Receipt
@@ -73,8 +72,8 @@ func NewModel() *Model {
 	return &Model{s, map[core.Index]core.Receipt{}, core.Digest{}, map[core.ProposalID]core.Receipt{}, apply.NewMachine(s)}
 }
 
-// Take applies an entry. It panics when the entry cannot be understood. A log of days is beyond it: it
-// remembers proposals for ever.
+// Take applies an entry. It panics if the entry cannot be understood. It remembers all proposals for
+// ever, so it is wrong for a log that is longer than core.DedupeWindow.
 func (m *Model) Take(e core.Entry) core.Receipt {
 	if first, ok := m.firsts[e.ID]; ok {
 		m.Receipts[e.Index], m.Digest = first, m.Digest.Next(e, nil)

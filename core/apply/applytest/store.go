@@ -1,6 +1,5 @@
-// Package applytest is the state machine's store in memory: the second implementation of
-// apply.Store, for tests of rules that need no database and as the model that the database's
-// is compared with.
+// Package applytest has the second implementation of apply.Store, in memory: for tests of rules that
+// need no database, and as the model that the implementation over PostgreSQL is compared with.
 package applytest
 
 import (
