@@ -227,6 +227,22 @@ func kindIDs(t *testing.T, f *ast.File) map[string]bool {
 	return out
 }
 
+// systemTypes is the types of posts that the server writes.
+func systemTypes(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	ast.Inspect(sources(t, "core/post.go")["core/post.go"], func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 && strings.HasPrefix(v.Names[0].Name, "Type") {
+			out[literal(v.Values[0])] = true
+		}
+		return true
+	})
+	if len(out) == 0 {
+		t.Fatal("core/post.go names no type of post")
+	}
+	return out
+}
+
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)
 
 func placeholders(text string) map[string]bool {
@@ -251,14 +267,20 @@ func textsOf(t *testing.T, file string) map[string]string {
 }
 
 // Every refusal that the tree can give has an English text, every text has its refusal, and a text
-// names no argument that the refusal is not given. Texts of system messages have the type of the
-// post for a key.
+// names no argument that the refusal is not given. So has every type of post that the server writes:
+// the type is the key of its text.
 func TestCatalogue_Complete(t *testing.T) {
 	r := refusalsOf(t)
 	for _, w := range r.wrong {
 		t.Error(w)
 	}
 	english := textsOf(t, "edge/catalogue/texts/en.json")
+	types := systemTypes(t)
+	for key := range types {
+		if english[key] == "" {
+			t.Errorf("posts of the type %s have no text", key)
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.texts)) {
 		id, _, _ := strings.Cut(key, ":")
 		text := english[key]
@@ -272,8 +294,8 @@ func TestCatalogue_Complete(t *testing.T) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(english)) {
-		if r.texts[key] == nil && !strings.HasPrefix(key, "system_") {
-			t.Errorf("%s is the text of no refusal", key)
+		if r.texts[key] == nil && !types[key] {
+			t.Errorf("%s is the text of no refusal, and of no type of post", key)
 		}
 	}
 	files, _ := filepath.Glob("edge/catalogue/texts/*.json")

@@ -8,12 +8,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io"
 	"io/fs"
 	"maps"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -269,6 +271,44 @@ func match(pattern, name string) bool {
 	return name == pattern || star && strings.HasPrefix(name, prefix)
 }
 
+// proseOK are the texts in core/apply that are right after all, each with its reason.
+var proseOK = map[string]string{
+	"Town Square":     "the name of a channel, which is in its row like any name and can be changed like it",
+	"Off-Topic":       "the name of a channel, like Town Square",
+	"GMasDM":          "the name of a preference, which clients look for",
+	"default channel": "what ids are derived from",
+}
+
+// readable matches what is written for a reader: it begins with a capital, or has a space beside a
+// word, or a period at its end.
+var readable = regexp.MustCompile(`^\p{Lu}|\pL[,:;]? | \pL|\pL\.$`)
+
+// prose gives the readable texts of a file, but for errors: these stop the replica, and are for the
+// operator of the node.
+func prose(name string, src any) (found map[string]token.Position, err error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	found = map[string]token.Position{}
+	tags := map[*ast.BasicLit]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			tags[n.Tag] = true
+		case *ast.CallExpr:
+			return types.ExprString(n.Fun) != "fmt.Errorf"
+		case *ast.BasicLit:
+			if text := literal(n); !tags[n] && readable.MatchString(text) {
+				found[text] = fset.Position(n.Pos())
+			}
+		}
+		return true
+	})
+	return found, nil
+}
+
 // list asks the go tool for every package of the module.
 func list(t *testing.T) []pkg {
 	t.Helper()
@@ -357,6 +397,30 @@ func TestBannedCalls(t *testing.T) {
 	}
 }
 
+// The state machine writes no text for people: what it writes is in the log's decisions for ever, and
+// in one language. Texts are made at the edge, from ids, types and arguments.
+func TestApply_NoProse(t *testing.T) {
+	unneeded := maps.Clone(proseOK)
+	for _, name := range files(t, ".go") {
+		if path.Dir(name) != "core/apply" || forTests(name) {
+			continue
+		}
+		found, err := prose(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text, at := range found {
+			if proseOK[text] == "" {
+				t.Errorf("%s: %q: a text belongs into edge/catalogue, under an id or a type", at, text)
+			}
+			delete(unneeded, text)
+		}
+	}
+	for text := range unneeded {
+		t.Errorf("%q no longer needs to be excepted from the ban on prose", text)
+	}
+}
+
 // Each check of this file finds what it is there to find.
 func TestTidy_ChecksCanFail(t *testing.T) {
 	edges := []struct {
@@ -399,6 +463,10 @@ func TestTidy_ChecksCanFail(t *testing.T) {
 	}
 	if got := badPackages([]pkg{{ImportPath: "core/util", Name: "util", GoFiles: []string{"a.go"}}}); len(got) != 2 {
 		t.Errorf("a nameless, undocumented package gives %v", got)
+	}
+	texts := "package p\nvar f = struct{ A string `db:\"has a space\"` }{u + \" left\" + \"the end.\" + \"Town\" + \"an_id.of.a_text\" + \" \" + \"by the way\"}\nfunc g() { fmt.Errorf(\"no text\") }"
+	if got, err := prose("p.go", texts); err != nil || len(got) != 4 {
+		t.Errorf("want 4 texts, got %v %v", got, err)
 	}
 	calls := `package p
 import ("context"; "fmt"; "time")

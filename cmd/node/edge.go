@@ -17,6 +17,7 @@ import (
 	"github.com/nearside/nearside/edge/api/accounts"
 	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/assets"
+	"github.com/nearside/nearside/edge/catalogue"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/observe"
 	"github.com/nearside/nearside/edge/presence"
@@ -118,7 +119,7 @@ func (n *Node) openReader(ctx context.Context, s *stages, conns int) (*read.Stor
 		return nil, err
 	}
 	s.onStop("readers", db.Close)
-	return read.New(db), nil
+	return read.New(db, catalogue.Message), nil
 }
 
 func (n *Node) clientURL(l net.Listener) string {

@@ -175,7 +175,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 // startTasks has home finish the work that entries began.
 func (n *Node) startTasks(s *stages, reg *region.Region) error {
 	w, err := tasks.New(tasks.Config{
-		Tasks: read.New(n.parts.Load().db).Tasks, Propose: reg.Propose, Leads: reg.IsLeader, Logger: n.log,
+		Tasks: read.New(n.parts.Load().db, nil).Tasks, Propose: reg.Propose, Leads: reg.IsLeader, Logger: n.log,
 	})
 	if err != nil {
 		return err

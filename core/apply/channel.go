@@ -82,7 +82,7 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	ch.CreatorID = u.ID
 	ch = x.saveChannel(ch)
 	x.addMember(ch, u, true)
-	ch = x.systemPost(ch, u, core.TypeJoinChannel, u.Username+" joined the channel.", map[string]any{"username": u.Username})
+	ch = x.systemPost(ch, u, core.TypeJoinChannel, map[string]any{"username": u.Username})
 	x.emit(event.ChannelCreated{Channel: ch.ID, Team: ch.TeamID, Creator: u.ID})
 	return nil, nil
 }
@@ -128,18 +128,14 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 
 // changeMessages writes the system posts that tell a channel what was changed in it.
 func (x *exec) changeMessages(ch, was core.Channel, u core.User) core.Channel {
-	for _, f := range [...]struct{ kind, prop, label, old, new string }{
-		{core.TypeHeaderChange, "header", "channel header", was.Header, ch.Header},
-		{core.TypePurposeChange, "purpose", "channel purpose", was.Purpose, ch.Purpose},
-		{core.TypeDisplayChange, "displayname", "channel display name", was.DisplayName, ch.DisplayName},
+	for _, f := range [...]struct{ kind, prop, old, new string }{
+		{core.TypeHeaderChange, "header", was.Header, ch.Header},
+		{core.TypePurposeChange, "purpose", was.Purpose, ch.Purpose},
+		{core.TypeDisplayChange, "displayname", was.DisplayName, ch.DisplayName},
 	} {
-		if f.old == f.new {
-			continue
+		if f.old != f.new {
+			ch = x.systemPost(ch, u, f.kind, map[string]any{"username": u.Username, "old_" + f.prop: f.old, "new_" + f.prop: f.new})
 		}
-		text := u.Username + " updated the " + f.label + " from: " + f.old + " to: " + f.new
-		ch = x.systemPost(ch, u, f.kind, text, map[string]any{
-			"username": u.Username, "old_" + f.prop: f.old, "new_" + f.prop: f.new,
-		})
 	}
 	return ch
 }
@@ -152,7 +148,7 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 	if ch.Name == core.TownSquare {
 		return nil, defaultArchived.With("channel", ch.Name)
 	}
-	ch = x.systemPost(ch, u, core.TypeChannelDelete, u.Username+" archived the channel.", map[string]any{"username": u.Username})
+	ch = x.systemPost(ch, u, core.TypeChannelDelete, map[string]any{"username": u.Username})
 	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
 	Channels.Put(x, ch)
 	x.emit(event.ChannelDeleted{Channel: ch})
@@ -247,15 +243,15 @@ func (x *exec) addMember(ch core.Channel, u core.User, admin bool) {
 
 // joinMessage tells a channel who came, and by whose hand.
 func (x *exec) joinMessage(ch core.Channel, u, by core.User, toTeam bool) {
-	what, joined, added := "channel", core.TypeJoinChannel, core.TypeAddToChannel
+	joined, added := core.TypeJoinChannel, core.TypeAddToChannel
 	if toTeam {
-		what, joined, added = "team", core.TypeJoinTeam, core.TypeAddToTeam
+		joined, added = core.TypeJoinTeam, core.TypeAddToTeam
 	}
 	if u.ID == by.ID {
-		x.systemPost(ch, u, joined, u.Username+" joined the "+what+".", map[string]any{"username": u.Username})
+		x.systemPost(ch, u, joined, map[string]any{"username": u.Username})
 		return
 	}
-	x.systemPost(ch, by, added, u.Username+" added to the "+what+" by "+by.Username+".", map[string]any{
+	x.systemPost(ch, by, added, map[string]any{
 		"userId": by.ID.String(), "username": by.Username, "addedUserId": u.ID.String(), "addedUsername": u.Username,
 	})
 }
@@ -291,10 +287,9 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 	ChannelMembers.Delete(x, ChannelUser{ch.ID, u.ID})
 	x.emit(event.UserRemoved{User: u.ID, Channel: ch.ID, Remover: me.ID})
 	if u.ID == me.ID {
-		x.systemPost(ch, u, core.TypeLeaveChannel, u.Username+" left the channel.", map[string]any{"username": u.Username})
+		x.systemPost(ch, u, core.TypeLeaveChannel, map[string]any{"username": u.Username})
 	} else {
-		x.systemPost(ch, me, core.TypeRemoveFromCh, u.Username+" was removed from the channel.",
-			map[string]any{"removedUserId": u.ID.String(), "removedUsername": u.Username})
+		x.systemPost(ch, me, core.TypeRemoveFromCh, map[string]any{"removedUserId": u.ID.String(), "removedUsername": u.Username})
 	}
 	return nil, nil
 }

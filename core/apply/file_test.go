@@ -65,7 +65,7 @@ func two(t *testing.T) (*world, core.ChannelID) {
 // field "post" is decoded.
 func field(e event.Event, key string) any {
 	to := e.To()
-	enc, err := event.Encode(e, &to[len(to)-1])
+	enc, err := event.Encode(e, &to[len(to)-1], nil)
 	if err != nil {
 		return err
 	}

@@ -206,11 +206,12 @@ func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
 	}
 }
 
-// systemPost writes a message of the server's in a channel, in the name of the actor.
-func (x *exec) systemPost(ch core.Channel, actor core.User, kind, message string, props map[string]any) core.Channel {
-	p := core.Post{ID: x.mint(), UserID: actor.ID, ChannelID: ch.ID, Type: kind, Message: message, Props: props}
+// systemPost writes a message of the server's in a channel, in the name of the actor. It has no
+// text: an edge makes that from the kind and the props.
+func (x *exec) systemPost(ch core.Channel, actor core.User, kind string, props map[string]any) core.Channel {
+	p := core.Post{ID: x.mint(), UserID: actor.ID, ChannelID: ch.ID, Type: kind, Props: props}
 	ch, p = x.savePost(ch, p)
-	x.emit(event.Posted{Post: p, Channel: ch, Sender: "System"})
+	x.emit(event.Posted{Post: p, Channel: ch})
 	return ch
 }
 

@@ -238,8 +238,8 @@ func (x *exec) leaveMessage(t core.Team, u, by core.User) {
 		return
 	}
 	if u.ID == by.ID {
-		x.systemPost(ch, by, core.TypeLeaveTeam, u.Username+" left the team.", map[string]any{"username": u.Username})
+		x.systemPost(ch, by, core.TypeLeaveTeam, map[string]any{"username": u.Username})
 		return
 	}
-	x.systemPost(ch, by, core.TypeRemoveFromTm, u.Username+" was removed from the team.", map[string]any{"username": u.Username})
+	x.systemPost(ch, by, core.TypeRemoveFromTm, map[string]any{"username": u.Username})
 }

@@ -76,7 +76,7 @@ func (s *story) tell(events []event.Event) {
 			forget = append(forget, fmt.Sprintf("session %s of %s, token %x", e.Session, e.User, e.Token[:4]))
 		}
 		for _, to := range e.To() {
-			enc, err := event.Encode(e, &to)
+			enc, err := event.Encode(e, &to, nil)
 			if err != nil {
 				s.Fatal(err)
 			}

@@ -27,9 +27,10 @@ const (
 	WithFollowers
 )
 
-// Encode gives an event's wire form: {"event":name,"data":{…},"broadcast":{…},"seq":n}.
-func Encode(e Event, to *Audience) (*Encoded, error) {
-	d := Data{b: make([]byte, 0, 1024)}
+// Encode gives an event's wire form: {"event":name,"data":{…},"broadcast":{…},"seq":n}. message
+// gives what clients read of a post whose type says that it is not a plain one; nil: what the post has.
+func Encode(e Event, to *Audience, message func(*core.Post) string) (*Encoded, error) {
+	d := Data{b: make([]byte, 0, 1024), message: message}
 	d.b = append(d.b, `{"event":`...)
 	d.b = appendString(d.b, e.Name())
 	d.b = append(d.b, `,"data":{`...)
@@ -73,9 +74,10 @@ func (e *Encoded) Size() int { return len(e.text) }
 
 // Data writes the fields of an event's data, in wire order.
 type Data struct {
-	b      []byte
-	fields int
-	err    error // the first
+	b       []byte
+	fields  int
+	err     error // the first
+	message func(*core.Post) string
 }
 
 func (d *Data) key(k string) {
@@ -117,7 +119,14 @@ func (d *Data) JSON(k string, v any) {
 }
 
 // Post writes a post. Every event that carries one comes through here.
-func (d *Data) Post(p *core.Post) { d.JSON("post", p) }
+func (d *Data) Post(p *core.Post) {
+	if p.Type != "" && d.message != nil {
+		shown := *p
+		shown.Message = d.message(p)
+		p = &shown
+	}
+	d.JSON("post", p)
+}
 
 func (d *Data) marshal(k string, v any) []byte {
 	text, err := json.Marshal(v)

@@ -36,6 +36,7 @@ func examples() []Event {
 		mark  = core.Bookmark{ID: core.DeriveID[core.Bookmark]("b"), ChannelID: ch, OwnerID: u, DisplayName: "Rules", Type: core.BookmarkLink, LinkURL: "https://example.com", CreateAt: 6, UpdateAt: 6}
 		prefs = []core.Preference{{UserID: u, Category: "c", Name: "n", Value: "v"}}
 		files = post
+		ofUs  = core.Post{ID: post.ID, UserID: u, ChannelID: ch, Type: core.TypeJoinChannel, Props: map[string]any{"username": "ada"}, CreateAt: 5}
 	)
 	files.FileIDs = []core.FileID{core.DeriveID[core.File]("f")}
 	files.Metadata.Files = []core.File{{ID: files.FileIDs[0], Name: "face.png", MimeType: "image/png"}}
@@ -62,6 +63,7 @@ func examples() []Event {
 		ChannelsViewed{User: u, Times: map[core.ChannelID]int64{ch: 7, core.DeriveID[core.Channel]("d"): 8}},
 		Posted{Post: post, Channel: open, Sender: "@ada", SetOnline: true, Mentions: []core.UserID{v}, Followers: []core.UserID{u, v}},
 		Posted{Post: files, Channel: open, Sender: "@ada"},
+		Posted{Post: ofUs, Channel: open},
 		PostEdited{Post: post},
 		PostDeleted{Post: post, By: u},
 		RepliesDeleted{Channel: ch},
@@ -87,7 +89,7 @@ func TestEvents_Golden(t *testing.T) {
 		fmt.Fprintln(&out, reflect.TypeOf(e).Name())
 		describe(&out, e)
 		for _, to := range e.To() {
-			enc, err := Encode(e, &to)
+			enc, err := Encode(e, &to, func(p *core.Post) string { return "the text of " + p.Type })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 type Posted struct {
 	Post      core.Post
 	Channel   core.Channel
-	Sender    string
+	Sender    string // of a post that somebody wrote
 	SetOnline bool
 	Mentions  []core.UserID // at most core.MaxMentions
 	Followers []core.UserID // of its thread: at most core.MaxThreadPeople and who began it
@@ -24,7 +24,11 @@ func (e Posted) Write(d *Data, _ *Audience) {
 	d.String("channel_name", e.Channel.Name)
 	d.String("channel_type", e.Channel.Type)
 	d.Post(&e.Post)
-	d.String("sender_name", e.Sender)
+	sender := e.Sender
+	if e.Post.IsSystem() {
+		sender = "System" // what clients of existing servers get
+	}
+	d.String("sender_name", sender)
 	d.Bool("set_online", e.SetOnline)
 	d.String("team_id", e.Channel.TeamID.String())
 	if len(e.Post.FileIDs) > 0 {

@@ -93,6 +93,16 @@ func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
 	return list[0], err
 }
 
+// addMessages gives posts of the server's their text, which is not kept.
+func (s *Store) addMessages(_ context.Context, posts []core.Post) error {
+	for i := range posts {
+		if p := &posts[i]; p.Type != "" && s.message != nil {
+			p.Message = s.message(p)
+		}
+	}
+	return nil
+}
+
 // PostsByIDs gives the posts with the given ids that are not deleted.
 func (s *Store) PostsByIDs(ctx context.Context, ids []core.PostID) ([]core.Post, error) {
 	return s.posts(ctx, `FROM posts t WHERE id = ANY($1) AND delete_at = 0`+inThread+` ORDER BY create_at DESC, id LIMIT 1000`, raw(ids))

@@ -17,10 +17,14 @@ const MaxIDs = 1000
 const none = "'00000000-0000-0000-0000-000000000000'"
 
 // Store answers questions. Its pool should take the role that can only read.
-type Store struct{ db *pg.DB }
+type Store struct {
+	db      *pg.DB
+	message func(*core.Post) string
+}
 
-// New makes a Store.
-func New(db *pg.DB) *Store { return &Store{db: db} }
+// New makes a Store. message gives what clients read of a post whose type says that it is not a
+// plain one; nil: what the post has.
+func New(db *pg.DB, message func(*core.Post) string) *Store { return &Store{db, message} }
 
 // Page is a part of a list: Size rows after Number pages of that size.
 type Page struct{ Number, Size int }

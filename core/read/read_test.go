@@ -22,7 +22,7 @@ func store(t testing.TB) (*read.Store, *pg.DB) {
 		t.Fatal(err)
 	}
 	cfg.Role = pg.ReaderRole
-	return read.New(pgtest.Connect(t, cfg)), db
+	return read.New(pgtest.Connect(t, cfg), nil), db
 }
 
 func fill(t testing.TB, db *pg.DB, sql string, args ...any) {

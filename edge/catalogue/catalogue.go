@@ -2,7 +2,10 @@
 // the log, and from node to node, is the id of a text and its arguments: the text is made here, at
 // the edge, in the language of who reads it.
 //
-// A key is an error id, or an error id, a colon, and the refusal's argument "reason" where one id
+// Messages that the server writes into channels are made the same way, from the type of the post and
+// its props.
+//
+// A key is the type of such a post, an error id, or an error id, a colon, and the refusal's argument "reason" where one id
 // has several reasons. {name} in a text stands for an argument. English has every text; what
 // another language lacks is given in English.
 package catalogue
@@ -89,6 +92,20 @@ func (l Language) Text(id string, args core.Args) string {
 		}
 	}
 	return fill(l.find(id), args)
+}
+
+// Message gives what clients read of a post. Of one that the server wrote, the log and the database
+// have only type and props; its text is made here for all its readers, in the server's language,
+// because they share the bytes of events and pages. The key of such a text is the type.
+func Message(p *core.Post) string {
+	if p.Message != "" || !p.IsSystem() {
+		return p.Message
+	}
+	args := core.Args{}
+	for name, v := range p.Props {
+		args[name], _ = v.(string)
+	}
+	return fill(Language{}.find(p.Type), args)
 }
 
 func (l Language) find(key string) string {

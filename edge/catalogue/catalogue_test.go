@@ -25,6 +25,27 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// A message of the server's is made of the post's type and props, and what people write is shown as
+// it is, even if it names a key of the catalogue as its type.
+func TestMessage(t *testing.T) {
+	for _, c := range []struct {
+		post core.Post
+		want string
+	}{
+		{core.Post{Message: "hi"}, "hi"},
+		{core.Post{Type: "custom_poll", Message: "hi"}, "hi"},
+		{core.Post{Type: "nearside.home.busy"}, ""},
+		{core.Post{Type: "system_of_a_newer_version", Props: map[string]any{"username": "ada"}}, ""},
+		{core.Post{Type: core.TypeJoinTeam, Props: map[string]any{"username": "ada", "deleteBy": 1}}, "ada joined the team."},
+		{core.Post{Type: core.TypeAddToChannel, Props: map[string]any{"username": "ada", "addedUsername": "bob"}}, "bob added to the channel by ada."},
+		{core.Post{Type: core.TypeHeaderChange, Props: map[string]any{"username": "ada", "old_header": "{username}", "new_header": ""}}, "ada updated the channel header from: {username} to: "},
+	} {
+		if got := catalogue.Message(&c.post); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.post, got, c.want)
+		}
+	}
+}
+
 // A text is filled in, chosen by the reason, and given in English where a language lacks it. What
 // an argument holds is no text of ours.
 func TestText(t *testing.T) {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/edge/catalogue"
 )
 
 // message is what is sent to one socket or to many: an event or a reply. It is never changed.
@@ -19,7 +20,7 @@ type frame struct {
 }
 
 func encode(ev event.Event, to *event.Audience) (*message, error) {
-	enc, err := event.Encode(ev, to)
+	enc, err := event.Encode(ev, to, catalogue.Message)
 	_, droppable := ev.(event.Droppable)
 	return &message{event: enc, droppable: droppable}, err
 }

@@ -3,6 +3,7 @@ package fanout
 import (
 	"testing"
 
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
 )
 
@@ -14,6 +15,20 @@ func TestHub_UnencodableEvent(t *testing.T) {
 	w.publish(made{name: "bad", write: func(d *event.Data) { d.Value("f", func() {}) }}, fence(user(1)))
 	if got := seqs(wire.count(t, 2)); got != "hello0 fence1 " {
 		t.Errorf("got %s", got)
+	}
+}
+
+// A post of the server's reaches clients with its text, which the log does not have.
+func TestHub_SystemPostHasText(t *testing.T) {
+	w := newWorld()
+	w.apply(joined(user(1), channel(1)))
+	h := start(t, w, nil)
+	_, wire := register(t, h, client(user(1)), Resume{})
+	w.publish(event.Posted{Channel: core.Channel{ID: channel(1)}, Post: core.Post{
+		ChannelID: channel(1), Type: core.TypeJoinChannel, Props: map[string]any{"username": "ada"},
+	}})
+	if got := wire.count(t, 2)[1].post(t).Message; got != "ada joined the channel." {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -97,7 +97,7 @@ func Noise(n int) []byte {
 
 func (s *Site) TeamOf(ch core.ChannelID) core.TeamID {
 	s.Home.T.Helper()
-	c, _, err := read.New(s.DB).Channel(s.Home.T.Context(), ch)
+	c, _, err := read.New(s.DB, nil).Channel(s.Home.T.Context(), ch)
 	if err != nil {
 		s.Home.T.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (h *Home) Store(content []byte) core.BlobRef {
 // Order orders a command of the client's.
 func (c *Client) Order(cmd command.Command) {
 	c.T.Helper()
-	s, ok, err := read.New(c.Site.DB).SessionByToken(c.T.Context(), core.HashToken(c.Token))
+	s, ok, err := read.New(c.Site.DB, nil).SessionByToken(c.T.Context(), core.HashToken(c.Token))
 	if err != nil || !ok {
 		c.T.Fatal(ok, err)
 	}
@@ -75,7 +75,7 @@ func (c *Client) Order(cmd command.Command) {
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	scope := command.ScopeOf(cmd, read.New(c.Site.DB).Places(c.T.Context()))
+	scope := command.ScopeOf(cmd, read.New(c.Site.DB, nil).Places(c.T.Context()))
 	receipt, err := c.Site.Home.Propose(c.T.Context(), core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: scope, Data: data})
 	if err == nil {
 		err = command.DecodeOutcome(receipt.Outcome, nil)
@@ -96,7 +96,7 @@ func (c *Client) AddFile(ch core.ChannelID, name, kind string, content []byte, m
 		more(cmd)
 	}
 	c.Order(cmd)
-	f, ok, err := read.New(c.Site.DB).File(c.T.Context(), cmd.File.ID)
+	f, ok, err := read.New(c.Site.DB, nil).File(c.T.Context(), cmd.File.ID)
 	if err != nil || !ok {
 		c.T.Fatal(ok, err)
 	}
@@ -196,7 +196,7 @@ func NewShipshape(t testing.TB, h *Home, s *Site) *Shipshape {
 // File gives a file with what answers do not say: where it is stored.
 func (w *Shipshape) File(id core.FileID) core.File {
 	w.Home.T.Helper()
-	f, ok, err := read.New(w.Site.DB).File(w.Home.T.Context(), id)
+	f, ok, err := read.New(w.Site.DB, nil).File(w.Home.T.Context(), id)
 	if err != nil || !ok {
 		w.Home.T.Fatal(ok, err)
 	}

@@ -49,7 +49,7 @@ func wantSameForm(t *testing.T, body []byte, got []files.FormPart) {
 
 // fileAt gives a file as the edge's replica has it, with its blobs.
 func fileAt(s *apitest.Site, id core.FileID) (core.File, bool, error) {
-	return read.New(s.DB).File(context.Background(), id)
+	return read.New(s.DB, nil).File(context.Background(), id)
 }
 
 // offset asks how far an upload is.
@@ -103,7 +103,7 @@ func TestUploadSession_PartByPart(t *testing.T) {
 	if len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
-	refs, err := read.New(w.DB).Blobs(t.Context(), core.BlobID{}, 100)
+	refs, err := read.New(w.DB, nil).Blobs(t.Context(), core.BlobID{}, 100)
 	if err != nil || len(refs) != 1 || refs[0].ID != kept.Content.ID {
 		t.Errorf("the log still refers to %v, %v", refs, err)
 	}

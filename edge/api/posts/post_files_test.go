@@ -59,7 +59,7 @@ func TestPost_Files(t *testing.T) {
 	shows("the page after the edit", bob.List("/channels/%v/posts", ch).Posts[p.ID], a.ID)
 
 	ada.Must(200, "DELETE", "/posts/"+p.ID.String(), nil, nil)
-	f, _, err := read.New(s.DB).File(t.Context(), a.ID)
+	f, _, err := read.New(s.DB, nil).File(t.Context(), a.ID)
 	if err != nil || f.DeleteAt == 0 {
 		t.Errorf("the deleted post's file is %+v, %v", f, err)
 	}
