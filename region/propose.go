@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // What a peer must tell apart. The ids are append-only.
@@ -77,17 +78,19 @@ func (r *Region) leave(size int64) {
 	r.inFlightBytes.Add(-size)
 }
 
+// repeats are the pauses between two attempts to propose.
+var repeats = backoff.Backoff{Min: 10 * time.Millisecond, Max: 200 * time.Millisecond}
+
 // attempts repeats until something but errRetry comes of it. A change of leadership ends a
 // pause early; the pause is for a leader that is known but does not answer.
 func (r *Region) attempts(ctx context.Context, p core.Proposal) (core.Receipt, error) {
-	const maxPause = 200 * time.Millisecond
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+	for n := 0; ; n++ {
 		v := r.lead.view()
 		rec, err := r.attempt(ctx, v, p)
 		if !errors.Is(err, errRetry) {
 			return rec, err
 		}
-		if ended := r.waitAtMost(ctx, v.changed, pause); ended != nil {
+		if ended := r.waitAtMost(ctx, v.changed, repeats.After(n)); ended != nil {
 			return core.Receipt{}, noLeader(ctx, ended, err)
 		}
 	}

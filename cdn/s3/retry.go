@@ -3,17 +3,14 @@ package s3
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/core/backoff"
 )
 
-const (
-	firstPause = 100 * time.Millisecond
-	maxPause   = 3 * time.Second
-)
+// pauses are those between tries.
+var pauses = backoff.Backoff{Min: 100 * time.Millisecond, Max: 3 * time.Second}
 
 // watch ends a request by which nothing moves.
 type watch struct {
@@ -58,7 +55,7 @@ func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
 		if gone := gone(ctx); gone != nil {
 			return gone
 		}
-		pause := rand.N(min(firstPause<<min(n, 10), maxPause))
+		pause := pauses.After(n)
 		if n >= s.cfg.MaxRetries || !passes(err) && !s.redirected(err) || time.Since(began)+pause > s.cfg.RetryFor {
 			return s.failed(a, err)
 		}

@@ -19,13 +19,13 @@ import (
 
 // How a child is started again, and how long it may take to stop.
 const (
-	minPause     = 100 * time.Millisecond
-	maxPause     = 5 * time.Second
 	steadyUptime = 30 * time.Second // a child that lived this long starts a new back-off
 	maxFalse     = 5                // deaths before the first "ready" that make the demo give up
 	stopLimit    = 30 * time.Second
 	exitUsage    = 2
 )
+
+var restarts = backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 
 // child is one node's process, started again whenever it dies.
 type child struct {
@@ -41,7 +41,7 @@ type child struct {
 // run keeps the child running until ctx ends, then stops it. It fails when the child cannot
 // become ready.
 func (c *child) run(ctx context.Context) error {
-	pause, deaths := minPause, 0
+	deaths, soon := 0, 0 // soon: of those, the last in a row that came soon after the start
 	for {
 		began := time.Now()
 		err := c.once(ctx)
@@ -54,13 +54,14 @@ func (c *child) run(ctx context.Context) error {
 			return fmt.Errorf("node %s does not start: %w; see %s", c.name, err, filepath.Join(c.dir, "log"))
 		}
 		if time.Since(began) > steadyUptime {
-			pause = minPause
+			soon = 0
 		}
+		pause := restarts.After(soon)
+		soon++
 		c.log.Warn("node died, starting it again", "node", c.name, "error", err, "pause", pause)
 		if !backoff.Pause(ctx, pause) {
 			return nil
 		}
-		pause = min(2*pause, maxPause)
 	}
 }
 

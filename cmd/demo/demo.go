@@ -16,6 +16,7 @@ import (
 
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // startLimit bounds the time from the first process to the last "ready".
@@ -162,10 +163,8 @@ func (d *Demo) awaitLeftovers(ctx context.Context) error {
 				unlock()
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if !backoff.Pause(ctx, 50*time.Millisecond) {
 				return err
-			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}

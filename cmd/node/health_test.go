@@ -9,10 +9,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // A node is ready only while its answers are right; the worst reason is the one that is given.
@@ -59,15 +59,7 @@ func TestStanding_UnknownEntry_NodeStays(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.standing(func(context.Context) error { return unknown })(ctx) }()
-	for limit := time.After(20 * time.Second); n.stuck.Load() == nil; {
-		select {
-		case err := <-ended:
-			t.Fatalf("it ended with %v", err)
-		case <-limit:
-			t.Fatal("it does not say that it is stuck")
-		case <-time.After(time.Millisecond):
-		}
-	}
+	eventually.True(t, "it says that it is stuck", func() bool { return n.stuck.Load() != nil })
 	if code, text := readiness(n); code != http.StatusServiceUnavailable || !strings.Contains(text, "upgrade this node") {
 		t.Errorf("stuck: %d %s", code, text)
 	}

@@ -30,10 +30,11 @@ const (
 	startLimit   = 5 * time.Minute // crash recovery included
 	fastLimit    = 15 * time.Second
 	quitLimit    = 5 * time.Second
-	minBackoff   = 100 * time.Millisecond
-	maxBackoff   = 10 * time.Second
 	steadyUptime = time.Minute // a server that lived this long starts a new back-off
 )
+
+// restarts are the pauses before a server that has ended is started again.
+var restarts = backoff.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
 
 // ServerConfig configures a Server. The zero value of each optional field means its
 // documented default.
@@ -123,8 +124,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	pause := minBackoff
-	for {
+	for deaths := 0; ; deaths++ {
 		began := time.Now()
 		err := s.runOnce(ctx, c)
 		if ctx.Err() != nil {
@@ -134,13 +134,13 @@ func (s *Server) Run(ctx context.Context) error {
 			return fmt.Errorf("start PostgreSQL: %w%s", err, c.log.lastLines())
 		}
 		if time.Since(began) > steadyUptime {
-			pause = minBackoff
+			deaths = 0
 		}
+		pause := restarts.After(deaths)
 		s.log.Error("PostgreSQL ended, starting it again", "error", err, "pause", pause, "log", c.log.path)
 		if !backoff.Pause(ctx, pause) {
 			return nil
 		}
-		pause = min(2*pause, maxBackoff)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // How long a switch waits for the readers of the old tables at a time, and in all. New readers
@@ -28,10 +30,8 @@ func Switch(ctx context.Context, db *DB, next string) error {
 		if !errors.As(err, &pe) || pe.Code != "55P03" && pe.Code != "40P01" { // lock timeout, deadlock
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !backoff.Pause(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("switch schema: %w", err)
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/nearside/nearside/core/eventually"
 )
 
 const page = "<!doctype html><title>client</title>"
@@ -306,14 +308,10 @@ func TestHandler_KeepsForms(t *testing.T) {
 	if r := get(again, path, "Accept-Encoding", "br"); content(t, r) != want || r.Header.Get("Content-Encoding") != "br" {
 		t.Error("a damaged form is served")
 	}
-	deadline := time.After(20 * time.Second)
-	for _, err := os.Stat(stale); err == nil; _, err = os.Stat(stale) {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-deadline:
-			t.Fatal("a form that nobody needs stays")
-		}
-	}
+	eventually.True(t, "a form that nobody needs goes", func() bool {
+		_, err := os.Stat(stale)
+		return err != nil
+	})
 	if _, err := os.Stat(foreign); err != nil {
 		t.Error("another's file is removed")
 	}

@@ -18,9 +18,10 @@ import (
 const (
 	suspectFor = 3 * time.Second // a node that was silent or lost is asked last
 	checkEvery = time.Second     // how often Run looks after its connections
-	keepPause  = 250 * time.Millisecond
-	maxPause   = 5 * time.Second
 )
+
+// redials are the pauses before Run tries again to connect.
+var redials = backoff.Backoff{Min: 250 * time.Millisecond, Max: 5 * time.Second}
 
 // Config configures a Client. The zero value of each optional field means its default.
 type Config struct {
@@ -76,14 +77,14 @@ func New(cfg Config) (*Client, error) {
 // closes them.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.Close()
-	for pause := keepPause; ctx.Err() == nil; {
+	for failures := 0; ctx.Err() == nil; {
 		if err := c.keep(ctx); err != nil {
 			c.cfg.Logger.Debug("no connection for blobs", "err", err)
-			backoff.Pause(ctx, backoff.Jitter(pause))
-			pause = min(2*pause, maxPause)
+			backoff.Pause(ctx, redials.After(failures))
+			failures++
 			continue
 		}
-		pause = keepPause
+		failures = 0
 		backoff.Pause(ctx, checkEvery)
 	}
 	return nil

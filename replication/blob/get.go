@@ -164,7 +164,7 @@ func (b *body) broke(err error) error {
 	}
 	if b.avoid = ""; b.breaks > 1 {
 		b.avoid = b.addr // it gives streams, but no bytes
-		backoff.Pause(b.ctx, backoff.Backoff{Min: firstPause, Max: roundPause}.After(b.breaks))
+		backoff.Pause(b.ctx, repeats.After(b.breaks))
 	}
 	b.route.cfg.Logger.Info("blob transfer interrupted", "offset", b.off, "of", b.size, "err", err)
 	return nil

@@ -11,11 +11,10 @@ import (
 	"github.com/nearside/nearside/replication"
 )
 
-const (
-	maxRounds  = 16
-	firstPause = 50 * time.Millisecond // after the first round; doubled after each
-	roundPause = time.Second
-)
+const maxRounds = 16
+
+// repeats are the pauses between rounds, and between streams that gave no byte.
+var repeats = backoff.Backoff{Min: 50 * time.Millisecond, Max: time.Second}
 
 // unreached is a failure of the way to a node, not an answer of it.
 type unreached struct {
@@ -60,7 +59,7 @@ func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context
 	if !begun && r.connected != nil && !r.connected() {
 		return replication.CutOff(core.E(core.KindUnavailable, "not connected"))
 	}
-	start, pause := time.Now(), firstPause
+	start := time.Now()
 	for round := 1; ; round++ {
 		reached, err := r.round(ctx, do)
 		var e enough
@@ -76,8 +75,7 @@ func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context
 		case round >= r.rounds || time.Since(start) >= r.cfg.Patience:
 			return err
 		}
-		backoff.Pause(ctx, backoff.Jitter(pause))
-		pause = min(2*pause, roundPause)
+		backoff.Pause(ctx, repeats.After(round-1))
 	}
 }
 

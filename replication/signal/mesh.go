@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
@@ -80,10 +81,7 @@ func (m *Mesh) keep(ctx context.Context, addr string) {
 			m.cfg.Relay.Serve(ctx, conn, ToHome)
 			conn.Close(link.CodeDone, "signals done")
 		}
-		select {
-		case <-time.After(meshCheck):
-		case <-ctx.Done():
-		}
+		backoff.Pause(ctx, meshCheck)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // Client is a person at an edge, speaking the API as any client does.
@@ -158,7 +159,7 @@ func (c *Client) Post(ch core.ChannelID, message string) (p core.Post) {
 		a := c.Do("POST", "/posts", body)
 		switch {
 		case a.Status == http.StatusServiceUnavailable && time.Now().Before(limit):
-			<-time.After(50 * time.Millisecond)
+			backoff.Pause(c.t.Context(), 50*time.Millisecond)
 			continue
 		case a.Status != http.StatusCreated:
 			c.t.Fatalf("post: %d %s", a.Status, a.Body)

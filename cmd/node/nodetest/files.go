@@ -15,6 +15,7 @@ import (
 
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 )
 
 // Configure changes the configuration of a stopped node.
@@ -90,7 +91,7 @@ func (c *Client) Upload(ch core.ChannelID, name string, content []byte) core.Fil
 	c.t.Helper()
 	a := c.TryUpload(ch, name, content)
 	for limit := time.Now().Add(requestLimit); a.Status == http.StatusServiceUnavailable && time.Now().Before(limit); {
-		<-time.After(50 * time.Millisecond)
+		backoff.Pause(c.t.Context(), 50*time.Millisecond)
 		a = c.TryUpload(ch, name, content)
 	}
 	var got struct {
