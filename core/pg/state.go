@@ -374,18 +374,3 @@ func (s *Store) Drop() {
 	}
 	s.undo, s.records, s.firsts, s.stored, s.ctx = nil, nil, nil, nil, nil
 }
-
-// Flush makes everything committed so far durable, and gives the position it has.
-func (s *Store) Flush(ctx context.Context) (core.Position, error) {
-	var pos core.Position
-	var at time.Time
-	err := s.begin(ctx, &pos, &at, func(p *pipe) { p.add("SET LOCAL synchronous_commit = on", nil, nil) })
-	if err != nil {
-		return pos, err
-	}
-	// A commit waits for the disk only if it wrote something.
-	var p pipe
-	p.add("UPDATE local.flushed SET epoch = $1, index = $2", positionParams(pos, at)[:2], nil)
-	p.add("COMMIT", nil, nil)
-	return pos, s.w.run(ctx, &p)
-}

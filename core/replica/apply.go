@@ -105,7 +105,8 @@ func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.E
 
 func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest, watch *watch) ([]core.Receipt, error) {
 	if r.kept.full() {
-		if _, err := r.flush(ctx); err != nil {
+		pos, err := pg.Flush(ctx, r.cfg.DB)
+		if err := r.endFlush(r.goal.pos, pos, err); err != nil {
 			return nil, err
 		}
 		watch.step("making the database durable")

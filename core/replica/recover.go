@@ -2,10 +2,12 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/pg"
 )
 
 // settle finds out where the database is after something failed, and brings it back to where
@@ -94,36 +96,58 @@ func (k *kept) after(i core.Index) []core.Entry {
 
 // trim forgets the entries up to an index, which are durable.
 func (k *kept) trim(i core.Index) {
+	if i <= k.flushed {
+		return // another flush came further
+	}
 	rest := k.after(i)
 	*k = kept{flushed: i}
 	k.add(rest)
 }
 
-// Flush makes everything applied so far durable and gives its position.
+// Flush makes everything applied so far durable and gives a position that is. Only its beginning
+// and its end take the turn: batches are applied while it waits for the disk.
 func (r *Replica) Flush(ctx context.Context) (core.Position, error) {
 	if err := r.take(ctx); err != nil {
 		return core.Position{}, err
 	}
-	defer r.release()
-	if err := r.settle(ctx); err != nil {
+	err := r.settle(ctx)
+	of, reached := r.kept, r.goal.pos
+	r.release()
+	if err != nil {
 		return core.Position{}, err
 	}
-	return r.flush(ctx)
+	pos, err := r.flushDatabase(ctx)
+	if err := r.take(ctx); err != nil {
+		return core.Position{}, err
+	}
+	defer r.release()
+	if r.kept != of {
+		return core.Position{}, errors.Join(errReplaced, err)
+	}
+	return pos, r.endFlush(reached, pos, err)
 }
 
-func (r *Replica) flush(ctx context.Context) (core.Position, error) {
+var errReplaced = errors.New("flush: another state was restored meanwhile")
+
+func (r *Replica) flushDatabase(ctx context.Context) (core.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, batchLimit)
 	defer cancel()
-	pos, err := r.store.Flush(ctx)
-	if err == nil && pos != r.goal.pos {
-		err = fmt.Errorf("the database is at %v, not at %v", pos, r.goal.pos)
+	return pg.Flush(ctx, r.cfg.DB)
+}
+
+// endFlush ends a flush that began when the replica had reached a position, and came to pos or
+// to an error. A pos that lacks what was reached means that the database crashed in between; what
+// was applied since then may be gone too, so only pos counts.
+func (r *Replica) endFlush(reached, pos core.Position, err error) error {
+	if err == nil && pos != reached && (pos.Index <= reached.Index || pos.Epoch < reached.Epoch) {
+		err = fmt.Errorf("flush: the database is at %v, not at %v", pos, reached)
 	}
 	if err != nil {
 		r.stale = true
-		return core.Position{}, fmt.Errorf("flush: %w", err)
+		return err
 	}
 	r.kept.trim(pos.Index)
-	return pos, nil
+	return nil
 }
 
 // flushLoop flushes what was applied, until ctx ends. So it also finds out, when nothing new
@@ -147,13 +171,11 @@ func (r *Replica) flushKept(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return err
 	}
-	defer r.release()
-	if len(r.kept.entries) == 0 && !r.stale {
+	durable := len(r.kept.entries) == 0 && !r.stale
+	r.release()
+	if durable {
 		return nil
 	}
-	if err := r.settle(ctx); err != nil {
-		return err
-	}
-	_, err := r.flush(ctx)
+	_, err := r.Flush(ctx)
 	return err
 }

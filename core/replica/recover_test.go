@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -65,6 +66,43 @@ func TestReplica_PostgresKilled_Idle(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// While a flush waits, as for a slow disk, batches are applied; and when the database then crashes
+// and has lost them, they are applied again.
+func TestReplica_AppliesWhileFlushing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills a server")
+	}
+	dir := t.TempDir()
+	slow := map[string]string{"wal_writer_delay": "10s"} // so that the crash loses what nobody flushed
+	server := pgtest.Server(t, pg.ServerConfig{Dir: dir, Settings: slow})
+	calm := newNode(t, pgtest.Database(t))
+	hit := newNode(t, server.Config(), func(c *replica.Config) { c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) })
+	l := newLog(t)
+	entries := append(l.begin(), l.posts(200)...)
+	calm.apply(t, entries...)
+	_ = hit.db.WriteTx(t.Context(), func(ctx context.Context, tx pg.Tx) error {
+		count(t, tx, "SELECT index FROM local.flushed FOR UPDATE") // every flush waits for us
+		accepted(t, hit.apply(t, entries[:100]...))
+		eventually.Nil(t, func() error {
+			if count(t, hit.db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0 {
+				return errors.New("no flush is waiting")
+			}
+			return nil
+		})
+		accepted(t, hit.apply(t, entries[100:]...))
+		kill(t, dir)
+		return nil
+	})
+	eventually.Nil(t, func() error {
+		at, err := hit.Flush(t.Context())
+		if err == nil && at != calm.Position() {
+			err = fmt.Errorf("flushed at %v, not at %v", at, calm.Position())
+		}
+		return err
+	})
+	same(t, calm, hit)
 }
 
 // retry applies a batch as region and follower do: until it succeeds.

@@ -59,7 +59,7 @@ type Replica struct {
 	goal    place          // where everything that was announced has been
 	stale   bool           // the database may be elsewhere
 	doubt   *committed     // the batch whose commit was not answered
-	kept    kept
+	kept    *kept          // another one for each state that was not applied here
 }
 
 // place is how far the replica is.
@@ -81,7 +81,7 @@ func New(cfg Config) (*Replica, error) {
 	m := newMetrics(cfg)
 	r := &Replica{
 		cfg: cfg, metrics: m, log: cfg.Logger, tail: event.NewTail(), turn: make(chan struct{}, 1), restoring: make(chan struct{}, 1),
-		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg, m),
+		store: pg.NewStore(cfg.DB, cfg.CacheBytes), spool: newSpool(cfg, m), kept: &kept{},
 	}
 	r.machine = apply.NewMachine(r.store)
 	r.place.Store(&place{})
@@ -110,9 +110,9 @@ func (r *Replica) Open(ctx context.Context) error {
 		return fmt.Errorf("read position: %w", err)
 	}
 	// What an earlier process left may not be durable yet; recovery counts on it.
-	pos, err := r.store.Flush(ctx)
+	pos, err := pg.Flush(ctx, r.cfg.DB)
 	if err != nil {
-		return fmt.Errorf("flush: %w", err)
+		return err
 	}
 	return r.begin(ctx, place{pos, at})
 }
@@ -146,7 +146,7 @@ func (r *Replica) begin(ctx context.Context, at place) error {
 		return fmt.Errorf("read log version: %w", err)
 	}
 	r.version.Store(version)
-	r.goal, r.stale, r.doubt, r.kept = at, false, nil, kept{flushed: at.pos.Index}
+	r.goal, r.stale, r.doubt, r.kept = at, false, nil, &kept{flushed: at.pos.Index}
 	r.move(at)
 	return nil
 }
