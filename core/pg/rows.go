@@ -161,34 +161,43 @@ func (r *rows) want(x *schema.IndexShape, value []byte) {
 // fetch asks for what was noted.
 func (r *rows) fetch(p *pipe, c *cache) {
 	if len(r.need) > 0 {
-		keys := r.some(sorted(r.need), 1)
+		keys := sorted(r.need)
 		for _, k := range keys {
 			r.missing[k] = struct{}{} // until it comes
 		}
 		p.add(r.sql.byKeys, valueArrays(r.shape, r.shape.Keys, r.shape.Split, keys), func(res *pgconn.Result) error {
 			_, err := r.loaded(res, c)
+			if cutShort(r.shape, 1, res) {
+				for _, k := range keys {
+					delete(r.missing, k) // it may be among what was left out
+				}
+			}
 			return err
 		})
 		clear(r.need)
 	}
 	for _, x := range r.shape.Indexes {
 		if values := sorted(r.needs[x]); len(values) > 0 {
-			r.fetchLists(p, c, x, r.some(values, firstAsked(x)))
+			r.fetchLists(p, c, x, values)
 		}
 	}
 	clear(r.needs)
 }
 
-// wideRows is how many rows of a wide table are read at once: one can have half a megabyte. The
-// rest of a batch waits for its turn, and the cache bounds what is kept meanwhile.
-const wideRows = 64
-
-// some is as many keys or values as may be read at once, when each gives so many rows.
-func (r *rows) some(keys []string, each int) []string {
-	if r.shape.Wide {
-		return keys[:min(len(keys), max(1, wideRows/each))]
+// cutShort reports whether rows may have been left out because those that came take readBytes.
+func cutShort(s *schema.Shape, each int, res *pgconn.Result) bool {
+	if !bounded(s, each) {
+		return false
 	}
-	return keys
+	total := s.Fixed() * len(res.Rows)
+	for i := range s.Columns {
+		if s.Columns[i].Grows() {
+			for _, raw := range res.Rows {
+				total += len(raw[i])
+			}
+		}
+	}
+	return total >= readBytes
 }
 
 // firstAsked is how many rows of a value are read at first: one more than are shown, because an
@@ -221,6 +230,13 @@ func (r *rows) fetchLists(p *pipe, c *cache, x *schema.IndexShape, values []stri
 			l := r.lists[x][v]
 			l.rows = append(l.rows, row)
 			r.lists[x][v] = l
+		}
+		if cutShort(r.shape, x.Limit, res) {
+			for _, v := range values {
+				if len(r.lists[x][v].rows) == 0 {
+					delete(r.lists[x], v) // it may be among what was left out
+				}
+			}
 		}
 		return err
 	})

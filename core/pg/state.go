@@ -97,7 +97,7 @@ func (s *Store) List(x *schema.IndexShape, value []byte) []schema.Row {
 	for {
 		out, known := s.listed(r, x, value)
 		if known {
-			if s.alone && r.shape.Wide {
+			if s.alone && bounded(x.Of, 1) {
 				delete(r.lists[x], string(value)) // it is large, and this is the last run
 			}
 			return out

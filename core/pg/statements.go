@@ -8,6 +8,29 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
+// readBytes is about how much of one table a statement reads at once. A row can have half a megabyte, so
+// a batch could ask for any amount; the rest waits for its turn, and the cache bounds what is kept
+// meanwhile.
+const readBytes = 8 << 20
+
+// bounded reports whether a statement that gives so many rows for each key or value leaves out what
+// is over readBytes. The others do not need it, and would be slower.
+func bounded(s *schema.Shape, rows int) bool { return rows*s.Most > 64<<10 }
+
+// upTo asks for the rows t of some keys or values k, in their order, up to the one with which they
+// take readBytes. What comes for each of them is all that there is.
+func upTo(s *schema.Shape, names, marks []string, rows string) string {
+	size := []string{fmt.Sprint(s.Fixed())}
+	for i := range s.Columns {
+		if c := &s.Columns[i]; c.Grows() {
+			size = append(size, fmt.Sprintf("coalesce(octet_length(t.%s), 0)", c.Name)) // which reads no value that is kept apart
+		}
+	}
+	return fmt.Sprintf(`SELECT %s FROM (SELECT t.*, sum(%s) OVER (ORDER BY k.place GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+		FROM unnest(%s) WITH ORDINALITY AS k(%s, place) %s) t WHERE coalesce(before, 0) < %d`,
+		Columns(s, "t"), strings.Join(size, " + "), strings.Join(marks, ", "), strings.Join(names, ", "), rows, readBytes)
+}
+
 // statements are those of one table, over arrays with one element for each row.
 type statements struct {
 	byKeys, insert, upsert, remove string
@@ -27,6 +50,10 @@ func statementsOf(s *schema.Shape) statements {
 	list := strings.Join(keys, ", ")
 	from := fmt.Sprintf("unnest(%s) AS k(%s)", strings.Join(marks, ", "), list)
 	where := strings.Join(pairs, " AND ")
+	byKeys := fmt.Sprintf("SELECT %s FROM %s JOIN %s t ON %s", Columns(s, "t"), from, s.Name, where)
+	if bounded(s, 1) {
+		byKeys = upTo(s, keys, marks, fmt.Sprintf("JOIN %s t ON %s", s.Name, where))
+	}
 	marks = marks[:0]
 	for i, c := range s.Columns {
 		names = append(names, c.Name)
@@ -40,7 +67,7 @@ func statementsOf(s *schema.Shape) statements {
 		do = "UPDATE SET " + strings.Join(sets, ", ")
 	}
 	out := statements{
-		byKeys: fmt.Sprintf("SELECT %s FROM %s JOIN %s t ON %s", Columns(s, "t"), from, s.Name, where),
+		byKeys: byKeys,
 		remove: fmt.Sprintf("DELETE FROM %s t USING %s WHERE %s", s.Name, from, where),
 		insert: fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s)", s.Name, strings.Join(names, ", "), strings.Join(marks, ", ")),
 		lists:  map[*schema.IndexShape]string{},
@@ -84,6 +111,9 @@ func listOf(x *schema.IndexShape) string {
 	rows := fmt.Sprintf("SELECT %s FROM %s r%s ORDER BY %s LIMIT $%d::bigint", Columns(s, "r"), s.Name, filter, strings.Join(order, ", "), len(names)+1)
 	if len(names) == 0 {
 		return rows
+	}
+	if bounded(s, x.Limit) {
+		return upTo(s, names, marks, fmt.Sprintf("CROSS JOIN LATERAL (%s) t", rows))
 	}
 	return fmt.Sprintf("SELECT t.* FROM unnest(%s) AS k(%s) CROSS JOIN LATERAL (%s) t", strings.Join(marks, ", "), strings.Join(names, ", "), rows)
 }

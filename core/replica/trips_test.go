@@ -1,12 +1,12 @@
 package replica_test
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -130,7 +130,6 @@ func (w *town) newSession(i int) core.Entry {
 type tripsCase struct {
 	ready func(i int) []core.Entry
 	do    func(i int) core.Entry
-	most  int // commands in a batch, where fewer rows of a table are read at once; 0: tripsBatch
 }
 
 func (w *town) cases() map[reflect.Type]tripsCase {
@@ -153,7 +152,7 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		reflect.TypeFor[command.RaiseVersion](): {do: func(int) core.Entry { return admin(&command.RaiseVersion{To: 1}) }},
 		reflect.TypeFor[command.ContinueTask](): {ready: func(i int) []core.Entry {
 			out := list(w.newPost(i, core.PostID{}))
-			for root := w.posts[i]; len(out) <= 20; w.posts[i] = root {
+			for root := w.posts[i]; len(out) <= 9; w.posts[i] = root {
 				out = append(out, w.newPost(i, root))
 			}
 			return append(out, as(i, &command.DeletePost{PostID: w.posts[i]}))
@@ -163,7 +162,7 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 				panic("no task to continue")
 			}
 			return admin(&command.ContinueTask{TaskID: task, Step: 1})
-		}, most: 3},
+		}},
 		reflect.TypeFor[command.CreateSession](): {do: w.newSession},
 		reflect.TypeFor[command.EndSession]():    {ready: func(i int) []core.Entry { return list(w.newSession(i)) }, do: func(i int) core.Entry { return as(i, &command.EndSession{SessionID: w.sessions[i]}) }},
 
@@ -197,10 +196,10 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		}},
 		reflect.TypeFor[command.PatchPost](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
 			return as(i, &command.PatchPost{PostID: w.posts[i], HistoryID: id[core.Post](w.log), Message: &word})
-		}, most: 60},
+		}},
 		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
-		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }, most: 30},
+		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }},
 		reflect.TypeFor[command.CreateBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: w.newBookmark},
 		reflect.TypeFor[command.PatchBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
 			return admin(&command.PatchBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i], Patch: core.BookmarkPatch{DisplayName: &word}})
@@ -280,10 +279,9 @@ func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 			t.Errorf("%v is not measured", typ)
 			continue
 		}
-		size := cmp.Or(c.most, tripsBatch)
 		batch := func(from int) (trips int) {
 			var ready, do []core.Entry
-			for i := from; i < from+size; i++ {
+			for i := from; i < from+tripsBatch; i++ {
 				if c.ready != nil {
 					ready = append(ready, c.ready(i)...)
 				}
@@ -291,7 +289,7 @@ func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 			if len(ready) > 0 {
 				accepted(t, n.apply(t, ready...))
 			}
-			for i := from; i < from+size; i++ {
+			for i := from; i < from+tripsBatch; i++ {
 				do = append(do, c.do(i))
 			}
 			before := n.trips(t)
@@ -302,7 +300,7 @@ func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 			return n.trips(t) - before
 		}
 		batch(0)
-		if got := batch(size); got != 2 {
+		if got := batch(tripsBatch); got != 2 {
 			t.Errorf("a warm batch of command %d, %v, takes %d round trips", number, typ, got)
 		}
 	}
@@ -329,5 +327,45 @@ func TestReplica_ColdBatchTakesSixRoundTrips(t *testing.T) {
 		t.Errorf("100 posts in 100 channels take a cold replica %d round trips", got)
 	} else {
 		t.Logf("%d round trips", got)
+	}
+}
+
+// However large the rows are that a batch reads, they are read a few megabytes at a time, and the
+// batch decides as if it had read them at once.
+func TestReplica_LargeRowsAreReadInTurns(t *testing.T) {
+	const posts, threads = 24, 6
+	w, people := newTown(t, posts)
+	n := newNode(t, pgtest.Database(t))
+	accepted(t, n.apply(t, people...))
+	large := map[string]any{"text": strings.Repeat("x", 500_000)}
+	for i := range posts {
+		accepted(t, n.apply(t, w.postProps(i, core.PostID{}, large)))
+	}
+	roots := maps.Clone(w.posts)
+	for i := range posts {
+		accepted(t, n.apply(t, w.postProps(i, roots[i%threads], large)))
+	}
+	yes := true
+	var pins, deletes []core.Entry
+	for i := range posts {
+		pins = append(pins, w.Entry(w.people[i], &command.PatchPost{PostID: roots[i], IsPinned: &yes}))
+	}
+	for i := range threads {
+		deletes = append(deletes, w.Entry(w.people[i], &command.DeletePost{PostID: roots[i]}))
+	}
+	for _, batch := range [][]core.Entry{pins, deletes} {
+		cold := tripsNode{registry: prometheus.NewRegistry()}
+		cold.node = newNode(t, n.cfg, func(c *replica.Config) { c.Metrics, c.FlushEvery = cold.registry, limit })
+		before := cold.trips(t)
+		accepted(t, cold.apply(t, batch...))
+		if got := cold.trips(t) - before; got < 5 || got > 20 {
+			t.Errorf("12 MB of rows are read in %d round trips", got)
+		} else {
+			t.Logf("%d round trips", got)
+		}
+		n = cold.node
+	}
+	if got := n.Position().Digest; got != w.Model.Digest {
+		t.Errorf("the digest is %v, over maps %v", got, w.Model.Digest)
 	}
 }

@@ -31,6 +31,7 @@ type codec struct {
 	typ      string // PostgreSQL's name of the type
 	oid      uint32
 	width    int  // of the binary form; 0 when it varies
+	each     int  // bytes that one element of a list takes; 0: a limit is in bytes
 	nullable bool // null may be true
 	put      func(b []byte, p unsafe.Pointer) []byte
 	get      func(p unsafe.Pointer, raw []byte) error // raw is only valid during the call
@@ -303,6 +304,7 @@ func listCodec(t reflect.Type) codec {
 	c.zero = func(p unsafe.Pointer) bool { return *header(p) == nil }
 	c.null = c.zero
 	size := int(t.Elem().Size())
+	c.each = size
 	c.extra = func(p unsafe.Pointer) int { return len(*header(p)) * size }
 	c.fits = func(p unsafe.Pointer, l limit) bool { return len(*header(p)) <= l.max }
 	return c

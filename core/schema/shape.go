@@ -39,8 +39,8 @@ type Shape struct {
 	Keys    []int    // the columns of the primary key, in the key's order
 	Indexes []*IndexShape
 
-	ID   int  // numbers the shapes of this process
-	Wide bool // a row can have more than 64 KiB
+	ID   int // numbers the shapes of this process
+	Most int // about the most bytes that a row can take
 
 	typ    reflect.Type
 	size   int
@@ -55,7 +55,7 @@ var shapes atomic.Int64
 
 // CompileShape compiles a struct type. keys names the columns of the primary key.
 func CompileShape(name string, t reflect.Type, keys []string) (*Shape, error) {
-	s := &Shape{Name: name, ID: int(shapes.Add(1)), typ: t, size: int(t.Size())}
+	s := &Shape{Name: name, ID: int(shapes.Add(1)), typ: t, size: int(t.Size()), Most: int(t.Size())}
 	if err := s.fields(t, 0, "", 0); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (s *Shape) column(f reflect.StructField, offset uintptr, name, options stri
 	if c.codec.normal != nil {
 		s.normal = append(s.normal, len(s.Columns))
 	}
-	s.Wide = s.Wide || max(c.limit.max, 4*c.limit.runes) > 64<<10 && c.codec.width == 0
+	s.Most += max(c.limit.max, 4*c.limit.runes) * max(c.codec.each, 1)
 	s.Columns = append(s.Columns, c)
 	return nil
 }
@@ -221,6 +221,9 @@ func (c *Column) at(row Row) unsafe.Pointer { return unsafe.Add(row, c.offset) }
 // Null reports whether a row's value is stored as NULL.
 func (c *Column) Null(row Row) bool { return c.codec.null != nil && c.codec.null(c.at(row)) }
 
+// Grows reports whether a value takes memory beside the row: about as much as its binary form has bytes.
+func (c *Column) Grows() bool { return c.codec.width == 0 }
+
 // Append appends the binary form of a row's value, which is not NULL.
 func (c *Column) Append(b []byte, row Row) []byte { return c.codec.put(b, c.at(row)) }
 
@@ -258,6 +261,9 @@ func (s *Shape) Normalize(row Row) {
 		c.codec.normal(c.at(row))
 	}
 }
+
+// Fixed is how much memory every row takes, whatever is in it.
+func (s *Shape) Fixed() int { return s.size }
 
 // Size is about how much memory a row takes.
 func (s *Shape) Size(row Row) int {
