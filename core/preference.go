@@ -6,6 +6,8 @@ const (
 	MaxPreferenceName     = 32
 	MaxPreferenceValue    = 20_000
 	MaxPreferencesPerCall = 100
+	MaxPreferencesSize    = 4 << 20 // of all preferences of a user: see Size
+	preferenceOverhead    = 210     // so that nobody has more than 20,000
 )
 
 // Preference is one setting of one user.
@@ -14,6 +16,14 @@ type Preference struct {
 	Category string `cbor:"2,keyasint" json:"category" db:"category" max:"32"`
 	Name     string `cbor:"3,keyasint" json:"name" db:"name" max:"32"`
 	Value    string `cbor:"4,keyasint,omitempty" json:"value" db:"value" runes:"20000"`
+}
+
+// Size is what a preference counts for in MaxPreferencesSize. One that is not there counts for nothing.
+func (p *Preference) Size() int64 {
+	if p.Category == "" {
+		return 0
+	}
+	return int64(preferenceOverhead + len(p.Category) + len(p.Name) + len(p.Value))
 }
 
 // What Check refuses of a preference.

@@ -9,6 +9,7 @@ import (
 const (
 	SessionLength = 30 * 24 * time.Hour // web and mobile
 	MaxDeviceID   = 512
+	MaxSessions   = 500 // of a user; one more ends the oldest
 )
 
 // TokenHash is what the log and the database know of a token: its SHA-256. A token has 128

@@ -16,20 +16,34 @@ type PreferenceKey struct {
 	Name     string      `db:"name"`
 }
 
-// wrongPreferences: too few or too many at once.
+// wrongPreferences: too few or too many at once, or together.
 var wrongPreferences = core.Refusal{Kind: core.KindInvalid, ID: "api.preference.update_preferences.set.app_error"}
+
+// preferenceSize counts the sizes of a user's preferences.
+func preferenceSize(u core.UserID) string { return "preferences:" + u.String() }
 
 func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
 	u, err := x.ownPreferences(c.Preferences)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range c.Preferences {
-		Preferences.Put(x, p)
+	if x.putPreferences(u.ID, c.Preferences) > core.MaxPreferencesSize {
+		return nil, wrongPreferences.With("reason", "full", "max", core.MaxPreferencesSize>>20)
 	}
 	x.emit(event.SidebarUpdated{User: u.ID})
 	x.emit(event.PreferencesChanged{User: u.ID, Preferences: c.Preferences})
 	return nil, nil
+}
+
+// putPreferences writes preferences of a user, and gives the size of all that the user then has.
+func (x *exec) putPreferences(u core.UserID, list []core.Preference) int64 {
+	var more int64
+	for _, p := range list {
+		was, _ := Preferences.Get(x, PreferenceKey{p.UserID, p.Category, p.Name})
+		more += p.Size() - was.Size()
+		Preferences.Put(x, p)
+	}
+	return x.add(preferenceSize(u), more)
 }
 
 func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
@@ -37,9 +51,13 @@ func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	var less int64
 	for _, p := range c.Preferences {
+		was, _ := Preferences.Get(x, PreferenceKey{p.UserID, p.Category, p.Name})
+		less += was.Size()
 		Preferences.Delete(x, PreferenceKey{p.UserID, p.Category, p.Name})
 	}
+	x.add(preferenceSize(u.ID), -less)
 	x.emit(event.SidebarUpdated{User: u.ID})
 	x.emit(event.PreferencesDeleted{User: u.ID, Preferences: c.Preferences})
 	return nil, nil

@@ -4,10 +4,16 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // Sessions has the signed-in clients.
-var Sessions = table[core.SessionID, core.Session]("sessions")
+var (
+	Sessions        = table[core.SessionID, core.Session]("sessions")
+	oldestSessionOf = index[core.UserID](Sessions, []string{"user_id"}, schema.OrderBy("create_at"), schema.AtMost(1))
+)
+
+func sessionCount(u core.UserID) string { return "sessions:" + u.String() }
 
 var (
 	wrongPassword   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.invalid_credentials_email_username"}
@@ -30,8 +36,20 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 	}
 	s.CreateAt, s.LastActivityAt, s.Roles = x.now, x.now, u.Roles
 	s.ExpiresAt = x.now + core.SessionLength.Milliseconds()
+	if x.count(sessionCount(u.ID)) >= core.MaxSessions {
+		for _, oldest := range oldestSessionOf.List(x, u.ID) {
+			x.endSession(oldest)
+		}
+	}
+	x.add(sessionCount(u.ID), 1)
 	Sessions.Put(x, s)
 	return nil, nil
+}
+
+func (x *exec) endSession(s core.Session) {
+	Sessions.Delete(x, s.ID)
+	x.add(sessionCount(s.UserID), -1)
+	x.emit(event.SessionEnded{User: s.UserID, Session: s.ID, Token: s.Token})
 }
 
 func endSession(x *exec, c *command.EndSession) (any, error) {
@@ -43,7 +61,6 @@ func endSession(x *exec, c *command.EndSession) (any, error) {
 	if !ok || s.UserID != u.ID {
 		return nil, badRequest.With("reason", "session")
 	}
-	Sessions.Delete(x, s.ID)
-	x.emit(event.SessionEnded{User: u.ID, Session: s.ID, Token: s.Token})
+	x.endSession(s)
 	return nil, nil
 }

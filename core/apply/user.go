@@ -88,13 +88,11 @@ func (x *exec) checkUser(u core.User) error {
 
 // firstPreferences are the rows that clients expect with a new account.
 func (x *exec) firstPreferences(u core.UserID) {
-	for _, p := range []core.Preference{
+	x.putPreferences(u, []core.Preference{
 		{UserID: u, Category: "tutorial_step", Name: u.String(), Value: "0"},
 		{UserID: u, Category: "recommended_next_steps", Name: "hide", Value: "false"},
 		{UserID: u, Category: "system_notice", Name: "GMasDM", Value: "true"},
-	} {
-		Preferences.Put(x, p)
-	}
+	})
 }
 
 // account gives the user with an id if the caller may change that account.
