@@ -1,4 +1,4 @@
-// Package cdntest is what every cdn.Store promises, as tests: a back end passes Run or is none.
+// Package cdntest has tests of what every cdn.Store promises. Every back end runs them.
 package cdntest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Run tries all promises, each on an empty store that open makes.
+// Run tests all promises, each on an empty store that open makes.
 func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 	for _, promise := range []struct {
 		name string
@@ -48,8 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) cdn.Store) {
 	}
 }
 
-// RunSpoiled tries what is promised of bytes that changed behind the store's back. open gives a
-// store and the path of the file in which it keeps a blob, as it is.
+// RunSpoiled tests the promises about bytes that changed inside the store, behind its API. open
+// returns a store and a function that gives the path of the file in which a blob is stored.
 func RunSpoiled(t *testing.T, open func(t *testing.T) (s cdn.Store, file func(cdn.Digest) string)) {
 	const size = 6<<20 + 11
 	for name, spoil := range map[string]func([]byte) []byte{
@@ -67,17 +67,17 @@ func RunSpoiled(t *testing.T, open func(t *testing.T) (s cdn.Store, file func(cd
 			}
 			blob, err := s.Get(t.Context(), d, cdn.Whole)
 			if err == nil {
-				_, err = io.ReadFull(blob, make([]byte, max(blob.Size, 1))) // who stops at Size learns it too
+				_, err = io.ReadFull(blob, make([]byte, max(blob.Size, 1))) // a caller that stops at Size gets the error too
 				_ = blob.Close()
 			}
 			wantKind(t, "read", err, core.KindDiverged)
 			put(t, s, 1, size)
-			wantBytes(t, s, d, cdn.Whole, b, size) // putting it again heals it
+			wantBytes(t, s, d, cdn.Whole, b, size) // putting it again repairs it
 		})
 	}
 }
 
-// Content gives n bytes that differ by seed, and their digest.
+// Content returns n bytes that depend on seed, and their digest.
 func Content(seed byte, n int) (cdn.Digest, []byte) {
 	b := make([]byte, n)
 	x := uint32(seed) + 1
@@ -146,7 +146,7 @@ func list(t *testing.T, s cdn.Store, after cdn.Digest) (ds []cdn.Digest) {
 }
 
 func sizes(t *testing.T, s cdn.Store) {
-	for i, n := range []int{0, 1, 4096, 8<<20 + 3, 17 << 20} { // the last two: several parts of an upload
+	for i, n := range []int{0, 1, 4096, 8<<20 + 3, 17 << 20} { // the last two are uploaded in several parts
 		d, b := put(t, s, byte(i), n)
 		wantBytes(t, s, d, cdn.Whole, b, n)
 		if got, err := s.Stat(t.Context(), d); err != nil || got != int64(n) {
@@ -196,7 +196,7 @@ func largeRanges(t *testing.T, s cdn.Store) {
 
 func halfRead(t *testing.T, s cdn.Store) {
 	d, b := put(t, s, 1, 3<<20)
-	for range 20 { // a store that kept what is not read would run dry
+	for range 20 { // a store that leaked unread answers would run out of connections
 		blob, err := s.Get(t.Context(), d, cdn.Whole)
 		if err != nil {
 			t.Fatalf("get: %v", err)
@@ -211,8 +211,8 @@ func halfRead(t *testing.T, s cdn.Store) {
 	wantBytes(t, s, d, cdn.Whole, b, len(b))
 }
 
-// atOnce puts, reads and deletes a few blobs at the same time. A reader may find a blob missing,
-// but never other bytes.
+// atOnce puts, reads and deletes a few blobs concurrently. A reader may find a blob missing, but
+// never gets wrong bytes.
 func atOnce(t *testing.T, s cdn.Store) {
 	const blobs, rounds, size = 3, 15, 100_000
 	var wg sync.WaitGroup
@@ -289,7 +289,7 @@ func wrongBytes(t *testing.T, s cdn.Store) {
 }
 
 func brokenReader(t *testing.T, s cdn.Store) {
-	broken := core.E(core.KindTooLarge, "the sender went over a limit")
+	broken := core.E(core.KindTooLarge, "the sender exceeded a limit")
 	for _, n := range []int{10, 9 << 20} {
 		d, b := Content(1, n)
 		err := s.Put(t.Context(), d, int64(n), io.MultiReader(bytes.NewReader(b[:n/2]), iotest.ErrReader(broken)))

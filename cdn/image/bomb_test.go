@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// zeros is n zero bytes, packed.
+// zeros returns n zero bytes, compressed.
 func zeros(n int) []byte {
 	var z bytes.Buffer
 	zw := zlib.NewWriter(&z)
@@ -26,7 +26,8 @@ func zeros(n int) []byte {
 	return z.Bytes()
 }
 
-// bombPNG is a well-formed grey PNG of w×h with chunks before its pixels, which are cut.
+// bombPNG returns a well-formed grey PNG of w×h pixels, with chunks before its pixel data, which
+// is cut off.
 func bombPNG(w, h uint32, before ...[]byte) []byte {
 	ihdr := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
 	b := append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(ihdr, 8, 0, 0, 0, 0))...)
@@ -34,7 +35,7 @@ func bombPNG(w, h uint32, before ...[]byte) []byte {
 	return append(append(b, pngChunk("IDAT", zeros(1<<20))...), pngChunk("IEND", nil)...)
 }
 
-// lyingWebP says 10×10 outside and 16383×16383 inside.
+// lyingWebP has a container that says 10×10 and a picture inside of 16383×16383.
 func lyingWebP() []byte {
 	return webpOf(webpChunk("VP8X", make([]byte, 10)), webpChunk("VP8 ", append([]byte{0x10, 0x02, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f}, make([]byte, 22)...)))
 }
@@ -58,7 +59,7 @@ func lyingTIFF(t testing.TB, v uint32, tags ...uint16) []byte {
 	return b
 }
 
-// loopTIFF's directory is its own next one and the pointer of each of its entries.
+// loopTIFF has a directory that is its own successor and the target of each of its entries.
 func loopTIFF() []byte {
 	b := []byte("II*\x00\x08\x00\x00\x00\xff\xff")
 	for range 65535 {
@@ -67,7 +68,7 @@ func loopTIFF() []byte {
 	return append(b, 8, 0, 0, 0)
 }
 
-// manyStrips has a strip for every row and says that each is four gigabytes.
+// manyStrips has a strip for every row, and claims that each has four gigabytes.
 func manyStrips(t testing.TB) []byte {
 	b := lyingTIFF(t, 0xffffffff, 279)
 	at := int(binary.LittleEndian.Uint32(b[4:]))
@@ -79,20 +80,20 @@ func manyStrips(t testing.TB) []byte {
 	return b
 }
 
-// jpegFrame is a JPEG of w×h up to its first scan.
+// jpegFrame returns a JPEG of w×h pixels up to its first scan.
 func jpegFrame(w, h uint16, sof byte) []byte {
 	b := []byte{0xff, 0xd8, 0xff, sof, 0, 17, 8}
 	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, h), w)
 	return append(b, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0)
 }
 
-// scanBomb is a progressive JPEG of thousands of passes, each over all of it.
+// scanBomb is a progressive JPEG of thousands of scans, each over the whole picture.
 func scanBomb() []byte {
 	scan := []byte{0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0, 0x00}
 	return append(append(jpegFrame(7680, 4320, 0xc2), bytes.Repeat(scan, 20_000)...), 0xff, 0xd9)
 }
 
-// segments is a JPEG of many segments that nobody needs.
+// segments returns a JPEG with many useless segments.
 func segments(marker byte, head string, n int) []byte {
 	body := append([]byte(head), make([]byte, 60_000)...)
 	seg := append(binary.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(body)+2)), body...)
@@ -134,12 +135,12 @@ func bombs(t testing.TB) map[string][]byte {
 	}
 }
 
-// Every bomb is refused as invalid without 64 MB, header and pixels together, and at once: pixels
-// of such a size would take many seconds.
+// Every bomb is refused as invalid with less than 64 MB of allocation for header and pixels
+// together, and quickly: decoding that many pixels would take many seconds.
 func TestBombs(t *testing.T) {
 	all := bombs(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
-	runtime.GC() // what the bombs left behind is not theirs to answer for
+	runtime.GC() // garbage of earlier tests must not be counted
 	for name, in := range all {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -158,7 +159,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// A picture of the largest size is made, and one pixel more is refused.
+// A picture of the largest size is accepted, and one pixel more is refused.
 func TestMaker_LargestSize(t *testing.T) {
 	m := image.NewGray(image.Rect(0, 0, 7680, 4320))
 	s := must[Set](t)(New().Make(t.Context(), bytes.NewReader(encoded(t, "png", m))))
@@ -188,7 +189,7 @@ func seeds(f *testing.F, most int) {
 	add(movingSquare(f))
 }
 
-// Headers from strangers are refused or understood, never a panic, never over the limits.
+// Hostile headers are refused or understood. They cause no panic and no header over the limits.
 func FuzzHeader(f *testing.F) {
 	seeds(f, 64<<10)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -203,13 +204,13 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// Pictures from strangers become small ones or an error of ours.
+// Hostile pictures become small ones, or an error of ours.
 func FuzzMake(f *testing.F) {
 	seeds(f, 8<<10)
 	m := New()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHeader(bytes.NewReader(b)); err != nil || h.config.Width*h.config.Height > 1<<20 {
-			return // a large picture is slow, and not what is looked for
+			return // a large picture is slow, and fuzzing it finds nothing new
 		}
 		s, err := m.Make(t.Context(), bytes.NewReader(b))
 		if err != nil && core.KindOf(err) != core.KindInvalid {

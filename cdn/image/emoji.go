@@ -23,8 +23,8 @@ const (
 	emojiSide = 128
 )
 
-// Emoji makes a custom emoji: at most 128×128 pixels, as PNG, or as GIF with all its frames if it is
-// an animated GIF. Other animations become their first frame.
+// Emoji makes a custom emoji of at most 128×128 pixels: a GIF with all its frames from an
+// animated GIF, otherwise a PNG. Of other animations it uses the first frame.
 func (m *Maker) Emoji(ctx context.Context, r io.ReadSeeker) (b []byte, mime string, err error) {
 	mime = "image/png"
 	err = m.within(ctx, r, func(ctx context.Context, r io.ReadSeeker) error {
@@ -54,7 +54,7 @@ func readEmoji(r io.ReadSeeker) (header, error) {
 		return header{}, core.AsError(err)
 	}
 	if size > MaxEmojiBytes {
-		return header{}, core.E(core.KindTooLarge, "an emoji of more than %d bytes", MaxEmojiBytes)
+		return header{}, core.E(core.KindTooLarge, "the emoji has more than %d bytes", MaxEmojiBytes)
 	}
 	if err := rewind(r); err != nil {
 		return header{}, err
@@ -64,16 +64,16 @@ func readEmoji(r io.ReadSeeker) (header, error) {
 		return h, err
 	}
 	if h.config.Width > MaxEmojiSide || h.config.Height > MaxEmojiSide {
-		return h, core.E(core.KindInvalid, "an emoji of %d×%d pixels", h.config.Width, h.config.Height)
+		return h, core.E(core.KindInvalid, "the emoji has %d×%d pixels, which is too many", h.config.Width, h.config.Height)
 	}
 	if h.framePixels > MaxPixels {
-		return h, core.E(core.KindInvalid, "an animation of %d pixels", h.framePixels)
+		return h, core.E(core.KindInvalid, "the animation's frames have %d pixels together, which is too many", h.framePixels)
 	}
 	return h, nil
 }
 
-// animate scales every frame of a GIF. Frames are drawn onto the screen first, as a part of a
-// picture that is scaled by itself does not fit its neighbours.
+// animate scales every frame of a GIF. It draws each frame onto the whole screen first: a partial
+// frame that is scaled alone would not fit its neighbours.
 func (m *Maker) animate(ctx context.Context, h header, r io.ReadSeeker) (out []byte, err error) {
 	defer recovered(&err)
 	weight := min(int64(h.framePixels)+h.weight(), maxDecoding)
@@ -109,7 +109,7 @@ func (m *Maker) animate(ctx context.Context, h header, r io.ReadSeeker) (out []b
 	return b.Bytes(), nil
 }
 
-// keepFor copies what a frame covers if it is to come back.
+// keepFor copies the area that a frame covers, if the frame's disposal method restores it later.
 func keepFor(disposal byte, screen *image.RGBA, area image.Rectangle) *image.RGBA {
 	if disposal != gif.DisposalPrevious {
 		return nil
@@ -128,8 +128,8 @@ func dispose(disposal byte, screen *image.RGBA, area image.Rectangle, before *im
 	}
 }
 
-// paletted gives a picture the 255 colours that it has most of, and one that is transparent. A
-// GIF's pixel is seen or not, so what is half seen is rounded.
+// paletted reduces a picture to its 255 most frequent colours and one transparent colour. A GIF's
+// pixel is opaque or transparent, so partial transparency is rounded.
 func paletted(m *image.RGBA) *image.Paletted {
 	count := map[color.RGBA]int{}
 	for i := 0; i < len(m.Pix); i += 4 {
@@ -138,7 +138,7 @@ func paletted(m *image.RGBA) *image.Paletted {
 		}
 	}
 	colors := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int {
-		return cmp.Or(count[b]-count[a], cmp.Compare(packed(a), packed(b))) // an order of maps is none
+		return cmp.Or(count[b]-count[a], cmp.Compare(packed(a), packed(b))) // maps have no order, so ties need one
 	})
 	p := color.Palette{color.Transparent}
 	for _, c := range colors[:min(len(colors), 255)] {
@@ -163,7 +163,7 @@ func paletted(m *image.RGBA) *image.Paletted {
 
 func packed(c color.RGBA) int { return int(c.R)<<16 | int(c.G)<<8 | int(c.B) }
 
-// solid gives a pixel's colour in steps of eight, so that a photo has few.
+// solid rounds a pixel's colour to steps of eight, so that a photo has few colours.
 func solid(pix []byte) (color.RGBA, bool) {
 	a := int(pix[3])
 	if a < 128 {

@@ -6,16 +6,16 @@ import (
 	"io"
 )
 
-// maxExif bounds what is read of a picture's EXIF; the orientation stands at its front.
+// maxExif bounds how much of a picture's EXIF is read; the orientation is near the start.
 const maxExif = 64 << 10
 
-// readExif takes the orientation out of n bytes of EXIF; nothing else of it is looked at.
+// readExif reads the orientation from n bytes of EXIF, and nothing else.
 func (h *header) readExif(r io.Reader, n int64) {
 	if n < 8 {
 		return
 	}
 	b, _ := io.ReadAll(io.LimitReader(r, min(n, maxExif)))
-	b, _ = bytes.CutPrefix(b, []byte("Exif\x00\x00")) // some programs write it where it does not belong
+	b, _ = bytes.CutPrefix(b, []byte("Exif\x00\x00")) // some programs write this prefix where the format has none
 	if o := exifOrientation(b); o != 0 {
 		h.orientation = o
 	}
@@ -23,7 +23,7 @@ func (h *header) readExif(r io.Reader, n int64) {
 
 const tagOrientation = 0x0112
 
-// exifOrientation finds the orientation in the first directory; zero when there is none.
+// exifOrientation returns the orientation in the first directory, or zero.
 func exifOrientation(b []byte) int {
 	order, at, ok := tiffStart(b)
 	if !ok || at > int64(len(b)) {
@@ -39,7 +39,8 @@ func exifOrientation(b []byte) int {
 	return found
 }
 
-// tiffStart reads the byte order of a TIFF, which EXIF is too, and where its directory is.
+// tiffStart reads the byte order of a TIFF and the offset of its directory. EXIF has the same
+// format.
 func tiffStart(b []byte) (order binary.ByteOrder, at int64, ok bool) {
 	if len(b) < 8 {
 		return nil, 0, false
@@ -55,8 +56,8 @@ func tiffStart(b []byte) (order binary.ByteOrder, at int64, ok bool) {
 	return order, int64(order.Uint32(b[4:])), true
 }
 
-// eachTag walks a directory's entries that hold one small number. It follows no pointer, so no
-// directory can lead in a circle.
+// eachTag reads a directory's entries that hold one small number. It follows no pointer, so a
+// directory cannot cause a loop.
 func eachTag(r io.Reader, order binary.ByteOrder, each func(tag uint16, v uint32) error) error {
 	var b [12]byte
 	if _, err := io.ReadFull(r, b[:2]); err != nil {

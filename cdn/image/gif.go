@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// readGIF walks a GIF's blocks without unpacking them. What is broken counts as far as it
-// goes; the decoder will say more.
+// readGIF reads a GIF's blocks without decompressing them. A broken file is read up to the fault;
+// the decoder reports it.
 func (h *header) readGIF(r *bufio.Reader) error {
 	head := make([]byte, 13)
 	if _, err := io.ReadFull(r, head); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// header is what is known of a picture before it is decoded.
+// header is what is known about a picture before it is decoded.
 type header struct {
 	format
 	config      image.Config
@@ -37,7 +37,7 @@ type format struct {
 	pixel func(io.Reader) (image.Image, error)
 }
 
-// size gives width and height as seen, and the format's name.
+// size returns the width and height as displayed, and the format's name.
 func (h header) size() (int, int, string) {
 	if h.orientation >= 5 {
 		return h.config.Height, h.config.Width, h.name
@@ -45,7 +45,7 @@ func (h header) size() (int, int, string) {
 	return h.config.Width, h.config.Height, h.name
 }
 
-// sniff knows a format by its first bytes; a file's name may say anything.
+// sniff detects a format by the first bytes; a file's name may be wrong.
 func sniff(b []byte) (format, bool) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
@@ -64,7 +64,7 @@ func sniff(b []byte) (format, bool) {
 	return format{}, false
 }
 
-// readHeader refuses what must not be decoded.
+// readHeader refuses pictures that must not be decoded.
 func readHeader(r io.ReadSeeker) (header, error) {
 	h := header{orientation: 1, frames: 1}
 	magic := make([]byte, 12)
@@ -96,7 +96,7 @@ func (h *header) readConfig(r io.ReadSeeker) (err error) {
 	return nil
 }
 
-// readRest reads what the decoders' headers leave out.
+// readRest reads what the decoders' own header functions leave out.
 func (h *header) readRest(r io.ReadSeeker) error {
 	if err := rewind(r); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (h *header) readRest(r io.ReadSeeker) error {
 	return nil
 }
 
-// weight is about how many bytes a decoder takes for the picture.
+// weight estimates the bytes that a decoder needs for the picture.
 func (h header) weight() int64 {
 	perPixel := 4
 	switch m := h.config.ColorModel; {
@@ -128,11 +128,11 @@ func (h header) weight() int64 {
 		perPixel = 8
 	}
 	switch {
-	case h.name == "tiff": // holds a block of any depth beside the picture
+	case h.name == "tiff": // the decoder holds a block of any depth besides the picture
 		perPixel += 8
 	case h.name == "webp":
 		perPixel *= 2
-	case h.progressive && h.name == "jpeg": // holds four bytes for each coefficient
+	case h.progressive && h.name == "jpeg": // the decoder holds four bytes for each coefficient
 		perPixel *= 5
 	case h.progressive:
 		perPixel *= 2
@@ -155,12 +155,13 @@ func (h header) decode(r io.ReadSeeker) (m image.Image, err error) {
 	}
 	screen := image.Rect(0, 0, h.config.Width, h.config.Height)
 	if m.Bounds().Empty() || m.Bounds().Dx() > screen.Dx() || m.Bounds().Dy() > screen.Dy() {
-		return nil, core.E(core.KindInvalid, "a %s that is not of its size", h.name)
+		return nil, core.E(core.KindInvalid, "the %s has another size than its header says", h.name)
 	}
 	return onScreen(m, h.config.Width, h.config.Height), nil
 }
 
-// onScreen puts a picture that is a part of its screen, as a GIF's frame may be, at its place.
+// onScreen draws a picture that covers only a part of its screen, such as a GIF's frame, at its
+// place.
 func onScreen(m image.Image, w, h int) image.Image {
 	if m.Bounds().Dx() == w && m.Bounds().Dy() == h {
 		return m
@@ -172,7 +173,7 @@ func onScreen(m image.Image, w, h int) image.Image {
 
 func checkSize(w, h int) error {
 	if w < 1 || h < 1 || w > MaxSide || h > MaxSide || w*h > MaxPixels {
-		return &core.Error{Kind: OverLimits.Kind, ID: OverLimits.ID, Message: fmt.Sprintf("a picture of %d×%d pixels", w, h)}
+		return &core.Error{Kind: OverLimits.Kind, ID: OverLimits.ID, Message: fmt.Sprintf("the picture has %d×%d pixels, which is too many", w, h)}
 	}
 	return nil
 }
@@ -185,12 +186,12 @@ func rewind(r io.Seeker) error {
 }
 
 func broken(format string, err error) error {
-	return core.E(core.KindInvalid, "a broken %s", format).WithCause(err)
+	return core.E(core.KindInvalid, "the %s is broken", format).WithCause(err)
 }
 
-// recovered makes a decoder's panic a refusal: strangers' bytes must not end the process.
+// recovered turns a decoder's panic into a refusal: a hostile file must not end the process.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = core.E(core.KindInvalid, "a picture that cannot be decoded").WithCause(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		*err = core.E(core.KindInvalid, "the picture cannot be decoded").WithCause(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}
 }

@@ -1,18 +1,18 @@
-// Package image makes the small pictures a client asks for: thumbnail, preview, the 16×16 mini
-// preview and avatars. It does not store them and does not know whose they are.
+// Package image makes the small pictures that a client requests: thumbnail, preview, the 16×16
+// mini preview and avatars. It does not store them and does not know whose they are.
 //
-// Pictures come from strangers, so the header is read first and a picture over the limits is
-// refused before anything the size of its pixels is allocated. One Maker decodes two at a
-// time, and only one if they are huge; the other callers wait for a slot or for their context.
-// A decoder cannot be stopped in the middle, but it reads through the deadline, so it ends at
-// its next read.
+// Pictures may be hostile. So the header is read first, and a picture over the limits is refused
+// before memory for its pixels is allocated. One Maker decodes two pictures at a time, and only
+// one if they are huge; other callers wait for a slot or for their context. A decoder cannot be
+// interrupted, but its reads check the deadline, so it ends at its next read.
 //
-// An animated GIF, PNG or WebP is shown as it is: Make describes it and makes nothing of it. What
-// needs a still picture takes the first frame (of a PNG, the picture that stands for it).
+// Clients display animated GIF, PNG and WebP files directly: Make describes them and makes no
+// small pictures. Functions that need a still picture use the first frame (of a PNG, its default
+// image).
 //
-// Invariants: the same bytes in give the same bytes out (all scaling is in integers); nothing
-// of the source's metadata, so no place of a photo, is in any output. How a photo is to be
-// turned is read from the EXIF of JPEG, PNG, WebP and TIFF, and done.
+// Invariants: the same input gives the same output (all scaling uses integers). No metadata of
+// the source is in any output, in particular not the place where a photo was taken. The
+// orientation is read from the EXIF of JPEG, PNG, WebP and TIFF and applied to the pixels.
 package image
 
 import (
@@ -30,15 +30,15 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The limits of a picture that is decoded.
+// The limits of a picture that can be decoded.
 const (
 	MaxPixels = 7680 * 4320
 	MaxSide   = 16384
 	MaxFrames = 1000 // of an animation
 )
 
-// OverLimits is the refusal of a picture that is over the limits. One that is merely broken has
-// none: it may be kept as a file like any other.
+// OverLimits is the refusal of a picture over the limits. A broken picture has no such refusal:
+// it may be stored like any other file.
 var OverLimits = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.large_image_detailed.app_error"}
 
 const (
@@ -49,37 +49,37 @@ const (
 	quality      = 90
 	slots        = 2
 	timeout      = 30 * time.Second
-	maxDecoding  = 512 << 20 // bytes of all pictures that are being decoded; a larger one is alone
+	maxDecoding  = 512 << 20 // bytes of all pictures being decoded; a larger picture is decoded alone
 )
 
-// Info describes a picture as it is seen, so after its orientation is applied.
+// Info describes a picture as displayed, that is with its orientation applied.
 type Info struct {
 	Width, Height int    // pixels
 	Format        string // "jpeg", "png", "gif", "webp", "bmp" or "tiff"
-	HasPreview    bool   // false for an animation, which is shown as it is
+	HasPreview    bool   // false for an animation, which clients display directly
 	Mini          []byte // JPEG, 16×16; nil without a preview
 }
 
-// Set is everything made of one uploaded picture.
+// Set is everything that is made of one uploaded picture.
 type Set struct {
 	Info
-	Thumbnail []byte // fits 120×100: JPEG, or PNG when the picture is transparent
+	Thumbnail []byte // fits into 120×100: JPEG, or PNG if the picture is transparent
 	Preview   []byte // at most 1920 wide: JPEG
 }
 
-// Maker makes pictures; it is safe for concurrent use.
+// Maker makes small pictures. It is safe for concurrent use.
 type Maker struct {
-	slots  chan struct{}       // a token in it is a picture in memory
-	memory *semaphore.Weighted // bytes that decoders may take
+	slots  chan struct{}       // holds one token per picture in memory
+	memory *semaphore.Weighted // bytes that decoders may use
 }
 
-// New gives a Maker with its own two slots.
+// New returns a Maker with two slots of its own.
 func New() *Maker {
 	return &Maker{slots: make(chan struct{}, slots), memory: semaphore.NewWeighted(maxDecoding)}
 }
 
-// Make reads a picture and makes all its small ones. What is no picture, a broken one or one
-// over the limits gives core.KindInvalid.
+// Make reads a picture and makes its small pictures. The error is core.KindInvalid if the input
+// is no picture, is broken, or is over the limits.
 func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 	var s Set
 	err := m.within(ctx, r, func(ctx context.Context, r io.ReadSeeker) error {
@@ -99,7 +99,7 @@ func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 	return s, nil
 }
 
-// within runs f in a slot, with a deadline on its reads.
+// within runs f in a slot, with a deadline for its reads.
 func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(context.Context, io.ReadSeeker) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -110,13 +110,13 @@ func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(context.Cont
 		return core.AsError(ctx.Err())
 	}
 	err := f(ctx, limit(ctx, r))
-	if ctx.Err() != nil { // whatever the decoder made of it
+	if ctx.Err() != nil { // whatever error the decoder made of it
 		return core.AsError(ctx.Err())
 	}
 	return err
 }
 
-// decode waits until there is memory for a picture and gives its pixels to use.
+// decode waits for memory, decodes the picture, and passes it to use.
 func (m *Maker) decode(ctx context.Context, h header, r io.ReadSeeker, use func(image.Image) error) error {
 	weight := min(h.weight(), maxDecoding)
 	if err := m.memory.Acquire(ctx, weight); err != nil {
@@ -130,8 +130,8 @@ func (m *Maker) decode(ctx context.Context, h header, r io.ReadSeeker, use func(
 	return use(src)
 }
 
-// limit ends reads when ctx ends. What can be read at any place stays so: the TIFF decoder
-// would keep the whole file in memory otherwise.
+// limit makes reads fail after ctx has ended. It keeps io.ReaderAt if r has it: otherwise the
+// TIFF decoder would load the whole file into memory.
 func limit(ctx context.Context, r io.ReadSeeker) io.ReadSeeker {
 	if at, ok := r.(io.ReaderAt); ok {
 		return &limitedAt{limited{ctx, r}, at}
@@ -163,10 +163,11 @@ func (l *limited) Read(p []byte) (int, error) {
 	return l.ReadSeeker.Read(p)
 }
 
-// fill makes the outputs; the large picture is walked once, the others come from the preview.
+// fill makes the small pictures. The large picture is read once; the others are made from the
+// preview.
 func (s *Set) fill(src image.Image, orientation int) error {
 	w, h := fit(s.Width, s.Height, previewWidth, MaxSide)
-	if orientation >= 5 { // scaled as it lies, then turned
+	if orientation >= 5 { // it is scaled first and turned afterwards
 		w, h = h, w
 	}
 	preview := orient(scale(src, src.Bounds(), w, h), orientation)
@@ -189,7 +190,7 @@ func (s *Set) fill(src image.Image, orientation int) error {
 	return err
 }
 
-// fit shrinks w×h into a box and keeps its shape; it never enlarges.
+// fit shrinks w×h to fit into a box, in proportion; it never enlarges.
 func fit(w, h, boxW, boxH int) (int, int) {
 	if w <= boxW && h <= boxH {
 		return w, h
@@ -200,7 +201,7 @@ func fit(w, h, boxW, boxH int) (int, int) {
 	return max(1, w*boxH/h), boxH
 }
 
-// encodeJPEG puts the picture on white: JPEG knows no transparency.
+// encodeJPEG draws the picture on white: JPEG has no transparency.
 func encodeJPEG(m *image.RGBA) ([]byte, error) {
 	if !m.Opaque() {
 		flat := image.NewRGBA(m.Bounds())

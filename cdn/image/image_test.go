@@ -61,7 +61,8 @@ func encoded(t testing.TB, name string, m image.Image) []byte {
 	return b.Bytes()
 }
 
-// Every format gives a thumbnail, a preview and a mini of the right sizes, twice the same.
+// Every format gives a thumbnail, a preview and a mini preview of the right sizes, and the same
+// bytes each time.
 func TestMaker_EveryFormat(t *testing.T) {
 	for _, name := range []string{"jpeg", "png", "gif", "bmp", "tiff"} {
 		t.Run(name, func(t *testing.T) {
@@ -100,14 +101,14 @@ func TestMaker_TransparentThumbnail(t *testing.T) {
 	must[image.Image](t)(jpeg.Decode(bytes.NewReader(s.Preview)))
 }
 
-// near says which quarter's colour this is.
+// near names the quarter with this colour.
 func near(c color.Color) string {
 	r, g, b, _ := c.RGBA()
 	name := map[string]string{"true,false,false": "R", "false,true,false": "G", "false,false,true": "B", "true,true,true": "W"}
 	return name[fmt.Sprintf("%v,%v,%v", r > 1<<15, g > 1<<15, b > 1<<15)]
 }
 
-// An animation is described and left alone; a still GIF is not.
+// An animation is described, and no small pictures are made; for a still GIF they are.
 func TestMaker_Animation(t *testing.T) {
 	s := must[Set](t)(New().Make(t.Context(), bytes.NewReader(animation(t, 3))))
 	if s.HasPreview || s.Preview != nil || s.Width != 4 || s.Format != "gif" {
@@ -156,7 +157,7 @@ func TestMaker_Square(t *testing.T) {
 	}
 }
 
-// A caller with no slot ends with its context.
+// A caller without a slot ends with its context.
 func TestMaker_SlotsAreBounded(t *testing.T) {
 	m := New()
 	for range slots {

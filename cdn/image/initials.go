@@ -18,10 +18,10 @@ import (
 )
 
 // Initials draws a default avatar of n×n pixels, as PNG: at most two initials of name, on a
-// colour that belongs to the user's id and stays when the name changes.
+// colour that depends only on the user's id, so it stays when the name changes.
 func Initials(id, name string, n int) ([]byte, error) {
 	if n < 1 || n > 1024 {
-		return nil, core.E(core.KindInvalid, "an avatar of %d pixels", n)
+		return nil, core.E(core.KindInvalid, "an avatar cannot have %d pixels a side", n)
 	}
 	f, err := opentype.Parse(gobold.TTF)
 	if err != nil {
@@ -43,7 +43,7 @@ func Initials(id, name string, n int) ([]byte, error) {
 	return encodePNG(m)
 }
 
-// initials takes the first letters of the first and the last word.
+// initials returns the first letters of the first and the last word.
 func initials(name string) string {
 	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	if len(words) == 0 {
@@ -61,7 +61,7 @@ func first(word string) string {
 	return string(unicode.ToUpper(r))
 }
 
-// colorOf is dark enough for white letters.
+// colorOf returns a colour that is dark enough for white letters.
 func colorOf(id string) color.RGBA {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id))

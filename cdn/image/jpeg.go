@@ -9,11 +9,11 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// maxScans bounds the passes over a JPEG: an empty one takes ten bytes and costs a walk over the
-// whole picture. Those that cameras and programs write have about ten.
+// maxScans bounds the scans of a JPEG: an empty one has ten bytes and costs a pass over the whole
+// picture. Cameras and programs write about ten.
 const maxScans = 100
 
-// readJPEG walks the markers to the end of the file.
+// readJPEG reads the markers up to the end of the file.
 func (h *header) readJPEG(r *bufio.Reader) error {
 	scans, seen := 0, false
 	for {
@@ -21,7 +21,7 @@ func (h *header) readJPEG(r *bufio.Reader) error {
 		switch {
 		case !ok || marker == 0xd9:
 			return nil
-		case marker == 0x01 || marker >= 0xd0 && marker <= 0xd8: // stand alone
+		case marker == 0x01 || marker >= 0xd0 && marker <= 0xd8: // markers without a length
 			continue
 		}
 		var size [2]byte
@@ -34,7 +34,7 @@ func (h *header) readJPEG(r *bufio.Reader) error {
 			h.progressive = true
 		case 0xda:
 			if scans++; scans > maxScans {
-				return core.E(core.KindInvalid, "a jpeg of more than %d scans", maxScans)
+				return core.E(core.KindInvalid, "the jpeg has more than %d scans", maxScans)
 			}
 		case 0xe1:
 			if head, err := r.Peek(min(n, 6)); err == nil && !seen && string(head) == "Exif\x00\x00" {
@@ -47,7 +47,7 @@ func (h *header) readJPEG(r *bufio.Reader) error {
 	}
 }
 
-// nextMarker skips to the next marker, over packed data too, in which no marker stands.
+// nextMarker skips to the next marker. Compressed data contains no markers.
 func nextMarker(r *bufio.Reader) (byte, bool) {
 	for {
 		if _, err := r.ReadSlice(0xff); err != nil {

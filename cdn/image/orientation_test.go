@@ -13,7 +13,7 @@ import (
 
 const secret = "SECRETPLACE 52.5N 13.4E"
 
-// exifOf is an EXIF with an orientation and a place.
+// exifOf returns an EXIF with an orientation and a location.
 func exifOf(order binary.AppendByteOrder, o uint16) []byte {
 	b := []byte("MM\x00*")
 	if order == binary.AppendByteOrder(binary.LittleEndian) {
@@ -31,7 +31,7 @@ func exifOf(order binary.AppendByteOrder, o uint16) []byte {
 	return append(append(b, 0, 0, 0, 0), secret...)
 }
 
-// withExif puts an EXIF orientation and a secret into a picture, as each format does it.
+// withExif adds an EXIF orientation and a secret to a picture, in the way of its format.
 func withExif(t testing.TB, name string, in []byte, o uint16) []byte {
 	switch name {
 	case "jpeg":
@@ -66,12 +66,13 @@ func webpOf(chunks ...[]byte) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
 }
 
-// extendedWebP makes a simple WebP of 64×32 pixels one with EXIF, which stands at its end.
+// extendedWebP turns a simple WebP of 64×32 pixels into one with EXIF, which is at its end.
 func extendedWebP(in, exif []byte) []byte {
 	return webpOf(webpChunk("VP8X", []byte{1 << 3, 0, 0, 0, 63, 0, 0, 31, 0, 0}), in[12:], webpChunk("EXIF", exif))
 }
 
-// tiffWith gives a directory that the encoder wrote one more short entry and moves it to the end.
+// tiffWith adds a short entry to a directory that the encoder wrote, and moves the directory to
+// the end.
 func tiffWith(t testing.TB, in []byte, tag, v uint16) []byte {
 	t.Helper()
 	order := binary.LittleEndian
@@ -96,7 +97,7 @@ func tiffWith(t testing.TB, in []byte, tag, v uint16) []byte {
 	return append(out, 0, 0, 0, 0)
 }
 
-// corner is the picture of 64×32 pixels with four colours, in each format.
+// corner returns the picture of 64×32 pixels with four colours, in each format.
 func corner(t testing.TB, name string) []byte {
 	t.Helper()
 	file := map[string]string{"webp": "testdata/corners-lossy.webp", "webp lossless": "testdata/corners-lossless.webp"}[name]
@@ -108,7 +109,7 @@ func corner(t testing.TB, name string) []byte {
 
 var formats = []string{"jpeg", "png", "gif", "bmp", "tiff", "webp", "webp lossless"}
 
-// quarters names the colours of a picture, left to right, then down.
+// quarters names the colours of a picture, from left to right, then down.
 func quarters(m image.Image) (got string) {
 	w, h := m.Bounds().Dx(), m.Bounds().Dy()
 	for _, p := range [][2]int{{1, 1}, {3, 1}, {1, 3}, {3, 3}} {
@@ -117,8 +118,8 @@ func quarters(m image.Image) (got string) {
 	return got
 }
 
-// All eight orientations are turned upright in every format that can say one, twice with the same
-// bytes, and nothing else that stands beside the pixels is in any output.
+// All eight orientations are applied, in every format that can store one, with the same bytes
+// each time; no other metadata is in any output.
 func TestMaker_Orientation(t *testing.T) {
 	want := []string{"RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB"}
 	for _, name := range formats {
@@ -126,7 +127,7 @@ func TestMaker_Orientation(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", name, i+1), func(t *testing.T) {
 				o := i + 1
 				in := withExif(t, name, corner(t, name), uint16(o))
-				if name == "gif" || name == "bmp" { // they have no place for it
+				if name == "gif" || name == "bmp" { // these formats cannot store it
 					o = 1
 				}
 				checkUpright(t, in, o, want[o-1])
@@ -162,7 +163,7 @@ func checkUpright(t *testing.T, in []byte, o int, want string) {
 	}
 }
 
-// An EXIF that is broken, or that points into itself, means upright.
+// An EXIF that is broken, or that points into itself, means no rotation.
 func TestExifOrientation_Broken(t *testing.T) {
 	good := exifOf(binary.BigEndian, 6)
 	for i := range good {

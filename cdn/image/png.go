@@ -7,11 +7,11 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// maxChunks bounds the parts of a PNG or a WebP: a decoder allocates for each, even an empty one.
-// A hundred megabytes in the usual parts of eight kilobytes are fewer.
+// maxChunks bounds the chunks of a PNG or a WebP: a decoder allocates memory for each, even an
+// empty one. A hundred megabytes in the usual chunks of eight kilobytes need fewer.
 const maxChunks = 20_000
 
-// readPNG finds the orientation and whether it is an animation. No chunk is unpacked.
+// readPNG finds the orientation and whether the picture is animated. It decompresses no chunk.
 func (h *header) readPNG(r io.ReadSeeker) error {
 	at := int64(8)
 	for range maxChunks {
@@ -26,7 +26,7 @@ func (h *header) readPNG(r io.ReadSeeker) error {
 		h.readPNGChunk(r, string(b[4:]), n)
 		at += 12 + n
 	}
-	return core.E(core.KindInvalid, "a png of too many parts")
+	return core.E(core.KindInvalid, "the png has too many chunks")
 }
 
 func (h *header) readPNGChunk(r io.Reader, name string, n int64) {
@@ -47,7 +47,7 @@ func (h *header) readPNGChunk(r io.Reader, name string, n int64) {
 
 func (h *header) checkFrames() error {
 	if h.frames > MaxFrames {
-		return core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames)
+		return core.E(core.KindInvalid, "the animation has more than %d frames", MaxFrames)
 	}
 	return nil
 }

@@ -6,9 +6,9 @@ import (
 	"image/draw"
 )
 
-// scale gives the part r of src in w×h pixels, each the mean of what it covers. It holds no
-// more than its output and one row of sums: a kernel scaler would keep a column of floats for
-// each source row.
+// scale scales the part r of src to w×h pixels, each the mean of the pixels it covers. It needs
+// memory only for its output and one row of sums: a kernel scaler would keep a column of floats
+// for each source row.
 func scale(src image.Image, r image.Rectangle, w, h int) *image.RGBA {
 	dst := image.NewRGBA(image.Rect(0, 0, w, h))
 	if r.Dx() == w && r.Dy() == h {
@@ -39,18 +39,18 @@ func scale(src image.Image, r image.Rectangle, w, h int) *image.RGBA {
 // span is a part of a row or column.
 type span struct{ from, to int }
 
-// spanOf is the source's part of the i-th of n pixels, at least one pixel.
+// spanOf returns the part of the source for the i-th of n pixels, at least one pixel.
 func spanOf(i, n, start, size int) span {
 	from, to := i*size/n, (i+1)*size/n
 	return span{start + from, start + max(to, from+1)}
 }
 
-// sum is what the pixels under one pixel add up to, in the source's own terms.
+// sum adds up the pixels under one output pixel, in the source's colour model.
 type sum [4]uint64
 
-// adder gives the ways to add one row of a picture to sums and to make the mean a colour. The
-// usual types of pictures are read from their bytes: through the interface a photo takes ten
-// times as long.
+// adder returns a function that adds one row of a picture to sums, and one that converts a sum
+// into the mean colour. The usual picture types are read from their bytes: through the interface
+// a photo takes ten times as long.
 func adder(m image.Image) (add func(y int, columns []span, sums []sum), mean func(s sum, n uint64) color.RGBA) {
 	switch m := m.(type) {
 	case *image.YCbCr:
@@ -72,7 +72,7 @@ func meanOf8(s sum, n uint64) color.RGBA {
 	return color.RGBA{uint8(s[0] / n), uint8(s[1] / n), uint8(s[2] / n), uint8(s[3] / n)}
 }
 
-// addYCbCr adds before colours are converted, which gives the mean just as well.
+// addYCbCr adds before the colours are converted, which gives the same mean.
 func addYCbCr(m *image.YCbCr) func(int, []span, []sum) {
 	return func(y int, columns []span, sums []sum) {
 		luma := m.Y[m.YOffset(m.Rect.Min.X, y):]
@@ -135,7 +135,7 @@ func addAny(m image.Image) func(int, []span, []sum) {
 	}
 }
 
-// reader avoids an allocation for each pixel where the picture's type lets it.
+// reader avoids an allocation for each pixel if the picture's type allows it.
 func reader(m image.Image) func(x, y int) color.RGBA64 {
 	if m, ok := m.(image.RGBA64Image); ok {
 		return m.RGBA64At
@@ -146,7 +146,7 @@ func reader(m image.Image) func(x, y int) color.RGBA64 {
 	}
 }
 
-// orient turns a picture as EXIF's orientation 1 to 8 asks.
+// orient turns a picture by its EXIF orientation, 1 to 8.
 func orient(m *image.RGBA, o int) *image.RGBA {
 	if o <= 1 || o > 8 {
 		return m

@@ -13,21 +13,23 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// animatedPNG is a PNG that says it has frames; its own picture stands for all of them.
+// animatedPNG is a PNG that claims to have frames; its default image is the first frame.
 func animatedPNG(t testing.TB) []byte {
 	in := corner(t, "png")
 	actl := pngChunk("acTL", []byte{0, 0, 0, 2, 0, 0, 0, 0})
 	return append(append(append([]byte{}, in[:33]...), actl...), in[33:]...)
 }
 
-// offCentreWebP is an animation of 128×64 pixels whose first frame covers the right lower quarter.
+// offCentreWebP is an animation of 128×64 pixels whose first frame covers the lower right
+// quarter.
 func offCentreWebP(t testing.TB) []byte {
 	head := []byte{32, 0, 0, 16, 0, 0, 63, 0, 0, 31, 0, 0, 100, 0, 0, 2}
 	frame := webpChunk("ANMF", append(head, corner(t, "webp lossless")[12:]...))
 	return webpOf(webpChunk("VP8X", []byte{1 << 1, 0, 0, 0, 127, 0, 0, 63, 0, 0}), webpChunk("ANIM", make([]byte, 6)), frame, frame)
 }
 
-// An animation of any kind is described and left alone; a still picture of it is its first frame.
+// An animation of any format is described, and no small pictures are made; its still picture is
+// the first frame.
 func TestMaker_AnimationsOfAllKinds(t *testing.T) {
 	for name, in := range map[string][]byte{
 		"webp": must[[]byte](t)(os.ReadFile("testdata/corners-animated.webp")), "png": animatedPNG(t),
@@ -43,7 +45,7 @@ func TestMaker_AnimationsOfAllKinds(t *testing.T) {
 	}
 }
 
-// A frame of a WebP keeps its place on the canvas; one that leaves it is refused.
+// A WebP frame keeps its place on the canvas; a frame that extends beyond the canvas is refused.
 func TestMaker_WebPFrameInPlace(t *testing.T) {
 	in := offCentreWebP(t)
 	m := must[image.Image](t)(png.Decode(bytes.NewReader(must[[]byte](t)(New().Brand(t.Context(), bytes.NewReader(in))))))
@@ -57,7 +59,7 @@ func TestMaker_WebPFrameInPlace(t *testing.T) {
 	}
 }
 
-// Icons and brand pictures shrink into their box, keep their shape, and are never enlarged.
+// Icons and brand pictures are shrunk to fit, in proportion, and never enlarged.
 func TestMaker_StillSizes(t *testing.T) {
 	for _, c := range []struct {
 		what        string
@@ -78,7 +80,8 @@ func TestMaker_StillSizes(t *testing.T) {
 	}
 }
 
-// A still emoji becomes a PNG of at most 128×128; what is too large in any sense is refused.
+// A still emoji becomes a PNG of at most 128×128 pixels; a picture that is too large in bytes,
+// pixels or frames is refused.
 func TestMaker_StillEmoji(t *testing.T) {
 	b, mime, err := New().Emoji(t.Context(), bytes.NewReader(encoded(t, "jpeg", corners(512, 256))))
 	if err != nil || mime != "image/png" {
@@ -103,8 +106,8 @@ func TestMaker_StillEmoji(t *testing.T) {
 	}
 }
 
-// An animated emoji stays an animation: every frame, its time, its place and its transparency,
-// scaled; the same bytes each time, and nothing of the file's comments.
+// An animated emoji stays an animation: every frame is scaled with its time, place and
+// transparency. The bytes are the same each time, and the file's comments are removed.
 func TestMaker_AnimatedEmoji(t *testing.T) {
 	in := movingSquare(t)
 	b, mime, err := New().Emoji(t.Context(), bytes.NewReader(in))
@@ -115,7 +118,7 @@ func TestMaker_AnimatedEmoji(t *testing.T) {
 	if len(g.Image) != 3 || g.Config.Width != 128 || g.Config.Height != 128 || g.Delay[1] != 7 || g.LoopCount != 5 {
 		t.Fatalf("%d frames, %v, delays %v", len(g.Image), g.Config, g.Delay)
 	}
-	for i, want := range []string{"Rxxx", "xGxx", "xGBx"} { // the first goes with its time, the second stays
+	for i, want := range []string{"Rxxx", "xGxx", "xGBx"} { // the first frame is removed after its time, the second stays
 		var got string
 		for _, p := range [][2]int{{32, 32}, {96, 32}, {32, 96}, {96, 96}} {
 			c := g.Image[i].At(p[0], p[1])
@@ -135,7 +138,8 @@ func TestMaker_AnimatedEmoji(t *testing.T) {
 	}
 }
 
-// movingSquare is 256×256: a red square that goes, then a green one that stays, then a blue one.
+// movingSquare is 256×256 pixels: a red square that is removed, then a green one that stays, then
+// a blue one.
 func movingSquare(t testing.TB) []byte {
 	g := &gif.GIF{LoopCount: 5, Config: image.Config{Width: 256, Height: 256}}
 	for i, c := range []color.Color{color.RGBA{255, 0, 0, 255}, color.RGBA{0, 255, 0, 255}, color.RGBA{0, 0, 255, 255}} {
@@ -152,7 +156,7 @@ func movingSquare(t testing.TB) []byte {
 	return append(append(b.Bytes()[:b.Len()-1], append(comment, 0)...), ';')
 }
 
-// manyFrames is a GIF of side×side pixels whose frames cover it and have no pixels in the file.
+// manyFrames is a GIF of side×side pixels whose frames cover it but have no pixel data.
 func manyFrames(side, n int) []byte {
 	b := []byte("GIF89a")
 	b = binary.LittleEndian.AppendUint16(b, uint16(side))

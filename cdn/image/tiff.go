@@ -10,12 +10,12 @@ import (
 const (
 	tagTileWidth  = 322
 	tagTileHeight = 323
-	minTile       = 16 // as the format says; a picture of millions of tiles costs more than its pixels
+	minTile       = 16 // minimum of the format; a picture of millions of tiles costs more than its pixels
 	maxTile       = 4096
 )
 
-// readTIFF reads the first directory: the decoder takes the first picture and so do we. A tile
-// is unpacked whole, so its size is looked at like the picture's.
+// readTIFF reads the first directory, because the decoder decodes the first picture. A tile is
+// decompressed as a whole, so its size is checked like the picture's.
 func (h *header) readTIFF(r io.ReadSeeker) error {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
@@ -23,7 +23,7 @@ func (h *header) readTIFF(r io.ReadSeeker) error {
 	}
 	order, at, ok := tiffStart(b[:])
 	if !ok {
-		return core.E(core.KindInvalid, "a broken tiff")
+		return core.E(core.KindInvalid, "the tiff is broken")
 	}
 	if _, err := r.Seek(at, io.SeekStart); err != nil {
 		return core.AsError(err)
@@ -33,7 +33,7 @@ func (h *header) readTIFF(r io.ReadSeeker) error {
 		case tag == tagOrientation && v >= 1 && v <= 8:
 			h.orientation = int(v)
 		case (tag == tagTileWidth || tag == tagTileHeight) && v != 0 && (v < minTile || v > maxTile):
-			return core.E(core.KindInvalid, "a tiff with tiles of %d pixels", v)
+			return core.E(core.KindInvalid, "the tiff's tiles have %d pixels a side", v)
 		}
 		return nil
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// eachChunk walks the chunks of a WebP; each may read its body.
+// eachChunk reads the chunks of a WebP; each may read a chunk's body.
 func eachChunk(r io.ReadSeeker, each func(name string, size int64) (more bool, err error)) error {
 	at := int64(12)
 	for range maxChunks {
@@ -29,11 +29,11 @@ func eachChunk(r io.ReadSeeker, each func(name string, size int64) (more bool, e
 		}
 		at += 8 + size + size&1
 	}
-	return core.E(core.KindInvalid, "a webp of too many parts")
+	return core.E(core.KindInvalid, "the webp has too many chunks")
 }
 
-// readWebP counts frames, finds the orientation, and looks at the sizes inside the chunks: the
-// container's own may be another.
+// readWebP counts frames, finds the orientation, and checks the sizes inside the chunks: the
+// container may give another size.
 func (h *header) readWebP(r io.ReadSeeker) error {
 	frames, metadata := 0, false
 	err := eachChunk(r, func(name string, size int64) (bool, error) {
@@ -45,11 +45,11 @@ func (h *header) readWebP(r io.ReadSeeker) error {
 		case "VP8 ", "VP8L":
 			n, _ := io.ReadFull(r, b[:])
 			if w, hi, ok := webpSize(name, b[:n]); ok {
-				return metadata, checkSize(w, hi) // without VP8X nothing follows
+				return metadata, checkSize(w, hi) // a file without VP8X has no further chunks
 			}
 		case "ANMF":
 			if frames++; frames > MaxFrames {
-				return false, core.E(core.KindInvalid, "an animation of more than %d frames", MaxFrames)
+				return false, core.E(core.KindInvalid, "the animation has more than %d frames", MaxFrames)
 			}
 		case "EXIF":
 			h.readExif(r, size)
@@ -73,11 +73,11 @@ func webpSize(name string, b []byte) (w, h int, ok bool) {
 
 const (
 	frameHead   = 16       // bytes of a frame before its picture
-	maxWebPPart = 32 << 20 // bytes of one packed frame
+	maxWebPPart = 32 << 20 // bytes of one compressed frame
 )
 
-// firstWebP gives the first frame of an animation at its place: the decoder knows only still
-// pictures, so the frame is handed to it as one.
+// firstWebP returns the first frame of an animation at its place. The decoder supports only still
+// pictures, so the frame is passed to it as one.
 func firstWebP(r io.ReadSeeker) (m image.Image, err error) {
 	var canvas image.Rectangle
 	err = eachChunk(r, func(name string, size int64) (bool, error) {
@@ -99,18 +99,18 @@ func firstWebP(r io.ReadSeeker) (m image.Image, err error) {
 		return true, nil
 	})
 	if err == nil && m == nil {
-		err = core.E(core.KindInvalid, "an animation without a frame")
+		err = core.E(core.KindInvalid, "the animation has no frame")
 	}
 	return m, err
 }
 
 func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// frameWebP decodes one frame: a head and the chunks of a still picture.
+// frameWebP decodes one frame: its header and the chunks of a still picture.
 func frameWebP(b []byte, canvas image.Rectangle) (image.Image, error) {
 	at := image.Pt(2*uint24(b), 2*uint24(b[3:]))
 	var still []byte
-	if bytes.HasPrefix(b[frameHead:], []byte("ALPH")) { // its picture needs a header that says so
+	if bytes.HasPrefix(b[frameHead:], []byte("ALPH")) { // a picture with alpha needs a VP8X header
 		still = append([]byte("VP8X\x0a\x00\x00\x00\x10\x00\x00\x00"), append(bytes.Clone(b[6:9]), b[9:12]...)...)
 	}
 	still = append(still, b[frameHead:]...)
@@ -121,7 +121,7 @@ func frameWebP(b []byte, canvas image.Rectangle) (image.Image, error) {
 		return nil, err
 	}
 	if !image.Rect(0, 0, c.Width, c.Height).Add(at).In(canvas) {
-		return nil, core.E(core.KindInvalid, "a frame outside its picture")
+		return nil, core.E(core.KindInvalid, "a frame extends beyond its picture")
 	}
 	m, err := webp.Decode(bytes.NewReader(all))
 	if err != nil || m.Bounds() == canvas {

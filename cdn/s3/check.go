@@ -20,10 +20,10 @@ import (
 
 const checkLimit = time.Minute
 
-// Check tries once everything that a Store will have to do, with a small object of its own, and
-// says in a sentence what is wrong and which setting mends it. Its error's message is meant for
-// the operator. What may pass by itself is core.KindUnavailable, what a setting has to mend
-// core.KindInvalid: with the latter a node had better not start.
+// Check performs once every kind of request that a Store needs, on a small object of its own. Its
+// error's message is for the operator: it says what is wrong and which setting to change. The
+// kind is core.KindUnavailable if the fault may disappear by itself, and core.KindInvalid if a
+// setting must be changed; in the latter case a node should not start.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -53,7 +53,7 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// verdict is failed for the operator: what is wrong is the message.
+// verdict is failed for the operator: the explanation is the message, not only the cause.
 func (s *Store) verdict(ctx context.Context, a action, err error) error {
 	var ours *core.Error
 	switch {
@@ -65,13 +65,13 @@ func (s *Store) verdict(ctx context.Context, a action, err error) error {
 		return ours
 	}
 	kind := core.KindInvalid
-	if passes(err) {
+	if temporary(err) {
 		kind = core.KindUnavailable
 	}
 	return core.E(kind, "object store: %s: %s", a.doing, s.explain(a, err)).WithCause(err)
 }
 
-// probe is an object that is no blob, since its name is no digest.
+// probe is the test object of a Check. Its name is no digest, so it is not a blob.
 type probe struct {
 	*Store
 	name    string
@@ -103,13 +103,13 @@ func (p *probe) put(w *watch) error {
 func (p *probe) get(w *watch) error {
 	got, err := p.read(w)
 	if err == nil && !bytes.Equal(got, p.content) {
-		return core.E(core.KindInvalid, "object store: it gives other bytes than were put: something between changes them, or two stores answer at %s", p.cfg.Endpoint)
+		return core.E(core.KindInvalid, "object store: the bytes read differ from the bytes put: a proxy changes them, or two stores share the endpoint %s", p.cfg.Endpoint)
 	}
 	return err
 }
 
 func (p *probe) read(w *watch) ([]byte, error) {
-	sse, err := p.sse.touching()
+	sse, err := p.sse.accessOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (p *probe) list(w *watch) error {
 }
 
 func (p *probe) begin(w *watch) error {
-	opts, err := p.making()
+	opts, err := p.createOptions()
 	if err != nil {
 		return err
 	}
@@ -137,11 +137,12 @@ func (p *probe) begin(w *watch) error {
 	return err
 }
 
-// uploads may be missing: a store that cannot list them has to drop old ones by itself.
+// uploads checks the listing of unfinished uploads. It only warns: without the listing, a rule of
+// the bucket must drop old uploads.
 func (p *probe) uploads(w *watch) error {
 	_, err := p.core.ListMultipartUploads(w.ctx, p.cfg.Bucket, p.name, "", "", "", 1)
 	if r, ok := answer(err); ok && r.StatusCode == http.StatusNotImplemented {
-		p.cfg.Logger.WarnContext(w.ctx, "the object store cannot list unfinished uploads: give the bucket a rule that drops them")
+		p.cfg.Logger.WarnContext(w.ctx, "the object store cannot list unfinished uploads: give the bucket a life-cycle rule that drops them")
 		return nil
 	}
 	return err
@@ -163,20 +164,20 @@ func (p *probe) delete(w *watch) error {
 	return err
 }
 
-// missing asks for what is not there any more. A store that says "forbidden" then hides what is
-// missing from who may not list.
+// missing reads the deleted object. A store that answers "forbidden" here hides from callers
+// without list permission that an object is missing.
 func (p *probe) missing(w *watch) error {
 	_, err := p.read(w)
 	if r, ok := answer(err); ok && r.Code == minio.NoSuchKey {
 		return nil
 	}
 	if err == nil {
-		return core.E(core.KindUnavailable, "object store: it still gives an object that was deleted")
+		return core.E(core.KindUnavailable, "object store: a deleted object can still be read")
 	}
 	return err
 }
 
-// tidy takes away what a failed check has made, if it may.
+// tidy removes what a failed check has created, if it may.
 func (p *probe) tidy(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
@@ -190,6 +191,6 @@ func (p *probe) tidy(ctx context.Context) {
 		err = errors.Join(err, p.delete(w))
 	}
 	if err != nil {
-		p.cfg.Logger.WarnContext(ctx, fmt.Sprintf("a probe stays in the bucket: %s", p.name), "err", err)
+		p.cfg.Logger.WarnContext(ctx, fmt.Sprintf("the test object %s could not be removed from the bucket", p.name), "err", err)
 	}
 }

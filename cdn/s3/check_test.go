@@ -24,7 +24,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// A bucket that is as it should be passes the check, and nothing of it stays.
+// A correct bucket passes the check, and the check leaves nothing in it.
 func TestCheck_GoodBucket_Passes(t *testing.T) {
 	srv := s3test.Start(t)
 	for name, set := range map[string]func(*Config){
@@ -58,12 +58,12 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// Whatever is wrong with the bucket, the endpoint or the keys, the check says which it is and
-// names the setting to mend; and it never says a secret.
+// Whatever is wrong with the bucket, the endpoint or the keys, the check says what, names the
+// setting to change, and never prints a secret.
 func TestCheck_Faults_AreNamed(t *testing.T) {
 	srv := s3test.Start(t)
 	own := httptest.NewUnstartedServer(http.NotFoundHandler())
-	own.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // of our hanging up
+	own.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // the client hangs up: not an error worth printing
 	own.StartTLS()
 	t.Cleanup(own.Close)
 	for name, c := range map[string]struct {
@@ -86,9 +86,9 @@ func TestCheck_Faults_AreNamed(t *testing.T) {
 			c.set(&cfg)
 			err := open(t, cfg).Check(t.Context())
 			wantFault(t, err, c.want...)
-			kind := core.KindInvalid // a setting mends it
+			kind := core.KindInvalid // a setting must be changed
 			if name == "nobody there" {
-				kind = core.KindUnavailable // time may
+				kind = core.KindUnavailable // may disappear by itself
 			}
 			wantKind(t, "check", err, kind)
 			if err != nil && cfg.SecretKey != "" && strings.Contains(err.Error(), cfg.SecretKey) {
@@ -110,7 +110,8 @@ func wantFault(t *testing.T, err error, words ...string) {
 	}
 }
 
-// Keys that lack a permission are told which; nothing of the check stays but what may not be deleted.
+// If the keys lack a permission, the check names it. It leaves nothing except what it may not
+// delete.
 func TestCheck_MissingPermission_IsNamed(t *testing.T) {
 	srv := s3test.Start(t)
 	all := []string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListBucket", "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"}
@@ -142,10 +143,10 @@ func TestCheck_MissingPermission_IsNamed(t *testing.T) {
 	}
 }
 
-// of gives those actions that are about a bucket, or about objects.
+// of returns the actions that apply to a bucket, or those that apply to objects.
 func of(actions []byte, what string) string {
 	var all, some []string
-	_ = json.Unmarshal(actions, &all) // was made above
+	_ = json.Unmarshal(actions, &all) // it was encoded above
 	for _, a := range all {
 		if strings.Contains(a, "Bucket") == (what != "") {
 			some = append(some, a)
@@ -159,7 +160,7 @@ func statement(resource, actions string) string {
 	return fmt.Sprintf(`{"Effect":"Allow","Principal":{"AWS":["PRINCIPAL"]},"Action":%s,"Resource":"arn:aws:s3:::%s"}`, actions, resource)
 }
 
-// A caller who goes away ends the check as canceled.
+// If the caller's context ends, the check ends with core.KindCanceled.
 func TestCheck_Canceled_SaysSo(t *testing.T) {
 	s := open(t, to(t, s3test.Start(t)))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -167,8 +168,8 @@ func TestCheck_Canceled_SaysSo(t *testing.T) {
 	wantKind(t, "check", s.Check(ctx), core.KindCanceled)
 }
 
-// Configurations that can never work are refused at once, naming the setting; others are taken
-// without a look at the network or a file.
+// Configurations that cannot work are refused at once, with the name of the setting. Valid ones
+// are accepted without using the network or reading a file.
 func TestNew_Configuration(t *testing.T) {
 	good := Config{Bucket: "bucket", AccessKey: "a", SecretFile: "/nowhere"}
 	for word, set := range map[string]func(*Config){
@@ -188,7 +189,7 @@ func TestNew_Configuration(t *testing.T) {
 		"sse_key_file":          func(c *Config) { c.SSE = "c" },
 		"https endpoint":        func(c *Config) { c.SSE, c.SSEKeyFile, c.Endpoint = "c", "/nowhere", "http://host" },
 		"5 MiB":                 func(c *Config) { c.PartBytes = 100 },
-		"hold a part":           func(c *Config) { c.MaxBufferBytes = 100 },
+		"at least one part":     func(c *Config) { c.MaxBufferBytes = 100 },
 		"time limit":            func(c *Config) { c.StallTimeout = -1 },
 	} {
 		cfg := good
@@ -210,7 +211,7 @@ func TestNew_Configuration(t *testing.T) {
 	}
 }
 
-// Keys may come from the environment.
+// Keys can come from the environment.
 func TestNew_KeysFromEnvironment(t *testing.T) {
 	srv := s3test.Start(t)
 	for _, iam := range []bool{false, true} {
@@ -224,7 +225,7 @@ func TestNew_KeysFromEnvironment(t *testing.T) {
 	}
 }
 
-// The machine's role gives keys that work; without any the check says where it looked.
+// The machine's role gives keys that work; if there are none, the check says where it looked.
 func TestNew_KeysFromTheRole(t *testing.T) {
 	srv := s3test.Start(t)
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE"} {
@@ -255,7 +256,7 @@ func TestNew_KeysFromTheRole(t *testing.T) {
 	wantKind(t, "stat", err, core.KindUnavailable)
 }
 
-// A secret key that changes in its file is taken within a minute.
+// If the secret key in its file changes, the new one is used within a minute.
 func TestSecretFile_Changed_IsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := write(t, "old\n")
@@ -276,7 +277,7 @@ func TestSecretFile_Changed_IsReadAgain(t *testing.T) {
 	})
 }
 
-// What is asked for encryption goes with every request that needs it.
+// Every request that needs encryption headers has them.
 func TestSSE_Headers(t *testing.T) {
 	const (
 		kind, key, own = "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Customer-Key"
@@ -293,7 +294,7 @@ func TestSSE_Headers(t *testing.T) {
 		}
 	}))
 	t.Cleanup(store.Close)
-	for sse, want := range map[string]map[string]bool{ // request: has headers
+	for sse, want := range map[string]map[string]bool{ // request: whether it has the headers
 		"s3":       {"small " + kind: true, "begin " + kind: true, "part " + kind: false, "stat " + kind: false},
 		"kms:ring": {"small " + key: true, "begin " + key: true, "part " + key: false, "stat " + key: false},
 		"c":        {"small " + own: true, "begin " + own: true, "part " + own: true, "complete " + own: true, "stat " + own: true, "get " + own: true},
@@ -331,14 +332,14 @@ func TestSSE_Headers(t *testing.T) {
 	}
 }
 
-// A key file of another length is named as the fault.
+// A key file of the wrong length is reported as such.
 func TestSSE_BadKeyFile_IsNamed(t *testing.T) {
 	s := open(t, Config{Bucket: "bucket", Region: s3test.Region, AccessKey: "a", SecretKey: "b", SSE: "c", SSEKeyFile: write(t, "short"), MaxRetries: -1})
 	wantFault(t, s.Check(t.Context()), "files.s3.sse_key_file")
 }
 
-// A signed URL gives the blob to whoever has it, under the type and name that were asked for,
-// and to nobody when anything of it was changed.
+// A signed URL gives the blob to everyone who has it, with the requested type and name; a changed
+// URL gives nothing.
 func TestSignedURL_GivesTheBlob(t *testing.T) {
 	srv := s3test.Start(t)
 	s := open(t, to(t, srv))
@@ -377,7 +378,8 @@ func fetch(t *testing.T, address string) (int, http.Header, string) {
 	return resp.StatusCode, resp.Header, string(b)
 }
 
-// A signed URL names the endpoint that clients see, and there is none for objects that need our key.
+// A signed URL names the public endpoint; there is none for objects that are encrypted with our
+// key.
 func TestSignedURL_PublicEndpoint(t *testing.T) {
 	cfg := to(t, s3test.Start(t))
 	cfg.PublicEndpoint = "https://files.example.com"

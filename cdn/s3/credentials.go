@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	roleTimeout = 5 * time.Second // for the machine to name its role's keys
+	roleTimeout = 5 * time.Second // time for the machine to return its role's keys
 	rereadAfter = time.Minute
 )
 
-// credentialsOf gives the keys, or where they will come from. Nothing is read yet.
+// credentialsOf returns the source of the keys. It reads nothing yet.
 func credentialsOf(cfg Config) (*credentials.Credentials, error) {
 	if cfg.IAM {
 		return credentials.New(role{
@@ -46,8 +46,8 @@ func credentialsOf(cfg Config) (*credentials.Credentials, error) {
 	return credentials.NewStaticV4(access, secret, token), nil
 }
 
-// role asks one provider after the other. It is the library's chain but that it ends with an
-// error: the chain would go on without keys, and the store say "access denied" for no reason.
+// role tries several providers in turn. Unlike the library's chain it ends with an error: the
+// chain would continue without keys, and the store would answer a misleading "access denied".
 type role []credentials.Provider
 
 // RetrieveWithCredContext implements credentials.Provider.
@@ -77,7 +77,7 @@ func (r role) IsExpired() bool {
 	return true
 }
 
-// secretFile reads the secret key from a file, now and then again.
+// secretFile reads the secret key from a file, and again every rereadAfter.
 type secretFile struct {
 	access, path string
 	readAt       time.Time // guarded by the lock of credentials.Credentials
@@ -100,11 +100,11 @@ func (f *secretFile) Retrieve() (credentials.Value, error) { return f.RetrieveWi
 // IsExpired implements credentials.Provider.
 func (f *secretFile) IsExpired() bool { return time.Since(f.readAt) > rereadAfter }
 
-// encryption is how the store is told to keep objects. A key of ours goes with every request
-// that touches an object; other kinds go with those that make one.
+// encryption is how the store encrypts objects. A key of our own (SSE-C) is sent with every
+// request for an object; the other kinds only with requests that create one.
 type encryption struct {
-	always encrypt.ServerSide                 // nil: the bucket's own default
-	key    func() (encrypt.ServerSide, error) // of ours; nil when there is none
+	always encrypt.ServerSide                 // nil: the bucket's default
+	key    func() (encrypt.ServerSide, error) // our own key; nil if there is none
 }
 
 func encryptionOf(cfg Config, secure bool) (e encryption, err error) {
@@ -120,21 +120,21 @@ func encryptionOf(cfg Config, secure bool) (e encryption, err error) {
 	case cfg.SSE == "c":
 		e.key = onceGood(func() (encrypt.ServerSide, error) { return readKey(cfg.SSEKeyFile) })
 	default:
-		return e, core.E(core.KindInvalid, "%ssse: %q is none; use none, s3, kms:KEYID or c", setting, cfg.SSE)
+		return e, core.E(core.KindInvalid, "%ssse: %q is unknown; use none, s3, kms:KEYID or c", setting, cfg.SSE)
 	}
 	return e, err
 }
 
-// making gives what a request says that makes an object.
-func (e encryption) making() (encrypt.ServerSide, error) {
+// createOptions returns the encryption headers of a request that creates an object.
+func (e encryption) createOptions() (encrypt.ServerSide, error) {
 	if e.key != nil {
 		return e.key()
 	}
 	return e.always, nil
 }
 
-// touching gives what every request about an object says.
-func (e encryption) touching() (encrypt.ServerSide, error) {
+// accessOptions returns the encryption headers of every other request for an object.
+func (e encryption) accessOptions() (encrypt.ServerSide, error) {
 	if e.key != nil {
 		return e.key()
 	}
@@ -152,14 +152,14 @@ func readKey(path string) (encrypt.ServerSide, error) {
 	return encrypt.NewSSEC(b)
 }
 
-// badFile is what whoever wants a blob meets while a key file is not as it should be.
+// badFile is the error of a request for a blob while a key file is not usable.
 func badFile(key, what string, err error) error {
-	return core.E(core.KindUnavailable, "%s%s: %s can be read from it", setting, key, what).WithCause(errors.Join(errFile, err))
+	return core.E(core.KindUnavailable, "%s%s: the file has %s", setting, key, what).WithCause(errors.Join(errFile, err))
 }
 
-var errFile = errors.New("a file of the configuration is not usable")
+var errFile = errors.New("a configured key file is not usable")
 
-// onceGood calls f until it succeeds once.
+// onceGood calls f until it succeeds, and then returns that result.
 func onceGood[T any](f func() (T, error)) func() (T, error) {
 	var mu sync.Mutex // guards got
 	var got *T

@@ -16,10 +16,10 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// setting is where the configuration file says what a message asks to mend.
+// setting is the prefix of the settings that messages name.
 const setting = "files.s3."
 
-// action is what was asked of the store, and the permission that it takes.
+// action is a kind of request, and the permission that it needs.
 type action struct{ doing, permission string }
 
 var (
@@ -34,17 +34,18 @@ var (
 	retrieving = action{"get keys", "the machine's role"}
 )
 
-var errStalled = errors.New("nothing moved for too long")
+var errStalled = errors.New("no byte moved for too long")
 
-// answer gives what the store said, if it said anything.
+// answer returns the store's answer, if err contains one.
 func answer(err error) (minio.ErrorResponse, bool) {
 	var r minio.ErrorResponse
 	ok := errors.As(err, &r)
 	return r, ok
 }
 
-// failed gives an error the kind that callers act on. Whoever asked for a file learns that the
-// store is out of reach; which one it is and what to mend is in the cause, for the log.
+// failed gives an error the kind that callers act on. A user who wants a file learns only that
+// the store is unavailable. The cause says, for the log, what is wrong and which setting to
+// change.
 func (s *Store) failed(a action, err error) error {
 	r, answered := answer(err)
 	var ours *core.Error
@@ -62,11 +63,11 @@ func (s *Store) failed(a action, err error) error {
 		WithCause(fmt.Errorf("%s: %s: %w", a.doing, s.explain(a, err), err))
 }
 
-// passes reports whether the same request may succeed in a moment.
-func passes(err error) bool {
+// temporary reports whether the same request may succeed soon.
+func temporary(err error) bool {
 	if r, ok := answer(err); ok {
 		return r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented ||
-			slices.Contains(passingStatus, r.StatusCode) || slices.Contains(passing, r.Code)
+			slices.Contains(temporaryStatus, r.StatusCode) || slices.Contains(temporaryCodes, r.Code)
 	}
 	var ours *core.Error
 	if errors.As(err, &ours) {
@@ -76,19 +77,20 @@ func passes(err error) bool {
 	return !(errors.As(err, &dns) && dns.IsNotFound) && !mistrust(err) && !strings.Contains(err.Error(), httpsOverHTTP)
 }
 
-// A conflict is with another request that is under way.
-var passingStatus = []int{http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests}
+// Conflict means that another request for the object is running.
+var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests}
 
-// Codes that come with statuses that say less. The last two: bytes were damaged on the way.
-var passing = []string{
+// Codes whose status alone would not show that a retry helps. The last two mean that bytes were
+// damaged on the way.
+var temporaryCodes = []string{
 	"RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled", "SlowDown",
 	"ExpiredToken", "ExpiredTokenException", minio.BadDigest, minio.XAmzContentSHA256Mismatch,
 }
 
 const httpsOverHTTP = "server gave HTTP response to HTTPS client"
 
-// redirected reports whether the store named the bucket's region when none was configured; the
-// client has taken it down then.
+// redirected reports whether the store named the bucket's region because none was configured; the
+// client has then recorded it.
 func (s *Store) redirected(err error) bool {
 	r, _ := answer(err)
 	return s.cfg.Region == "" && r.Region != "" && (r.Code == minio.AuthorizationHeaderMalformed || r.Code == minio.InvalidRegion)
@@ -102,7 +104,7 @@ func mistrust(err error) bool {
 	return errors.As(err, &unknown) || errors.As(err, &invalid) || errors.As(err, &hostname) || errors.As(err, &record)
 }
 
-// explain says in a sentence what is wrong and which setting mends it.
+// explain says in one sentence what is wrong and which setting to change.
 func (s *Store) explain(a action, err error) string {
 	r, answered := answer(err)
 	if !answered {
@@ -110,29 +112,29 @@ func (s *Store) explain(a action, err error) string {
 	}
 	switch {
 	case r.Code == minio.NoSuchBucket || r.Code == minio.InvalidBucketName:
-		return fmt.Sprintf("there is no bucket %q at %s: create it, or mend %sbucket", s.cfg.Bucket, s.cfg.Endpoint, setting)
+		return fmt.Sprintf("there is no bucket %q at %s: create it, or change %sbucket", s.cfg.Bucket, s.cfg.Endpoint, setting)
 	case r.Code == minio.InvalidAccessKeyID:
-		return fmt.Sprintf("%s does not know the access key: mend %saccess_key", s.cfg.Endpoint, setting)
+		return fmt.Sprintf("%s does not know the access key: change %saccess_key", s.cfg.Endpoint, setting)
 	case r.Code == minio.SignatureDoesNotMatch:
-		return fmt.Sprintf("the secret key does not belong to the access key: mend %ssecret_key", setting)
+		return fmt.Sprintf("the secret key does not belong to the access key: change %ssecret_key", setting)
 	case r.Code == minio.RequestTimeTooSkewed:
 		return "this machine's clock differs from the store's by too much: set it"
 	case r.Code == minio.AuthorizationHeaderMalformed, r.Code == minio.InvalidRegion, r.Code == "PermanentRedirect",
 		r.Code == "IncorrectEndpoint", r.StatusCode == http.StatusMovedPermanently:
 		return s.explainRegion(r)
 	case strings.HasPrefix(r.Code, "KMS.") || strings.Contains(r.Code, "Encryption"):
-		return fmt.Sprintf("the store cannot encrypt as asked: mend %ssse", setting)
+		return fmt.Sprintf("the store does not support this encryption: change %ssse", setting)
 	case r.StatusCode == http.StatusForbidden:
-		return fmt.Sprintf("the keys may not do this in bucket %q: grant them %s, or mend %saccess_key", s.cfg.Bucket, a.permission, setting)
+		return fmt.Sprintf("the keys may not do this in bucket %q: grant them %s, or change %saccess_key", s.cfg.Bucket, a.permission, setting)
 	}
 	return fmt.Sprintf("%s answered %d %s", s.cfg.Endpoint, r.StatusCode, r.Code)
 }
 
 func (s *Store) explainRegion(r minio.ErrorResponse) string {
 	if r.Region == "" {
-		return fmt.Sprintf("bucket %q is in another region: mend %sregion or endpoint", s.cfg.Bucket, setting)
+		return fmt.Sprintf("bucket %q is in another region: change %sregion or endpoint", s.cfg.Bucket, setting)
 	}
-	return fmt.Sprintf("bucket %q is in region %s: mend %sregion", s.cfg.Bucket, r.Region, setting)
+	return fmt.Sprintf("bucket %q is in region %s: change %sregion", s.cfg.Bucket, r.Region, setting)
 }
 
 func (s *Store) explainNetwork(err error) string {
@@ -140,9 +142,9 @@ func (s *Store) explainNetwork(err error) string {
 	case errors.Is(err, errStalled):
 		return fmt.Sprintf("%s does not answer in time", s.cfg.Endpoint)
 	case strings.Contains(err.Error(), httpsOverHTTP):
-		return fmt.Sprintf("%s does not speak https: write http:// in %sendpoint if that is meant", s.cfg.Endpoint, setting)
+		return fmt.Sprintf("%s does not speak https: write http:// in %sendpoint if that is intended", s.cfg.Endpoint, setting)
 	case mistrust(err):
-		return fmt.Sprintf("the certificate of %s is not trusted: mend %sendpoint, or name its authority in SSL_CERT_FILE", s.cfg.Endpoint, setting)
+		return fmt.Sprintf("the certificate of %s is not trusted: change %sendpoint, or name its authority in SSL_CERT_FILE", s.cfg.Endpoint, setting)
 	}
 	return fmt.Sprintf("%s cannot be reached: check the network and %sendpoint", s.cfg.Endpoint, setting)
 }
@@ -151,7 +153,7 @@ func badEndpoint(key string, err error) error {
 	return core.E(core.KindInvalid, "%s%s: %v", setting, key, err)
 }
 
-// gone gives the context's own error when it has ended: then it is the caller who went away.
+// gone returns the context's error if it has ended: the caller has given up.
 func gone(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("object store: %w", ctx.Err())

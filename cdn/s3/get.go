@@ -20,18 +20,18 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Get implements cdn.Getter. A read of the whole is hashed on the way, and its last bytes are
-// held back if they do not complete what the digest says. A connection that breaks off is
-// opened again where it broke.
+// Get implements cdn.Getter. A read of the whole blob is hashed on the way, and its last bytes
+// are held back if the digest does not match. If the connection breaks, the read continues on a
+// new one from the same byte.
 func (s *Store) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	if r.Offset < 0 {
-		return cdn.Blob{}, core.E(core.KindInvalid, "a range does not begin below zero")
+		return cdn.Blob{}, core.E(core.KindInvalid, "a range must not begin at a negative offset")
 	}
 	if r.Length == 0 || r.Length > math.MaxInt64-r.Offset {
 		return s.empty(ctx, d, r)
 	}
 	st, err := s.open(ctx, d, r)
-	if core.KindOf(err) == core.KindInvalid { // the store refuses to begin at the end, where there are no bytes
+	if core.KindOf(err) == core.KindInvalid { // the store refuses a range that begins at the end, where there are no bytes
 		return s.empty(ctx, d, r)
 	}
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Store) blob(ctx context.Context, d cdn.Digest, at, n int64, st *stream)
 	return cdn.Blob{ReadCloser: rd, Size: st.size}
 }
 
-// empty answers for a range that can have no bytes, if it is inside the blob at all.
+// empty answers for a range without bytes, if it is inside the blob.
 func (s *Store) empty(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
 	size, err := s.Stat(ctx, d)
 	if err != nil {
@@ -64,26 +64,26 @@ func (s *Store) empty(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob,
 	case err != nil:
 		return cdn.Blob{}, err
 	case n > 0:
-		return cdn.Blob{}, core.E(core.KindUnavailable, "the object store refuses a range of a blob that has it")
+		return cdn.Blob{}, core.E(core.KindUnavailable, "the object store refuses a range inside the blob")
 	}
 	return s.blob(ctx, d, r.Offset, 0, &stream{size: size}), nil
 }
 
 // stream is one answer of the store.
 type stream struct {
-	body io.ReadCloser // nil when there are no bytes
+	body io.ReadCloser // nil if there are no bytes
 	w    *watch
 	size int64 // of the whole blob
 }
 
 func (st *stream) close() {
 	if st.body != nil {
-		st.w.End() // first: closing would otherwise read what is left
+		st.w.End() // first: Close would otherwise read the remaining bytes
 		_ = st.body.Close()
 	}
 }
 
-// open asks for a range of a blob.
+// open requests a range of a blob.
 func (s *Store) open(ctx context.Context, d cdn.Digest, r cdn.Range) (st *stream, err error) {
 	err = s.repeat(ctx, getting, func() error {
 		w := newWatch(ctx, s.cfg.StallTimeout)
@@ -99,7 +99,7 @@ func (s *Store) open(ctx context.Context, d cdn.Digest, r cdn.Range) (st *stream
 }
 
 func (s *Store) request(w *watch, d cdn.Digest, r cdn.Range) (*stream, error) {
-	sse, err := s.sse.touching()
+	sse, err := s.sse.accessOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +114,12 @@ func (s *Store) request(w *watch, d cdn.Digest, r cdn.Range) (*stream, error) {
 	st := &stream{body: body, w: w, size: info.Size}
 	if part := header.Get("Content-Range"); part != "" {
 		st.size = total(part, r.Offset)
-	} else if r.Offset > 0 { // bytes from the start would be taken for others
+	} else if r.Offset > 0 { // otherwise bytes from the start would be taken for the range
 		st.size = -1
 	}
 	if st.size < 0 {
 		st.close()
-		return nil, minio.ErrorResponse{StatusCode: http.StatusNotImplemented, Code: "no size or not the range that was asked for"}
+		return nil, minio.ErrorResponse{StatusCode: http.StatusNotImplemented, Code: "no size, or not the requested range"}
 	}
 	return st, nil
 }
@@ -131,8 +131,8 @@ func rangeHeader(r cdn.Range) string {
 	return fmt.Sprintf("bytes=%d-%d", r.Offset, r.Offset+r.Length-1)
 }
 
-// total reads the size of the whole from a Content-Range, "bytes 5-9/100"; -1 when it is none
-// or begins elsewhere than asked.
+// total reads the size of the whole from a Content-Range such as "bytes 5-9/100"; -1 if it is
+// malformed or begins at another offset.
 func total(contentRange string, offset int64) int64 {
 	span, size, ok := strings.Cut(strings.TrimPrefix(contentRange, "bytes "), "/")
 	first, _, dash := strings.Cut(span, "-")
@@ -148,13 +148,13 @@ type reader struct {
 	s      *Store
 	ctx    context.Context
 	d      cdn.Digest
-	at     int64 // in the blob
+	at     int64 // offset in the blob
 	left   int64
 	size   int64
-	hash   hash.Hash // nil when a part is read: a part cannot be checked
+	hash   hash.Hash // nil if a part is read: a part cannot be checked
 	st     *stream
-	broken int   // times that the connection broke
-	since  int64 // where it broke last
+	broken int   // how often the connection broke without progress
+	since  int64 // offset of the last break
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -178,7 +178,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// next reads from the connection, for no longer than the store may take.
+// next reads from the connection, for at most StallTimeout.
 func (r *reader) next(p []byte) (int, error) {
 	r.st.w.Moved()
 	n, err := r.st.body.Read(p)
@@ -196,12 +196,12 @@ func (r *reader) give(p []byte) (int, error) {
 		r.hash.Write(p)
 	}
 	if r.left == 0 && !errors.Is(r.end(), io.EOF) {
-		return 0, r.end() // a caller that stops at Size must not take it for whole
+		return 0, r.end() // a caller that stops at Size must not take this for the whole blob
 	}
 	return len(p), nil
 }
 
-// end is what follows the last byte.
+// end returns the error that follows the last byte.
 func (r *reader) end() error {
 	if r.hash != nil && !bytes.Equal(r.hash.Sum(nil), r.d[:]) {
 		return core.E(core.KindDiverged, "the stored bytes do not match the digest")
@@ -209,13 +209,13 @@ func (r *reader) end() error {
 	return io.EOF
 }
 
-// resume opens the blob again where the connection broke.
+// resume opens the blob again at the byte where the connection broke.
 func (r *reader) resume(cause error) error {
 	if err := gone(r.ctx); err != nil {
 		return err
 	}
 	if r.at-r.since >= r.s.cfg.PartBytes {
-		r.broken = 0 // it gets on, if haltingly
+		r.broken = 0 // there was progress since the last break
 	}
 	if r.broken++; r.broken > r.s.cfg.MaxRetries {
 		return r.s.failed(getting, cause)
@@ -228,12 +228,12 @@ func (r *reader) resume(cause error) error {
 	}
 	r.st = st
 	if st.size != r.size {
-		return core.E(core.KindDiverged, "the blob changed its size while it was read")
+		return core.E(core.KindDiverged, "the blob's size changed while it was read")
 	}
 	return nil
 }
 
-// Close lets go of the connection.
+// Close closes the connection.
 func (r *reader) Close() error {
 	r.st.close()
 	return nil
@@ -246,23 +246,23 @@ func (s *Store) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 }
 
 func (s *Store) statAgain(ctx context.Context, d cdn.Digest) (size int64, at time.Time, err error) {
-	err = s.again(ctx, asking, func(w *watch) error {
+	err = s.retry(ctx, asking, func(w *watch) error {
 		size, at, err = s.stat(w, d)
 		return err
 	})
-	if core.KindOf(err) == core.KindNotFound { // no body comes with this: the bucket may be what is missing
+	if core.KindOf(err) == core.KindNotFound { // the answer has no body, so it may be the bucket that is missing: a GET tells
 		st, getErr := s.open(ctx, d, cdn.Whole)
 		if getErr != nil {
 			return 0, time.Time{}, getErr
 		}
-		st.close() // put in between
+		st.close() // it was put in between
 		return st.size, time.Now(), nil
 	}
 	return size, at, err
 }
 
 func (s *Store) stat(w *watch, d cdn.Digest) (int64, time.Time, error) {
-	sse, err := s.sse.touching()
+	sse, err := s.sse.accessOptions()
 	if err != nil {
 		return 0, time.Time{}, err
 	}

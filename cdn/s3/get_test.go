@@ -11,7 +11,8 @@ import (
 
 func digestOf(b []byte) cdn.Digest { return sha256.Sum256(b) }
 
-// A size is taken from a Content-Range only when that is one and begins where it was asked to.
+// A size is read from a Content-Range only if it is well-formed and begins at the requested
+// offset.
 func TestTotal(t *testing.T) {
 	for text, want := range map[string]int64{
 		"bytes 5-9/100": 100, "bytes 5-5/6": 6, "bytes 5-9/*": -1, "bytes 4-9/100": -1, "bytes */100": -1, "": -1, "bytes 5-9": -1,
@@ -23,7 +24,7 @@ func TestTotal(t *testing.T) {
 	}
 }
 
-// Whatever a store answers, a size that is accepted leaves room for the offset.
+// Whatever a store answers, an accepted size is not smaller than the offset.
 func FuzzTotal(f *testing.F) {
 	f.Add("bytes 5-9/100", int64(5))
 	f.Add("bytes */0", int64(0))
@@ -35,7 +36,7 @@ func FuzzTotal(f *testing.F) {
 	})
 }
 
-// An object's name is a blob's exactly when it is the name that the blob has.
+// An object's name is accepted only if it is exactly the name of that blob.
 func FuzzDigest(f *testing.F) {
 	s := &Store{cfg: Config{Prefix: "p/"}}
 	f.Add(s.name(digestOf(nil)))

@@ -11,16 +11,16 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-const usualPage = 1000 // objects or uploads; no store gives more at once
+const usualPage = 1000 // objects or uploads; no store returns more in one answer
 
 // Delete implements cdn.Deleter. In a bucket with versions the store keeps the bytes until its
-// own life-cycle rule takes them.
+// own life-cycle rule removes them.
 func (s *Store) Delete(ctx context.Context, d cdn.Digest) error {
 	return s.remove(ctx, s.name(d))
 }
 
 func (s *Store) remove(ctx context.Context, name string) error {
-	return s.again(ctx, deleting, func(w *watch) error {
+	return s.retry(ctx, deleting, func(w *watch) error {
 		err := s.core.RemoveObject(w.ctx, s.cfg.Bucket, name, minio.RemoveObjectOptions{})
 		if r, ok := answer(err); ok && r.Code == minio.NoSuchKey {
 			return nil
@@ -29,11 +29,12 @@ func (s *Store) remove(ctx context.Context, name string) error {
 	})
 }
 
-// Expire implements cdn.Deleter. The package comment says what a Put at another node may lose.
+// Expire implements cdn.Deleter. The package comment says what can be lost if another node puts
+// the blob at the same time.
 func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (bool, error) {
 	done, ok := s.busy.expire(d)
 	if !ok {
-		return false, gone(ctx) // being put: young
+		return false, gone(ctx) // it is being put, so it is not old
 	}
 	defer done()
 	_, at, err := s.statAgain(ctx, d)
@@ -51,8 +52,8 @@ func (s *Store) Expire(ctx context.Context, d cdn.Digest, before time.Time) (boo
 	return true, nil
 }
 
-// List implements cdn.Lister. Blobs that come or go meanwhile may be in it or not; whatever
-// else lies in the bucket is passed over.
+// List implements cdn.Lister. Blobs that are put or removed during the walk may be listed or not;
+// other objects in the bucket are skipped.
 func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) error) error {
 	for last := s.name(after); ; {
 		page, err := s.page(ctx, last)
@@ -60,7 +61,7 @@ func (s *Store) List(ctx context.Context, after cdn.Digest, each func(cdn.Info) 
 			return err
 		}
 		for _, obj := range page {
-			if obj.Key <= last { // else the caller would take what comes late for missing
+			if obj.Key <= last { // without order, the caller would take a blob that comes late for a missing one
 				return s.failed(listing, errors.New("the store does not list in the order of names: use a bucket of another type"))
 			}
 			last = obj.Key
@@ -85,11 +86,11 @@ func (s *Store) visit(ctx context.Context, obj minio.ObjectInfo, each func(cdn.I
 	return each(cdn.Info{Digest: d, Size: obj.Size, PutAt: obj.LastModified})
 }
 
-// page gives the objects after a name; fewer than pageSize when there are no more. It holds no
-// connection while the caller looks at them.
+// page returns the objects after a name; fewer than pageSize if there are no more. It keeps no
+// connection open while the caller works on them.
 func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo, err error) {
 	opts := minio.ListObjectsOptions{Prefix: s.cfg.Prefix, Recursive: true, StartAfter: after, MaxKeys: s.pageSize}
-	err = s.again(ctx, listing, func(w *watch) error {
+	err = s.retry(ctx, listing, func(w *watch) error {
 		page = page[:0]
 		for obj := range s.core.ListObjectsIter(w.ctx, s.cfg.Bucket, opts) {
 			if obj.Err != nil {
@@ -100,17 +101,17 @@ func (s *Store) page(ctx context.Context, after string) (page []minio.ObjectInfo
 				return nil
 			}
 		}
-		return w.ctx.Err() // the iterator ends without a word when its context does
+		return w.ctx.Err() // the iterator ends silently if its context does
 	})
 	return page, err
 }
 
-// Sweep drops uploads of large blobs that began before a time and were never finished, and says
-// how many. Finished blobs are not touched.
+// Sweep drops unfinished uploads of large blobs that began before a time, and returns their
+// number. Finished blobs are not touched.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (dropped int, err error) {
 	for last := ""; ; {
 		var page minio.ListMultipartUploadsResult
-		err := s.again(ctx, sweeping, func(w *watch) (err error) {
+		err := s.retry(ctx, sweeping, func(w *watch) (err error) {
 			page, err = s.core.ListMultipartUploads(w.ctx, s.cfg.Bucket, s.cfg.Prefix, last, "", "", s.pageSize)
 			return err
 		})
@@ -130,8 +131,8 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (dropped int, err e
 			return dropped, nil
 		}
 		if page.NextKeyMarker <= last {
-			return dropped, s.failed(sweeping, errors.New("the next page is no later one"))
+			return dropped, s.failed(sweeping, errors.New("the store returned the same page again"))
 		}
-		last = page.NextKeyMarker // without the upload's id, which may be dropped by now; more of this key wait for the next Sweep
+		last = page.NextKeyMarker // without the upload's id: that upload may be dropped by now. Other uploads of the same key wait for the next Sweep
 	}
 }

@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	abortLimit    = 10 * time.Second // for tidying up after the caller has gone
+	abortLimit    = 10 * time.Second // for cleaning up after the caller's context has ended
 	completeSlack = 4                // times StallTimeout: a store may copy all parts before it answers
 )
 
-// Put implements cdn.Putter. It sends the bytes even when the blob is there: they have to be
-// read to be checked, the object becomes young again, and one that has rotted is healed.
+// Put implements cdn.Putter. It sends the bytes even if the blob is stored: they have to be read
+// to be checked, the object's age begins anew, and a damaged object is replaced.
 func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) error {
 	if size < 0 {
 		return core.E(core.KindInvalid, "a blob's size must not be negative")
@@ -50,22 +50,23 @@ func (s *Store) Put(ctx context.Context, d cdn.Digest, size int64, r io.Reader) 
 	return u.parts(ctx, buf)
 }
 
-// partSize is what a part of a blob has, so that there are not too many of them.
+// partSize returns the size of a blob's parts. It exceeds usual if there would otherwise be too
+// many parts.
 func partSize(size, usual int64) int64 {
 	least := (size + maxParts - 1) / maxParts
 	return max(usual, (least+mib-1)/mib*mib)
 }
 
-// upload is one blob on its way up.
+// upload is a blob that is being uploaded.
 type upload struct {
 	*Store
 	d          cdn.Digest
-	size, left int64 // left: what the source has to give yet
+	size, left int64 // left: bytes that the source has still to deliver
 	src        *cdn.Source
 	hash       hash.Hash
 }
 
-// fill reads all of buf from the source, and checks the whole once it was the end of it.
+// fill reads all of buf from the source. At the end of the source it checks the whole blob.
 func (u *upload) fill(buf []byte) error {
 	n, err := io.ReadFull(u.src, buf)
 	u.hash.Write(buf[:n])
@@ -79,7 +80,7 @@ func (u *upload) fill(buf []byte) error {
 	if u.left > 0 {
 		return nil
 	}
-	if n, _ := io.ReadFull(u.src, make([]byte, 1)); n > 0 { // one byte more shows a lie
+	if n, _ := io.ReadFull(u.src, make([]byte, 1)); n > 0 { // one more byte means that size is wrong
 		return u.otherSize()
 	} else if u.src.Err() != nil {
 		return fmt.Errorf("read blob: %w", u.src.Err())
@@ -94,45 +95,45 @@ func (u *upload) otherSize() error {
 	return core.E(core.KindInvalid, "the blob does not have the announced %d bytes", u.size)
 }
 
-// whole sends a blob in one request. The store checks the bytes against the signed digest once more.
+// whole sends a blob in one request. The store checks the bytes against the signed digest again.
 func (u *upload) whole(ctx context.Context, buf []byte) error {
 	if err := u.fill(buf); err != nil {
 		return err
 	}
-	return u.again(ctx, putting, func(w *watch) error { return u.send(w, u.name(u.d), u.d, buf) })
+	return u.retry(ctx, putting, func(w *watch) error { return u.send(w, u.name(u.d), u.d, buf) })
 }
 
 func (s *Store) send(w *watch, name string, d cdn.Digest, buf []byte) error {
-	opts, err := s.making()
+	opts, err := s.createOptions()
 	if err != nil {
 		return err
 	}
 	plain := s.plain.Load()
-	if !plain { // the store checks it and keeps it beside the object
+	if !plain { // the store checks this checksum and stores it with the object
 		opts.UserMetadata = map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(d[:])}
 	}
 	b := &body{b: buf, w: w}
 	defer b.release()
 	_, err = s.core.PutObject(w.ctx, s.cfg.Bucket, name, b, int64(len(buf)), "", d.String(), opts)
 	if r, ok := answer(err); ok && !plain && slices.Contains(unknownHeader, r.StatusCode) {
-		s.plain.Store(true) // the digest is signed into the request all the same
+		s.plain.Store(true) // the digest is signed into the request anyway
 		return s.send(w, name, d, buf)
 	}
 	return err
 }
 
-// What stores answer to a header that they do not know.
+// What stores answer to an unknown header.
 var unknownHeader = []int{http.StatusBadRequest, http.StatusNotImplemented}
 
-// making gives the options of a request that makes an object. The hash is ours: the client's
-// own streaming signature would frame the bytes.
-func (s *Store) making() (minio.PutObjectOptions, error) {
-	sse, err := s.sse.making()
+// createOptions returns the options of a request that creates an object. We hash the content ourselves:
+// the client's streaming signature would frame the bytes.
+func (s *Store) createOptions() (minio.PutObjectOptions, error) {
+	sse, err := s.sse.createOptions()
 	return minio.PutObjectOptions{ServerSideEncryption: sse, DisableContentSha256: true}, err
 }
 
-// parts sends a blob part by part. The last is sent once the whole was checked, so no store can
-// put wrong bytes together; what was sent is dropped when anything fails.
+// parts sends a blob in parts. The last is sent after the whole was checked, so no store can
+// assemble wrong bytes. If anything fails, the sent parts are dropped.
 func (u *upload) parts(ctx context.Context, buf []byte) (err error) {
 	id, err := u.begin(ctx, u.name(u.d))
 	if err != nil {
@@ -159,8 +160,8 @@ func (u *upload) parts(ctx context.Context, buf []byte) (err error) {
 }
 
 func (s *Store) begin(ctx context.Context, name string) (id string, err error) {
-	err = s.again(ctx, putting, func(w *watch) error {
-		opts, err := s.making()
+	err = s.retry(ctx, putting, func(w *watch) error {
+		opts, err := s.createOptions()
 		if err != nil {
 			return err
 		}
@@ -172,8 +173,8 @@ func (s *Store) begin(ctx context.Context, name string) (id string, err error) {
 
 func (u *upload) part(ctx context.Context, id string, number int, buf []byte) (etag string, err error) {
 	sum := sha256.Sum256(buf)
-	err = u.again(ctx, putting, func(w *watch) error {
-		sse, err := u.sse.touching()
+	err = u.retry(ctx, putting, func(w *watch) error {
+		sse, err := u.sse.accessOptions()
 		if err != nil {
 			return err
 		}
@@ -193,22 +194,22 @@ func (u *upload) complete(ctx context.Context, id string, sent []minio.CompleteP
 		tries++
 		w := newWatch(ctx, completeSlack*u.cfg.StallTimeout)
 		defer w.End()
-		opts, err := u.making()
+		opts, err := u.createOptions()
 		if err != nil {
 			return err
 		}
 		_, err = u.core.CompleteMultipartUpload(w.ctx, u.cfg.Bucket, u.name(u.d), id, sent, opts)
 		if r, ok := answer(err); ok && r.Code == minio.NoSuchUpload && tries > 1 {
 			if n, _, statErr := u.stat(w, u.d); statErr == nil && n == u.size {
-				return nil // an earlier try had worked and its answer was lost
+				return nil // an earlier attempt had succeeded, and its answer was lost
 			}
 		}
 		return w.blame(err)
 	})
 }
 
-// abandon drops the parts that were sent, also when the caller has gone. What it cannot drop,
-// because the store is out of reach, Sweep will.
+// abandon drops the parts that were sent, also if the caller's context has ended. If the store is
+// unavailable, Sweep drops them later.
 func (s *Store) abandon(ctx context.Context, name, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
@@ -218,7 +219,7 @@ func (s *Store) abandon(ctx context.Context, name, id string) {
 }
 
 func (s *Store) abort(ctx context.Context, name, id string) error {
-	return s.again(ctx, aborting, func(w *watch) error {
+	return s.retry(ctx, aborting, func(w *watch) error {
 		err := s.core.AbortMultipartUpload(w.ctx, s.cfg.Bucket, name, id)
 		if r, ok := answer(err); ok && r.Code == minio.NoSuchUpload {
 			return nil
@@ -227,8 +228,8 @@ func (s *Store) abort(ctx context.Context, name, id string) error {
 	})
 }
 
-// body gives a buffer to one request. The transport may read on after the request has failed;
-// once released it gets nothing more, and the buffer may be filled again.
+// body lends a buffer to one request. The transport may read on after the request has failed;
+// after release it gets nothing more, so the buffer can be filled again.
 type body struct {
 	mu sync.Mutex // guards b
 	b  []byte
@@ -253,18 +254,18 @@ func (b *body) release() {
 	b.b = nil
 }
 
-// inUse keeps Put and Expire of one blob apart.
+// inUse excludes Put and Expire of the same blob from each other.
 type inUse struct {
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards everything below
 	putting  map[cdn.Digest]int
-	expiring map[cdn.Digest]chan struct{} // closed when it is over
+	expiring map[cdn.Digest]chan struct{} // closed when the expiry ends
 }
 
 func newInUse() *inUse {
 	return &inUse{putting: map[cdn.Digest]int{}, expiring: map[cdn.Digest]chan struct{}{}}
 }
 
-// put waits until d is not being expired.
+// put waits while d is being expired.
 func (u *inUse) put(ctx context.Context, d cdn.Digest) (done func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -289,7 +290,7 @@ func (u *inUse) put(ctx context.Context, d cdn.Digest) (done func(), err error) 
 	}, nil
 }
 
-// expire begins if nobody puts or expires d at the moment.
+// expire begins, unless d is being put or expired at the moment.
 func (u *inUse) expire(d cdn.Digest) (done func(), ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -9,10 +9,10 @@ import (
 	"github.com/nearside/nearside/core/backoff"
 )
 
-// pauses are those between tries.
+// pauses are the pauses between attempts.
 var pauses = backoff.Backoff{Min: 100 * time.Millisecond, Max: 3 * time.Second}
 
-// watch ends a request by which nothing moves.
+// watch ends a request in which no byte moves.
 type watch struct {
 	*cdn.Watch
 	ctx context.Context
@@ -24,7 +24,8 @@ func newWatch(ctx context.Context, limit time.Duration) *watch {
 	return w
 }
 
-// blame tells our own giving up from what the store or the caller did.
+// blame returns errStalled if we gave up ourselves, and otherwise the error of the store or the
+// caller.
 func (w *watch) blame(err error) error {
 	if err != nil && errors.Is(context.Cause(w.ctx), errStalled) {
 		return errStalled
@@ -32,9 +33,8 @@ func (w *watch) blame(err error) error {
 	return err
 }
 
-// again makes a request until it succeeds, fails for good, or has used up its budget. A try
-// must not outlive its return.
-func (s *Store) again(ctx context.Context, a action, try func(*watch) error) error {
+// retry is repeat with a watch for each attempt. Nothing of an attempt may outlive try.
+func (s *Store) retry(ctx context.Context, a action, try func(*watch) error) error {
 	return s.repeat(ctx, a, func() error {
 		w := newWatch(ctx, s.cfg.StallTimeout)
 		defer w.End()
@@ -42,6 +42,7 @@ func (s *Store) again(ctx context.Context, a action, try func(*watch) error) err
 	})
 }
 
+// repeat calls try until it succeeds, fails permanently, or has used up its budget.
 func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
 	began := time.Now()
 	for n := 0; ; n++ {
@@ -56,10 +57,10 @@ func (s *Store) repeat(ctx context.Context, a action, try func() error) error {
 			return gone
 		}
 		pause := pauses.After(n)
-		if n >= s.cfg.MaxRetries || !passes(err) && !s.redirected(err) || time.Since(began)+pause > s.cfg.RetryFor {
+		if n >= s.cfg.MaxRetries || !temporary(err) && !s.redirected(err) || time.Since(began)+pause > s.cfg.RetryFor {
 			return s.failed(a, err)
 		}
-		s.cfg.Logger.DebugContext(ctx, "object store failed, trying again", "doing", a.doing, "try", n+1, "err", err)
+		s.cfg.Logger.DebugContext(ctx, "request to the object store failed, trying again", "doing", a.doing, "try", n+1, "err", err)
 		if !backoff.Pause(ctx, pause) {
 			return gone(ctx)
 		}

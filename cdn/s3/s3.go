@@ -23,15 +23,15 @@ type Store struct {
 	transport *http.Transport
 	creds     *credentials.Credentials
 	sse       encryption
-	pageSize  int // objects in one answer to a list
+	pageSize  int // objects in one answer to a list request
 
 	memory *semaphore.Weighted // bytes of upload buffers
 	busy   *inUse
 
-	plain atomic.Bool // the store knows no checksum headers; set when it says so
+	plain atomic.Bool // the store does not accept checksum headers; set when it refuses one
 
 	signing sync.Mutex    // guards signer
-	signer  *minio.Client // for the endpoint that clients see; made at the first use
+	signer  *minio.Client // for the public endpoint; made at the first use
 }
 
 var (
@@ -39,7 +39,7 @@ var (
 	_ cdn.Signer = (*Store)(nil)
 )
 
-// New checks the configuration; nothing is read or sent before the first use.
+// New checks the configuration. It reads and sends nothing.
 func New(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -68,8 +68,8 @@ func New(cfg Config) (*Store, error) {
 	return s, err
 }
 
-// client makes a client that tries each request once: repeating is done here, where it has one
-// budget, and where no two requests read one buffer.
+// client returns a client that sends each request once. Retries are made in retry: there is one
+// budget for them, and no two requests read the same buffer.
 func (s *Store) client(key, endpoint, region string) (*minio.Client, error) {
 	hostport, secure, err := host(key, endpoint)
 	if err != nil {
@@ -96,23 +96,23 @@ func transport(cfg Config) *http.Transport {
 		MaxIdleConns:        256,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     time.Minute,
-		DisableCompression:  true, // a blob is what it is
+		DisableCompression:  true, // a blob's bytes must not be changed on the way
 	}
 }
 
-// Close drops the connections that are not in use.
+// Close drops idle connections.
 func (s *Store) Close() error {
 	s.transport.CloseIdleConnections()
 	return nil
 }
 
-// name is what the object of a blob is called: made of the digest's digits and nothing else.
+// name returns the name of a blob's object. It is made of the digest's digits only.
 func (s *Store) name(d cdn.Digest) string {
 	x := d.String()
 	return s.cfg.Prefix + x[:2] + "/" + x[2:4] + "/" + x
 }
 
-// digest reads what name writes; any other object is not ours.
+// digest is the inverse of name; false for any other object.
 func (s *Store) digest(name string) (cdn.Digest, bool) {
 	d, err := cdn.ParseDigest(name[strings.LastIndexByte(name, '/')+1:])
 	return d, err == nil && s.name(d) == name

@@ -26,7 +26,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// to gives the configuration of a new bucket of a server.
+// to returns the configuration of a new bucket on a server.
 func to(t *testing.T, srv *s3test.Server) Config {
 	t.Helper()
 	return Config{
@@ -81,10 +81,10 @@ func readAll(s *Store, ctx context.Context, d cdn.Digest) ([]byte, error) {
 	return io.ReadAll(blob)
 }
 
-// unfinished counts the uploads of large blobs that were begun and neither finished nor dropped.
+// unfinished counts the uploads of large blobs that were begun and neither completed nor dropped.
 func unfinished(t *testing.T, srv *s3test.Server, bucket string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // also while a test is ending
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // t.Context has ended when this runs in a clean-up
 	defer cancel()
 	page, err := srv.Client(t).ListMultipartUploads(ctx, bucket, "", "", "", "", 100)
 	if err != nil {
@@ -93,8 +93,8 @@ func unfinished(t *testing.T, srv *s3test.Server, bucket string) int {
 	return len(page.Uploads)
 }
 
-// A bucket keeps every promise of a store, however it is named in the request, and no upload
-// stays unfinished in it.
+// A bucket keeps every promise of a store, however requests name the bucket, and no upload stays
+// unfinished in it.
 func TestStore_KeepsThePromises(t *testing.T) {
 	srv := s3test.Start(t, s3test.VirtualHosts("s3.test"))
 	for name, set := range map[string]func(*Config){
@@ -124,8 +124,8 @@ func TestStore_KeepsThePromises(t *testing.T) {
 	}
 }
 
-// Whatever happens to the bytes of an object behind the store's back, they never read as whole,
-// and a Put heals them.
+// If an object's bytes are changed inside the store, they never read as whole, and a Put repairs
+// them.
 func TestStore_SpoiledObjects_AreFoundAndHealed(t *testing.T) {
 	srv := s3test.Start(t)
 	cdntest.RunSpoiled(t, func(t *testing.T) (cdn.Store, func(cdn.Digest) string) {
@@ -135,7 +135,7 @@ func TestStore_SpoiledObjects_AreFoundAndHealed(t *testing.T) {
 	})
 }
 
-// An object's name is made of the prefix and the digest, and nothing else in the bucket is
+// An object's name consists of the prefix and the digest; other objects in the bucket are not
 // listed, read or deleted.
 func TestStore_ForeignObjects_AreNotBlobs(t *testing.T) {
 	srv := s3test.Start(t)
@@ -168,8 +168,8 @@ func TestStore_ForeignObjects_AreNotBlobs(t *testing.T) {
 	}
 }
 
-// A list of more objects than one answer holds is whole, foreign ones between them or not; so is
-// a sweep of uploads.
+// Listing is complete if there are more objects than one answer holds, with or without foreign
+// objects between them; so is a sweep of uploads.
 func TestList_ManyPages_IsWhole(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)
@@ -197,8 +197,8 @@ func TestList_ManyPages_IsWhole(t *testing.T) {
 	wantBlobs(t, s, want...)
 }
 
-// A server that is killed in the middle of a Put fails it as unavailable and leaves nothing that
-// can be read; what was sent is swept later.
+// If the server is killed in the middle of a Put, the Put fails as unavailable and nothing can be
+// read; the sent parts are swept later.
 func TestPut_ServerKilled_LeavesNothing(t *testing.T) {
 	for name, size := range map[string]int{"one request": 4 << 20, "parts": 17 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestPut_ServerKilled_LeavesNothing(t *testing.T) {
 	}
 }
 
-// then is a reader without bytes that does something when it is reached.
+// then is a reader without bytes that calls do when it is read.
 func then(do func()) io.Reader {
 	return readerFunc(func([]byte) (int, error) { do(); return 0, io.EOF })
 }
@@ -236,8 +236,8 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// A server that is killed in the middle of a Get fails the read as unavailable, never with a
-// part as if it were all; one that comes back in time is read on from where it broke.
+// If the server is killed in the middle of a Get, the read fails as unavailable and never takes a
+// part for the whole; if the server comes back in time, the read continues where it broke.
 func TestGet_ServerKilled_EndsOrGoesOn(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)
@@ -249,8 +249,8 @@ func TestGet_ServerKilled_EndsOrGoesOn(t *testing.T) {
 	half := make([]byte, 1<<20)
 	for name, c := range map[string]struct {
 		cfg   Config
-		again bool
-	}{"stays down": {cfg: impatient}, "comes back": {cfg: cfg, again: true}} {
+		retry bool
+	}{"stays down": {cfg: impatient}, "comes back": {cfg: cfg, retry: true}} {
 		t.Run(name, func(t *testing.T) {
 			blob, err := open(t, c.cfg).Get(t.Context(), d, cdn.Whole)
 			if err != nil {
@@ -262,12 +262,12 @@ func TestGet_ServerKilled_EndsOrGoesOn(t *testing.T) {
 			}
 			srv.Stop()
 			defer srv.Start()
-			if c.again {
+			if c.retry {
 				srv.Start()
 				defer srv.Stop()
 			}
 			rest, err := io.ReadAll(blob)
-			if !c.again {
+			if !c.retry {
 				wantKind(t, "read", err, core.KindUnavailable)
 			} else if err != nil || !bytes.Equal(append(slices.Clone(half), rest...), b) {
 				t.Errorf("read %d bytes more, %v", len(rest), err)
@@ -276,8 +276,8 @@ func TestGet_ServerKilled_EndsOrGoesOn(t *testing.T) {
 	}
 }
 
-// While the server is away every call says unavailable within its budget, and all is well again
-// when it is back.
+// While the server is down every call fails as unavailable within its budget; after that
+// everything works again.
 func TestStore_Outage_IsUnavailableThenWell(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)
@@ -311,7 +311,7 @@ func proxied(t *testing.T, cfg Config, meddle func(w http.ResponseWriter, r *htt
 	}
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is signed
+		r.Out.Host = r.In.Host // the Host header is part of the signature
 	}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { meddle(w, r, pass) }))
 	t.Cleanup(front.Close)
@@ -319,7 +319,7 @@ func proxied(t *testing.T, cfg Config, meddle func(w http.ResponseWriter, r *htt
 	return cfg
 }
 
-// A store that is overloaded for a moment is asked again; one that stays so is not asked for ever.
+// An overloaded store is asked again, but not for ever.
 func TestRetry_Overload_IsBounded(t *testing.T) {
 	cfg := to(t, s3test.Start(t))
 	cfg.Region = s3test.Region
@@ -349,7 +349,7 @@ func TestRetry_Overload_IsBounded(t *testing.T) {
 	}
 }
 
-// A store that takes a request and never answers is given up on.
+// If a store takes a request and never answers, the request is abandoned.
 func TestRetry_Silence_IsUnavailable(t *testing.T) {
 	release := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -369,7 +369,7 @@ func TestRetry_Silence_IsUnavailable(t *testing.T) {
 	wantKind(t, "list", s.List(t.Context(), cdn.Digest{}, func(cdn.Info) error { return nil }), core.KindUnavailable)
 }
 
-// When the answer to the last step of an upload is lost, the blob is there and the Put says so.
+// If the answer to the last step of an upload is lost, the blob is stored and the Put succeeds.
 func TestPut_AnswerLost_StillSucceeds(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)
@@ -393,7 +393,7 @@ func TestPut_AnswerLost_StillSucceeds(t *testing.T) {
 	}
 }
 
-// A store that refuses checksum headers is sent none, from the second try on.
+// If a store refuses checksum headers, the second attempt and all later requests have none.
 func TestPut_ChecksumsRefused_GoesWithout(t *testing.T) {
 	cfg := to(t, s3test.Start(t))
 	cfg.Region = s3test.Region
@@ -416,7 +416,7 @@ func TestPut_ChecksumsRefused_GoesWithout(t *testing.T) {
 	}
 }
 
-// Bytes that are damaged on their way to the store are refused there and sent again.
+// If bytes are damaged on their way to the store, it refuses them and they are sent again.
 func TestPut_DamagedOnTheWay_IsSentAgain(t *testing.T) {
 	for name, size := range map[string]int{"one request": 1000, "parts": 11 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -443,8 +443,8 @@ func TestPut_DamagedOnTheWay_IsSentAgain(t *testing.T) {
 	}
 }
 
-// A copy from a directory to a bucket that dies on the way goes on when it is back, and brings
-// everything back again.
+// A copy from a directory to a bucket that fails in the middle continues when the bucket is back;
+// then everything can be copied back.
 func TestCopy_BucketDies_GoesOn(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)
@@ -486,7 +486,8 @@ func directory(t *testing.T) cdn.Store {
 	return s
 }
 
-// A large blob goes up in the memory of one part, and uploads together in no more than was given.
+// A large blob is uploaded with the memory of one part, and concurrent uploads use no more memory
+// than configured.
 func TestPut_LargeBlob_FlatMemory(t *testing.T) {
 	s := open(t, to(t, s3test.Start(t)))
 	const size = 100 << 20
@@ -502,7 +503,7 @@ func TestPut_LargeBlob_FlatMemory(t *testing.T) {
 	}
 }
 
-// An upload waits for memory that others hold, no longer than its caller.
+// An upload waits for memory that other uploads hold, but not after its context ends.
 func TestPut_MemoryHeld_Waits(t *testing.T) {
 	cfg := to(t, s3test.Start(t))
 	cfg.MaxBufferBytes = minPartBytes
@@ -525,7 +526,7 @@ func TestPut_MemoryHeld_Waits(t *testing.T) {
 	put(t, s, 2, 100)
 }
 
-// A blob that is being put is not expired, and a Put that comes while it is expired waits.
+// A blob that is being put is not expired, and a Put that comes during an expiry waits.
 func TestExpire_WhilePutting_Keeps(t *testing.T) {
 	srv := s3test.Start(t)
 	cfg := to(t, srv)

@@ -11,21 +11,21 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// How long a signed URL may be good for: what the protocol allows. Keys of a machine's role end
-// sooner, and the URL with them.
+// The validity of a signed URL, as the protocol limits it. With keys of a machine's role the URL
+// ends earlier, with the keys.
 const (
 	minValid = time.Second
 	maxValid = 7 * 24 * time.Hour
 )
 
-// SignedURL implements cdn.Signer. The store is asked for nothing, but once for the bucket's
-// region when none is configured; so the blob may not be there.
+// SignedURL implements cdn.Signer. It sends no request, except one for the bucket's region if
+// none is configured; so the blob need not exist.
 func (s *Store) SignedURL(ctx context.Context, d cdn.Digest, contentType, disposition string, valid time.Duration) (string, error) {
 	if valid < minValid || valid > maxValid {
-		return "", core.E(core.KindInvalid, "a signed URL is good for %v to %v", minValid, maxValid)
+		return "", core.E(core.KindInvalid, "a signed URL can be valid for %v to %v", minValid, maxValid)
 	}
 	if s.sse.key != nil {
-		return "", core.E(core.KindNotBuilt, "objects encrypted with a key of ours cannot be read by URL")
+		return "", core.E(core.KindNotBuilt, "objects encrypted with our own key cannot be read by URL")
 	}
 	query := url.Values{}
 	if contentType != "" {
@@ -35,7 +35,7 @@ func (s *Store) SignedURL(ctx context.Context, d cdn.Digest, contentType, dispos
 		query.Set("response-content-disposition", disposition)
 	}
 	var signed *url.URL
-	err := s.again(ctx, signing, func(w *watch) error {
+	err := s.retry(ctx, signing, func(w *watch) error {
 		c, err := s.public(w.ctx)
 		if err != nil {
 			return err
@@ -49,8 +49,8 @@ func (s *Store) SignedURL(ctx context.Context, d cdn.Digest, contentType, dispos
 	return signed.String(), nil
 }
 
-// public gives the client that signs. The region is asked for at the endpoint that we use: the
-// other may not be reachable from here.
+// public returns the client that signs. It asks for the region at our own endpoint: the public
+// one may not be reachable from here.
 func (s *Store) public(ctx context.Context) (*minio.Client, error) {
 	if s.cfg.PublicEndpoint == s.cfg.Endpoint {
 		return s.core.Client, nil

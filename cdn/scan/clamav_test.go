@@ -1,12 +1,12 @@
 //go:build clamav
 
-// These tests ask ClamAV itself. They start a clamd of their own with one signature, so no
-// database is downloaded:
+// These tests use ClamAV itself. They start their own clamd with one signature, so no database is
+// downloaded:
 //
 //	apt-get install clamav-daemon
 //	go test -tags clamav ./cdn/scan
 //
-// To ask a running daemon with its real database instead, name its socket:
+// To use a running daemon with its real database instead, name its socket:
 //
 //	NEARSIDE_CLAMD=unix:/run/clamav/clamd.ctl go test -tags clamav ./cdn/scan
 package scan
@@ -28,12 +28,12 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// harmless is the test file that every scanner finds, in two halves so that none finds it here.
+// harmless is the EICAR test file, in two halves so that no scanner finds it in this source.
 var harmless = `X5O!P%@AP[4\PZX54(P^)7CC)7}$` + `EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`
 
 const streamLimit = 1 << 20
 
-// realClamd gives a clamd: the one that is named, or one of our own.
+// realClamd returns the clamd that is named in the environment, or one of our own.
 func realClamd(t *testing.T) *Clamd {
 	t.Helper()
 	if at := os.Getenv("NEARSIDE_CLAMD"); at != "" {
@@ -56,7 +56,7 @@ func realClamd(t *testing.T) *Clamd {
 	conf := filepath.Join(dir, "clamd.conf")
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "User root\n" // the directory is ours alone
+		user = "User root\n" // the directory is readable by us only
 	}
 	write(t, conf, fmt.Sprintf("%sForeground yes\nDatabaseDirectory %s\nLocalSocket %s\nTemporaryDirectory %s\nStreamMaxLength %d\n", user, dir, socket, dir, streamLimit))
 	cmd := exec.CommandContext(t.Context(), program, "-c", conf)
@@ -93,7 +93,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-// ClamAV finds its test file, also inside a zip, and nothing in what is clean.
+// ClamAV finds its test file, also inside a zip, and nothing in a clean file.
 func TestClamAV_Verdicts(t *testing.T) {
 	c := realClamd(t)
 	var zipped bytes.Buffer
@@ -118,7 +118,7 @@ func TestClamAV_Verdicts(t *testing.T) {
 	}
 }
 
-// ClamAV's own limit is an error, not a clean verdict.
+// A file over ClamAV's own limit is an error, not a clean verdict.
 func TestClamAV_OverItsLimit(t *testing.T) {
 	if os.Getenv("NEARSIDE_CLAMD") != "" {
 		t.Skip("the limit of a running daemon is not known")

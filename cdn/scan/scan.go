@@ -1,8 +1,8 @@
-// Package scan asks a virus scanner about bytes before they are kept. There is no scanner by
-// default; Clamd speaks to ClamAV's daemon. It decides nothing: what an infected file or an
-// unreachable scanner means is the caller's business.
+// Package scan sends bytes to a virus scanner before they are stored. By default there is no
+// scanner; Clamd talks to ClamAV's daemon. The package decides nothing: the caller decides what
+// an infected file or an unreachable scanner means.
 //
-// A Clamd is immutable and safe for concurrent use; each Scan is one connection with one
+// A Clamd is immutable and safe for concurrent use. Each Scan is one connection with one
 // deadline, closed before Scan returns.
 package scan
 
@@ -23,12 +23,12 @@ import (
 // Verdict is a scanner's answer; the zero value is clean.
 type Verdict struct {
 	Infected  bool
-	Signature string // the name of what was found
+	Signature string // the name of the virus
 }
 
-// Scanner reads r to its end and judges it. A scanner that cannot be reached or that answers
-// nonsense gives core.KindUnavailable, one that is too slow core.KindTimeout, content over its
-// limit core.KindTooLarge: never a clean verdict.
+// Scanner reads r to its end and scans it. Errors, never a clean verdict: core.KindUnavailable if
+// the scanner cannot be reached or its answer is not understood, core.KindTimeout if it is too
+// slow, core.KindTooLarge if the content is over its limit.
 type Scanner interface {
 	Scan(ctx context.Context, r io.Reader) (Verdict, error)
 }
@@ -69,13 +69,14 @@ func (c *Clamd) Scan(ctx context.Context, r io.Reader) (Verdict, error) {
 		return Verdict{}, failed(ctx, "reach clamd", err)
 	}
 	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // ends a read or write in progress
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // ends a running read or write
 	sent := send(conn, r)
 	var src sourceError
 	if errors.As(sent, &src) {
 		return Verdict{}, core.AsError(fmt.Errorf("read for clamd: %w", src.error))
 	}
-	// A clamd over its limit answers and hangs up while we still send: the answer says more.
+	// If the stream exceeds clamd's limit, clamd answers and hangs up while we still send: read
+	// the answer, it is better than the write error.
 	line, err := bufio.NewReader(io.LimitReader(conn, answerBytes)).ReadString(0)
 	if err == nil {
 		return parse(line[:len(line)-1])
@@ -86,7 +87,7 @@ func (c *Clamd) Scan(ctx context.Context, r io.Reader) (Verdict, error) {
 	return Verdict{}, failed(ctx, "ask clamd", err)
 }
 
-// sourceError is a fault of the reader, not of clamd.
+// sourceError is an error of the reader, not of clamd.
 type sourceError struct{ error }
 
 // send writes r in chunks, each after its size; a size of zero ends the stream.
@@ -123,14 +124,14 @@ func parse(line string) (Verdict, error) {
 	case ok && result == "OK":
 		return Verdict{}, nil
 	case strings.HasPrefix(line, "INSTREAM size limit exceeded"):
-		return Verdict{}, core.E(core.KindTooLarge, "the file is larger than the scanner takes")
+		return Verdict{}, core.E(core.KindTooLarge, "the file is larger than the scanner accepts")
 	}
-	return Verdict{}, core.E(core.KindUnavailable, "the scanner has no answer").WithCause(fmt.Errorf("clamd says %q", line))
+	return Verdict{}, core.E(core.KindUnavailable, "the scanner's answer is not a verdict").WithCause(fmt.Errorf("clamd says %q", line))
 }
 
 func failed(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
 		return core.AsError(fmt.Errorf("%s: %w", doing, ctx.Err()))
 	}
-	return core.E(core.KindUnavailable, "the scanner cannot be asked").WithCause(fmt.Errorf("%s: %w", doing, err))
+	return core.E(core.KindUnavailable, "the scanner cannot be reached").WithCause(fmt.Errorf("%s: %w", doing, err))
 }

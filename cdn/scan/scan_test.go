@@ -15,8 +15,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// fakeClamd speaks INSTREAM: content with "virus" is found, more than limit bytes is refused,
-// content that starts with "silent" has no answer.
+// fakeClamd speaks INSTREAM: it finds content with "virus", refuses more than limit bytes, and
+// does not answer content that starts with "silent".
 func fakeClamd(t *testing.T, network, address string, limit int) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -87,7 +87,7 @@ func clamd(t *testing.T, cfg Config) *Clamd {
 	return c
 }
 
-// Clean, infected and large content get their verdicts over both kinds of socket.
+// Clean, infected and large content get their verdicts over both kinds of sockets.
 func TestClamd_Verdicts(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "c")} {
 		c := clamd(t, Config{Network: network, Address: fakeClamd(t, network, address, 1<<20)})
@@ -103,7 +103,7 @@ func TestClamd_Verdicts(t *testing.T) {
 	}
 }
 
-// No failure is ever a clean verdict: each has its own kind.
+// No failure gives a clean verdict: each has its own kind.
 func TestClamd_Failures(t *testing.T) {
 	address := fakeClamd(t, "tcp", "127.0.0.1:0", 2*chunkBytes)
 	gone := filepath.Join(t.TempDir(), "none")
@@ -124,7 +124,7 @@ func TestClamd_Failures(t *testing.T) {
 	}
 }
 
-// clamd's answers are understood as they are written, its size limit included.
+// clamd's answers are parsed as it writes them, including the size limit.
 func TestParse_Answers(t *testing.T) {
 	if v, err := parse("stream: Eicar FOUND"); err != nil || v != (Verdict{true, "Eicar"}) {
 		t.Errorf("found: %+v, %v", v, err)
@@ -137,7 +137,7 @@ func TestParse_Answers(t *testing.T) {
 	}
 }
 
-// An address that cannot be one is refused before anything is scanned.
+// An invalid address is refused before anything is scanned.
 func TestNewClamd_RefusesNonsense(t *testing.T) {
 	for _, cfg := range []Config{{}, {Network: "udp", Address: "x"}, {Network: "tcp"}} {
 		if _, err := NewClamd(cfg); core.KindOf(err) != core.KindInvalid {

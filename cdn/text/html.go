@@ -9,10 +9,10 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// maxToken bounds one tag or one run of text, which the tokenizer keeps whole.
+// maxToken bounds one tag or one run of text: the tokenizer holds it in memory.
 const maxToken = 8 << 20
 
-// inline are the tags that do not end a word's line.
+// inline has the tags that do not end a line.
 var inline = map[atom.Atom]bool{
 	atom.A: true, atom.Abbr: true, atom.B: true, atom.Bdi: true, atom.Bdo: true, atom.Cite: true, atom.Code: true,
 	atom.Del: true, atom.Em: true, atom.Font: true, atom.I: true, atom.Ins: true, atom.Kbd: true, atom.Mark: true,
@@ -20,13 +20,13 @@ var inline = map[atom.Atom]bool{
 	atom.U: true, atom.Var: true, atom.Wbr: true,
 }
 
-// silent are the tags whose content nobody reads.
+// silent has the tags whose content is not displayed.
 var silent = map[atom.Atom]bool{
 	atom.Script: true, atom.Style: true, atom.Noscript: true, atom.Template: true, atom.Iframe: true,
 	atom.Noembed: true, atom.Noframes: true, atom.Svg: true, atom.Math: true,
 }
 
-// markup takes the text of HTML as a reader would see it.
+// markup extracts the displayed text of HTML.
 func markup(j *job, out *sink) error {
 	src, err := utf8Reader(j.whole())
 	if err != nil {
@@ -34,7 +34,7 @@ func markup(j *job, out *sink) error {
 	}
 	z := html.NewTokenizer(src)
 	z.SetMaxBuf(maxToken)
-	var muted atom.Atom // the tag that is being skipped; its own end ends it
+	var muted atom.Atom // the tag whose content is being skipped, up to its end tag
 	for {
 		kind := z.Next()
 		if kind == html.ErrorToken {
@@ -58,12 +58,12 @@ func markup(j *job, out *sink) error {
 		case kind == html.StartTagToken && silent[tag]:
 			muted = tag
 		case (kind == html.StartTagToken || kind == html.EndTagToken || kind == html.SelfClosingTagToken) && !inline[tag]:
-			_ = out.add("\n") // white space is only owed, so it always fits
+			_ = out.add("\n") // pending white space always fits
 		}
 	}
 }
 
-// unlessLong takes a token over its limit as the end of what is read.
+// unlessLong treats a token over its limit as the end of the text.
 func unlessLong(err error) error {
 	if errors.Is(err, html.ErrBufferExceeded) {
 		return errLimit
@@ -71,8 +71,9 @@ func unlessLong(err error) error {
 	return err
 }
 
-// utf8Reader knows UTF-16 and UTF-8 by their marks and takes anything else as it is: what is
-// not UTF-8 then falls out in the sink, as only the letters beyond ASCII do.
+// utf8Reader detects UTF-16 and UTF-8 by their byte order marks, and passes anything else
+// through: the sink removes bytes that are not UTF-8, so of other encodings only the letters
+// beyond ASCII are lost.
 func utf8Reader(r io.Reader) (io.Reader, error) {
 	head := make([]byte, 2)
 	n, err := io.ReadFull(r, head)

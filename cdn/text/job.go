@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-// errLimit ends an extraction that has done enough; what it found so far counts.
+// errLimit ends an extraction that has reached a limit; the text found so far is used.
 var errLimit = errors.New("a limit is reached")
 
-// job is one extraction with what is left of its allowances. It belongs to one goroutine.
+// job is one extraction with its remaining budgets. It belongs to one goroutine.
 type job struct {
 	ctx              context.Context
 	file             io.ReaderAt
@@ -17,7 +17,7 @@ type job struct {
 	toRead, toUnpack int64 // bytes
 }
 
-// ReadAt reads the file as long as there is time and allowance.
+// ReadAt reads the file while time and budget remain.
 func (j *job) ReadAt(p []byte, off int64) (int, error) {
 	if err := j.ctx.Err(); err != nil {
 		return 0, err
@@ -28,10 +28,10 @@ func (j *job) ReadAt(p []byte, off int64) (int, error) {
 	return j.file.ReadAt(p, off)
 }
 
-// whole reads the file from its start to its end.
+// whole returns a reader of the whole file.
 func (j *job) whole() io.Reader { return io.NewSectionReader(j, 0, j.size) }
 
-// unpacked counts what a decompressor gives.
+// unpacked counts what a decompressor delivers.
 func (j *job) unpacked(r io.Reader) io.Reader { return &unpacked{j, r} }
 
 type unpacked struct {

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	maxDirectory = 1 << 20 // bytes of a zip that say what is in it
+	maxDirectory = 1 << 20 // bytes of a zip's directory
 	maxParts     = 2000    // parts of a document that are read
-	maxDepth     = 256     // elements inside one another
+	maxDepth     = 256     // nesting of elements
 )
 
-// office is a document of XML parts in a zip: which parts have words, and which elements.
+// office describes a document of XML parts in a zip: which parts and which elements have text.
 type office struct {
-	parts    []string        // patterns of path.Match, in the order they are read
-	words    map[string]bool // elements whose text counts; nil for all
+	parts    []string        // patterns of path.Match, in reading order
+	words    map[string]bool // elements whose text counts; nil: all
 	newlines map[string]bool // elements that end a line
 	spaces   map[string]bool
 }
@@ -57,8 +57,8 @@ func set(names ...string) map[string]bool {
 	return m
 }
 
-// extract reads the parts that have words. Nothing but those parts is unpacked, and what is
-// unpacked comes out of one allowance, so a bomb of any ratio stops there.
+// extract reads the parts that have text. Only these are decompressed, and all from one budget,
+// so a zip bomb of any ratio is stopped.
 func (o office) extract(j *job, out *sink) error {
 	files, err := directory(j)
 	if err != nil {
@@ -77,24 +77,24 @@ func (o office) extract(j *job, out *sink) error {
 	return nil
 }
 
-// directory lists a zip in the order of its names.
+// directory returns the files of a zip in the order of their names.
 func directory(j *job) ([]*zip.File, error) {
 	rest := j.toRead - maxDirectory
-	j.toRead = maxDirectory // archive/zip reads all of the directory whatever its count says
+	j.toRead = maxDirectory // archive/zip reads the whole directory, whatever its count says
 	z, err := zip.NewReader(j, j.size)
 	if err != nil {
 		return nil, err
 	}
 	j.toRead += rest
 	if len(z.File) > maxParts {
-		return nil, errors.New("a zip of too many parts")
+		return nil, errors.New("the zip has too many files")
 	}
 	files := slices.Clone(z.File)
 	slices.SortStableFunc(files, func(a, b *zip.File) int { return numbered(a.Name, b.Name) })
 	return files, nil
 }
 
-// numbered orders slide2 before slide10.
+// numbered sorts slide2 before slide10.
 func numbered(a, b string) int {
 	if len(a) != len(b) {
 		return len(a) - len(b)
@@ -111,7 +111,7 @@ func (o office) part(j *job, f *zip.File, out *sink) error {
 	return o.elements(xml.NewDecoder(j.unpacked(r)), out)
 }
 
-// elements walks one part. The decoder knows no entities but XML's own, so nothing expands.
+// elements reads one part. The decoder knows only XML's own entities, so nothing expands.
 func (o office) elements(d *xml.Decoder, out *sink) error {
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	var open []string
@@ -139,7 +139,7 @@ func (o office) elements(d *xml.Decoder, out *sink) error {
 }
 
 func (o office) gap(element string, out *sink) {
-	switch { // white space is only owed, so it always fits
+	switch { // pending white space always fits
 	case o.newlines[element]:
 		_ = out.add("\n")
 	case o.spaces[element]:

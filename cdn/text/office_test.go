@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// zipped packs pairs of name and content, in that order.
+// zipped returns a zip of pairs of name and content, in that order.
 func zipped(t testing.TB, parts ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -42,7 +42,7 @@ const (
 	slide     = `<p:sld xmlns:p="p" xmlns:a="a"><a:p><a:r><a:t>slide %d</a:t></a:r></a:p></p:sld>`
 )
 
-// Each office format gives the words of its paragraphs, in order, and nothing of its markup.
+// Each office format gives the words of its paragraphs, in order, without markup.
 func TestExtract_Office(t *testing.T) {
 	for name, c := range map[string]struct {
 		parts []string
@@ -59,14 +59,15 @@ func TestExtract_Office(t *testing.T) {
 	}
 }
 
-// A document is known by its type when its name says nothing.
+// A document is recognised by its type if its name does not tell.
 func TestExtract_OfficeByType(t *testing.T) {
 	if got := extract(t, "upload", oasis+"text", zipped(t, "content.xml", odf), 1000); !strings.HasPrefix(got, "Title") {
 		t.Errorf("%q", got)
 	}
 }
 
-// HTML gives what a reader sees: no scripts, styles, comments or attributes, but entities.
+// HTML gives the displayed text, with entities decoded: no scripts, styles, comments or
+// attributes.
 func TestExtract_HTML(t *testing.T) {
 	in := `<!doctype html><html><head><title>Title</title><style>p{color:red}</style><script>var s="<p>no</p>"</script></head>` +
 		`<body><!-- no --><p class="no">Gr&uuml;&szlig;e <b>a</b>n&nbsp;Ada</p><div>two<br>three</div><svg><text>no</text></svg><template>no</template></body>`
@@ -87,7 +88,7 @@ func utf16LE(s string) []byte {
 	return b
 }
 
-// bombs are documents that cost far more than they weigh, by file name.
+// bombs are small documents that are very expensive to read, by file name.
 func bombs(t testing.TB) map[string][]byte {
 	t.Helper()
 	deep := strings.Repeat("<w:p>", 1_000_000)
@@ -119,7 +120,7 @@ func manyParts(t testing.TB, n int) []byte {
 	return zipped(t, parts...)
 }
 
-// No document takes longer than the time limit, or 256 MB of garbage.
+// No document takes longer than the time limit, or allocates more than 256 MB.
 func TestExtract_Bombs(t *testing.T) {
 	for name, in := range bombs(t) {
 		t.Run(name, func(t *testing.T) {

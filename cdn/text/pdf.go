@@ -10,13 +10,13 @@ import (
 const (
 	maxPages    = 2000
 	maxTree     = 20_000 // nodes of the tree of pages
-	maxForms    = 8      // forms inside one another
+	maxForms    = 8      // nesting of forms
 	maxFormRuns = 5000   // of a document
 	maxContents = 1000   // streams of one page
 )
 
-// pdf takes the text that a PDF's pages show, in the order they show it. It reads no picture,
-// no attachment, no field and nothing that is encrypted.
+// pdf extracts the text that a PDF's pages show, in the order in which they show it. It ignores
+// pictures, attachments, form fields and everything encrypted.
 func pdf(j *job, out *sink) error {
 	d, err := openPDF(j)
 	if err != nil {
@@ -30,7 +30,7 @@ func pdf(j *job, out *sink) error {
 	return w.node(root["Pages"], nil, 0)
 }
 
-// root gives the catalogue; nil and no error for a document that is encrypted.
+// root returns the catalogue; nil and no error if the document is encrypted.
 func (d *pdfDocument) root() (pdfDict, error) {
 	trailers := d.trailers()
 	for _, t := range trailers {
@@ -43,7 +43,7 @@ func (d *pdfDocument) root() (pdfDict, error) {
 			return root, nil
 		}
 	}
-	for _, number := range slices.Sorted(maps.Keys(d.places)) { // a file cut before its trailer
+	for _, number := range slices.Sorted(maps.Keys(d.places)) { // the file was cut before its trailer
 		if root := d.dict(number); d.name(root["Type"]) == "Catalog" {
 			return root, nil
 		}
@@ -51,11 +51,11 @@ func (d *pdfDocument) root() (pdfDict, error) {
 	return nil, errPDF
 }
 
-// pageWalk goes through the tree of pages once.
+// pageWalk walks the tree of pages.
 type pageWalk struct {
 	doc   *pdfDocument
 	out   *sink
-	seen  map[pdfRef]bool // a tree that bites its tail is no tree
+	seen  map[pdfRef]bool // nodes already visited: a node that contains itself would never end
 	pages int
 }
 
@@ -112,7 +112,7 @@ func (w *pageWalk) page(d pdfDict, resources any) error {
 	return w.out.add("\n")
 }
 
-// stop tells the end of all work from a part that is broken and is left out.
+// stop reports whether an error ends the extraction; other errors only skip a broken part.
 func stop(err error) bool {
 	return errors.Is(err, errLimit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -15,28 +15,28 @@ import (
 )
 
 const (
-	maxPDF     = 32 << 20  // bytes of a file, which is held in memory
-	maxWork    = 128 << 20 // bytes that are parsed or searched, those that are met twice too
+	maxPDF     = 32 << 20  // bytes of a file; it is held in memory
+	maxWork    = 128 << 20 // bytes that are parsed or searched; repeated ones count again
 	maxObjects = 300_000
 	maxHops    = 16 // references to references
 	maxFilters = 4
 	maxFonts   = 1000
 )
 
-var errPDF = errors.New("a broken pdf")
+var errPDF = errors.New("the pdf is broken")
 
-// place is where an object begins: in the file, or unpacked out of an object stream.
+// place is where an object begins: in the file, or in a decompressed object stream.
 type place struct {
 	b   []byte
 	pos int
 	age int // a later object replaces an earlier one of its number
 }
 
-// pdfDocument is a PDF whose objects were found by looking for them: cross-reference tables
-// are where broken files are broken, and hostile ones lie.
+// pdfDocument is a PDF whose objects were found by searching the file: in broken files the
+// cross-reference tables are usually what is broken, and hostile files have false ones.
 type pdfDocument struct {
 	job    *job
-	left   int // work that may still be done
+	left   int // remaining work budget
 	forms  int // forms run so far
 	b      []byte
 	places map[pdfRef]place
@@ -70,7 +70,7 @@ func openPDF(j *job) (*pdfDocument, error) {
 	return d, d.openStreams(starts)
 }
 
-// findObjects notes every "7 0 obj" and gives their places in rising order.
+// findObjects records every "7 0 obj" and returns the objects in the order of their places.
 func (d *pdfDocument) findObjects() (starts []pdfRef, err error) {
 	for at := 0; ; {
 		n := bytes.Index(d.b[at:], []byte("obj"))
@@ -104,7 +104,7 @@ func numberBefore(b []byte) (pdfRef, bool) {
 	return pdfRef(n), err == nil && len(rest) < len(b) && len(front) < len(rest)
 }
 
-// openStreams unpacks the streams that hold objects.
+// openStreams decompresses the streams that contain objects.
 func (d *pdfDocument) openStreams(numbers []pdfRef) error {
 	for _, n := range numbers {
 		p := d.places[n]
@@ -150,7 +150,7 @@ func (d *pdfDocument) objectsIn(dict pdfDict, body []byte, age int) error {
 	return nil
 }
 
-// resolve follows references; what is missing is null.
+// resolve follows references; a missing object is null.
 func (d *pdfDocument) resolve(v any) any {
 	for range maxHops {
 		ref, ok := v.(pdfRef)
@@ -171,7 +171,7 @@ func (d *pdfDocument) resolve(v any) any {
 	return nil
 }
 
-// maybeReference reads on if an object is itself "7 0 R".
+// maybeReference reads on if an object is itself a reference, "7 0 R".
 func (l *pdfLexer) maybeReference(v any) any {
 	n, ok := v.(float64)
 	if !ok {
@@ -199,7 +199,7 @@ func clampInt(n float64) int {
 	return int(n)
 }
 
-// stream gives an object's dictionary and its unpacked bytes.
+// stream returns an object's dictionary and its decompressed bytes.
 func (d *pdfDocument) stream(n pdfRef) (pdfDict, []byte, error) {
 	p, ok := d.places[n]
 	if !ok {
@@ -225,7 +225,7 @@ func (d *pdfDocument) stream(n pdfRef) (pdfDict, []byte, error) {
 	return dict, body, err
 }
 
-// raw believes a stream's length only if its end is there.
+// raw uses a stream's length only if the stream ends there.
 func (d *pdfDocument) raw(b []byte, length int) ([]byte, error) {
 	mark := []byte("endstream")
 	if length > 0 && length <= len(b) && bytes.HasPrefix(bytes.TrimLeft(b[length:min(len(b), length+16)], "\r\n "), mark) {
@@ -258,12 +258,12 @@ func (d *pdfDocument) unpack(dict pdfDict, raw []byte) ([]byte, error) {
 		if err != nil && len(out) == 0 || errors.Is(err, errLimit) {
 			return nil, err
 		}
-		raw = out // a stream that is broken at its end is read up to there
+		raw = out // a stream with a broken end is used up to there
 	}
 	return raw, nil
 }
 
-// predicted reports a filter made for pictures and tables, which no text is packed with.
+// predicted reports a filter for pictures and tables, which is never used for text.
 func (d *pdfDocument) predicted(v any) bool {
 	params := d.array(v)
 	if params == nil {
@@ -298,7 +298,7 @@ func without(b []byte, chars string) []byte {
 	}, b)
 }
 
-// trailers gives the dictionaries that say where a document begins, the last first.
+// trailers returns the dictionaries that name a document's root, the last first.
 func (d *pdfDocument) trailers() (out []pdfDict) {
 	type found struct {
 		at   int

@@ -10,13 +10,13 @@ import (
 
 const (
 	maxCodes   = 1 << 16 // characters that one font maps
-	maxMapped  = 64      // bytes that one character's text may have
-	mapWork    = 16      // what an entry of a map costs, in bytes parsed
-	usualWidth = 500     // of a character whose font says nothing, in thousandths
+	maxMapped  = 64      // bytes of text for one character
+	mapWork    = 16      // cost of an entry of a map, in bytes parsed
+	usualWidth = 500     // width of a character if its font does not say, in thousandths
 )
 
-// pdfFont says what a font's codes mean and how wide they are. A font's own program is not
-// looked into: a font without names for its glyphs has no text that can be found.
+// pdfFont says what a font's codes mean and how wide they are. The font program itself is not
+// read: text in a font without glyph names is not found.
 type pdfFont struct {
 	wide   bool // codes have two bytes
 	text   map[int]string
@@ -26,7 +26,7 @@ type pdfFont struct {
 
 type glyph struct {
 	text  string
-	width float64 // thousandths of the size
+	width float64 // in thousandths of the font size
 }
 
 func (f *pdfFont) glyphs(codes pdfString) []glyph {
@@ -49,7 +49,7 @@ func (f *pdfFont) glyphs(codes pdfString) []glyph {
 	return out
 }
 
-// font reads a font once.
+// font reads a font, and caches it.
 func (d *pdfDocument) font(v any) *pdfFont {
 	ref, _ := v.(pdfRef)
 	if f := d.fonts[ref]; f != nil {
@@ -74,7 +74,7 @@ func (d *pdfDocument) font(v any) *pdfFont {
 	return f
 }
 
-// composite is a font of two-byte codes; only its own table says what they mean.
+// composite reads a font of two-byte codes; only its ToUnicode table says what they mean.
 func (d *pdfDocument) composite(f *pdfFont, dict pdfDict) {
 	f.wide, f.usual = true, 1000
 	kids := d.array(dict["DescendantFonts"])
@@ -119,7 +119,7 @@ func (f *pdfFont) width(code int, w float64) {
 	}
 }
 
-// simple is a font of one-byte codes with an encoding that has names.
+// simple reads a font of one-byte codes, whose encoding has names.
 func (d *pdfDocument) simple(f *pdfFont, dict pdfDict) {
 	encoding := dict["Encoding"]
 	base := d.name(encoding)
@@ -159,7 +159,7 @@ func codeIn(base pdfName, code byte) rune {
 	return charmap.Windows1252.DecodeByte(code)
 }
 
-// unjoined takes the ligatures apart, so that "office" is found.
+// unjoined splits ligatures, so that "office" is found.
 func unjoined(s string) string {
 	for _, r := range s {
 		if r >= 0xfb00 && r <= 0xfb06 {
@@ -169,7 +169,7 @@ func unjoined(s string) string {
 	return s
 }
 
-// toUnicode reads a font's own table of what its codes mean.
+// toUnicode reads a font's table from codes to characters.
 func (d *pdfDocument) toUnicode(f *pdfFont, ref pdfRef) {
 	_, body, err := d.stream(ref)
 	if err != nil {
@@ -215,7 +215,7 @@ func (d *pdfDocument) bfrange(f *pdfFont, args pdfArray) {
 			return
 		}
 		first, last := codeOf(low), min(codeOf(high), maxCodes-1)
-		if d.work(mapWork*max(0, last-first)) != nil { // a few bytes may ask for all codes
+		if d.work(mapWork*max(0, last-first)) != nil { // a few bytes may map all codes
 			return
 		}
 		switch to := args[i+2].(type) {
@@ -231,7 +231,7 @@ func (d *pdfDocument) bfrange(f *pdfFont, args pdfArray) {
 	}
 }
 
-// run maps codes in order to characters in order.
+// run maps consecutive codes to consecutive characters.
 func (f *pdfFont) run(first, last int, to []rune) {
 	if len(to) == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// glyphText knows a glyph's name: the usual letters, marks and figures, letters with accents,
-// and names that are code points. The others give nothing.
+// glyphText returns the text of a glyph's name: usual letters, marks and digits, letters with
+// accents, and names that are code points; otherwise "".
 func glyphText(name string) string {
 	name, _, _ = strings.Cut(name, ".") // a.small is an a
 	if len(name) == 1 {

@@ -11,11 +11,11 @@ type (
 	pdfString  string
 	pdfArray   []any
 	pdfDict    map[pdfName]any
-	pdfRef     int // the number of an object; generations are not told apart
+	pdfRef     int // the number of an object; the generation is ignored
 	pdfKeyword string
 )
 
-// pdfEnd is what a lexer gives at the end of its bytes.
+// pdfEnd is what a lexer returns at the end of its bytes.
 const pdfEnd = pdfKeyword("")
 
 const (
@@ -23,8 +23,8 @@ const (
 	maxNodes  = 200_000 // values in one object
 )
 
-// pdfLexer reads objects and keywords. What is broken is skipped, so every call moves on; the
-// work done is charged to the document, which has only so much.
+// pdfLexer reads objects and keywords. It skips broken input, so every call makes progress. Work
+// is charged to the document's budget.
 type pdfLexer struct {
 	b     []byte
 	pos   int
@@ -100,7 +100,7 @@ func isRegular(c byte) bool {
 	return !isPDFSpace(c) && bytes.IndexByte([]byte("()<>[]{}/%"), c) < 0
 }
 
-// regular takes the characters up to a space or a delimiter.
+// regular returns the characters up to a space or a delimiter.
 func (l *pdfLexer) regular() []byte {
 	start := l.pos
 	for l.pos < len(l.b) && isRegular(l.b[l.pos]) {
@@ -128,7 +128,7 @@ func (l *pdfLexer) name() pdfName {
 	return pdfName(out)
 }
 
-// word is a number or a keyword.
+// word returns a number or a keyword.
 func (l *pdfLexer) word() any {
 	raw := l.regular()
 	if c := raw[0]; c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' {
@@ -187,7 +187,7 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// literal reads a string in brackets, which may hold brackets.
+// literal reads a string in parentheses, which may contain parentheses.
 func (l *pdfLexer) literal() pdfString {
 	l.pos++
 	var out []byte
@@ -260,7 +260,7 @@ func (l *pdfLexer) array(depth int) (any, error) {
 	}
 }
 
-// reference makes the last two numbers and an R one reference.
+// reference replaces the last two numbers, before an R, by one reference.
 func reference(out pdfArray) pdfArray {
 	if len(out) < 2 {
 		return out
@@ -287,7 +287,7 @@ func (l *pdfLexer) dict(depth int) (any, error) {
 	}
 }
 
-// pairs reads names and values; a name without a value is left out.
+// pairs makes a dictionary of names and values; a name without a value is dropped.
 func pairs(flat pdfArray) pdfDict {
 	d := pdfDict{}
 	for i := 0; i+1 < len(flat); i++ {

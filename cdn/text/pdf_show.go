@@ -5,19 +5,19 @@ import (
 	"math"
 )
 
-// matrix maps text space to the page: a b c d turn and stretch, e f move.
+// matrix maps text space to the page: a b c d rotate and scale, e f translate.
 type matrix struct{ a, b, c, d, e, f float64 }
 
 var upright = matrix{a: 1, d: 1}
 
-// moved is m after a step in its own directions.
+// moved returns m after a translation in its own coordinates.
 func (m matrix) moved(x, y float64) matrix {
 	m.e, m.f = m.e+x*m.a+y*m.c, m.f+x*m.b+y*m.d
 	return m
 }
 
-// show runs the operators of a page that place text. Words are told apart by the gaps
-// between what was shown last and what is shown next, as a reader's eye does it.
+// show runs the operators of a page that place text. It finds spaces between words by the
+// distance between one character and the next, as a human reader does.
 type show struct {
 	doc *pdfDocument
 	out *sink
@@ -70,7 +70,7 @@ func (s *show) run(content []byte, resources pdfDict, depth int) error {
 	}
 }
 
-// skipPicture goes past the bytes of a picture that stands inside a page.
+// skipPicture skips the bytes of an inline picture.
 func (l *pdfLexer) skipPicture() {
 	for l.pos < len(l.b) {
 		n := bytes.Index(l.b[l.pos:], []byte("EI"))
@@ -86,7 +86,7 @@ func (l *pdfLexer) skipPicture() {
 	}
 }
 
-// number gives the i-th argument from the end, zero if there is none.
+// number returns the i-th argument from the end, or zero.
 func (s *show) number(fromEnd int) float64 {
 	if fromEnd > len(s.args) {
 		return 0
@@ -144,7 +144,7 @@ func (s *show) move(x, y float64) {
 	s.text = s.line
 }
 
-// show takes a string, or an array of strings and steps between them.
+// show processes a string, or an array of strings and distances between them.
 func (s *show) show(v any) error {
 	switch v := v.(type) {
 	case pdfString:
@@ -185,14 +185,14 @@ func (s *show) write(codes pdfString) error {
 	return s.doc.work(len(codes))
 }
 
-// The parts of a letter's size that tell words and lines apart.
+// The distances that separate words and lines, as a fraction of the font size.
 const (
 	wordGap = 0.17
 	backGap = 0.8
 	lineGap = 0.4
 )
 
-// gap writes the space that the eye sees before the next character.
+// gap writes the white space before the next character.
 func (s *show) gap() error {
 	unit := math.Hypot(s.text.a, s.text.b)
 	if !s.shown || unit == 0 {
@@ -211,7 +211,7 @@ func (s *show) gap() error {
 	return nil
 }
 
-// form runs a form, which is a page's content that stands in a place of its own.
+// form runs a form, which is page content in a separate object.
 func (s *show) form(resources pdfDict, depth int) error {
 	name, _ := s.last().(pdfName)
 	ref, ok := s.doc.dict(resources["XObject"])[name].(pdfRef)

@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// pdfOf numbers objects from 1 and ends with a trailer; object 1 is the catalogue.
+// pdfOf numbers objects from 1 and adds a trailer; object 1 is the catalogue.
 func pdfOf(objects ...string) []byte {
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
@@ -34,7 +34,8 @@ func streamOf(dict, body string) string {
 	return fmt.Sprintf("<< %s /Length %d >>\nstream\n%s\nendstream", dict, len(body), body)
 }
 
-// onePage is a document whose page has a content and two fonts: F1 is object 5, F2 object 6.
+// onePage returns a document with one page, its content and two fonts: F1 is object 5, F2 object
+// 6.
 func onePage(content string, more ...string) []byte {
 	return pdfOf(append([]string{
 		"<< /Type /Catalog /Pages 2 0 R >>",
@@ -59,7 +60,7 @@ func realPDF(filter, packed string) []byte {
 	return onePage(streamOf(filter, packed), latin, composite, streamOf("/Subtype /Form", form), streamOf("/Filter /FlateDecode", deflated(cmap)))
 }
 
-// A page's words come out with its lines and spaces, whatever its stream is packed with.
+// A page's words are extracted with its lines and spaces, whatever filter its stream has.
 func TestExtract_PDF(t *testing.T) {
 	for filter, packed := range map[string]string{
 		"":                      page,
@@ -75,7 +76,7 @@ func TestExtract_PDF(t *testing.T) {
 	}
 }
 
-// Objects inside an object stream are found, and a later version of an object wins.
+// Objects inside an object stream are found, and the latest version of an object is used.
 func TestExtract_PDFObjectStreams(t *testing.T) {
 	first, second := "<< /Type /Pages /Kids [3 0 R] >>", "<< /Type /Page /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>"
 	head := fmt.Sprintf("2 0 3 %d ", len(first)+1)
@@ -89,7 +90,7 @@ func TestExtract_PDFObjectStreams(t *testing.T) {
 	}
 }
 
-// An encrypted document has no words, and what is no PDF is refused as broken.
+// An encrypted document has no words, and a file that is no PDF is refused as broken.
 func TestExtract_PDFWithoutWords(t *testing.T) {
 	b := bytes.Replace(realPDF("", page), []byte("/Root 1 0 R"), []byte("/Root 1 0 R /Encrypt 9 0 R"), 1)
 	if got := extract(t, "a.pdf", "", b, 1000); got != "" {
@@ -106,7 +107,7 @@ func zlibBomb() []byte {
 	return onePage(streamOf("/Filter [/FlateDecode /FlateDecode]", packed), latin, latin)
 }
 
-// formBomb has forms that show one another many times.
+// formBomb has forms that include one another many times.
 func formBomb() []byte {
 	objects := []string{latin, latin}
 	for i := range 8 {
@@ -116,19 +117,19 @@ func formBomb() []byte {
 	return onePage(streamOf("", "/X1 Do"), objects...)
 }
 
-// kidsLoop is a tree of pages that contains itself, by reference and by many ways.
+// kidsLoop is a tree of pages that contains itself, directly and indirectly.
 func kidsLoop() []byte {
 	kids := strings.Repeat("2 0 R 3 0 R ", 20_000)
 	return pdfOf("<< /Type /Catalog /Pages 2 0 R >>", "<< /Kids ["+kids+"] >>", "<< /Kids ["+kids+"] >>")
 }
 
-// rangeBomb maps all codes again and again.
+// rangeBomb maps all codes many times.
 func rangeBomb() []byte {
 	ranges := "1 beginbfrange " + strings.Repeat("<0000> <ffff> <0041> ", 60_000) + " endbfrange"
 	return onePage(streamOf("", page), latin, composite, streamOf("/Subtype /Form", form), streamOf("/Filter /FlateDecode", deflated(ranges)))
 }
 
-// streamBomb has many streams without an end, so each one is all of the rest.
+// streamBomb has many streams without an end; each extends over the whole rest of the file.
 func streamBomb() []byte {
 	var b strings.Builder
 	b.WriteString("%PDF-1.4\n")
@@ -138,7 +139,7 @@ func streamBomb() []byte {
 	return []byte(b.String())
 }
 
-// Strangers' documents of every kind end in bounded text that is clean, or in our own error.
+// Hostile documents of every kind give clean text of bounded length, or an error of ours.
 func FuzzExtract(f *testing.F) {
 	f.Add("a.pdf", realPDF("", page))
 	f.Add("a.pdf", realPDF("/Filter /FlateDecode", deflated(page)))
@@ -149,7 +150,7 @@ func FuzzExtract(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, b []byte) { checkExtract(t, name, b) })
 }
 
-// Any bytes as a page's content end in bounded text.
+// Any page content gives text of bounded length.
 func FuzzPDFPage(f *testing.F) {
 	f.Add([]byte(page), []byte(cmap))
 	f.Fuzz(func(t *testing.T, content, table []byte) {
@@ -157,7 +158,7 @@ func FuzzPDFPage(f *testing.F) {
 	})
 }
 
-// Any bytes as an office document's part end in bounded text.
+// Any part of an office document gives text of bounded length.
 func FuzzOffice(f *testing.F) {
 	f.Add([]byte(document))
 	f.Add([]byte(odf))

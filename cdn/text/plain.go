@@ -10,8 +10,8 @@ import (
 
 const chunkBytes = 32 << 10
 
-// plain reads text of an unknown encoding: UTF-16 by its mark, else UTF-8 where it is valid,
-// else Latin-1. What has a zero byte is no text and gives nothing.
+// plain reads text of an unknown encoding: UTF-16 if it has a byte order mark, UTF-8 if it is
+// valid, otherwise Latin-1. A file with a zero byte is not text and gives nothing.
 func plain(j *job, out *sink) error {
 	r := j.whole()
 	buf := make([]byte, 4+chunkBytes)
@@ -44,7 +44,7 @@ func ended(err error) error {
 	return err
 }
 
-// decoderFor looks at the first bytes; nil when they are no text.
+// decoderFor decides by the first bytes; nil if they are not text.
 func decoderFor(b []byte) func([]byte) (string, int) {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xff, 0xfe}):
@@ -59,7 +59,7 @@ func decoderFor(b []byte) func([]byte) (string, int) {
 	return latin1
 }
 
-// wholeRunes leaves out a character that is cut at the end of b.
+// wholeRunes returns the length of b without a character that is cut off at its end.
 func wholeRunes(b []byte) int {
 	for n := len(b) - 1; n >= 0 && n > len(b)-utf8.UTFMax; n-- {
 		if utf8.RuneStart(b[n]) {

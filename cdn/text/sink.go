@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// sink gathers words: runs of white space become one space, or one newline if there was one;
-// control characters and what is no UTF-8 go. It never holds more than max bytes.
+// sink collects words. White space becomes one space, or one newline if it contained one; control
+// characters and invalid UTF-8 are removed. It never holds more than max bytes.
 type sink struct {
 	max  int
 	b    strings.Builder
-	gap  rune // white space that is owed before the next word; 0 for none
+	gap  rune // pending white space before the next word; 0 for none
 	full bool
 }
 
@@ -19,7 +19,7 @@ func (s *sink) len() int { return s.b.Len() }
 
 func (s *sink) String() string { return s.b.String() }
 
-// add gives errLimit once no more fits.
+// add returns errLimit when no more fits.
 func (s *sink) add(text string) error {
 	for _, r := range text {
 		switch {
@@ -54,7 +54,7 @@ func (s *sink) letter(r rune) error {
 	return nil
 }
 
-// fits stays false once it was: a short word after a long one would stand at a wrong place.
+// fits stays false after it was false once: a later, shorter word must not follow the wrong word.
 func (s *sink) fits(n int) bool {
 	s.full = s.full || s.b.Len()+n > s.max
 	return !s.full

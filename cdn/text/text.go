@@ -1,14 +1,14 @@
-// Package text finds the words in a file, so that the file can be searched for. It knows plain
-// text, Markdown, HTML, the office formats that are XML in a zip, and PDF. It keeps no layout,
-// runs no script, opens no attachment and follows no link, and it does not store what it finds.
+// Package text extracts the words of a file, so that the file can be found by a search. It reads
+// plain text, Markdown, HTML, the office formats that are XML in a zip, and PDF. It keeps no
+// layout, runs no script, opens no attachment, follows no link, and stores nothing.
 //
-// Files come from strangers, so every step is bounded inside: bytes read, bytes unpacked,
-// entries, pages, depth of nesting, time. Nothing runs on after Extract has returned. At most
-// two extractions run at once in a process, so memory is bounded too; other callers wait for one
-// to end, but not for long: who sends hostile files must not hold up everybody's.
+// Files may be hostile, so every step has a bound: bytes read, bytes decompressed, entries,
+// pages, nesting and time. Nothing runs after Extract has returned. At most two extractions run
+// at once in a process, so memory is bounded too. Other callers wait for one to end, but not
+// long, so that hostile files do not hold up everybody else's.
 //
-// Invariants: what Extract gives is valid UTF-8 without control characters except the newline,
-// never longer than asked; the same bytes give the same text unless time ran out.
+// Invariants: the result of Extract is valid UTF-8 without control characters except the newline,
+// and never longer than max. The same bytes give the same text, unless time ran out.
 package text
 
 import (
@@ -27,22 +27,22 @@ import (
 const (
 	slots    = 2
 	timeout  = 10 * time.Second
-	patience = 3 * timeout // for a slot
+	patience = 3 * timeout // longest wait for a slot
 
-	maxRead   = 64 << 20 // bytes of a file that are looked at
-	maxUnpack = 16 << 20 // bytes that compressed parts of a file may become
+	maxRead   = 64 << 20 // bytes of a file that are read
+	maxUnpack = 16 << 20 // decompressed bytes of one file
 )
 
-// running holds a token for each extraction that is going on.
+// running holds a token for each extraction in progress.
 var running = make(chan struct{}, slots)
 
 // extractor writes the words of a file to out.
 type extractor func(j *job, out *sink) error
 
-// Extract gives the words of a file, at most max bytes of them. The name's extension says what
-// the file is, or else mime. A file of no known kind gives "" and no error; one that reaches a limit gives
-// what was found before it; a broken one gives core.KindInvalid, one for which there is no slot
-// core.KindTimeout, and ctx ending gives its error.
+// Extract returns the words of a file, at most max bytes. The name's extension determines the
+// kind of file, or else mime. An unknown kind gives "" and no error. At a limit, the text found
+// so far is returned. Errors: core.KindInvalid if the file is broken, core.KindTimeout if no slot
+// became free, and ctx's error if ctx ended.
 func Extract(ctx context.Context, name, mime string, r io.ReaderAt, size int64, max int) (string, error) {
 	extract := extractorFor(name, mime)
 	if extract == nil || size <= 0 || max <= 0 {
@@ -57,12 +57,12 @@ func Extract(ctx context.Context, name, mime string, r io.ReaderAt, size int64, 
 	out := &sink{max: max}
 	err := guarded(extract, &job{ctx: limited, file: r, size: size, toRead: maxRead, toUnpack: maxUnpack}, out)
 	switch {
-	case ctx.Err() != nil: // the caller's own end, whatever the parser made of it
+	case ctx.Err() != nil: // whatever error the parser made of it
 		return "", core.AsError(ctx.Err())
 	case err == nil, errors.Is(err, errLimit), out.len() > 0, limited.Err() != nil:
 		return out.String(), nil
 	}
-	return "", core.E(core.KindInvalid, "a file without readable text").WithCause(err)
+	return "", core.E(core.KindInvalid, "the file has no readable text").WithCause(err)
 }
 
 // enter waits for a slot.
@@ -79,7 +79,7 @@ func enter(ctx context.Context) error {
 	}
 }
 
-// guarded makes a parser's panic an error: a stranger's file must not end the process.
+// guarded turns a parser's panic into an error: a hostile file must not end the process.
 func guarded(extract extractor, j *job, out *sink) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -89,7 +89,7 @@ func guarded(extract extractor, j *job, out *sink) (err error) {
 	return extract(j, out)
 }
 
-// extractorFor gives nil for what has no words.
+// extractorFor returns nil for kinds of files without text.
 func extractorFor(name, mime string) extractor {
 	if e := byExtension[strings.ToLower(path.Ext(name))]; e != nil {
 		return e

@@ -23,7 +23,7 @@ func extract(t testing.TB, name, mime string, b []byte, max int) string {
 	return s
 }
 
-// Text of every usual encoding comes out as UTF-8, its white space gathered.
+// Text in every usual encoding is returned as UTF-8, with its white space reduced.
 func TestExtract_Encodings(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"utf-8":         {"Grüße,\t  Welt\r\n\r\nzwei", "Grüße, Welt\nzwei"},
@@ -43,7 +43,7 @@ func TestExtract_Encodings(t *testing.T) {
 	}
 }
 
-// The result is never longer than asked and never ends inside a character.
+// The result is never longer than requested and never ends inside a character.
 func TestExtract_Bounded(t *testing.T) {
 	in := []byte(strings.Repeat("wörter ", 1000))
 	for max := range 64 {
@@ -54,7 +54,7 @@ func TestExtract_Bounded(t *testing.T) {
 	}
 }
 
-// What has no words gives no text and no error.
+// Kinds of files without text give "" and no error.
 func TestExtract_UnknownKinds(t *testing.T) {
 	for name, mime := range map[string]string{"a.png": "image/png", "a": "", "a.exe": "application/octet-stream"} {
 		if got := extract(t, name, mime, []byte("words"), 100); got != "" {
@@ -66,7 +66,7 @@ func TestExtract_UnknownKinds(t *testing.T) {
 	}
 }
 
-// A caller who went away gets his context's error and no half text.
+// If the caller's context ends, Extract returns its error and no partial text.
 func TestExtract_Canceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -76,22 +76,22 @@ func TestExtract_Canceled(t *testing.T) {
 	}
 }
 
-// held is a file whose reader waits until it is let go.
-type held struct{ letGo chan struct{} }
+// blockedFile is a file whose reader waits until it is released.
+type blockedFile struct{ release chan struct{} }
 
-func (h held) ReadAt([]byte, int64) (int, error) {
-	<-h.letGo
+func (h blockedFile) ReadAt([]byte, int64) (int, error) {
+	<-h.release
 	return 0, io.EOF
 }
 
-// Files that take for ever hold up others for a while, not as long as they come; then there is
-// room again.
+// Extractions that never end delay other callers only for a limited time; later there is a free
+// slot again.
 func TestExtract_NoSlot_IsNotWaitedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := running
 		defer func() { running = all }()
-		running = make(chan struct{}, slots) // of the bubble
-		h := held{make(chan struct{})}
+		running = make(chan struct{}, slots) // a channel of the bubble
+		h := blockedFile{make(chan struct{})}
 		var busy sync.WaitGroup
 		for range slots {
 			busy.Go(func() { _, _ = Extract(t.Context(), "slow.txt", "", h, 10, 100) })
@@ -104,7 +104,7 @@ func TestExtract_NoSlot_IsNotWaitedForLong(t *testing.T) {
 		if took := time.Since(begin); took != patience {
 			t.Errorf("waited for %v", took)
 		}
-		close(h.letGo)
+		close(h.release)
 		busy.Wait()
 		if got := extract(t, "a.txt", "", []byte("words"), 100); got != "words" {
 			t.Errorf("%q", got)

@@ -19,8 +19,8 @@ type hot struct {
 
 	mu        sync.Mutex // guards everything below, and every entry's slots and forgot
 	bytes     int64
-	clock     list.List                    // of *slot, next to leave at the back
-	seen      *simplelru.LRU[place, int64] // sizes of the chunks read once; together within max
+	clock     list.List                    // of *slot; the next to leave is at the back
+	seen      *simplelru.LRU[place, int64] // sizes of the chunks that were read once; their sum stays within max
 	seenBytes int64
 }
 
@@ -39,11 +39,11 @@ type place struct {
 
 func newHot(limit int64) *hot {
 	h := &hot{max: limit}
-	h.seen, _ = simplelru.NewLRU(maxSeen, func(_ place, size int64) { h.seenBytes -= size }) // it fails only for a size that is not positive
+	h.seen, _ = simplelru.NewLRU(maxSeen, func(_ place, size int64) { h.seenBytes -= size }) // an error means a size that is not positive
 	return h
 }
 
-// get gives a chunk that the caller releases, or nil.
+// get returns a chunk, which the caller must release, or nil.
 func (h *hot) get(e *entry, i int64) *page {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,7 +105,7 @@ func (h *hot) sighted(at place, size int64) bool {
 	return false
 }
 
-// forget lets go of all chunks of a blob, for good.
+// forget drops all chunks of a blob and admits no more of them.
 func (h *hot) forget(e *entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

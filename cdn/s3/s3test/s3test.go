@@ -1,12 +1,12 @@
-// Package s3test gives tests a real S3 server: versitygw over a temporary folder, on a free port
-// of the loopback, with keys of its own. It can be killed and started again, and its objects can
-// be spoiled behind its back.
+// Package s3test gives tests a real S3 server: versitygw over a temporary folder, on a free
+// loopback port, with keys of its own. Tests can kill it, start it again, and damage its objects
+// on the disk.
 //
-// The program is the pinned one that deploy/fetch-tool.sh puts into $NEARSIDE_BUILD, or
-// into .build at the top of the repository; it is built there at the first use.
+// The program is the pinned version that deploy/fetch-tool.sh builds in $NEARSIDE_BUILD, or in
+// .build at the top of the repository, at the first use.
 //
-// Concurrency: a Server is for one test; servers of parallel tests know nothing of one another.
-// Lifecycle: a server ends with its test, and with the test binary, however that ends.
+// Concurrency: a Server is for one test; the servers of parallel tests are independent.
+// Lifecycle: a server ends with its test. If the test binary is killed, the server ends too.
 package s3test
 
 import (
@@ -38,10 +38,10 @@ const (
 	portTries  = 5
 )
 
-// Region is where the server says that its buckets are.
+// Region is the region of the server's buckets.
 const Region = "eu-test-1"
 
-// Server is one versitygw. Endpoint and keys stay the same when it is started again.
+// Server is one versitygw. Endpoint and keys stay the same after a restart.
 type Server struct {
 	Endpoint  string // http://127.0.0.1:PORT
 	AccessKey string
@@ -53,23 +53,23 @@ type Server struct {
 	port int
 	args []string
 
-	mu    sync.Mutex // guards all below
-	cmd   *exec.Cmd  // nil when it is stopped
-	hold  *os.File   // the server ends when this closes
+	mu    sync.Mutex // guards everything below
+	cmd   *exec.Cmd  // nil if it is stopped
+	hold  *os.File   // the server ends when this is closed
 	ended chan struct{}
 	log   *syncBuffer
 }
 
-// Option changes how the server is run.
+// Option changes how the server runs.
 type Option func(*Server)
 
-// VirtualHosts has the server take BUCKET.domain for a bucket's address too.
+// VirtualHosts makes the server also accept BUCKET.domain as a bucket's address.
 func VirtualHosts(domain string) Option {
 	return func(s *Server) { s.args = append(s.args, "--virtual-domain", domain) }
 }
 
-// Start runs a server until the test ends. The test is skipped, with the reason, when there is
-// no versitygw and none can be built.
+// Start runs a server until the test ends. It skips the test, with the reason, if there is no
+// versitygw and none can be built.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	bin, err := program()
@@ -84,7 +84,7 @@ func Start(t testing.TB, options ...Option) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
-	for range portTries { // a port that was free may be somebody's by now
+	for range portTries { // another process may have taken the free port
 		if s.port, err = freePort(); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-// Start starts the server again after Stop, with everything that it had.
+// Start starts the server again after Stop, with the same data.
 func (s *Server) Start() {
 	s.t.Helper()
 	if err := s.run(); err != nil {
@@ -114,21 +114,22 @@ func (s *Server) Start() {
 	}
 }
 
-// Stop kills the server where it stands. Stopping it twice is no error.
+// Stop kills the server. Stopping it twice is not an error.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd == nil {
 		return
 	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // the group that we made: the server and the shell beside it
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // kills the process group: the server and its shell
 	<-s.ended
 	_ = s.hold.Close()
 	s.cmd = nil
 }
 
-// underShell becomes a program and leaves a shell beside it, which reads a pipe that nobody
-// writes to: when this process is gone, it kills the program.
+// underShell starts a shell that becomes the program, and a second shell that reads from a pipe.
+// Nobody writes to the pipe, so the read ends when this process ends; then the second shell kills
+// the program.
 const underShell = `exec 3<&0
 { read -r _ <&3; kill -9 $$; } >/dev/null 2>&1 &
 exec "$@" 3<&- </dev/null`
@@ -155,7 +156,7 @@ func (s *Server) spawn() (<-chan struct{}, error) {
 	defer r.Close()
 	cmd := exec.Command("/bin/sh", append([]string{"-c", underShell, "sh", s.bin}, s.arguments()...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, s.log, s.log
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey) // not for `ps`
+	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey) // in the environment, so that `ps` does not show them
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -163,7 +164,7 @@ func (s *Server) spawn() (<-chan struct{}, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // it is killed, as a rule
+		_ = cmd.Wait() // it was killed, so it returns an error
 	}()
 	s.cmd, s.hold, s.ended = cmd, w, ended
 	return ended, nil
@@ -177,14 +178,14 @@ func (s *Server) arguments() []string {
 	args = append(args, "posix")
 	if root := filepath.Join(s.dir, "root"); !attributes(root) {
 		side := filepath.Join(s.dir, "meta")
-		_ = os.MkdirAll(side, 0o700) // else the server says so
+		_ = os.MkdirAll(side, 0o700) // if it fails, the server reports it
 		args = append(args, "--sidecar", side)
 	}
 	return append(args, filepath.Join(s.dir, "root"))
 }
 
-// attributes reports whether the file system keeps the extended attributes that the server
-// would like to write.
+// attributes reports whether the file system supports the extended attributes that the server
+// uses.
 func attributes(dir string) bool {
 	probe := filepath.Join(dir, "..", "attributes")
 	if err := os.WriteFile(probe, nil, 0o600); err != nil {
@@ -202,7 +203,7 @@ func (s *Server) awaitReady(ended <-chan struct{}) error {
 	for {
 		select {
 		case <-tick.C:
-		case <-ended: // its port was taken, say; whoever answers there is another
+		case <-ended: // its port was taken, for example; another server may answer there
 			return errors.New("it ended at once")
 		case <-deadline:
 			return fmt.Errorf("not ready after %v", startLimit)
@@ -216,7 +217,8 @@ func (s *Server) awaitReady(ended <-chan struct{}) error {
 	}
 }
 
-// ours reports whether the server at our port knows our keys: another test's may have got it.
+// ours reports whether the server at our port knows our keys: another test's server may have
+// taken the port.
 func (s *Server) ours(client http.Client) bool {
 	c, err := s.client(fmt.Sprintf("127.0.0.1:%d", s.port))
 	if err != nil {
@@ -228,7 +230,7 @@ func (s *Server) ours(client http.Client) bool {
 	return err == nil
 }
 
-// Bucket makes an empty bucket and gives its name.
+// Bucket makes an empty bucket and returns its name.
 func (s *Server) Bucket(t testing.TB) string {
 	t.Helper()
 	name := "bucket-" + strings.ToLower(rand.Text()[:12])
@@ -240,7 +242,7 @@ func (s *Server) Bucket(t testing.TB) string {
 	return name
 }
 
-// Client gives a plain client of the server, with all rights.
+// Client returns a plain client of the server, with all permissions.
 func (s *Server) Client(t testing.TB) *minio.Core {
 	t.Helper()
 	c, err := s.client(strings.TrimPrefix(s.Endpoint, "http://"))
@@ -256,8 +258,8 @@ func (s *Server) client(hostport string) (*minio.Core, error) {
 	})
 }
 
-// User makes a user with no rights but those that policy gives on a bucket, and gives its keys.
-// PRINCIPAL in the policy stands for the user.
+// User makes a user whose only permissions are those that policy gives on a bucket, and returns
+// its keys. PRINCIPAL in the policy stands for the user.
 func (s *Server) User(t testing.TB, bucket, policy string) (accessKey, secretKey string) {
 	t.Helper()
 	accessKey, secretKey = "user"+rand.Text()[:12], rand.Text()
@@ -274,12 +276,13 @@ func (s *Server) User(t testing.TB, bucket, policy string) (accessKey, secretKey
 	return accessKey, secretKey
 }
 
-// File gives the path of the file that holds an object, for tests that spoil it.
+// File returns the path of the file that holds an object, for tests that damage it.
 func (s *Server) File(bucket, object string) string {
 	return filepath.Join(s.dir, "root", bucket, filepath.FromSlash(object))
 }
 
-// program gives the path of versitygw, built if need be. One at a time builds.
+// program returns the path of versitygw, and builds it if necessary. A file lock lets one process
+// build at a time.
 var program = sync.OnceValues(func() (string, error) {
 	top, err := repository()
 	if err != nil {
@@ -310,7 +313,7 @@ var program = sync.OnceValues(func() (string, error) {
 	return filepath.Join(build, "tools", "versitygw"), nil
 })
 
-// repository gives the folder of the go.mod above the test.
+// repository returns the folder of the go.mod above the test.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -334,7 +337,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// syncBuffer is what the server says; the process writes while the test reads.
+// syncBuffer is the server's output: the process writes it while the test reads.
 type syncBuffer struct {
 	mu sync.Mutex // guards b
 	b  bytes.Buffer

@@ -57,7 +57,7 @@ func (c Config) withDefaults() Config {
 func Run(c Config) Result {
 	c = c.withDefaults()
 	tier := &fifo{p: s3fifo.New[int](), room: c.Room}
-	lru, _ := simplelru.NewLRU[int, struct{}](c.Room, nil) // it fails only for a size that is not positive
+	lru, _ := simplelru.NewLRU[int, struct{}](c.Room, nil) // an error means a size that is not positive
 	var hits, lruHits, best, counted, full, scanned int
 	for n, file := range c.reads() {
 		if n >= c.Reads/2 && c.Scan && scanned < c.Files {
