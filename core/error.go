@@ -54,8 +54,8 @@ func (k Kind) Temporary() bool { return k == KindUnavailable || k == KindTimeout
 // Error is the one error type that goes from package to package, into the log and over the network.
 // A refusal is data: its text is made at the edge from ID and Args, in the reader's language (see
 // Refusal). Only an error about the operation of a node, which has no entry in a catalogue, has a
-// Message. The Message may be shown to the client and never enters the log. Cause never leaves the
-// process.
+// Message. It is for the operator, is not shown to clients, and never enters the log. Cause never
+// leaves the process.
 type Error struct {
 	Kind    Kind   `cbor:"1,keyasint" json:"kind"`
 	ID      string `cbor:"2,keyasint,omitempty" json:"id,omitempty"` // the API's error id; empty means the one of the Kind

@@ -16,6 +16,8 @@ var (
 	notLeader = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.not_leader"}
 	canceled  = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
 	timeout   = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
+	tooLarge  = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}.With("reason", "max", "max", core.MaxProposalBytes)
+	noID      = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
 	stopped   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
 )
 
@@ -50,10 +52,10 @@ func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 // limited admits a proposal and gives do a deadline.
 func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.Context) (core.Receipt, error)) (core.Receipt, error) {
 	if len(p.Data) > core.MaxProposalBytes {
-		return core.Receipt{}, core.E(core.KindTooLarge, "A proposal has at most %d bytes.", core.MaxProposalBytes)
+		return core.Receipt{}, tooLarge
 	}
 	if p.ID.IsZero() {
-		return core.Receipt{}, core.E(core.KindInvalid, "A proposal needs an id.")
+		return core.Receipt{}, noID
 	}
 	size := int64(len(p.Data))
 	defer r.leave(size)

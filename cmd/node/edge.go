@@ -61,8 +61,8 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	sockets, err := ws.New(ws.Config{
 		Hub: hub, Presence: who, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom,
 		Authenticate: func(ctx context.Context, token string) (ws.Session, error) {
-			got, _, err := a.Authenticate(ctx, token)
-			return ws.Session{ID: got.ID, UserID: got.UserID, ExpiresAt: got.ExpiresAt}, err
+			got, u, err := a.Authenticate(ctx, token)
+			return ws.Session{ID: got.ID, UserID: got.UserID, Locale: u.Locale, ExpiresAt: got.ExpiresAt}, err
 		},
 	})
 	if err != nil {

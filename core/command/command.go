@@ -47,9 +47,10 @@ var (
 
 // What a proposal can be refused for.
 var (
-	tooLarge   = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
-	badRequest = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
-	homeOnly   = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
+	tooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
+	badRequest   = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	laterVersion = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "later_version")
+	homeOnly     = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
 )
 
 // Encode gives a command's bytes for a proposal, which Decode can read: what is too large or too
@@ -140,7 +141,7 @@ func Check(data []byte, version int64) error {
 		return homeOnly
 	}
 	if since := byType[reflect.TypeOf(c)].since; since > version {
-		return core.E(core.KindUnavailable, "that comes with version %d of the log, which is in version %d until all nodes are upgraded", since, version)
+		return laterVersion
 	}
 	return nil
 }

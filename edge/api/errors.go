@@ -63,13 +63,11 @@ func problemOf(err error, lang catalogue.Language, requestID string) Problem {
 	if !ok {
 		m = meanings[core.KindInternal]
 	}
-	p := Problem{ID: m.id, Message: e.Message, RequestID: requestID, Status: m.status}
+	p := Problem{ID: m.id, RequestID: requestID, Status: m.status}
 	if e.ID != "" {
 		p.ID = e.ID
 	}
-	if p.Message == "" {
-		p.Message = lang.Text(p.ID, e.Args)
-	}
+	p.Message = lang.Text(p.ID, e.Args)
 	if p.Message == "" { // an id of a newer version
 		p.Message = lang.Text(m.id, nil)
 	}

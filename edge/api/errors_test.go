@@ -16,7 +16,8 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestErrors_GoldenTable(t *testing.T) {
-	// Every kind has a status, an id and a message, and a foreign error says nothing of itself.
+	// Every kind has a status, an id and a message, and neither a foreign error nor one for the operator
+	// says anything of itself.
 	var b strings.Builder
 	for k := core.KindInternal; k.String() != fmt.Sprintf("kind(%d)", k); k++ {
 		p := api.ProblemOf(&core.Error{Kind: k}, "", "")
@@ -25,6 +26,7 @@ func TestErrors_GoldenTable(t *testing.T) {
 	p := api.ProblemOf(errors.New("password is hunter2"), "", "request")
 	raw, _ := json.Marshal(p)
 	fmt.Fprintf(&b, "foreign      %s\n", raw)
+	fmt.Fprintf(&b, "operator's   %s\n", api.ProblemOf(core.E(core.KindDiverged, "node 3 has the digest 17"), "", "").Message)
 	const file = "testdata/errors.txt"
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {

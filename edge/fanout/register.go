@@ -7,6 +7,15 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
+// What Register refuses for.
+var (
+	unavailable   = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}
+	notRunning    = unavailable.With("reason", "not_running")
+	manySockets   = unavailable.With("reason", "sockets")
+	stateReplaced = unavailable.With("reason", "state_replaced")
+	sessionOver   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
+)
+
 // Resume is where a client that comes back wants to go on.
 type Resume struct {
 	ConnectionID string
@@ -47,11 +56,11 @@ func (h *Hub) Register(ctx context.Context, c Client, w Wire, r Resume) (*Socket
 func (h *Hub) admit(c *Client) error {
 	switch {
 	case !h.open:
-		return core.E(core.KindUnavailable, "This server is not ready.")
+		return notRunning
 	case len(h.byID)-h.parked.Len() >= h.lim.Sockets:
-		return core.E(core.KindUnavailable, "This server has its limit of connections.")
+		return manySockets
 	case c.User.IsZero() || c.Session.IsZero() || c.expired(h.now()) || h.ended.has(c.Session):
-		return core.E(core.KindUnauthorized, "The session is over.")
+		return sessionOver
 	}
 	return nil
 }
@@ -74,7 +83,7 @@ func (h *Hub) read(ctx context.Context, u core.UserID) (Memberships, []placed, e
 		delete(h.joining, u)
 	}
 	if err == nil && j.void {
-		err = core.E(core.KindUnavailable, "The server's state was replaced. Try again.")
+		err = stateReplaced
 	}
 	return got, j.effects, err
 }

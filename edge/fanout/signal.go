@@ -18,14 +18,20 @@ const (
 	typingBytes  = 1 + 3*16
 )
 
+// What Typing refuses for.
+var (
+	badTyping = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	noTyping  = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
+)
+
 // Typing says that a user is writing in a channel, to its members here and at other edges. More
 // than TypingPerSecond of one user's are dropped without an error.
 func (h *Hub) Typing(ctx context.Context, u core.UserID, ch core.ChannelID, parent core.PostID) error {
 	if u.IsZero() || ch.IsZero() {
-		return core.E(core.KindInvalid, "Typing needs a user and a channel.")
+		return badTyping
 	}
 	if h.cfg.MayPost == nil {
-		return core.E(core.KindForbidden, "Typing is not announced here.")
+		return noTyping
 	}
 	if !h.typing.allow(u, h.now()) {
 		return nil

@@ -12,24 +12,24 @@ import (
 const maxStatuses = 10_000
 
 // serve answers a request of an authenticated client; answer is false for those that get none.
-func (c *client) serve(ctx context.Context, r *request) (data any, fail *apiError, answer bool) {
+func (c *client) serve(ctx context.Context, r *request) (data any, err error, answer bool) {
 	switch {
 	case r.Action == "":
-		return nil, routeError("no_action", "No action.", 400), true
+		return nil, noAction, true
 	case r.Seq <= 0:
-		return nil, routeError("bad_seq", "The sequence number of a request is greater than zero.", 400), true
+		return nil, badSeq, true
 	case strings.HasPrefix(r.Action, "custom_"):
 		return nil, nil, false // for plugins, which never answer
 	}
 	serve, ok := actions(r.Action)
 	if !ok {
-		return nil, routeError("bad_action", "There is no such action.", 500), true
+		return nil, badAction, true
 	}
-	data, fail = serve(c, ctx, r)
-	return data, fail, true
+	data, err = serve(c, ctx, r)
+	return data, err, true
 }
 
-type action func(c *client, ctx context.Context, r *request) (any, *apiError)
+type action func(c *client, ctx context.Context, r *request) (any, error)
 
 func actions(name string) (action, bool) {
 	switch name {
@@ -49,42 +49,42 @@ func actions(name string) (action, bool) {
 	return nil, false
 }
 
-func (c *client) ping(context.Context, *request) (any, *apiError) {
+func (c *client) ping(context.Context, *request) (any, error) {
 	return map[string]any{
 		"text": "pong", "version": c.handler.cfg.Product, "server_time": time.Now().UnixMilli(), "node_id": "",
 	}, nil
 }
 
-func (c *client) userTyping(ctx context.Context, r *request) (any, *apiError) {
+func (c *client) userTyping(ctx context.Context, r *request) (any, error) {
 	ch, ok := core.ParseID[core.Channel](text(r, "channel_id"))
 	if !ok {
-		return nil, invalidParam("channel_id")
+		return nil, badParam.With("name", "channel_id")
 	}
 	var parent core.PostID
 	if s := text(r, "parent_id"); s != "" {
 		if parent, ok = core.ParseID[core.Post](s); !ok {
-			return nil, invalidParam("parent_id")
+			return nil, badParam.With("name", "parent_id")
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, AuthWithin)
 	defer cancel()
 	if err := c.handler.cfg.Hub.Typing(ctx, c.session.UserID, ch, parent); err != nil {
-		return nil, invalidParam("channel_id")
+		return nil, badParam.With("name", "channel_id")
 	}
 	return nil, nil
 }
 
-func (c *client) activeStatus(_ context.Context, r *request) (any, *apiError) {
+func (c *client) activeStatus(_ context.Context, r *request) (any, error) {
 	active, ok := r.Data["user_is_active"].(bool)
 	if !ok {
-		return nil, invalidParam("user_is_active")
+		return nil, badParam.With("name", "user_is_active")
 	}
 	byHand, _ := r.Data["manual"].(bool)
 	c.handler.cfg.Hub.Active(c.session.UserID, active, byHand)
 	return nil, nil
 }
 
-func (c *client) statuses(context.Context, *request) (any, *apiError) {
+func (c *client) statuses(context.Context, *request) (any, error) {
 	out := map[string]string{}
 	if p := c.handler.cfg.Presence; p != nil {
 		for u, s := range p.Present(maxStatuses) {
@@ -94,16 +94,16 @@ func (c *client) statuses(context.Context, *request) (any, *apiError) {
 	return out, nil
 }
 
-func (c *client) statusesByIDs(_ context.Context, r *request) (any, *apiError) {
+func (c *client) statusesByIDs(_ context.Context, r *request) (any, error) {
 	list, ok := r.Data["user_ids"].([]any)
 	if !ok || len(list) == 0 || len(list) > maxStatuses {
-		return nil, invalidParam("user_ids")
+		return nil, badParam.With("name", "user_ids")
 	}
 	ids := make([]core.UserID, len(list))
 	for i, v := range list {
 		s, _ := v.(string)
 		if ids[i], ok = core.ParseID[core.User](s); !ok {
-			return nil, invalidParam("user_ids")
+			return nil, badParam.With("name", "user_ids")
 		}
 	}
 	out := make(map[string]string, len(ids))
@@ -119,17 +119,9 @@ func (c *client) statusesByIDs(_ context.Context, r *request) (any, *apiError) {
 }
 
 // noted answers what only measures: nothing here depends on which channel a client shows.
-func (c *client) noted(context.Context, *request) (any, *apiError) { return nil, nil }
+func (c *client) noted(context.Context, *request) (any, error) { return nil, nil }
 
 func text(r *request, key string) string {
 	s, _ := r.Data[key].(string)
 	return s
-}
-
-func routeError(what, message string, status int) *apiError {
-	return &apiError{ID: "api.web_socket_router." + what + ".app_error", Message: message, Status: status}
-}
-
-func invalidParam(name string) *apiError {
-	return &apiError{ID: "api.websocket_handler.invalid_param.app_error", Message: "Invalid " + name + " parameter.", Status: 400}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/catalogue"
 	"github.com/nearside/nearside/edge/fanout"
 )
 
@@ -21,6 +22,7 @@ type client struct {
 	token   string // of the upgrade request; "" = a challenge must follow
 	resume  string // connection_id and sequence_number of the query
 	next    string
+	accept  string // Accept-Language of the upgrade request
 
 	session Session
 	socket  *fanout.Socket // nil until authenticated
@@ -145,8 +147,8 @@ func (c *client) message(ctx context.Context, kind int, text []byte) error {
 	if c.socket == nil {
 		return nil // who is not authenticated gets no answer
 	}
-	if data, fail, answer := c.serve(ctx, r); answer {
-		c.reply(r.Seq, data, fail)
+	if data, err, answer := c.serve(ctx, r); answer {
+		c.reply(r.Seq, data, err)
 	}
 	return nil
 }
@@ -170,14 +172,6 @@ func (c *client) challenge(ctx context.Context, r *request) error {
 	return nil
 }
 
-// apiError is the API's error shape.
-type apiError struct {
-	ID       string `json:"id"`
-	Message  string `json:"message"`
-	Detailed string `json:"detailed_error"`
-	Status   int    `json:"status_code"`
-}
-
 type reply struct {
 	Status string    `json:"status"`
 	Data   any       `json:"data,omitempty"`
@@ -185,10 +179,10 @@ type reply struct {
 	Error  *apiError `json:"error,omitempty"`
 }
 
-func (c *client) reply(seq int64, data any, fail *apiError) {
-	out := reply{Status: "OK", Data: data, Seq: seq, Error: fail}
-	if fail != nil {
-		out.Status = "FAIL"
+func (c *client) reply(seq int64, data any, refused error) {
+	out := reply{Status: "OK", Data: data, Seq: seq}
+	if refused != nil {
+		out.Status, out.Error = "FAIL", problemOf(refused, catalogue.For(c.session.Locale, c.accept))
 	}
 	text, err := json.Marshal(out)
 	if err != nil { // the data are maps of strings

@@ -2,12 +2,10 @@ package ws
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -32,7 +30,8 @@ const (
 type Session struct {
 	ID        core.SessionID
 	UserID    core.UserID
-	ExpiresAt int64 // Unix milliseconds; 0 = never
+	Locale    string // of the user's profile
+	ExpiresAt int64  // Unix milliseconds; 0 = never
 }
 
 // Config configures a Handler.
@@ -94,8 +93,8 @@ func New(cfg Config) (*Handler, error) {
 	h.up = websocket.Upgrader{
 		HandshakeTimeout: CloseWithin, ReadBufferSize: ioBytes, WriteBufferSize: ioBytes,
 		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.AllowOrigin,
-		Error: func(w http.ResponseWriter, _ *http.Request, _ int, reason error) {
-			refuse(w, http.StatusBadRequest, "api.web_socket.connect.upgrade.app_error", "This is not a WebSocket upgrade that can be accepted: "+reason.Error())
+		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
+			refuse(w, r, badUpgrade.With("error", reason))
 		},
 	}
 	return h, nil
@@ -132,7 +131,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := h.room()
 	if ctx == nil {
 		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, "api.websocket_handler.server_busy.app_error", "The server cannot take a connection now.")
+		refuse(w, r, busy)
 		return
 	}
 	token := h.cfg.TokenFromRequest(r)
@@ -143,7 +142,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	c := &client{
 		handler: h, wire: &wire{conn: conn}, token: token,
-		resume: q.Get("connection_id"), next: q.Get("sequence_number"),
+		resume: q.Get("connection_id"), next: q.Get("sequence_number"), accept: r.Header.Get("Accept-Language"),
 	}
 	if !h.start(ctx, c) {
 		c.wire.Close(fanout.EndShutdown)
@@ -192,16 +191,4 @@ func (h *Handler) forget(w *wire) {
 		h.pending--
 	}
 	delete(h.conns, w)
-}
-
-// refuse answers in the API's error shape.
-func refuse(w http.ResponseWriter, status int, id, message string) {
-	body, _ := json.Marshal(struct {
-		apiError
-		RequestID string `json:"request_id"`
-	}{apiError{ID: id, Message: message, Status: status}, core.NewID[request](time.Now()).String()}) // strings always encode
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone
 }
