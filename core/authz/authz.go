@@ -1,6 +1,5 @@
-// Package authz decides permissions, and nothing else: it is pure, knows no state and cannot
-// fail. core/apply asks it to enforce the law; the edge asks it as a courtesy, to refuse early
-// and to filter reads.
+// Package authz decides permissions from roles. It is pure: it has no state and cannot fail.
+// core/apply uses it to enforce permissions. The edge uses it to refuse early and to filter reads.
 package authz
 
 import (

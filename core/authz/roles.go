@@ -54,7 +54,7 @@ const (
 	ManageSystem            Permission = "manage_system"
 )
 
-// What the built-in roles of a fresh deployment allow, as existing clients expect it.
+// What the built-in roles of a new deployment allow, as existing clients expect it.
 // Each later role may repeat permissions of an earlier one; sets are united.
 var builtin = build(map[string]string{
 	"system_user": `list_public_teams join_public_teams create_direct_channel create_group_channel view_members create_team
@@ -90,7 +90,7 @@ const bookmarks = `add_bookmark_public_channel edit_bookmark_public_channel dele
 	order_bookmark_public_channel add_bookmark_private_channel edit_bookmark_private_channel
 	delete_bookmark_private_channel order_bookmark_private_channel`
 
-// administration is what only the administrator has; build adds everything else to it.
+// administration has the permissions that only administrators have; build adds all others to theirs.
 const administration = `manage_system manage_roles edit_other_users list_users_without_team list_private_teams
 	join_private_teams manage_oauth manage_system_wide_oauth manage_jobs read_jobs manage_bots manage_others_bots create_bot read_bots
 	read_others_bots assign_bot assign_system_admin_role create_post_public create_post_ephemeral edit_others_posts

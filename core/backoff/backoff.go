@@ -1,5 +1,4 @@
 // Package backoff says how long to wait before something that failed is tried again, and waits.
-// It knows nothing of what is tried.
 //
 // Concurrency: a Backoff is a value; everything may be called from anywhere.
 package backoff
@@ -10,8 +9,9 @@ import (
 	"time"
 )
 
-// Backoff is how long to wait after failures: Min, doubled after each up to Max, and of that a
-// random part between half and all, so that many who failed at once do not try again at once.
+// Backoff says how long to wait after failures: Min, doubled after each failure up to Max, times a
+// random factor from one half to one, so that many callers that failed together do not try again
+// together.
 type Backoff struct{ Min, Max time.Duration }
 
 // After gives the time to wait after the n-th failure in a row, from 0.

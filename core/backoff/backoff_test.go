@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Pauses double from Min to Max, each between half of that and all of it.
+// Pauses double from Min to Max, each with a random factor from one half to one.
 func TestBackoff_After(t *testing.T) {
 	b := Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond}
 	for n, want := range map[int]time.Duration{0: 10 * time.Millisecond, 1: 20 * time.Millisecond, 3: 80 * time.Millisecond, 4: b.Max, 1000: b.Max} {

@@ -2,7 +2,7 @@ package command
 
 import "github.com/nearside/nearside/core"
 
-// CreateBookmark puts a bookmark behind the others of its channel. Result: Made.
+// CreateBookmark adds a bookmark after the others of its channel. Result: Made.
 type CreateBookmark struct {
 	Bookmark core.Bookmark `cbor:"1,keyasint"` // channel, name, type, link, picture, emoji and file; the rest is decided by apply
 }
@@ -14,14 +14,14 @@ type PatchBookmark struct {
 	Patch      core.BookmarkPatch `cbor:"3,keyasint"`
 }
 
-// SortBookmark moves a bookmark to a place among its channel's, from 0.
+// SortBookmark moves a bookmark to a place among those of its channel, counted from 0.
 type SortBookmark struct {
 	ChannelID  core.ChannelID  `cbor:"1,keyasint"`
 	BookmarkID core.BookmarkID `cbor:"2,keyasint"`
 	Place      int64           `cbor:"3,keyasint"`
 }
 
-// DeleteBookmark takes a bookmark away; its file goes with it.
+// DeleteBookmark deletes a bookmark and its file.
 type DeleteBookmark struct {
 	ChannelID  core.ChannelID  `cbor:"1,keyasint"`
 	BookmarkID core.BookmarkID `cbor:"2,keyasint"`

@@ -21,14 +21,14 @@ type DeleteChannel struct {
 	ChannelID core.ChannelID `cbor:"1,keyasint"`
 }
 
-// AddChannelMember joins a user to a channel; adding oneself is joining. Adding a member again
-// changes nothing and gives the member.
+// AddChannelMember adds a user to a channel; users who add themselves join. Adding a member again
+// changes nothing.
 type AddChannelMember struct {
 	ChannelID core.ChannelID `cbor:"1,keyasint"`
 	UserID    core.UserID    `cbor:"2,keyasint"`
 }
 
-// RemoveChannelMember takes a user out of a channel; oneself is leaving.
+// RemoveChannelMember removes a user from a channel; users who remove themselves leave.
 type RemoveChannelMember struct {
 	ChannelID core.ChannelID `cbor:"1,keyasint"`
 	UserID    core.UserID    `cbor:"2,keyasint"`
@@ -40,7 +40,7 @@ type ViewChannel struct {
 	Channels []core.ChannelID `cbor:"1,keyasint"`
 }
 
-// Viewed is ViewChannel's result: per asked channel, in order, the time up to which it is read.
+// Viewed is ViewChannel's result: for each channel of the command, in order, up to when it is read.
 type Viewed struct {
 	Times []int64 `cbor:"1,keyasint"`
 }

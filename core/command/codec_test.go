@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// filled gives a command in which every field has a value that its name and place decide.
+// filled gives a command with a value in every field, the same in every run.
 func filled(k Number) Command {
 	c := reflect.New(byNumber[k].typ)
 	n := 0
@@ -72,7 +72,7 @@ func kinds() []Number {
 	return all
 }
 
-// The bytes of every command stay what they were when it was first logged.
+// The encoding of a command never changes.
 func TestCodec_BytesNeverChange(t *testing.T) {
 	var b strings.Builder
 	for _, k := range kinds() {
@@ -97,7 +97,7 @@ func TestCodec_BytesNeverChange(t *testing.T) {
 	}
 }
 
-// Every command comes back from the log as it went in, and encodes to the same bytes again.
+// Every command can be decoded to what was encoded, and encodes to the same bytes again.
 func TestCodec_RoundTrip(t *testing.T) {
 	for _, k := range kinds() {
 		in := filled(k)
@@ -129,7 +129,7 @@ func TestDecode_Unknown(t *testing.T) {
 	}
 }
 
-// Whatever arrives, decoding neither panics nor accepts what would not encode to itself.
+// For any input, decoding does not panic and accepts only what encodes to the same bytes again.
 func FuzzDecode(f *testing.F) {
 	for _, k := range kinds() {
 		data, _ := Encode(Caller{}, filled(k))
@@ -150,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// A refusal crosses as the error it is; a result fills what the caller gave.
+// A refusal in an outcome is decoded as the same error; a result is decoded into the caller's variable.
 func TestOutcome(t *testing.T) {
 	no := core.Refusal{Kind: core.KindForbidden, ID: "a.b"}.With("max", 5, "reason", "uploads")
 	no.Message = "prose stays here"
@@ -170,7 +170,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// What could not be read back is refused before it is logged, where it would stop every replica.
+// A command that could not be decoded is refused before it is in the log, where it would stop every
+// replica.
 func TestEncode_TooDeep(t *testing.T) {
 	deep := map[string]any{}
 	for range 60 {
@@ -181,8 +182,8 @@ func TestEncode_TooDeep(t *testing.T) {
 	}
 }
 
-// So many small values that reading them would cost every replica a second are refused at the edge,
-// and at home when an edge sends them all the same.
+// A command with so many small values that decoding would cost every replica a second is refused at
+// the edge, and at home if an edge sends it.
 func TestManyValues_AreRefused(t *testing.T) {
 	props := func(lists int) *CreatePost {
 		c := &CreatePost{Post: core.Post{Message: "hello", Props: map[string]any{}}}
@@ -210,7 +211,7 @@ func TestManyValues_AreRefused(t *testing.T) {
 	}
 }
 
-// A command that comes with a later version of the log is not proposed before that has begun.
+// A command of a later version of the log is refused until that version has begun.
 func TestCheck_Since(t *testing.T) {
 	typ := reflect.TypeFor[*EndSession]()
 	k := byType[typ]

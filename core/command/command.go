@@ -11,26 +11,26 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Number is what a command is called in the log: see the table in table.go.
+// Number stands for a type of command in the log: see the table in table.go.
 type Number uint16
 
-// Command is an intent: a pointer to one of the structs that have a row in the table.
+// Command is what somebody wants to change: a pointer to a struct that has a row in the table.
 type Command any
 
-// Caller is on whose behalf a command is proposed. Apply looks the session up and decides by
-// the user it finds there, so an edge can only speak for sessions that exist.
+// Caller says on whose behalf a command is proposed. Apply looks the session up and decides by its
+// user, so an edge can propose only for sessions that exist.
 type Caller struct {
 	Session core.SessionID `cbor:"1,keyasint"`
 }
 
-// envelope is a command as the log holds it.
+// envelope is a command as it is encoded in the log.
 type envelope struct {
 	Number Number          `cbor:"1,keyasint"`
 	Caller Caller          `cbor:"2,keyasint"`
 	Body   cbor.RawMessage `cbor:"3,keyasint"`
 }
 
-// Outcome is what applying gave: a refusal, or a result (nil when there is nothing to say).
+// Outcome is what applying a command gave: a refusal, or a result, which may be nil.
 type Outcome struct {
 	Refusal *core.Error     `cbor:"1,keyasint,omitempty"`
 	Result  cbor.RawMessage `cbor:"2,keyasint,omitempty"`
@@ -45,7 +45,7 @@ var (
 	}.DecMode())
 )
 
-// What a proposal can be refused for.
+// Refusals of a proposal.
 var (
 	tooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
 	badRequest   = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
@@ -53,8 +53,8 @@ var (
 	homeOnly     = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
 )
 
-// Encode gives a command's bytes for a proposal, which Decode can read: what is too large or too
-// deep for that is refused.
+// Encode gives the bytes of a command for a proposal. It refuses a command that Decode could not read
+// because it is too large or nested too deeply.
 func Encode(by Caller, c Command) ([]byte, error) {
 	n := NumberOf(c)
 	if n == 0 {
@@ -81,13 +81,14 @@ func Encode(by Caller, c Command) ([]byte, error) {
 	return data, nil
 }
 
-// maxValues is how many values a command has at most, also those of one byte: each costs every
-// replica a hundred times that to read.
+// maxValues is how many values a command may have. Values of one byte take long to decode for their
+// size: half a megabyte of them would cost every replica a second.
 const maxValues = 1 << 16
 
 var errManyValues = errors.New("too many values")
 
-// values counts the values in well-formed CBOR without indefinite lengths, up to one that is cut off.
+// values counts the values in well-formed CBOR without indefinite lengths. It stops where data is cut
+// off.
 func values(b []byte) (n int) {
 	for ; len(b) > 0; n++ {
 		kind, length := b[0]>>5, uint64(b[0]&31)
@@ -125,10 +126,9 @@ func Decode(data []byte) (Caller, Command, error) {
 	return env.Caller, c, nil
 }
 
-// Check refuses, with KindInvalid, what Decode could not read, and what only home may propose; and,
-// with KindUnavailable, what comes with a later version than the log has. Home asks it before
-// ordering what an edge sent, so that no edge, broken, hostile or just upgraded, can stop the
-// replicas.
+// Check refuses a proposal with KindInvalid if Decode cannot read it or if only home may propose it,
+// and with KindUnavailable if it needs a later version of the log. Home calls it before it orders what
+// an edge sent, so that no edge, whether broken, hostile or just upgraded, can stop the replicas.
 func Check(data []byte, version int64) error {
 	if values(data) > maxValues {
 		return badRequest.With("reason", "nested").WithCause(errManyValues)
@@ -146,7 +146,7 @@ func Check(data []byte, version int64) error {
 	return nil
 }
 
-// EncodeOutcome gives an outcome's bytes. result may be nil.
+// EncodeOutcome gives the bytes of an outcome. result may be nil.
 func EncodeOutcome(result any, refusal *core.Error) ([]byte, error) {
 	o := Outcome{Refusal: refusal}
 	if result != nil && refusal == nil {

@@ -1,6 +1,5 @@
-// Package command is the write vocabulary: one struct per intent, each with a number that is
-// never reused, and their encoding as CBOR with integer keys. What stands here stands in the
-// log for ever.
+// Package command has all commands: one struct for each, with a number that is never reused, and
+// their encoding as CBOR with integer keys. Logs keep what is declared here for ever.
 //
 // A command says who asks (Caller) and what for. It never says when (the leader does) and
 // never carries a secret: passwords and tokens come as hashes only.

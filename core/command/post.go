@@ -2,8 +2,7 @@ package command
 
 import "github.com/nearside/nearside/core"
 
-// CreatePost posts a message as the caller. A second one with the same pending post id gives
-// the first post. Result: Made.
+// CreatePost posts a message as the caller. Result: Made.
 type CreatePost struct {
 	Post      core.Post `cbor:"1,keyasint"`           // id, channel, root, message, props, hashtags, pending id, files; the rest is decided by apply
 	Mentions  []string  `cbor:"2,keyasint,omitempty"` // usernames the message names, lower-case, without duplicates
@@ -19,10 +18,10 @@ type PatchPost struct {
 	Hashtags  *string         `cbor:"4,keyasint,omitempty"`
 	Props     *map[string]any `cbor:"5,keyasint,omitempty"`
 	IsPinned  *bool           `cbor:"6,keyasint,omitempty"`
-	FileIDs   *[]core.FileID  `cbor:"7,keyasint,omitempty"` // all that the post is to have; those it loses are deleted
+	FileIDs   *[]core.FileID  `cbor:"7,keyasint,omitempty"` // all files that the post has afterwards; the others are deleted
 }
 
-// DeletePost deletes a post and, of a root post, its replies.
+// DeletePost deletes a post and, if it is a root post, its replies.
 type DeletePost struct {
 	PostID core.PostID `cbor:"1,keyasint"`
 }

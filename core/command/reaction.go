@@ -2,14 +2,14 @@ package command
 
 import "github.com/nearside/nearside/core"
 
-// AddReaction puts an emoji under a post as the caller; again changes nothing and gives the
-// first one. Result: Made.
+// AddReaction puts an emoji under a post as the caller. A repeated command changes nothing and gives
+// the first result. Result: Made.
 type AddReaction struct {
 	PostID    core.PostID `cbor:"1,keyasint"`
 	EmojiName string      `cbor:"2,keyasint"`
 }
 
-// RemoveReaction takes an emoji of a user's away; one that is not there is no error.
+// RemoveReaction removes a user's emoji from a post; it is no error if there is none.
 type RemoveReaction struct {
 	PostID    core.PostID `cbor:"1,keyasint"`
 	UserID    core.UserID `cbor:"2,keyasint"`

@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Places says where things are. A caller that does not know a thing gives the zero id.
+// Places says in which team or channel an object is. It gives the zero id for an unknown object.
 type Places interface {
 	TeamOfChannel(id core.ChannelID) core.TeamID
 	ChannelOfPost(id core.PostID) core.ChannelID
@@ -15,10 +15,9 @@ type Places interface {
 	ChannelOfUpload(id core.UploadID) core.ChannelID
 }
 
-// ScopeOf gives the scope of a command: the team of the objects that it names. It is the whole
-// deployment when it names none, or objects of several teams. Nobody passes a scope by hand: an
-// edge derives it for the proposal, and apply derives it again and refuses the entry when the two
-// differ.
+// ScopeOf gives the scope of a command: the team of the objects that it names. The scope is the whole
+// deployment if it names none, or objects of several teams. An edge derives the scope for the
+// proposal; apply derives it again and refuses the entry if the two differ.
 func ScopeOf(c Command, at Places) core.Scope {
 	var s core.Scope
 	p := reflect.ValueOf(c).UnsafePointer()
@@ -34,15 +33,15 @@ func ScopeOf(c Command, at Places) core.Scope {
 	return s
 }
 
-// name is a field, or a list, of a command by which it names objects that have a team.
+// name is a field of a command that has the id of an object in a team, or a list of such ids.
 type name struct {
 	offset uintptr
 	typ    reflect.Type
 	list   bool
 }
 
-// namesOf is what the commands name, by type. A command is placed by the first of team, channel,
-// post, file and upload that it names; the id of a new object is no place.
+// namesOf has the names of each type of command. The first of team, channel, post, file and upload
+// that a command names decides; the id of a new object does not count.
 var namesOf = func() map[reflect.Type][]name {
 	out := make(map[reflect.Type][]name, len(table))
 	for _, k := range table {
@@ -58,7 +57,7 @@ var namesOf = func() map[reflect.Type][]name {
 	return out
 }()
 
-// named finds the first field of a type in a struct, and in the nouns in it.
+// named finds the first field of a type in a struct and in the nouns inside it.
 func named(in, t reflect.Type, offset uintptr) []name {
 	for f := range in.Fields() {
 		at := offset + f.Offset
@@ -76,7 +75,7 @@ func named(in, t reflect.Type, offset uintptr) []name {
 	return nil
 }
 
-// teams gives the teams of what a field names.
+// teams gives the teams of the objects that a field names.
 func (n name) teams(p unsafe.Pointer, at Places) []core.TeamID {
 	if !n.list {
 		return []core.TeamID{team(n.typ, *(*[16]byte)(p), at)}

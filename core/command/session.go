@@ -2,9 +2,9 @@ package command
 
 import "github.com/nearside/nearside/core"
 
-// CreateSession signs a user in. The edge has checked the password against PasswordHash; apply
-// refuses when the account has since been closed or has another password, so a sign-in that
-// raced a password change does not stand.
+// CreateSession signs a user in. The edge has checked the password against PasswordHash. Apply refuses
+// if the account was closed or has another password by now, so an old password does not work after it
+// was changed.
 type CreateSession struct {
 	Session      core.Session `cbor:"1,keyasint"` // id, token hash, user, device, props; times and roles are decided by apply
 	PasswordHash string       `cbor:"2,keyasint"`

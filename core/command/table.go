@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// table is the vocabulary: each command's number. Append-only: never renumber, never reuse.
+// table gives each command its number. Append-only: never renumber, never reuse.
 var table = []kind{
 	row[CreateUser](1),
 	row[PatchUser](2),
@@ -52,7 +52,8 @@ type kind struct {
 	since  int64        // version of the log from which on it may be proposed
 }
 
-// row is a command's row: its number, and the version of the log that brought it unless that is the first.
+// row makes a command's row: its number, and since which version of the log there is the command, if
+// it is not the first.
 func row[C any](n Number, since ...int64) kind {
 	return kind{n, reflect.TypeFor[C](), slices.Max(append(since, 1))}
 }

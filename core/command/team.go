@@ -22,14 +22,14 @@ type DeleteTeam struct {
 	TeamID core.TeamID `cbor:"1,keyasint"`
 }
 
-// AddTeamMember joins a user to a team and its default channels; adding oneself is joining.
+// AddTeamMember adds a user to a team and its default channels; users who add themselves join.
 type AddTeamMember struct {
 	TeamID   core.TeamID `cbor:"1,keyasint"`
 	UserID   core.UserID `cbor:"2,keyasint"`
 	InviteID string      `cbor:"3,keyasint,omitempty"`
 }
 
-// RemoveTeamMember takes a user out of a team and all its channels; oneself is leaving.
+// RemoveTeamMember removes a user from a team and all its channels; users who remove themselves leave.
 type RemoveTeamMember struct {
 	TeamID core.TeamID `cbor:"1,keyasint"`
 	UserID core.UserID `cbor:"2,keyasint"`

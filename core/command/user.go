@@ -25,8 +25,7 @@ type PatchUser struct {
 	Timezone    *map[string]string `cbor:"11,keyasint,omitempty"`
 }
 
-// SetUserImage gives a user a picture whose blob is stored already; the zero blob takes it
-// away.
+// SetUserImage gives a user a picture, whose blob is stored already; the zero blob removes it.
 type SetUserImage struct {
 	UserID  core.UserID  `cbor:"1,keyasint"`
 	Picture core.BlobRef `cbor:"2,keyasint"`

@@ -2,8 +2,8 @@ package event
 
 import "github.com/nearside/nearside/core"
 
-// ChannelCreated is a new channel. Only its creator is told; the channels that come with a team have
-// none.
+// ChannelCreated is a new channel. Only its creator is told; the default channels of a team have no
+// creator.
 type ChannelCreated struct {
 	Channel core.ChannelID
 	Team    core.TeamID
@@ -34,7 +34,7 @@ func (e ChannelUpdated) To() []Audience                 { return toChannel(e.Cha
 func (e ChannelUpdated) Write(d *Data, _ *Audience)     { d.JSON("channel", &e.Channel) }
 func (e ChannelUpdated) ChannelChanged() core.ChannelID { return e.Channel.ID }
 
-// ChannelDeleted is an archived channel. The whole team learns of an open one.
+// ChannelDeleted is an archived channel. If it was open, the whole team is told.
 type ChannelDeleted struct{ Channel core.Channel }
 
 func (ChannelDeleted) Name() string { return "channel_deleted" }
@@ -53,7 +53,7 @@ func (e ChannelDeleted) Write(d *Data, _ *Audience) {
 
 func (e ChannelDeleted) ChannelChanged() core.ChannelID { return e.Channel.ID }
 
-// ChannelJoined makes a user a member of a channel, before anything else tells of it.
+// ChannelJoined makes a user a member of a channel. It comes before every other event about that.
 type ChannelJoined struct {
 	quiet
 	User    core.UserID
@@ -65,7 +65,7 @@ func (e ChannelJoined) MembershipChanged() Membership {
 	return Membership{User: e.User, Channel: e.Channel, Team: e.Team, Joined: true}
 }
 
-// ChannelLeft is the end of a membership of which nobody is told: its team was left.
+// ChannelLeft is the end of a membership because the user left the team. Clients are not told.
 type ChannelLeft struct {
 	quiet
 	User    core.UserID
@@ -76,8 +76,8 @@ func (e ChannelLeft) MembershipChanged() Membership {
 	return Membership{User: e.User, Channel: e.Channel}
 }
 
-// UserAdded tells a channel of a new member. The member gets a copy of their own, unless they came
-// with the team.
+// UserAdded tells a channel of a new member. The member gets a copy of their own, unless they joined
+// the channel with its team.
 type UserAdded struct {
 	User     core.UserID
 	Channel  core.ChannelID
@@ -123,7 +123,7 @@ func (e UserRemoved) MembershipChanged() Membership {
 	return Membership{User: e.User, Channel: e.Channel}
 }
 
-// ChannelsViewed tells a user's clients up to when channels are read.
+// ChannelsViewed tells the clients of a user up to when channels are read.
 type ChannelsViewed struct {
 	User  core.UserID
 	Times map[core.ChannelID]int64 // at most as many as the command named

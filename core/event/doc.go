@@ -1,9 +1,9 @@
 // Package event is what applying announces: one type per event, and the in-memory tail that carries
 // events in log order.
 //
-// A type of event knows its name on the wire, whom it is for, the data that each audience gets, and,
-// by methods that the kinds of effect name, what caches must forget. Its form is kept in
-// testdata/events.txt. Lists in an event are bounded by what the command may hold.
+// A type of event knows its name for clients, its audiences, and the data that each of them gets. It
+// has a method for each kind of effect that it has on caches. testdata/events.txt has the form of
+// every event. Lists in an event are bounded, because those of its command are.
 //
 // A Tail is a linked list of batches. Publishing never blocks and holds no queue per reader: a
 // Cursor is a pointer into the list, so a slow reader costs memory only for what it has not

@@ -10,15 +10,14 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Encoded is an event as one audience gets it, encoded once for all its recipients. It is never
-// changed.
+// Encoded is an event as one audience gets it, encoded once for all its recipients. It never changes.
 type Encoded struct {
 	text  []byte // without its end `,"seq":n}`
 	cut   int    // where a recipient's own data fields go
 	empty bool   // data has no fields before the cut
 }
 
-// Own says which fields of data a recipient gets beside those of all.
+// Own says which additional fields of data a recipient gets.
 type Own uint8
 
 // The fields for some recipients.
@@ -27,8 +26,8 @@ const (
 	WithFollowers
 )
 
-// Encode gives an event's wire form: {"event":name,"data":{…},"broadcast":{…},"seq":n}. message
-// gives what clients read of a post whose type says that it is not a plain one; nil: what the post has.
+// Encode gives the form of an event that clients get: {"event":name,"data":{…},"broadcast":{…},"seq":n}.
+// message gives the text of a system post; if it is nil, a post keeps its own text.
 func Encode(e Event, to *Audience, message func(*core.Post) string) (*Encoded, error) {
 	d := Data{b: make([]byte, 0, 1024), message: message}
 	d.b = append(d.b, `{"event":`...)
@@ -69,7 +68,7 @@ func (e *Encoded) Append(b []byte, own Own, u core.UserID, seq int64) []byte {
 	return append(b, '}')
 }
 
-// Size is how many bytes are held.
+// Size gives how many bytes are held.
 func (e *Encoded) Size() int { return len(e.text) }
 
 // Data writes the fields of an event's data, in wire order.
@@ -118,7 +117,7 @@ func (d *Data) JSON(k string, v any) {
 	d.b = appendString(d.b, d.marshal(k, v))
 }
 
-// Post writes a post. Every event that carries one comes through here.
+// Post writes a post. Every event with a post uses it.
 func (d *Data) Post(p *core.Post) {
 	if p.Type != "" && d.message != nil {
 		shown := *p

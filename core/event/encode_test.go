@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// examples is one event of every type, or more when it has several forms.
+// examples gives one event of every type, or more if it has several forms.
 func examples() []Event {
 	var (
 		u, v  = core.DeriveID[core.User]("u"), core.DeriveID[core.User]("v")
@@ -82,7 +82,7 @@ func examples() []Event {
 	}
 }
 
-// Every event has exactly the kept wire form, audiences and effects.
+// Every event has exactly the form, audiences and effects in the golden file.
 func TestEvents_Golden(t *testing.T) {
 	var out strings.Builder
 	for _, e := range examples() {
@@ -143,7 +143,7 @@ func describe(out *strings.Builder, e Event) {
 	}
 }
 
-// No type of event is without an example, and so without a kept form.
+// Every type of event has an example, and so a form in the golden file.
 func TestEvents_AllHaveExamples(t *testing.T) {
 	have := map[string]bool{}
 	for _, e := range examples() {
@@ -186,7 +186,7 @@ func TestEvents_AllHaveExamples(t *testing.T) {
 	}
 }
 
-// Any text comes back from a quoted string as encoding/json would have it.
+// Decoding the quoted form of any text gives what encoding/json would give.
 func FuzzAppendString(f *testing.F) {
 	f.Add("plain")
 	f.Add("\"\\\n\t\x00\u2028é\xff\xfe")

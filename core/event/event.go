@@ -9,16 +9,17 @@ import (
 // Event is one thing that happened. An event that changes what caches hold also has methods of the
 // kinds of effect below.
 type Event interface {
-	// Name is the event's name on the wire.
+	// Name is the event's name for clients.
 	Name() string
-	// To gives the audiences that are told, in order; none: the event is for caches alone.
+	// To gives the audiences, in order. An event without audiences is for caches only.
 	To() []Audience
 	// Write writes the data that one of the audiences gets.
 	Write(d *Data, to *Audience)
 }
 
-// Audience says who gets an event; the fields are the wire's broadcast object. Sent to: User
-// alone when set; else members of Channel; else members of Team; else everybody.
+// Audience says who gets an event; its fields are the broadcast object that clients see. The event is
+// sent to User if set, else to the members of Channel if set, else to the members of Team if set, else
+// to everybody.
 type Audience struct {
 	User       core.UserID
 	Channel    core.ChannelID
@@ -40,15 +41,15 @@ type Droppable interface{ Droppable() }
 // The kinds of effect: what a cache that holds something of the kind must forget. Effects are
 // applied before the event is delivered.
 type (
-	// UserChanged makes stale what is kept of a user: roles, name, hash.
+	// UserChanged makes what is cached of a user stale: roles, name, hash.
 	UserChanged interface{ UserChanged() core.UserID }
-	// TeamChanged makes stale what is kept of a team.
+	// TeamChanged makes what is cached of a team stale.
 	TeamChanged interface{ TeamChanged() core.TeamID }
-	// ChannelChanged makes stale what is kept of a channel.
+	// ChannelChanged makes what is cached of a channel stale.
 	ChannelChanged interface{ ChannelChanged() core.ChannelID }
-	// PostsChanged makes stale what is kept of a channel's posts.
+	// PostsChanged makes what is cached of a channel's posts stale.
 	PostsChanged interface{ PostsChanged() core.ChannelID }
-	// MembershipChanged changes what a user belongs to.
+	// MembershipChanged changes to which channel or team a user belongs.
 	MembershipChanged interface{ MembershipChanged() Membership }
 	// RolesChanged gives the system roles that a user has from here on.
 	RolesChanged interface {
@@ -56,8 +57,8 @@ type (
 	}
 )
 
-// Membership is a user's in a channel, or in a team when Channel is zero. Who leaves a team
-// is out of its channels at once.
+// Membership is that of a user in a channel, or in a team if Channel is zero. A user who leaves a team
+// is no longer in its channels from that moment.
 type Membership struct {
 	User    core.UserID
 	Channel core.ChannelID
@@ -65,7 +66,7 @@ type Membership struct {
 	Joined  bool // false: left
 }
 
-// quiet is part of an event that only caches learn.
+// quiet is embedded in events that only caches get.
 type quiet struct{}
 
 func (quiet) Name() string           { return "" }

@@ -13,7 +13,7 @@ type Posted struct {
 	Sender    string // of a post that somebody wrote
 	SetOnline bool
 	Mentions  []core.UserID // at most core.MaxMentions
-	Followers []core.UserID // of its thread: at most core.MaxThreadPeople and who began it
+	Followers []core.UserID // of its thread: at most core.MaxThreadPeople, and the author of the root
 }
 
 func (Posted) Name() string     { return "posted" }
@@ -35,7 +35,7 @@ func (e Posted) Write(d *Data, _ *Audience) {
 		d.String("otherFile", "true")
 	}
 	for i := range e.Post.Metadata.Files {
-		if strings.HasPrefix(e.Post.Metadata.Files[i].MimeType, "image/") { // clients word their notifications by it
+		if strings.HasPrefix(e.Post.Metadata.Files[i].MimeType, "image/") { // clients choose the text of a notification by it
 			d.String("image", "true")
 			break
 		}
@@ -74,7 +74,7 @@ func (e PostDeleted) Write(d *Data, to *Audience) {
 
 func (e PostDeleted) PostsChanged() core.ChannelID { return e.Post.ChannelID }
 
-// RepliesDeleted is replies gone with their root, of which clients have learned already.
+// RepliesDeleted is replies that were deleted because their root was. Clients know that already.
 type RepliesDeleted struct {
 	quiet
 	Channel core.ChannelID

@@ -12,7 +12,7 @@ func (PreferencesChanged) Name() string                 { return "preferences_ch
 func (e PreferencesChanged) To() []Audience             { return toUser(e.User) }
 func (e PreferencesChanged) Write(d *Data, _ *Audience) { d.JSON("preferences", e.Preferences) }
 
-// PreferencesDeleted is preferences of a user that are gone, at most core.MaxPreferencesPerCall.
+// PreferencesDeleted is preferences of a user that were deleted, at most core.MaxPreferencesPerCall.
 type PreferencesDeleted struct {
 	User        core.UserID
 	Preferences []core.Preference
@@ -22,7 +22,7 @@ func (PreferencesDeleted) Name() string                 { return "preferences_de
 func (e PreferencesDeleted) To() []Audience             { return toUser(e.User) }
 func (e PreferencesDeleted) Write(d *Data, _ *Audience) { d.JSON("preferences", e.Preferences) }
 
-// SidebarUpdated has a user's clients read the categories of their sidebar anew.
+// SidebarUpdated makes a user's clients read the categories of their sidebar again.
 type SidebarUpdated struct{ User core.UserID }
 
 func (SidebarUpdated) Name() string           { return "sidebar_category_updated" }

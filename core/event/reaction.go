@@ -10,7 +10,7 @@ func (e ReactionAdded) To() []Audience               { return toChannel(e.Reacti
 func (e ReactionAdded) Write(d *Data, _ *Audience)   { d.JSON("reaction", &e.Reaction) }
 func (e ReactionAdded) PostsChanged() core.ChannelID { return e.Reaction.ChannelID }
 
-// ReactionRemoved is a reaction taken back.
+// ReactionRemoved is a removed reaction.
 type ReactionRemoved struct{ Reaction core.Reaction }
 
 func (ReactionRemoved) Name() string                   { return "reaction_removed" }

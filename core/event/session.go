@@ -2,7 +2,7 @@ package event
 
 import "github.com/nearside/nearside/core"
 
-// SessionEnded makes a session worthless: its token, and its sockets.
+// SessionEnded ends a session: its token is no longer valid, and its sockets are closed.
 type SessionEnded struct {
 	quiet
 	User    core.UserID

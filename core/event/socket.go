@@ -2,7 +2,7 @@ package event
 
 import "github.com/nearside/nearside/core"
 
-// Hello is the first event of a new connection. Like those below it is not in the log.
+// Hello is the first event of a new connection. No entry announces it or the events below.
 type Hello struct {
 	User                          core.UserID
 	Connection, Hostname, Version string
@@ -16,7 +16,7 @@ func (e Hello) Write(d *Data, _ *Audience) {
 	d.String("server_version", e.Version)
 }
 
-// Typing tells a channel that a user writes in it, or in a thread.
+// Typing tells a channel that a user is typing in it, or in a thread.
 type Typing struct {
 	User    core.UserID
 	Channel core.ChannelID
@@ -33,7 +33,7 @@ func (e Typing) Write(d *Data, _ *Audience) {
 }
 func (Typing) Droppable() {}
 
-// StatusChanged tells users of their own status; others ask for it.
+// StatusChanged tells the clients of a user the status of that user; others must ask for it.
 type StatusChanged struct {
 	User   core.UserID
 	Status string

@@ -7,8 +7,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Tail is the events of applied entries, in log order, from now on. The zero Tail is not
-// ready: use NewTail.
+// Tail has the events of applied entries, in log order, from its creation on. Use NewTail.
 type Tail struct {
 	mu   sync.Mutex // guards last
 	last *node
@@ -32,7 +31,7 @@ func NewTail() *Tail { return &Tail{last: &node{ready: make(chan struct{})}} }
 // Publish appends batches. The caller publishes after the state they announce can be read.
 func (t *Tail) Publish(batches []Batch) { t.append(batches, false) }
 
-// Reset tells every reader that history was replaced: what it has cached or promised is void.
+// Reset tells every reader that history was replaced: everything that it has cached is stale.
 func (t *Tail) Reset() { t.append(nil, true) }
 
 func (t *Tail) append(batches []Batch, reset bool) {

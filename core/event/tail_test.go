@@ -17,7 +17,7 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
-// Every reader sees every batch after its subscription once and in order, whatever the others do.
+// Every reader sees every batch after its subscription once and in order, independently of others.
 func TestTail_EveryReaderSeesAll(t *testing.T) {
 	const readers, batches = 16, 500
 	tail, ctx := NewTail(), deadline(t)
@@ -72,7 +72,7 @@ func TestTail_Reset(t *testing.T) {
 	}
 }
 
-// Waiting ends with its context.
+// Next returns when its context ends.
 func TestCursor_NextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("why")
@@ -82,7 +82,7 @@ func TestCursor_NextEnds(t *testing.T) {
 	}
 }
 
-// What every cursor has passed can be collected: the tail holds no history.
+// Batches that every cursor has passed can be garbage-collected.
 func TestTail_HoldsNoHistory(t *testing.T) {
 	tail := NewTail()
 	collected := make(chan struct{})
@@ -93,7 +93,7 @@ func TestTail_HoldsNoHistory(t *testing.T) {
 	if _, err := c.Next(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	runtime.KeepAlive(first) // from here on only the tail could hold it
+	runtime.KeepAlive(first) // from here on nothing but the tail could keep it
 	ctx := deadline(t)
 	for {
 		runtime.GC()

@@ -2,7 +2,7 @@ package event
 
 import "github.com/nearside/nearside/core"
 
-// TeamCreated is a new team, which nobody belongs to yet.
+// TeamCreated is a new team, which has no members yet.
 type TeamCreated struct {
 	quiet
 	Team core.TeamID
@@ -26,13 +26,13 @@ func (e TeamDeleted) To() []Audience             { return toTeam(e.Team.ID) }
 func (e TeamDeleted) Write(d *Data, _ *Audience) { writeTeam(d, e.Team) }
 func (e TeamDeleted) TeamChanged() core.TeamID   { return e.Team.ID }
 
-// writeTeam leaves out what only those who invite may see.
+// writeTeam leaves out fields that only users who may invite others may see.
 func writeTeam(d *Data, t core.Team) {
 	t.Email, t.InviteID = "", ""
 	d.JSON("team", &t)
 }
 
-// TeamJoined makes a user a member of a team, before anything else tells of it.
+// TeamJoined makes a user a member of a team. It comes before every other event about that.
 type TeamJoined struct {
 	quiet
 	User core.UserID
@@ -43,7 +43,7 @@ func (e TeamJoined) MembershipChanged() Membership {
 	return Membership{User: e.User, Team: e.Team, Joined: true}
 }
 
-// AddedToTeam tells a new member of a team.
+// AddedToTeam tells a user that they are a member of a team now.
 type AddedToTeam struct {
 	User core.UserID
 	Team core.TeamID
@@ -56,8 +56,8 @@ func (e AddedToTeam) Write(d *Data, _ *Audience) {
 	d.String("user_id", e.User.String())
 }
 
-// TeamLeft is the end of a user's membership of a team. Its channels are left with it, and by ChannelLeft
-// one by one.
+// TeamLeft is the end of a user's membership of a team. It also ends the user's memberships of the
+// team's channels; a ChannelLeft for each of them may follow later.
 type TeamLeft struct {
 	User core.UserID
 	Team core.TeamID

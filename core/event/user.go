@@ -10,8 +10,8 @@ func (UserCreated) To() []Audience               { return []Audience{{}} }
 func (e UserCreated) Write(d *Data, _ *Audience) { d.String("user_id", e.User.String()) }
 func (e UserCreated) UserChanged() core.UserID   { return e.User }
 
-// UserUpdated is a changed account. The user gets everything; administrators and the others what
-// a profile shows.
+// UserUpdated is a changed account. The user gets everything; administrators and others get what a
+// profile shows them.
 type UserUpdated struct{ User core.User }
 
 func (UserUpdated) Name() string { return "user_updated" }

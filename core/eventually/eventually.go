@@ -1,8 +1,8 @@
-// Package eventually waits in tests for what will be true soon, and says why not when it is not.
+// Package eventually waits in tests until a condition is true, and says why if it does not become true.
 //
-// It is the one place where a test waits: it polls with a deadline, so that a slow machine costs
-// time and no false alarm, and a fast one costs next to none. Time limits are checked here too,
-// because they mean nothing under the race detector. It knows nothing of the domain.
+// Tests wait only with this package: it polls with a deadline, so that a test on a slow machine takes
+// longer but does not fail, and on a fast one loses almost no time. Limits of elapsed time are checked
+// here too, because they mean nothing under the race detector.
 //
 // Concurrency: everything may be called from parallel tests.
 package eventually
@@ -23,7 +23,7 @@ const Limit = time.Minute
 // pauses between two looks: short at first, and not a load on the machine later.
 var pauses = backoff.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}
 
-// Nil asks until there is no error. When there still is one after Limit, the test fails with it.
+// Nil asks until there is no error. If there still is one after Limit, the test fails with it.
 func Nil(t testing.TB, ask func() error) {
 	t.Helper()
 	// Also in a cleanup, when the test's context has ended.
@@ -32,8 +32,8 @@ func Nil(t testing.TB, ask func() error) {
 	}
 }
 
-// True asks until the answer is yes. When it is still no after Limit, the test fails with what
-// it waited for.
+// True asks until the answer is yes. If it is still no after Limit, the test fails and says what it
+// waited for.
 func True(t testing.TB, what string, ask func() bool) {
 	t.Helper()
 	Nil(t, func() error {

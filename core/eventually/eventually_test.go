@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A condition is asked again until it holds, and the last reason why it does not is told.
+// Poll asks again until there is no error, and gives the last error when its time is over.
 func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -32,7 +32,7 @@ func TestPoll(t *testing.T) {
 	})
 }
 
-// failing is a test that keeps what it is told.
+// failing is a testing.TB that records its failure.
 type failing struct {
 	testing.TB
 	said string

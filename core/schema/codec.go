@@ -24,7 +24,7 @@ const (
 	oidUUID  = 2950
 )
 
-// codec says how a Go type stands in a column. We write PostgreSQL's binary forms ourselves: a
+// codec says how a Go type is stored in a column. We write PostgreSQL's binary forms ourselves: a
 // batch is a few arrays of thousands of values, and a driver that reflects on each of them would
 // cost more than the decisions that made them. Pointers point to the field.
 type codec struct {
@@ -37,16 +37,16 @@ type codec struct {
 	get      func(p unsafe.Pointer, raw []byte) error // raw is only valid during the call
 	zero     func(p unsafe.Pointer) bool              // the field's zero value
 	null     func(p unsafe.Pointer) bool              // stored as NULL
-	normal   func(p unsafe.Pointer)                   // makes the value what the column will give back; nil: it is
+	normal   func(p unsafe.Pointer)                   // makes the value what the column will give back; nil if it always is
 	extra    func(p unsafe.Pointer) int               // bytes of memory beside the field itself
 	fits     func(p unsafe.Pointer, l limit) bool     // can be stored and is within its limit
 	cmp      func(a, b []byte) int                    // orders binary forms as the database does
 }
 
-// limit is what a tag says of a column's size; 0 is none.
+// limit is the size limit in a column's tag; 0 means none.
 type limit struct{ max, runes int }
 
-// A value of a fixed width takes nothing beside its field, and any of them fits.
+// A value of a fixed width takes no memory outside its field and always fits.
 func nothing(unsafe.Pointer) int        { return 0 }
 func always(unsafe.Pointer, limit) bool { return true }
 
@@ -123,8 +123,8 @@ func texts() codec {
 	return c
 }
 
-// Storable reports whether PostgreSQL can hold s as a text. A statement that failed on what it
-// cannot hold would fail again on every replica and for ever.
+// Storable reports whether PostgreSQL can store s as text. A statement with a text that it cannot
+// store would fail again and again on every replica.
 func Storable(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }
 
 func (l limit) text(s string) bool {
@@ -145,8 +145,8 @@ func raws() codec {
 	return c
 }
 
-// The form of lists and maps is CBOR, as in the log. JSON would give back other numbers than were
-// written, and apply would then decide differently on a row from memory and on one from the table.
+// Lists and maps are stored as CBOR, as in the log. JSON would give back other types of numbers than
+// were written, and apply could decide differently on a row from memory and on one from the table.
 var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
 	decMode = must(cbor.DecOptions{MaxNestedLevels: 32, MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 20,
@@ -160,13 +160,13 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// packed is the codec of a Go type V that is nil when it is zero, as CBOR.
+// packed is the codec of a Go type V whose zero value is nil, stored as CBOR.
 func packed[V any](isNil func(V) bool) codec {
 	c := codec{typ: "bytea", oid: oidBytea, nullable: true, cmp: bytes.Compare}
 	c.put = func(b []byte, p unsafe.Pointer) []byte {
 		raw, err := encMode.Marshal(*(*V)(p))
 		if err != nil {
-			return append(b, 0xf6) // CBOR's null; fits refuses such a value before
+			return append(b, 0xf6) // CBOR's null; fits has refused such a value before
 		}
 		return append(b, raw...)
 	}
@@ -198,8 +198,8 @@ func stringMaps() codec {
 	return c
 }
 
-// anyMaps is for maps of what JSON can say. A value of another Go type is kept as it would be
-// read back.
+// anyMaps is the codec of maps that hold JSON values. A value of another Go type is kept in memory
+// as it would be read back.
 func anyMaps() codec {
 	c := packed(func(v map[string]any) bool { return v == nil })
 	c.normal = func(p unsafe.Pointer) {
@@ -209,18 +209,18 @@ func anyMaps() codec {
 		}
 		raw := c.put(nil, p)
 		if *v = nil; c.get(p, raw) != nil {
-			*v = map[string]any{} // fits refuses such a value before
+			*v = map[string]any{} // fits has refused such a value before
 		}
 	}
 	c.extra = func(p unsafe.Pointer) int { return weigh(*(*map[string]any)(p)).memory }
 	c.fits = func(p unsafe.Pointer, l limit) bool {
 		w := weigh(*(*map[string]any)(p))
-		return w.ok && w.bytes <= l.max && w.memory <= 2*l.max+1<<10 // thousands of empty lists have no bytes
+		return w.ok && w.bytes <= l.max && w.memory <= 2*l.max+1<<10 // without the limit on memory, thousands of empty lists would fit
 	}
 	return c
 }
 
-// canonical reports whether decoding gives v back as it is.
+// canonical reports whether encoding and decoding v gives v again.
 func canonical(v any) bool {
 	switch v := v.(type) {
 	case nil, string, bool, float64:
@@ -243,11 +243,11 @@ func canonical(v any) bool {
 	return false
 }
 
-// weight is what a free-form value takes.
+// weight is how large a free-form value is.
 type weight struct {
 	bytes  int  // of all names and values
 	memory int  // about
-	ok     bool // it can be stored: text without NUL, finite numbers, and only what JSON has
+	ok     bool // it can be stored: text without NUL, finite numbers, and only types that JSON has
 }
 
 func (w *weight) add(v weight) {

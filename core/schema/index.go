@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// IndexShape is a compiled index: the rows that have the same values in some columns, in a total
-// order, and at most so many of them.
+// IndexShape is a compiled index: it lists the rows that have the same values in some columns, in a
+// total order and up to a limit.
 type IndexShape struct {
 	Of      *Shape
 	Columns []int // that have the value
@@ -19,7 +19,7 @@ type IndexShape struct {
 	value keyer
 }
 
-// Matches reports whether a row belongs to the index at all.
+// Matches reports whether a row is in the index.
 func (x *IndexShape) Matches(row Row) bool {
 	for _, i := range x.Zero {
 		if c := &x.Of.Columns[i]; !c.codec.zero(c.at(row)) {
@@ -35,7 +35,7 @@ func (x *IndexShape) AppendValue(b []byte, row Row) []byte { return x.value.row(
 // Split gives the binary forms of the columns of a value.
 func (x *IndexShape) Split(value []byte) [][]byte { return x.value.split(value) }
 
-// Compare is the order of rows: total, so that it is the same on every replica.
+// Compare orders rows. The order is total, so that it is the same on every replica.
 func (x *IndexShape) Compare(a, b Row) int {
 	for n, i := range x.Order {
 		c := &x.Of.Columns[i]
@@ -73,7 +73,7 @@ func WhereZero(column string) Option {
 	}
 }
 
-// AtMost bounds the list of a value. Rows past it are not seen.
+// AtMost bounds the list of a value. Further rows are left out.
 func AtMost(n int) Option { return func(x *IndexShape) error { x.Limit = n; return nil } }
 
 func (s *Shape) index(columns []string, unique bool, options []Option) (*IndexShape, error) {

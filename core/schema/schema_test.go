@@ -40,7 +40,7 @@ type nameAt struct {
 
 var things = Of[id, thing]("things")
 
-// The columns, their types and their numbers follow from the tags, those of a struct in a struct too.
+// The columns, their types and their numbers follow from the tags, also in a struct inside a struct.
 func TestShape_Columns(t *testing.T) {
 	type column struct {
 		name, typ string
@@ -61,7 +61,7 @@ func TestShape_Columns(t *testing.T) {
 	}
 }
 
-// A declaration that would let a row grow without a bound, or could not be read back, does not compile.
+// A declaration with a column that could grow without a bound, or could not be read back, is refused.
 func TestShape_WrongDeclarations(t *testing.T) {
 	for says, v := range map[string]any{
 		"has no limit": struct {
@@ -106,7 +106,7 @@ func TestShape_WrongDeclarations(t *testing.T) {
 	}
 }
 
-// Limits hold at their edges, and what PostgreSQL cannot store does not fit at any length.
+// A value at its limit is accepted and one beyond it refused, and so is what PostgreSQL cannot store.
 func TestShape_Check(t *testing.T) {
 	for name, c := range map[string]struct {
 		row  thing
@@ -133,7 +133,7 @@ func TestShape_Check(t *testing.T) {
 	}
 }
 
-// A row comes back from its binary values as Normalize has it.
+// Reading the binary values of a row gives the row as Normalize makes it.
 func TestShape_RoundTrip(t *testing.T) {
 	for _, in := range []thing{
 		{},
@@ -183,8 +183,8 @@ func TestShape_DigestOfAddedColumn(t *testing.T) {
 	}
 }
 
-// Encoded keys and values are the same from a row and from a value, come apart again into the binary
-// forms of their columns, and differ for different values.
+// A key or value is encoded in the same way from a row and from a Go value, can be split into the
+// binary forms of its columns again, and differs for different values.
 func TestIndex_Values(t *testing.T) {
 	byNameAt := IndexOf[nameAt](things, []string{"name", "at"}, OrderBy("at"), AtMost(3))
 	rnd := rand.New(rand.NewPCG(1, 1))

@@ -12,8 +12,8 @@ import (
 	"unsafe"
 )
 
-// MaxIndexedBytes is the longest text that may stand in a key or an index: PostgreSQL refuses an
-// index entry of more than a third of its pages of 8 KiB, and a composite entry shares that.
+// MaxIndexedBytes is the longest text that may be in a key or an index. PostgreSQL refuses an index
+// entry of more than a third of a page of 8 KiB, and an entry of several columns shares that.
 const MaxIndexedBytes = 1024
 
 // Row points to a row: a *T of the table's struct.
@@ -25,7 +25,7 @@ type Column struct {
 	Type     string // PostgreSQL's name
 	OID      uint32
 	Nullable bool
-	Number   uint16 // what the digest knows it by; never changes
+	Number   uint16 // stands for the column in the digest; never changes
 
 	offset uintptr
 	codec  codec
@@ -50,7 +50,7 @@ type Shape struct {
 	digest []int                 // all columns, by their numbers
 }
 
-// shapes counts those of this process.
+// shapes counts the shapes of this process.
 var shapes atomic.Int64
 
 // CompileShape compiles a struct type. keys names the columns of the primary key.
@@ -116,7 +116,7 @@ func (s *Shape) fields(t reflect.Type, offset uintptr, prefix string, number uin
 	return nil
 }
 
-// join puts the outer name of a struct in a struct before an inner one.
+// join puts the name of the outer field before that of an inner one.
 func join(outer, inner string) string {
 	switch {
 	case outer == "":
@@ -191,7 +191,7 @@ func limitOf(f reflect.StructField, c codec) (limit, error) {
 	return l, nil
 }
 
-// bytes is the most bytes that a column takes; 0 when it is no text.
+// bytes gives the most bytes that a text column takes; 0 for other columns.
 func (c *Column) bytes() int {
 	switch {
 	case c.Type != "text":
@@ -221,10 +221,10 @@ func (c *Column) at(row Row) unsafe.Pointer { return unsafe.Add(row, c.offset) }
 // Null reports whether a row's value is stored as NULL.
 func (c *Column) Null(row Row) bool { return c.codec.null != nil && c.codec.null(c.at(row)) }
 
-// Grows reports whether a value takes memory beside the row: about as much as its binary form has bytes.
+// Grows reports whether a value takes memory outside the row: about the size of its binary form.
 func (c *Column) Grows() bool { return c.codec.width == 0 }
 
-// Append appends the binary form of a row's value, which is not NULL.
+// Append appends the binary form of a row's value. The value must not be NULL.
 func (c *Column) Append(b []byte, row Row) []byte { return c.codec.put(b, c.at(row)) }
 
 // Compare orders binary forms as the database does.
@@ -233,7 +233,7 @@ func (c *Column) Compare(a, b []byte) int { return c.codec.cmp(a, b) }
 // New makes an empty row.
 func (s *Shape) New() Row { return reflect.New(s.typ).UnsafePointer() }
 
-// Read fills a row with binary values, one for each column; nil is NULL.
+// Read fills a row from binary values, one for each column; nil is NULL.
 func (s *Shape) Read(row Row, raw [][]byte) error {
 	for i := range s.Columns {
 		c := &s.Columns[i]
@@ -250,8 +250,8 @@ func (s *Shape) Read(row Row, raw [][]byte) error {
 	return nil
 }
 
-// Normalize makes a row what the table will give back: without values in fields that have no
-// column, and with free-form values as they are read.
+// Normalize makes a row what the table will give back: it clears fields that have no column, and
+// changes free-form values to the types that they are read as.
 func (s *Shape) Normalize(row Row) {
 	for _, f := range s.loose {
 		reflect.NewAt(f.Type, unsafe.Add(row, f.Offset)).Elem().SetZero()
@@ -262,10 +262,10 @@ func (s *Shape) Normalize(row Row) {
 	}
 }
 
-// Fixed is how much memory every row takes, whatever is in it.
+// Fixed gives how much memory every row takes, whatever its values are.
 func (s *Shape) Fixed() int { return s.size }
 
-// Size is about how much memory a row takes.
+// Size gives about how much memory a row takes.
 func (s *Shape) Size(row Row) int {
 	n := s.size
 	for i := range s.Columns {
@@ -285,9 +285,9 @@ func (s *Shape) Check(row Row) string {
 	return ""
 }
 
-// AppendDigest appends what the digest of the log covers of a row: the number and the binary form
-// of each value that is not zero, by their numbers. A column that is added later, and is zero in the rows of older
-// entries, changes no digest.
+// AppendDigest appends what the digest of the log covers of a row: the number and the binary form of
+// each value that is not zero, in the order of the numbers. A column that is added later is zero in
+// the rows of older entries, so it changes no digest.
 func (s *Shape) AppendDigest(b []byte, row Row) []byte {
 	for _, i := range s.digest {
 		c := &s.Columns[i]
@@ -329,7 +329,7 @@ func (c *Column) appendPart(b []byte, p unsafe.Pointer) []byte {
 	return append(binary.AppendUvarint(b, uint64(c.codec.extra(p))), *(*string)(p)...)
 }
 
-// Split gives the binary forms of the columns that an encoded key has.
+// Split gives the binary forms of the columns of an encoded key.
 func (s *Shape) Split(key []byte) [][]byte { return s.key.split(key) }
 
 func (k keyer) split(key []byte) [][]byte {

@@ -25,7 +25,7 @@ type Unique[V comparable, T any] struct {
 	value encoder[V]
 }
 
-// Of compiles a table. It panics when the declaration is wrong: nothing can be done without it.
+// Of compiles a table. It panics if the declaration is wrong, which stops the program at its start.
 func Of[K comparable, T any](name string) Table[K, T] {
 	columns := columnsOf(reflect.TypeFor[K]())
 	if columns == nil { // a single column: the one that has the key's type first
@@ -65,16 +65,16 @@ func UniqueOf[V comparable, K comparable, T any](t Table[K, T], columns ...strin
 	return Unique[V, T]{x, newEncoder[V](t.Shape, x.Columns)}
 }
 
-// Key appends the encoded form of a key. It is false of a key that no row can have.
+// Key appends the encoded form of a key. It reports false for a key that no row can have.
 func (t Table[K, T]) Key(b []byte, k K) ([]byte, bool) { return t.key.append(b, k) }
 
-// Value appends the encoded form of a value. It is false of a value that no row can have.
+// Value appends the encoded form of a value. It reports false for a value that no row can have.
 func (x Index[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
 
-// Value appends the encoded form of a value. It is false of a value that no row can have.
+// Value appends the encoded form of a value. It reports false for a value that no row can have.
 func (x Unique[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
 
-// columnsOf gives the columns that a struct of values names, or nil when it is a single value.
+// columnsOf gives the columns that a struct of values names, or nil for a single value.
 func columnsOf(t reflect.Type) (out []string) {
 	if t.Kind() != reflect.Struct {
 		return nil
@@ -87,7 +87,7 @@ func columnsOf(t reflect.Type) (out []string) {
 
 // encoder encodes a value V of some columns as keyer does the same values of a row.
 type encoder[V comparable] struct {
-	flat  bool // V is nothing but bytes, and they are its encoded form
+	flat  bool // V is an array of bytes, and these are its encoded form
 	parts []part
 }
 
@@ -126,7 +126,7 @@ func newEncoder[V comparable](s *Shape, columns []int) encoder[V] {
 }
 
 func (e encoder[V]) append(b []byte, v V) ([]byte, bool) {
-	if e.flat { // without a pointer that leaves this function, so v stays on the stack
+	if e.flat { // no pointer leaves this function, so v stays on the stack
 		return append(b, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))...), true
 	}
 	return e.slow(b, v)

@@ -1,5 +1,5 @@
-// Package slow logs what took too long, with what it waited for, and never floods the log: a
-// cause is told once in a while, with how often it came since.
+// Package slow logs what took too long and what it waited for, without flooding the log: each cause
+// is logged at most once in a while, with how often it happened since.
 //
 // Everything is safe for concurrent use. Nothing runs in the background. Causes are few and
 // fixed; they are kept for ever.
@@ -15,13 +15,13 @@ const defaultEvery = 10 * time.Second
 
 // Config configures a Log.
 type Config struct {
-	What   string        // what is slow, as the log says it; required
-	Limit  time.Duration // what takes less is not slow; required
+	What   string        // what is slow, for the log line; required
+	Limit  time.Duration // what takes longer is slow; required
 	Every  time.Duration // between two lines of one cause; default 10 s
 	Logger *slog.Logger  // required
 }
 
-// Log tells of what is slow.
+// Log logs what is slow.
 type Log struct {
 	cfg Config
 
@@ -31,7 +31,7 @@ type Log struct {
 
 type cause struct {
 	told   time.Time
-	silent int // times it was not told since
+	silent int // how often it was not logged since
 }
 
 // New makes a Log.
@@ -42,7 +42,7 @@ func New(cfg Config) *Log {
 	return &Log{cfg: cfg, causes: map[string]*cause{}}
 }
 
-// Note tells that something took long because of a cause, if it did. args are for the log line.
+// Note logs a cause if it took too long. args are added to the log line.
 func (l *Log) Note(why string, took time.Duration, args ...any) {
 	if took < l.cfg.Limit {
 		return

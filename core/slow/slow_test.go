@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Each cause is told once in a while, with how often it was not told; what is not slow never is.
+// Each cause is logged once in a while, with how often it was not logged; what is fast never is.
 func TestNote_OncePerCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -1,9 +1,9 @@
-// Package tasks has home finish the work that entries began: it looks for tasks and proposes
-// their next pieces, one after the other. What a piece does is decided by core/apply; that the work
-// is to be done is in the log already.
+// Package tasks finishes the work that entries began (core.Task): it looks for tasks and proposes
+// their next pieces, one after another. core/apply decides what a piece does.
 //
-// Every home node runs one Worker, and the one that leads works. Two that both believe to lead do
-// no harm: a piece has one proposal id, and a step that was done changes nothing.
+// Every home node runs a Worker, and only that of the leader works. If two nodes believe that they
+// lead, nothing goes wrong: a piece always has the same proposal id, and a step that was done already
+// changes nothing.
 package tasks
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// atOnce is how many tasks are looked at together.
+// atOnce is how many tasks are read together.
 const atOnce = 16
 
 // Config configures a Worker. The zero value of each optional field means its default.
@@ -83,7 +83,7 @@ func (w *Worker) step(ctx context.Context, t core.Task) error {
 	if err != nil {
 		return err
 	}
-	// A task of the same name may begin again later, so its time belongs to the id.
+	// A task with the same id may begin again later, so the proposal's id depends on its time.
 	id := core.DeriveID[core.Proposal]("task", t.ID.String(), strconv.FormatInt(t.CreateAt, 10), strconv.FormatInt(t.Steps, 10))
 	receipt, err := w.cfg.Propose(ctx, core.Proposal{ID: id, Data: data})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxFileBytes = 256 << 20    // written by one run; then nothing more is
+	maxFileBytes = 256 << 20    // written in one run of the process; the rest is dropped
 	tracesPath   = "/v1/traces" // of every collector
 )
 
@@ -57,7 +57,7 @@ func (t *Tracer) closeFiles() (err error) {
 	return err
 }
 
-// bounded writes to a file until that is too large.
+// bounded writes to a file until the file is too large.
 type bounded struct {
 	file    *os.File
 	written int64 // the exporter writes one after another
@@ -71,8 +71,8 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.file.Write(p)
 }
 
-// quiet says once that spans cannot be exported, and once that they can again. The library would
-// write each failure to standard error.
+// quiet logs once that spans cannot be exported, and once that they can again. Without it the library
+// would write each failure to standard error.
 type quiet struct {
 	sdk.SpanExporter
 	log     *slog.Logger

@@ -1,11 +1,11 @@
-// Package trace shows where the time of a request went, on every node that had a part in it.
+// Package trace shows where the time of a request went, on every node that worked on it.
 //
-// The trace of a proposal is its id: both have sixteen bytes. So a replica on the other side of
-// the world adds to the same trace without anything about traces being carried there, in the log
-// or beside it. The trace's first span, the one that proposed, has the last eight bytes as its
-// id, and everybody else's spans are its children. A request that comes without a trace takes
-// the one of its first proposal. One that comes with a trace (W3C traceparent) stays in it, and
-// the two are linked: a client must not choose the ids of proposals.
+// The trace id of a proposal is the id of the proposal: both have sixteen bytes. So every replica adds
+// to the same trace, and no trace context is sent, in the log or beside it. The first span of the
+// trace, that of proposing, has the last eight bytes as its id, and the spans of all nodes are its
+// children. A request that comes without a trace joins the trace of its first proposal. A request with
+// a trace (W3C traceparent) stays in that one, and the two are linked, because a client must not choose
+// the ids of proposals.
 //
 // A nil Tracer makes no spans and costs nothing. Everything is safe for concurrent use. The
 // exporter's goroutine ends with Close.
@@ -34,19 +34,19 @@ type Config struct {
 	Node, Region string
 	File         string       // spans go to this file, a line of JSON each
 	OTLP         string       // and to this collector, http://HOST:4318
-	Ratio        float64      // part of the traces that is kept, the same at every node; required
+	Ratio        float64      // share of the traces that is kept, the same at every node; required
 	Logger       *slog.Logger // required
 }
 
 // Tracer makes spans.
 type Tracer struct {
-	base     context.Context // of spans that outlive what they tell of; never cancelled
+	base     context.Context // of spans that end after their request; never cancelled
 	provider *sdk.TracerProvider
 	tracer   otel.Tracer
 	files    []io.Closer
 }
 
-// New opens the exporters; without any it gives nil, which traces nothing.
+// New opens the exporters. Without any it gives nil, a Tracer that traces nothing.
 func New(ctx context.Context, cfg Config) (*Tracer, error) {
 	if cfg.File == "" && cfg.OTLP == "" {
 		return nil, nil
@@ -70,15 +70,15 @@ func New(ctx context.Context, cfg Config) (*Tracer, error) {
 	return t, nil
 }
 
-// Request is a request of a client. Its span begins late: only its first proposal says in
-// which trace it is.
+// Request is a request of a client. Its span is made late, because its first proposal decides in which
+// trace it is.
 type Request struct {
 	t      *Tracer
 	began  time.Time
-	client otel.SpanContext // what the client says, if it says something
+	client otel.SpanContext // the trace that the client sent, if any
 
 	mu   sync.Mutex
-	span otel.Span // guarded by mu; nil until it is known in which trace
+	span otel.Span // guarded by mu; nil until the trace is known
 }
 
 type requestKey struct{}
@@ -94,7 +94,8 @@ func (t *Tracer) Request(r *http.Request) (context.Context, *Request) {
 	return context.WithValue(ctx, requestKey{}, req), req
 }
 
-// in gives the request's span, which begins in a trace unless it has begun, or is the client's.
+// in gives the request's span. It begins the span in the given trace, unless it has begun already or
+// the client sent a trace.
 func (r *Request) in(ctx context.Context, trace otel.TraceID) otel.Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,12 +163,12 @@ func (t *Tracer) Did(name string, id [16]byte, began time.Time, pairs ...any) {
 	span.End()
 }
 
-// rootOf is the first span of a proposal's trace.
+// rootOf gives the first span of a proposal's trace.
 func rootOf(id [16]byte) otel.SpanContext {
 	return otel.NewSpanContext(otel.SpanContextConfig{TraceID: id, SpanID: otel.SpanID(id[8:]), TraceFlags: otel.FlagsSampled})
 }
 
-// forced are the ids that the next span must have; zero ones are made.
+// forced has the ids that the next span must have; random ones are used for those that are zero.
 type forced struct {
 	trace otel.TraceID
 	span  otel.SpanID
@@ -201,8 +202,8 @@ func (ids) NewSpanID(ctx context.Context, _ otel.TraceID) otel.SpanID {
 	return f.span
 }
 
-// sampler drops what a client says is not kept; otherwise the trace's id decides, so that all
-// nodes decide alike.
+// sampler drops the traces that the client does not keep. For all others the trace's id decides, so
+// that all nodes keep the same traces.
 type sampler struct{ ratio sdk.Sampler }
 
 // ShouldSample implements sdk.Sampler.

@@ -82,7 +82,7 @@ func TestTrace_RequestAndReplicas_AreOne(t *testing.T) {
 	}
 }
 
-// A client's trace is kept for the request and linked with the proposal's: nobody outside may
+// A client's trace is kept for the request and linked with the proposal's, because a client must not
 // choose the id of a proposal.
 func TestTrace_ClientsTrace_IsLinked(t *testing.T) {
 	spans := traced(t, 1, func(tr *Tracer) {
@@ -99,8 +99,7 @@ func TestTrace_ClientsTrace_IsLinked(t *testing.T) {
 	}
 }
 
-// What a client or the ratio leaves out makes no spans, and a header that makes no sense counts
-// for nothing.
+// Traces that the client or the ratio leaves out have no spans, and an invalid header is ignored.
 func TestTrace_LeftOut(t *testing.T) {
 	with := func(header string) func(*Tracer) {
 		return func(tr *Tracer) {
@@ -121,7 +120,7 @@ func TestTrace_LeftOut(t *testing.T) {
 	}
 }
 
-// Without an exporter there is no tracer, and none is needed.
+// Without an exporter the tracer is nil, and calling it does nothing.
 func TestTrace_Off(t *testing.T) {
 	tr, err := New(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
 	if tr != nil || err != nil {
@@ -134,7 +133,7 @@ func TestTrace_Off(t *testing.T) {
 	}
 }
 
-// A collector gets the spans; one that is away costs nothing but the spans.
+// A collector gets the spans; while it cannot be reached, only spans are lost.
 func TestTrace_Collector(t *testing.T) {
 	got := make(chan string, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.URL.Path + " " + r.Header.Get("Content-Type") }))
