@@ -7,19 +7,19 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Why a question to home has no answer.
+// The reasons why a question to home has no answer.
 var (
 	cutOff   = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "cut_off")
 	canceled = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
 	timeout  = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
 )
 
-// CutOff is what a client is told when no home node can be reached.
+// CutOff is the error for a client if no home node can be reached.
 func CutOff(cause error) error {
 	return cutOff.WithCause(cause)
 }
 
-// GaveUp says why a question to home has no answer: its context has ended.
+// GaveUp is the error of a question to home whose context has ended.
 func GaveUp(ctx context.Context, cause error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return canceled.WithCause(cause)

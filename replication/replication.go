@@ -1,6 +1,6 @@
-// Package replication names what the opaque middle needs: a log to follow, a place to apply
-// and a place to propose. Its folders carry entries, proposals, snapshots and signals between
-// nodes over QUIC; none of them may learn what a message is.
+// Package replication has the interfaces of the replication layer: a log to follow, a place to
+// apply and a place to propose. Its subpackages carry entries, proposals, snapshots and signals
+// between nodes over QUIC. All of these are opaque to them; none may know what a message is.
 package replication
 
 import (
@@ -13,28 +13,30 @@ import (
 // Source is a log that can be followed. At home it is the region's feed.
 type Source interface {
 	Position() core.Position
-	// Tail gives the entries after a position, at least one, at most about maxBytes of them.
-	// It waits until there are some or ctx ends. It fails with core.ErrCompacted or
-	// core.ErrDiverged when only a snapshot can help.
+	// Tail returns the entries after a position: at least one, about maxBytes of them at most. It
+	// waits until there are some or ctx ends. It fails with core.ErrCompacted or core.ErrDiverged
+	// if the follower needs a snapshot.
 	Tail(ctx context.Context, after core.Position, maxBytes int) (core.Batch, error)
-	// Snapshot gives the snapshot with an id while it is kept, else (or for "") a recent one.
+	// Snapshot returns the snapshot with an id while it is kept; otherwise, and for "", a recent
+	// one.
 	Snapshot(ctx context.Context, id string) (core.Snapshot, error)
 }
 
 // Sink is a place to apply. On an edge it is the replica.
 type Sink interface {
 	Position() core.Position
-	// Apply applies a batch that begins right after Position. It fails with core.ErrDiverged
-	// when the digest it comes to is not the batch's.
+	// Apply applies a batch that begins right after Position. It fails with core.ErrDiverged if
+	// the resulting digest is not the batch's.
 	Apply(ctx context.Context, b core.Batch) error
-	// Restore replaces everything with a snapshot; the old state serves until it is whole.
+	// Restore replaces the whole state by a snapshot. The old state is served until the new one
+	// is complete.
 	Restore(ctx context.Context, at core.Position, r io.Reader) error
 }
 
-// Orderer is a place to propose. At home it is the region, away a forward client.
+// Orderer is a place to propose. At home it is the region, on other nodes a forward client.
 type Orderer interface {
-	// Propose returns once the proposal is committed and applied at home. A Temporary error
-	// means that the effect is unknown: proposing again with the same ID is harmless.
+	// Propose returns when the proposal is committed and applied at home. After a Temporary error
+	// the effect is unknown: proposing again with the same ID is harmless.
 	Propose(ctx context.Context, p core.Proposal) (core.Receipt, error)
 }
 
@@ -42,7 +44,7 @@ type Orderer interface {
 type Signals interface {
 	// Send offers a signal to every other node. It never blocks.
 	Send(signal []byte)
-	// Receive gives the next signal of another node.
+	// Receive returns the next signal from another node.
 	Receive(ctx context.Context) ([]byte, error)
 }
 

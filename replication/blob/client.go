@@ -16,37 +16,36 @@ import (
 )
 
 const (
-	suspectFor = 3 * time.Second // a node that was silent or lost is asked last
-	checkEvery = time.Second     // how often Run looks after its connections
+	suspectFor = 3 * time.Second // a node that was silent or disconnected is asked last for this long
+	checkEvery = time.Second     // how often Run checks its connections
 )
 
-// redials are the pauses before Run tries again to connect.
+// redials are the pauses before Run tries to connect again.
 var redials = backoff.Backoff{Min: 250 * time.Millisecond, Max: 5 * time.Second}
 
 // Config configures a Client. The zero value of each optional field means its default.
 type Config struct {
 	Endpoint   *link.Endpoint  // required
 	Candidates func() []string // required: link addresses of home nodes, the best first
-	// Connected says whether home can be reached at all; while it says no, requests fail at
-	// once instead of waiting, and those under way go on trying. Optional: default yes.
+	// Connected reports whether home can be reached at all. While it returns false, new requests
+	// fail at once instead of waiting; running ones keep trying. Default: always true.
 	Connected func() bool
 	// Idle is how long a node may be silent before the next one is asked. Default: 10 s.
 	Idle time.Duration
-	// Patience is how long a read that has begun goes on without a byte, from whichever node,
-	// before it fails, and how long a request is repeated that home nodes answer with "later".
-	// Default: 10 s.
+	// Patience is how long a read continues without a byte from any node before it fails, and how
+	// long a request is repeated while home nodes answer with a temporary error. Default: 10 s.
 	Patience time.Duration
 	Logger   *slog.Logger // default: discard
 }
 
-// Client reads and stores blobs at home from elsewhere.
+// Client reads and stores blobs at home from another node.
 type Client struct {
 	cfg  Config
 	home *route
 	pool *pool
 
 	mu      sync.Mutex
-	suspect map[string]time.Time // guarded by mu: nodes that were silent or lost, until when
+	suspect map[string]time.Time // guarded by mu: nodes that were silent or disconnected, and until when they are asked last
 }
 
 var _ Store = (*Client)(nil)
@@ -73,8 +72,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Run keeps connections to the first candidate, and all of them fresh, until ctx ends; then it
-// closes them.
+// Run keeps connections to the first candidate open and renews worn connections, until ctx ends;
+// then it closes all of them.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.Close()
 	for failures := 0; ctx.Err() == nil; {
@@ -103,7 +102,7 @@ func (c *Client) keep(ctx context.Context) error {
 	return c.pool.renew(ctx)
 }
 
-// Close ends the client's connections and what is under way on them.
+// Close ends the client's connections and the requests on them.
 func (c *Client) Close() error {
 	c.pool.close()
 	return nil
@@ -114,8 +113,8 @@ func (c *Client) Get(ctx context.Context, name [32]byte, offset, length int64) (
 	return c.home.Get(ctx, name, offset, length)
 }
 
-// Put implements Store. When a node fails in the middle, the next is tried if r is an
-// io.Seeker; else the error is core.KindUnavailable and the blob may or may not be stored.
+// Put implements Store. If a node fails in the middle, the next is tried if r is an io.Seeker.
+// Otherwise the error is core.KindUnavailable, and the blob may or may not be stored.
 func (c *Client) Put(ctx context.Context, name [32]byte, size int64, r io.Reader) error {
 	return c.home.Put(ctx, name, size, r)
 }
@@ -125,13 +124,13 @@ func (c *Client) Stat(ctx context.Context, name [32]byte) (int64, error) {
 	return c.home.Stat(ctx, name)
 }
 
-// At gives what one home node has itself; only home nodes may ask. Nothing is tried elsewhere,
-// and little is tried again: whoever asks so knows other nodes.
+// At returns the store of one home node's own disk; only home nodes may use it. It asks no other
+// node and hardly repeats requests: its caller knows the other nodes.
 func (c *Client) At(addr string) Store {
 	return &route{Client: c, addrs: func() []string { return []string{addr} }, direct: true, rounds: 1}
 }
 
-// order gives the candidates: connected ones first, suspect ones last.
+// order returns the candidates: connected ones first, suspect ones last.
 func (c *Client) order() []string {
 	addrs := slices.Clone(c.cfg.Candidates())
 	c.mu.Lock()
@@ -155,8 +154,8 @@ func (c *Client) order() []string {
 	return addrs
 }
 
-// blame marks a node that was silent or has lost its connection: the next requests need not
-// wait for it again. One that only broke a stream off may have had a reason.
+// blame marks a node that was silent or whose connection was lost: the next requests ask it last.
+// A node that only ended a stream may have had a reason.
 func (c *Client) blame(addr string, err error) {
 	if !timedOut(err) && c.pool.alive(addr) {
 		return
@@ -166,7 +165,7 @@ func (c *Client) blame(addr string, err error) {
 	c.suspect[addr] = time.Now().Add(suspectFor)
 }
 
-// route is a way to a store: over any home node, or direct to one.
+// route is a way to a store: through any home node, or directly to one.
 type route struct {
 	*Client
 	addrs     func() []string

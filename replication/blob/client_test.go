@@ -20,7 +20,8 @@ import (
 )
 
 func TestClient_RoundTrip(t *testing.T) {
-	// What is put at home comes back from there, byte for byte, at every size, and Stat knows its size.
+	// A blob that is put at home is read back byte for byte, at every size, and Stat returns its
+	// size.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	c, _, _ := w.pair(m)
@@ -46,7 +47,8 @@ func TestClient_RoundTrip(t *testing.T) {
 }
 
 func TestClient_Ranges(t *testing.T) {
-	// A part is exactly that part, also an empty one; one that is not inside is refused.
+	// A part, even an empty one, is exactly that part; a part that is not inside the blob is
+	// refused.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	c, _, _ := w.pair(m)
@@ -72,7 +74,8 @@ func TestClient_Ranges(t *testing.T) {
 }
 
 func TestClient_Errors(t *testing.T) {
-	// What a store says crosses the wire with its kind and id, and is final where it would be the same anywhere.
+	// A store's error arrives with its kind and id; no other node is asked if it would give the
+	// same error.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m, MaxBytes: 1000})
@@ -113,7 +116,8 @@ type errReader struct{ error }
 func (e errReader) Read([]byte) (int, error) { return 0, e.error }
 
 func TestClient_OnlyHomeNodes(t *testing.T) {
-	// A node that is not at home cannot take blobs in home's place, though its certificate is good.
+	// A node that is not a home node cannot receive blobs in home's place, although its
+	// certificate is valid.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	s, err := blob.NewServer(blob.ServerConfig{Whole: m})
@@ -130,7 +134,7 @@ func TestClient_OnlyHomeNodes(t *testing.T) {
 }
 
 func TestClient_CutOff(t *testing.T) {
-	// Without a way home requests fail at once and say so, whatever candidates there are.
+	// If home cannot be reached, requests fail at once and say so, whatever candidates there are.
 	quiet(t)
 	w := newWorld(t)
 	e := w.node("e", nil, nil, link.RoleEdge)
@@ -149,7 +153,7 @@ func TestClient_CutOff(t *testing.T) {
 }
 
 func TestClient_SilentStore(t *testing.T) {
-	// A home node whose store does not answer is left for the next one.
+	// If a home node's store does not answer, the next node is asked.
 	quiet(t)
 	w, hangs, good := newWorld(t), newMemory(), newMemory()
 	b := random(1000)
@@ -163,7 +167,8 @@ func TestClient_SilentStore(t *testing.T) {
 }
 
 func TestClient_Cancel(t *testing.T) {
-	// A caller who goes away, or closes the body, frees the place at home and leaves nothing running.
+	// If the caller's context ends, or it closes the body, the place at home becomes free and no
+	// goroutine is left.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m, MaxConcurrent: 1})
@@ -206,8 +211,8 @@ func TestClient_Cancel(t *testing.T) {
 }
 
 func TestClient_Run(t *testing.T) {
-	// Run has a connection for each direction ready before anybody asks, gets another when that one dies, follows the first candidate,
-	// and closes all of them at its end.
+	// Run has a connection for each direction before the first request, replaces one that breaks,
+	// follows the first candidate, and closes all of them at its end.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	var served sync.Map // node → number of connections
@@ -227,7 +232,7 @@ func TestClient_Run(t *testing.T) {
 		t.Helper()
 		eventually.Nil(t, func() error {
 			if n, _ := served.Load(name); n.(*atomic.Int64).Load() != want {
-				return errors.New(name + " has not the connections that it should")
+				return errors.New(name + " does not have the expected connections")
 			}
 			return nil
 		})
@@ -263,7 +268,7 @@ func TestClient_Run(t *testing.T) {
 }
 
 func TestClient_Concurrent(t *testing.T) {
-	// Many callers at once, some of them leaving early, each get their own bytes.
+	// Of many concurrent callers, some of which stop early, each gets its own bytes.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	c, _, _ := w.pair(m)

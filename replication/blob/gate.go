@@ -8,16 +8,16 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// gate bounds what is under way at a store, over all peers and of each.
+// gate bounds the running transfers of a store, in total and for each peer.
 type gate struct {
 	all     chan struct{} // a place per transfer
 	perPeer int
 
 	mu    sync.Mutex
-	peers map[string]*share // guarded by mu: of those who are inside or wait
+	peers map[string]*share // guarded by mu: of peers that are inside or waiting
 }
 
-// share is what one peer may take.
+// share is the limit of one peer.
 type share struct {
 	places chan struct{}
 	users  int // guarded by gate.mu: inside or waiting
@@ -27,7 +27,7 @@ func newGate(all, perPeer int) *gate {
 	return &gate{all: make(chan struct{}, all), perPeer: perPeer, peers: map[string]*share{}}
 }
 
-// enter waits a little for a place.
+// enter waits for a place, for at most placeWait.
 func (g *gate) enter(ctx context.Context, peer string) (leave func(), err error) {
 	s := g.join(peer)
 	timer := time.NewTimer(placeWait)
@@ -58,7 +58,7 @@ func take(ctx context.Context, places chan struct{}, timer *time.Timer) error {
 	case places <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return core.E(core.KindLimit, "too many files are on their way")
+		return core.E(core.KindLimit, "too many transfers are running")
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -84,7 +84,7 @@ func (g *gate) part(peer string, s *share) {
 	}
 }
 
-// watch ends a transfer that stands still. It belongs to the transfer's goroutine.
+// watch ends a transfer without progress. It belongs to the transfer's goroutine.
 type watch struct {
 	timer *time.Timer
 	limit time.Duration
@@ -95,14 +95,15 @@ func newWatch(limit time.Duration, still func()) *watch {
 	return &watch{timer: time.AfterFunc(limit, still), limit: limit}
 }
 
-// moved counts bytes; only a bufferful of them is a move, else a byte now and then would do.
+// moved counts bytes. Only bufBytes together count as progress; otherwise one byte now and then
+// would be enough.
 func (w *watch) moved(n int) {
 	if w.bytes += n; w.bytes >= bufBytes {
 		w.allow(w.limit)
 	}
 }
 
-// allow gives the next step a time of its own.
+// allow gives the next step its own time limit.
 func (w *watch) allow(d time.Duration) {
 	w.bytes = 0
 	w.timer.Reset(d)

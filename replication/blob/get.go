@@ -12,13 +12,13 @@ import (
 	"github.com/nearside/nearside/replication/wire"
 )
 
-// maxBreaks bounds how often a read may break off without a byte between.
+// maxBreaks bounds how often a read may break without a byte in between.
 const maxBreaks = 8
 
 // Get implements Store.
 func (r *route) Get(ctx context.Context, name [32]byte, offset, length int64) (io.ReadCloser, int64, error) {
 	if offset < 0 {
-		return nil, 0, core.E(core.KindInvalid, "a part of a blob does not begin before it")
+		return nil, 0, core.E(core.KindInvalid, "a part must not begin at a negative offset")
 	}
 	b := &body{route: r, name: name, off: offset, want: length, size: -1}
 	b.ctx, b.cancel = context.WithCancel(ctx)
@@ -29,28 +29,28 @@ func (r *route) Get(ctx context.Context, name [32]byte, offset, length int64) (i
 	return b, b.size, nil
 }
 
-// body is a blob on its way in: a reader that outlives the connections under it.
+// body is a blob being read: a reader that continues over new connections.
 type body struct {
 	route  *route
-	ctx    context.Context // of the caller; also ended by Close
+	ctx    context.Context // the caller's; Close cancels it too
 	cancel context.CancelFunc
 	name   [32]byte
 
 	off   int64 // of the next byte
-	want  int64 // bytes still to come; below zero: to the end, until the first head has said how many
-	size  int64 // of the whole blob; below zero until the first head
+	want  int64 // bytes still to come; negative: to the end, until the first head has the number
+	size  int64 // of the whole blob; negative until the first head
 	whole bool  // the server has confirmed the end
-	err   error // for every Read from now on
+	err   error // result of every later Read
 
 	breaks  int       // since the last byte
-	broken  time.Time // the first of them
-	avoid   string    // the node of the last one, if it had no bytes to give
-	hurried bool      // once is enough: it may be the link
+	broken  time.Time // time of the first of them
+	avoid   string    // the node of the last break, if it delivered no bytes
+	hurried bool      // a new connection is tried once; if that does not help, it may be the link
 
 	pace pace        // of st
 	st   *lease      // nil while there is none
-	addr string      // of st's node
-	stop func() bool // ends the watch of ctx over st
+	addr string      // address of st's node
+	stop func() bool // stops watching ctx for st
 }
 
 // Read implements io.Reader.
@@ -66,7 +66,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer. A Read under way ends.
+// Close implements io.Closer. A running Read ends.
 func (b *body) Close() error {
 	b.cancel()
 	return nil
@@ -96,7 +96,7 @@ func (b *body) read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// pull reads from the stream. The last bytes count only when the server says that they are.
+// pull reads from the stream. The last bytes are returned only after the server's confirmation.
 func (b *body) pull(p []byte) (n int, err error) {
 	_ = b.st.SetReadDeadline(time.Now().Add(b.route.cfg.Idle))
 	if b.want > 0 {
@@ -124,7 +124,7 @@ func (b *body) pull(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// hurry goes on over another connection. Without one the stream is as good as it was.
+// hurry continues over another connection. If there is none, the stream stays.
 func (b *body) hurry() {
 	if err := b.route.pool.hurry(b.ctx, b.addr, laneGet, b.st); err != nil {
 		b.route.cfg.Logger.Debug("no other connection for a transfer that crawls", "err", err)
@@ -134,8 +134,8 @@ func (b *body) hurry() {
 	b.hurried = true
 }
 
-// confirm reads what follows the last byte: that it was, or what the store has found out about
-// the bytes by then.
+// confirm reads what follows the last byte: the confirmation, or the error that the store has
+// found by then.
 func (b *body) confirm() error {
 	kind, msg, err := wire.NewReader(b.st, maxAnswer).Next()
 	switch {
@@ -149,7 +149,7 @@ func (b *body) confirm() error {
 	return nil
 }
 
-// broke drops the stream and decides whether to go on.
+// broke drops the stream and decides whether to continue.
 func (b *body) broke(err error) error {
 	b.route.blame(b.addr, err)
 	b.drop()
@@ -163,20 +163,20 @@ func (b *body) broke(err error) error {
 		return err
 	}
 	if b.avoid = ""; b.breaks > 1 {
-		b.avoid = b.addr // it gives streams, but no bytes
+		b.avoid = b.addr // it accepts streams, but delivers no bytes
 		backoff.Pause(b.ctx, repeats.After(b.breaks))
 	}
 	b.route.cfg.Logger.Info("blob transfer interrupted", "offset", b.off, "of", b.size, "err", err)
 	return nil
 }
 
-// reach makes a stream that gives the next byte.
+// reach makes sure that there is a stream that delivers the next byte.
 func (b *body) reach() error {
 	var spared bool
 	return b.route.try(b.ctx, b.size >= 0, func(ctx context.Context, addr string) error {
-		if addr == b.avoid && !spared { // once: it may be the only one
+		if addr == b.avoid && !spared { // only once: it may be the only node
 			spared = true
-			return &unreached{addr, core.E(core.KindUnavailable, "it broke off before")}
+			return &unreached{addr, core.E(core.KindUnavailable, "it broke off the previous attempt")}
 		}
 		return b.open(ctx, addr)
 	})
@@ -204,7 +204,7 @@ func (b *body) open(ctx context.Context, addr string) error {
 	return nil
 }
 
-// agree takes what the first head says and checks the others against it.
+// agree takes the sizes of the first head, and checks the later heads against them.
 func (b *body) agree(head wire.BlobHead, addr string) error {
 	switch {
 	case head.Length > head.Size-b.off || b.want >= 0 && head.Length != b.want || b.want < 0 && head.Length != head.Size-b.off:
@@ -216,7 +216,7 @@ func (b *body) agree(head wire.BlobHead, addr string) error {
 	return nil
 }
 
-// drop gives up the stream.
+// drop ends the stream.
 func (b *body) drop() {
 	if b.st != nil {
 		b.stop()

@@ -14,7 +14,8 @@ import (
 )
 
 func TestGet_ResumesElsewhere(t *testing.T) {
-	// A home node stops in the middle of a read; the reader gets every byte once, from the other one.
+	// If a home node stops in the middle of a read, the reader gets every byte once, the rest
+	// from another node.
 	quiet(t)
 	w, m1, m2 := newWorld(t), newMemory(), newMemory()
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: m1}), w.home("h2", blob.ServerConfig{Whole: m2})
@@ -42,7 +43,7 @@ func TestGet_ResumesElsewhere(t *testing.T) {
 }
 
 func TestGet_ResumesAfterSilence(t *testing.T) {
-	// The serving node vanishes without a word; the read goes on at another one within seconds.
+	// If the serving node disappears, the read continues at another one within seconds.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: m}), w.home("h2", blob.ServerConfig{Whole: m})
@@ -70,7 +71,7 @@ func TestGet_ResumesAfterSilence(t *testing.T) {
 }
 
 func TestGet_OtherSize(t *testing.T) {
-	// A node that says another size cannot continue a read that began elsewhere.
+	// A node that reports another size cannot continue a read that began elsewhere.
 	quiet(t)
 	w, m1, m2 := newWorld(t), newMemory(), newMemory()
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: m1}), w.home("h2", blob.ServerConfig{Whole: m2})
@@ -94,8 +95,8 @@ func TestGet_OtherSize(t *testing.T) {
 }
 
 func TestGet_GivesUp(t *testing.T) {
-	// When no home node is left in the middle of a read, the reader hears of it within its patience: an error,
-	// never a short clean end.
+	// If no home node is left in the middle of a read, the read fails within its patience: with
+	// an error, never as a short blob.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m})
@@ -119,8 +120,8 @@ func TestGet_GivesUp(t *testing.T) {
 }
 
 func TestGet_StoreFails(t *testing.T) {
-	// What a store finds wrong at the end of a blob reaches the reader, who never sees a clean end; a fault in the
-	// middle is mended by another node.
+	// If a store finds damage at the end of a blob, the reader gets an error and never a complete
+	// blob; after damage in the middle, another node continues.
 	quiet(t)
 	w, bad, good := newWorld(t), newMemory(), newMemory()
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: bad}), w.home("h2", blob.ServerConfig{Whole: good})

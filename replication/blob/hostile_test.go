@@ -28,8 +28,8 @@ func head(size, length int64) []byte {
 }
 
 func TestServer_BadRequests(t *testing.T) {
-	// Bytes that are no request are answered with core.KindInvalid, a blob with too many or too few bytes too; the
-	// connection goes on.
+	// Malformed requests are answered with core.KindInvalid, and so are blobs with too many or
+	// too few bytes; the connection continues.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m})
@@ -69,7 +69,8 @@ func TestServer_BadRequests(t *testing.T) {
 }
 
 func TestClient_BadAnswers(t *testing.T) {
-	// A home node that answers with anything but what was asked for is an error, never wrong bytes with a clean end.
+	// If a home node's answer does not match the request, the result is an error, never wrong
+	// bytes with a clean end.
 	quiet(t)
 	w := newWorld(t)
 	for name, say := range map[string][]byte{

@@ -3,32 +3,34 @@ package blob
 import "time"
 
 const (
-	crawlAfter = 6           // round trips, in which a new connection moves twice crawlBytes
-	crawlTime  = time.Second // at least
+	crawlAfter = 6           // round trips; in this time a new connection moves twice crawlBytes
+	crawlTime  = time.Second // at least this time
 	crawlBytes = 512 << 10
-	crawlWorth = 2 << 20     // bytes that must be left to make a new connection worth while
-	crawlRest  = time.Minute // after a new connection that crawls too: it is the link
+	crawlWorth = 2 << 20     // bytes that must be left to make a new connection worthwhile
+	crawlRest  = time.Minute // after a new connection that crawls too: then it is the link
 )
 
-// pace finds out whether a transfer crawls.
+// pace detects a transfer that crawls: one that is much slower than it would be on a new
+// connection.
 type pace struct {
 	on     *carrier
 	began  time.Time
-	from   int64         // moved by then, by all who share the connection
-	waited time.Duration // for the connection, not for whoever gives or takes the bytes
+	from   int64         // bytes moved before, by all transfers of the connection
+	waited time.Duration // for the connection, not for the reader or writer of the bytes
 	judged bool
 }
 
 func (l *lease) pace() pace { return pace{on: l.on, began: time.Now(), from: l.on.moved.Load()} }
 
-// wait is called when the transfer begins to wait for its connection, and what it gives when that is over.
+// wait is called when the transfer begins to wait for its connection; over is called when that
+// ends.
 func (p *pace) wait() (over func()) {
 	at := time.Now()
 	return func() { p.waited += time.Since(at) }
 }
 
-// crawls says so once, when it is time to judge: its connection has moved less than a new one
-// would have by now, though nothing else held the transfer up, and enough is left.
+// crawls returns true at most once, when it is time to judge: the connection has moved less than
+// a new one would have by now, nothing else delayed the transfer, and enough is left.
 func (p *pace) crawls(left int64) bool {
 	took := time.Since(p.began)
 	if p.judged || p.on.RTT() < nearRTT || took < max(crawlAfter*p.on.RTT(), crawlTime) {

@@ -14,14 +14,14 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	bulkBytes   = 1 << 20
-	renewAfter  = 15 * time.Second      // of a connection that has moved bulk
-	renewEarly  = 5 * time.Second       // of a calm one whose path has become slower
-	nearRTT     = 10 * time.Millisecond // a nearer node's connection recovers by itself
+	renewAfter  = 15 * time.Second      // for a connection that has moved much
+	renewEarly  = 5 * time.Second       // for a quiet one whose path has become slower
+	nearRTT     = 10 * time.Millisecond // below this round trip a connection recovers by itself
 )
 
-// lane separates what comes from what goes. QUIC ends its fast start when round trips grow,
-// and on a connection that carries both directions the full queue of one would end it for the
-// other, which would then crawl.
+// lane is a direction: reading and storing use separate connections. QUIC ends slow start when
+// round trips grow. On a connection for both directions, the full queue of one direction would
+// end it for the other, which would then crawl.
 type lane byte
 
 const (
@@ -30,7 +30,7 @@ const (
 	lanes
 )
 
-// pool holds a connection per lane to each node that was asked.
+// pool has a connection per lane to each node that was asked.
 type pool struct {
 	e *link.Endpoint
 
@@ -44,17 +44,17 @@ type pool struct {
 type peer struct {
 	dialing chan struct{} // one slot; held while dialing, so that a lane is dialed once
 	now     *carrier      // guarded by pool.mu; may be dead; nil before the first
-	hurried time.Time     // guarded by pool.mu: when a transfer last asked for a new one
+	hurried time.Time     // guarded by pool.mu: when a transfer last requested a new connection
 }
 
-// carrier is a connection in use.
+// carrier is a connection with its users.
 type carrier struct {
 	*link.Conn
 	moved atomic.Int64 // bytes
 	born  time.Time
 	users int       // guarded by pool.mu
-	seen  int64     // guarded by pool.mu: moved when worn last looked
-	bulk  time.Time // guarded by pool.mu: since when it is known to have moved much
+	seen  int64     // guarded by pool.mu: value of moved when worn last checked
+	bulk  time.Time // guarded by pool.mu: since when it has been known to have moved much
 }
 
 // lease is a stream on a carrier.
@@ -65,7 +65,7 @@ type lease struct {
 	once sync.Once
 }
 
-// end gives up what is left of the stream.
+// end aborts the rest of the stream.
 func (l *lease) end() {
 	l.once.Do(func() {
 		l.Abort()
@@ -77,13 +77,13 @@ func newPool(e *link.Endpoint) *pool {
 	return &pool{e: e, peers: map[string]*[lanes]peer{}, old: map[*carrier]struct{}{}}
 }
 
-// open gives a stream on a live connection, dialing when there is none.
+// open returns a stream on a live connection, and dials if there is none.
 func (p *pool) open(ctx context.Context, addr string, ln lane) (*lease, error) {
 	c, err := p.enter(ctx, addr, ln)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, placeWait) // the peer's limit of streams
+	ctx, cancel := context.WithTimeout(ctx, placeWait) // the peer limits the number of streams
 	defer cancel()
 	st, err := c.OpenStream(ctx)
 	if err != nil {
@@ -98,10 +98,10 @@ func (p *pool) enter(ctx context.Context, addr string, ln lane) (*carrier, error
 		if err := p.connect(ctx, addr, ln); err != nil {
 			return nil, err
 		}
-		if _, c, err := p.look(addr, ln, 1); c != nil || err != nil {
+		if _, c, err := p.acquire(addr, ln, 1); c != nil || err != nil {
 			return c, err
 		}
-		// It died in this moment; ctx bounds how often that can be.
+		// It broke just now; ctx bounds how often this repeats.
 	}
 }
 
@@ -115,16 +115,16 @@ func (p *pool) leave(c *carrier) {
 	}
 }
 
-// connect makes sure that a lane is up.
+// connect makes sure that a lane has a connection.
 func (p *pool) connect(ctx context.Context, addr string, ln lane) error {
-	at, c, err := p.look(addr, ln, 0)
+	at, c, err := p.acquire(addr, ln, 0)
 	if c != nil || err != nil {
 		return err
 	}
 	return p.replace(ctx, addr, at, nil)
 }
 
-// replace dials for a lane, unless somebody else has done so since it held what is given.
+// replace dials for a lane, unless another goroutine has already replaced the given connection.
 func (p *pool) replace(ctx context.Context, addr string, at *peer, was *carrier) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -146,13 +146,13 @@ func (p *pool) replace(ctx context.Context, addr string, at *peer, was *carrier)
 	return p.dial(ctx, addr, at)
 }
 
-// dial puts a new connection into a lane; the old one is closed when nobody uses it any more.
+// dial puts a new connection into a lane; the old one is closed after its last user.
 func (p *pool) dial(ctx context.Context, addr string, at *peer) error {
 	conn, err := p.e.Dial(ctx, addr, link.ClassBlob)
 	if err != nil {
 		return err
 	}
-	if !conn.Peer().Has(link.RoleHome) { // it could acknowledge blobs that home never sees
+	if !conn.Peer().Has(link.RoleHome) { // another node could acknowledge blobs that never reach home
 		conn.Close(link.CodeRefused, "not a home node")
 		return core.E(core.KindMisdirected, "%s is not a home node", conn.Peer())
 	}
@@ -175,8 +175,8 @@ func (p *pool) dial(ctx context.Context, addr string, at *peer) error {
 
 var errClosed = core.E(core.KindUnavailable, "the blob client is closed")
 
-// look gives a lane and its connection, if that is alive, to so many users more.
-func (p *pool) look(addr string, ln lane, users int) (*peer, *carrier, error) {
+// acquire returns a lane and its connection, if that is alive, and counts users more users of it.
+func (p *pool) acquire(addr string, ln lane, users int) (*peer, *carrier, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -221,9 +221,9 @@ type tired struct {
 	was  *carrier
 }
 
-// worn gives all such lanes. QUIC remembers a bad moment of the path for as long as a connection
-// lives, and regains speed by a packet per round trip; a new connection finds out in a few what
-// the path can do now.
+// worn returns all such lanes. QUIC does not forget a bad moment of the path while a connection
+// lives, and then gains speed by one packet per round trip. A new connection reaches the possible
+// speed in a few round trips.
 func (p *pool) worn(now time.Time) (worn []tired) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,7 +240,7 @@ func (p *pool) worn(now time.Time) (worn []tired) {
 // worn is called with pool.mu held.
 func (c *carrier) worn(now time.Time) bool {
 	moved := c.moved.Load()
-	calm := moved-c.seen < bulkBytes // else it is itself what slows the path
+	calm := moved-c.seen < bulkBytes // otherwise its own bytes make the path slow
 	c.seen = moved
 	if moved >= bulkBytes && c.bulk.IsZero() {
 		c.bulk = now
@@ -251,7 +251,7 @@ func (c *carrier) worn(now time.Time) bool {
 	return !c.bulk.IsZero() && now.Sub(c.bulk) >= renewAfter || calm && now.Sub(c.born) >= renewEarly && c.Slowed()
 }
 
-// renew replaces the worn connections; nobody waits for it.
+// renew replaces the worn connections; no request waits for it.
 func (p *pool) renew(ctx context.Context) error {
 	var errs []error
 	for _, w := range p.worn(time.Now()) {
@@ -260,10 +260,10 @@ func (p *pool) renew(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// hurry gives the lane of a transfer that crawls another connection. It says no when that was of no
-// use a short while ago.
+// hurry replaces the connection of a transfer that crawls. It fails if that did not help a short
+// while ago.
 func (p *pool) hurry(ctx context.Context, addr string, ln lane, l *lease) error {
-	at, _, err := p.look(addr, ln, 0)
+	at, _, err := p.acquire(addr, ln, 0)
 	if err != nil {
 		return err
 	}
@@ -279,7 +279,7 @@ func (p *pool) hurry(ctx context.Context, addr string, ln lane, l *lease) error 
 	return p.replace(ctx, addr, at, l.on)
 }
 
-// close ends every connection and what is under way on it.
+// close ends every connection and the requests on it.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

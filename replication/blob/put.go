@@ -26,10 +26,10 @@ func (r *route) Put(ctx context.Context, name [32]byte, size int64, from io.Read
 	})
 }
 
-// errCrawls says that a put would be over sooner if it began anew.
+// errCrawls means that a put would end sooner if it started again.
 var errCrawls = core.E(core.KindUnavailable, "the transfer crawls")
 
-// putAt puts once at one node; where it may, it gives up a crawling connection.
+// putAt puts once at one node. If may is true, it stops on a crawling connection.
 func (r *route) putAt(ctx context.Context, addr string, ask []byte, src *source, may bool) error {
 	if err := src.rewind(); err != nil {
 		return enough{err}
@@ -55,8 +55,8 @@ func (r *route) putAt(ctx context.Context, addr string, ask []byte, src *source,
 	return err
 }
 
-// pour sends the bytes. Each bufferful has its own deadline. It stops when they crawl and hurry has found
-// another way.
+// pour sends the bytes. Each buffer has its own deadline. It stops if the transfer crawls and
+// hurry has found another connection.
 func (r *route) pour(st *lease, src *source, pace *pace, hurry func() bool) error {
 	buf := make([]byte, min(max(src.size, 1), bufBytes))
 	for left := src.size; left > 0; {
@@ -96,13 +96,13 @@ func (r *route) early(st *lease, cause error) error {
 	return err
 }
 
-// source is what a Put reads, once more for each node if it can seek.
+// source is what a Put reads. If it can seek, it is read again for each node.
 type source struct {
 	r     io.Reader
 	size  int64
-	seek  io.Seeker // nil: it cannot
+	seek  io.Seeker // nil if it cannot seek
 	start int64
-	used  bool // bytes were taken
+	used  bool // bytes were read
 }
 
 func newSource(r io.Reader, size int64) *source {
@@ -120,13 +120,13 @@ func (s *source) read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-// rewind makes the source ready for the next node.
+// rewind prepares the source for the next node.
 func (s *source) rewind() error {
 	switch {
 	case !s.used:
 		return nil
 	case s.seek == nil:
-		return core.E(core.KindUnavailable, "the way home broke while the file was sent")
+		return core.E(core.KindUnavailable, "the connection to home broke while the file was sent")
 	}
 	s.used = false
 	_, err := s.seek.Seek(s.start, io.SeekStart)

@@ -14,7 +14,7 @@ import (
 )
 
 func TestPut_AlreadyThere(t *testing.T) {
-	// A store that has the blob may say so before the bytes come, and the sender stops sending.
+	// A store that has the blob may answer before the bytes arrive, and the sender stops sending.
 	quiet(t)
 	w := newWorld(t)
 	h := w.home("h", blob.ServerConfig{Whole: knows{newMemory()}})
@@ -36,8 +36,8 @@ type knows struct{ *memory }
 func (knows) Put(context.Context, [32]byte, int64, io.Reader) error { return nil }
 
 func TestPut_DeadFirst(t *testing.T) {
-	// A put goes to the next home node when the first is not there, and to the next again when one stops in the
-	// middle, if its reader can seek.
+	// A put is tried at the next home node if the first is away, and again at the next if one
+	// stops in the middle, provided that its reader can seek.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	dead := w.home("dead", blob.ServerConfig{Whole: newMemory()})
@@ -49,7 +49,7 @@ func TestPut_DeadFirst(t *testing.T) {
 	b := random(5_000_000)
 	name := sha256.Sum256(b)
 	whole := bytes.NewReader(append([]byte("head"), b...))
-	_, _ = whole.Seek(4, io.SeekStart) // a put begins where its reader stands
+	_, _ = whole.Seek(4, io.SeekStart) // a put begins at the reader's current offset
 	if err := c.Put(within(t, 20*time.Second), name, int64(len(b)), whole); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,8 @@ func TestPut_DeadFirst(t *testing.T) {
 }
 
 func TestPut_CannotSeek(t *testing.T) {
-	// A reader that cannot begin again gives core.KindUnavailable when the node that took its bytes fails.
+	// If the reader cannot seek, and the node that received its bytes fails, the error is
+	// core.KindUnavailable.
 	quiet(t)
 	w, bad, good := newWorld(t), newMemory(), newMemory()
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: swallows{bad}}), w.home("h2", blob.ServerConfig{Whole: good})
@@ -71,7 +72,7 @@ func TestPut_CannotSeek(t *testing.T) {
 	}
 }
 
-// swallows reads all and fails.
+// swallows reads everything and fails.
 type swallows struct{ *memory }
 
 func (swallows) Put(_ context.Context, _ [32]byte, _ int64, r io.Reader) error {

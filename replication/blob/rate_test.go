@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/replication/simtest"
 )
 
-// A link between continents, and what it promises for a blob of 10 MB.
+// A link between continents, and the promised times for a blob of 10 MB.
 const (
 	farRTT   = 200 * time.Millisecond
 	farRate  = 12_500_000 // bytes a second: 100 Mbit/s
@@ -33,10 +33,10 @@ type far struct {
 	name [32]byte // of a blob at home
 	b    []byte
 
-	conns *sync.Map // that home serves
+	conns *sync.Map // the connections that home serves
 }
 
-// newFar gives one whose connections are up; without Run they stay what they are.
+// newFar returns one with open connections; without Run they are not renewed.
 func newFar(t testing.TB, w *world, run bool) *far {
 	t.Helper()
 	m := newMemory()
@@ -59,7 +59,7 @@ func newFar(t testing.TB, w *world, run bool) *far {
 	return f
 }
 
-// get reads a blob and gives the times to its first byte and to its end.
+// get reads a blob and returns the times to its first byte and to its end.
 func (f *far) get() (first, whole time.Duration) {
 	at := time.Now()
 	r, _, err := f.Get(within(f.t, time.Minute), f.name, 0, -1)
@@ -88,7 +88,8 @@ func (f *far) put() time.Duration {
 	return time.Since(at)
 }
 
-// trips gives the longest round trip of a small message on a connection of its own while busy runs.
+// trips returns the longest round trip of a small message on a separate connection while busy
+// runs.
 func (f *far) trips(busy func()) (longest time.Duration) {
 	conn, err := f.e.Dial(within(f.t, 10*time.Second), f.h.Addr(), link.ClassLog)
 	if err != nil {
@@ -129,8 +130,9 @@ func inBubble(t *testing.T, run bool, test func(t *testing.T, f *far)) {
 }
 
 func TestFar_Get(t *testing.T) {
-	// A cold read of 10 MB over 200 ms and 100 Mbit/s has its first byte after a round trip and 30 ms, and is over
-	// in ten round trips and the time that its bytes need; so is the first read after a long silence.
+	// A cold read of 10 MB over 200 ms and 100 Mbit/s has its first byte after a round trip and
+	// 30 ms, and ends after ten round trips and the time that its bytes need; so does the first
+	// read after a long silence.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		for range 3 {
 			first, whole := f.get()
@@ -144,7 +146,7 @@ func TestFar_Get(t *testing.T) {
 }
 
 func TestFar_Put(t *testing.T) {
-	// So is storing 10 MB, also on connections over which much was read before.
+	// The same holds for storing 10 MB, also on connections over which much was read before.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		f.get()
 		for range 2 {
@@ -161,8 +163,8 @@ func TestFar_Put(t *testing.T) {
 }
 
 func TestFar_LogBeside(t *testing.T) {
-	// Transfers in both directions leave the log's messages room: they wait at most for one queue of a round trip
-	// and a half, and idle lanes do not slow them at all.
+	// Transfers in both directions delay the log's messages by at most one queue of a round trip
+	// and a half; idle lanes do not delay them at all.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		if idle := f.trips(func() { time.Sleep(time.Second) }); idle > farRTT+5*time.Millisecond {
 			t.Errorf("idle: %s", idle)
@@ -181,11 +183,11 @@ func TestFar_LogBeside(t *testing.T) {
 	})
 }
 
-// nearer lets the connections come up over a shorter path than the one that the transfers find.
+// nearer opens the connections over a shorter path than the one that the transfers use.
 func nearer(t *testing.T, f *far, test func()) {
 	t.Helper()
 	path(f.h, f.e, link.Path{Delay: farRTT / 4, Bandwidth: farRate})
-	if err := f.Put(t.Context(), sha256.Sum256(nil), 0, bytes.NewReader(nil)); err != nil { // without Run there is no such lane yet
+	if err := f.Put(t.Context(), sha256.Sum256(nil), 0, bytes.NewReader(nil)); err != nil { // without Run this lane has no connection yet
 		t.Fatal(err)
 	}
 	if _, err := f.Stat(t.Context(), f.name); err != nil {
@@ -197,7 +199,8 @@ func nearer(t *testing.T, f *far, test func()) {
 }
 
 func TestFar_PathBecomesLonger(t *testing.T) {
-	// When round trips have grown under open connections, Run replaces them before anybody has to crawl.
+	// If round trips grow while connections are open, Run replaces these before a transfer
+	// crawls.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		nearer(t, f, func() {
 			time.Sleep(10 * time.Second)
@@ -212,8 +215,8 @@ func TestFar_PathBecomesLonger(t *testing.T) {
 }
 
 func TestFar_Crawl(t *testing.T) {
-	// A transfer that finds itself on such a connection before Run has replaced it goes on over a new one, in either
-	// direction; it would take twenty seconds else.
+	// A transfer on such a connection, before Run has replaced it, continues over a new one, in
+	// either direction; otherwise it would take twenty seconds.
 	inBubble(t, false, func(t *testing.T, f *far) {
 		nearer(t, f, func() {
 			took := f.put()
@@ -230,7 +233,7 @@ func TestFar_Crawl(t *testing.T) {
 			if took > 2*farWhole {
 				t.Errorf("get %s", took)
 			}
-			if n := f.m.opened.Load(); n != 3 { // the empty put, and this in two parts
+			if n := f.m.opened.Load(); n != 3 { // the empty put, and this one in two parts
 				t.Errorf("the store was asked %d times", n)
 			}
 		})
@@ -238,7 +241,8 @@ func TestFar_Crawl(t *testing.T) {
 }
 
 func TestFar_SlowLink(t *testing.T) {
-	// On a link that is slow by itself no new connection is tried: a queue of its own is no reason.
+	// On a slow link no new connection is tried: a queue that the transfer itself causes is no
+	// reason.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		path(f.h, f.e, link.Path{Delay: farRTT / 2, Bandwidth: 250_000})
 		for i := range 2 {
@@ -253,8 +257,8 @@ func TestFar_SlowLink(t *testing.T) {
 }
 
 func TestFar_Renewed(t *testing.T) {
-	// A connection that has carried much is replaced after a while, under a transfer that does not notice, and the old
-	// one ends with its last transfer.
+	// A connection that has moved much is replaced after a while; a running transfer does not
+	// notice, and the old connection ends with its last transfer.
 	inBubble(t, true, func(t *testing.T, f *far) {
 		conns := func() (n int) { f.conns.Range(func(any, any) bool { n++; return true }); return n }
 		if n := conns(); n != 2 {

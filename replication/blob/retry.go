@@ -13,10 +13,10 @@ import (
 
 const maxRounds = 16
 
-// repeats are the pauses between rounds, and between streams that gave no byte.
+// repeats are the pauses between rounds, and between streams without a byte.
 var repeats = backoff.Backoff{Min: 50 * time.Millisecond, Max: time.Second}
 
-// unreached is a failure of the way to a node, not an answer of it.
+// unreached means that a node could not be reached; it is not an answer from it.
 type unreached struct {
 	addr  string
 	cause error
@@ -32,8 +32,8 @@ type enough struct{ error }
 
 func (e enough) Unwrap() error { return e.error }
 
-// final reports whether another node would say the same. A damaged or faulty store is its own
-// node's misfortune.
+// final reports whether every other node would give the same answer. Damage and internal errors
+// are a single node's.
 func final(err error) bool {
 	var u *unreached
 	var e enough
@@ -52,9 +52,9 @@ func final(err error) bool {
 	}
 }
 
-// try makes rounds over the nodes until one gives a final answer. When none is reached it ends
-// with the first round, for the caller should know that we are cut off; unless begun says that
-// somebody has a part already, who would have to begin anew.
+// try asks the nodes in rounds until one gives a final answer. If no node is reached, it ends
+// after the first round, since the caller should learn that home is unreachable; but not if
+// begun, since a client that has already received a part would have to start again.
 func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context, addr string) error) error {
 	if !begun && r.connected != nil && !r.connected() {
 		return replication.CutOff(core.E(core.KindUnavailable, "not connected"))
@@ -79,8 +79,8 @@ func (r *route) try(ctx context.Context, begun bool, do func(ctx context.Context
 	}
 }
 
-// round asks each node once. It gives the first final answer, else the last one, else the last
-// failure, and whether any node answered at all.
+// round asks each node once. It returns the first final answer, or else the last answer, or else
+// the last failure; and whether any node answered.
 func (r *route) round(ctx context.Context, do func(ctx context.Context, addr string) error) (reached bool, last error) {
 	last = &unreached{"", core.E(core.KindUnavailable, "no home node known")}
 	for _, addr := range r.addrs() {

@@ -14,21 +14,21 @@ import (
 
 // ServerConfig configures a Server. The zero value of each optional field means its default.
 type ServerConfig struct {
-	Whole Store // required: the origin, which edges and home nodes ask
-	// Own is this node's own disk, which other home nodes ask; it must not ask others. Without
-	// it such requests are answered with core.KindNotBuilt.
+	Whole Store // required: the origin, for edges and home nodes
+	// Own is this node's own disk, for other home nodes; it must not ask other nodes. Without it,
+	// such requests are answered with core.KindNotBuilt.
 	Own Store
 	// MaxBytes bounds a blob; a larger one is refused with core.KindTooLarge before its first
 	// byte. Default: 64 GiB.
 	MaxBytes int64
-	// MaxConcurrent bounds the transfers under way at each of the two stores; more wait for two
+	// MaxConcurrent bounds the running transfers of each of the two stores; more wait for two
 	// seconds and are then refused with core.KindLimit. Default: 256.
 	MaxConcurrent int
-	// MaxPerPeer bounds those of one node, so that none can take all places. Default: half of
-	// MaxConcurrent.
+	// MaxPerPeer bounds the transfers of one node, so that it cannot occupy all places. Default:
+	// half of MaxConcurrent.
 	MaxPerPeer int
-	// Idle is how long 64 KiB may take, and how long a store may take to open a blob. A transfer
-	// that is slower is ended: it would hold its place for ever. Default: 10 s.
+	// Idle is how long 64 KiB may take, and how long a store may take to open a blob. A slower
+	// transfer is ended, because it would occupy its place for ever. Default: 10 s.
 	Idle   time.Duration
 	Logger *slog.Logger // default: discard
 }
@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, conn *link.Conn) {
 	conn.Serve(ctx, s.stream)
 }
 
-// transfer is one request under way.
+// transfer is one running request.
 type transfer struct {
 	*Server
 	st    *link.Stream
@@ -76,17 +76,17 @@ type transfer struct {
 	log   *slog.Logger
 }
 
-// broken is a failure in the middle of the bytes, where no error can be said any more.
+// broken is a failure in the middle of the bytes, where an error can no longer be sent.
 type broken struct{ error }
 
-// stream answers one request. The peer's stream limit bounds how many there are.
+// stream answers one request. The peer's stream limit bounds their number.
 func (s *Server) stream(ctx context.Context, st *link.Stream) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer st.Close()
 	defer context.AfterFunc(ctx, st.Abort)()
 	t := &transfer{Server: s, st: st, out: wire.NewWriter(st), log: s.cfg.Logger.With("peer", st.Conn().Peer())}
-	t.watch = newWatch(s.cfg.Idle, func() { cancel(core.E(core.KindTimeout, "the transfer does not move")) })
+	t.watch = newWatch(s.cfg.Idle, func() { cancel(core.E(core.KindTimeout, "the transfer makes no progress")) })
 	defer t.watch.stop()
 	err := t.serve(ctx)
 	var b broken
@@ -117,7 +117,7 @@ func (t *transfer) serve(ctx context.Context) error {
 	}
 }
 
-// refuse sends an error in place of an answer.
+// refuse sends an error instead of an answer.
 func (t *transfer) refuse(err error) {
 	e := core.AsError(err)
 	if e.Kind == core.KindInternal || e.Kind == core.KindInvalid || e.Kind == core.KindMisdirected {
@@ -127,14 +127,14 @@ func (t *transfer) refuse(err error) {
 	_ = t.out.Write(wire.KindError, wire.AppendError(nil, e))
 }
 
-// enter gives the store that is asked for, when there is a place at it, and the way to leave.
+// enter returns the requested store when there is a place, and a function that frees the place.
 func (t *transfer) enter(ctx context.Context, direct bool) (Store, func(), error) {
 	store, gate, peer := t.cfg.Whole, t.whole, t.st.Conn().Peer()
 	switch {
 	case direct && !peer.Has(link.RoleHome):
-		return nil, nil, core.E(core.KindMisdirected, "only home nodes ask for what a node has itself")
+		return nil, nil, core.E(core.KindMisdirected, "only home nodes may use a node's own disk")
 	case direct && t.cfg.Own == nil:
-		return nil, nil, core.E(core.KindNotBuilt, "this node keeps no blobs of its own")
+		return nil, nil, core.E(core.KindNotBuilt, "this node has no blob store of its own")
 	case direct:
 		store, gate = t.cfg.Own, t.own
 	}
@@ -189,7 +189,7 @@ func (t *transfer) get(ctx context.Context, body []byte) error {
 		length = size - q.Offset
 	}
 	if length < 0 || length > size-q.Offset {
-		return core.E(core.KindInternal, "the store gave a part that is not inside the blob of %d bytes", size)
+		return core.E(core.KindInternal, "the store returned a part outside the blob of %d bytes", size)
 	}
 	if err := t.answer(wire.BlobHead{Size: size, Length: length}); err != nil {
 		return err
@@ -197,8 +197,8 @@ func (t *transfer) get(ctx context.Context, body []byte) error {
 	return t.send(b, length)
 }
 
-// send gives exactly length bytes. The store is asked for one more: only when it says that
-// there is none has it checked them all.
+// send sends exactly length bytes. It reads one byte more from the store: the store has checked
+// all bytes only when it returns the end.
 func (t *transfer) send(b io.Reader, length int64) error {
 	buf := make([]byte, min(length, bufBytes))
 	for left := length; left > 0; {
@@ -245,8 +245,8 @@ func (t *transfer) put(ctx context.Context, body []byte) error {
 	return t.answer(wire.BlobHead{Size: q.Size})
 }
 
-// incoming reads exactly the bytes that were announced. The last of them are given only when
-// nothing follows.
+// incoming reads exactly the announced bytes. It returns the last of them only when nothing
+// follows.
 type incoming struct {
 	*transfer
 	size, left int64
@@ -268,7 +268,7 @@ func (r *incoming) Read(p []byte) (int, error) {
 	if r.left > 0 {
 		n, r.err = r.st.Read(p[:min(int64(len(p)), r.left)])
 		if n > 0 || r.err == nil {
-			r.err = nil // it comes again if the bytes are not all
+			r.err = nil // it is returned again if bytes are missing
 		} else if errors.Is(r.err, io.EOF) {
 			r.err = core.E(core.KindInvalid, "the blob ended %d bytes early", r.left)
 		}

@@ -18,7 +18,8 @@ import (
 )
 
 func TestServer_Direct(t *testing.T) {
-	// Home nodes read and store at another's own disk; an edge may not, though it may ask the origin.
+	// Home nodes read and store at another node's own disk; an edge may not, although it may use
+	// the origin.
 	quiet(t)
 	w, whole, own := newWorld(t), newMemory(), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: whole, Own: own})
@@ -48,8 +49,8 @@ func TestServer_Direct(t *testing.T) {
 }
 
 func TestServer_StalledReader(t *testing.T) {
-	// A peer that does not read is dropped, its place is free and the store's body closed; should it read again,
-	// it gets all bytes nevertheless.
+	// A peer that does not read is dropped, its place becomes free and the store's body is
+	// closed; if it reads again, it still gets all bytes.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m, Idle: 200 * time.Millisecond, MaxConcurrent: 1})
@@ -77,8 +78,8 @@ func TestServer_StalledReader(t *testing.T) {
 }
 
 func TestServer_SlowWriter(t *testing.T) {
-	// A peer that sends a byte now and then is dropped, though it never stops altogether; so is one that sends
-	// nothing after its request, and one that does not even finish that.
+	// A peer that sends a byte now and then is dropped, although it never stops completely; so is
+	// a peer that sends nothing after its request, and one that does not finish the request.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m, Idle: 200 * time.Millisecond})
@@ -120,8 +121,8 @@ func TestServer_SlowWriter(t *testing.T) {
 }
 
 func TestServer_Bounds(t *testing.T) {
-	// No more transfers run than there are places, and no peer takes more than its share; those who wait too long
-	// are told that it is a limit.
+	// No more transfers run than there are places, and no peer gets more than its share; those
+	// that wait too long get KindLimit.
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	name := m.add(random(10))
@@ -176,7 +177,7 @@ func TestServer_Bounds(t *testing.T) {
 	}
 }
 
-// counts knows how many requests are inside.
+// counts counts the running requests.
 type counts struct {
 	*memory
 	now, most *atomic.Int64

@@ -29,9 +29,9 @@ type memory struct {
 	mu    sync.Mutex
 	blobs map[[32]byte][]byte // guarded by mu
 
-	get  getHook // guarded by mu: over the body of a Get
-	put  putHook // guarded by mu: before the bytes are read
-	grow int64   // guarded by mu: added to sizes, a lie
+	get  getHook // guarded by mu: applied to the body of a Get
+	put  putHook // guarded by mu: called before the bytes are read
+	grow int64   // guarded by mu: added to reported sizes, a false size
 
 	opened, closed atomic.Int64
 }
@@ -41,7 +41,7 @@ type (
 	putHook func(ctx context.Context) error
 )
 
-// hook sets what happens from now on.
+// hook replaces the hooks.
 func (m *memory) hook(get getHook, put putHook) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,7 +158,7 @@ type node struct {
 	stop     func()
 }
 
-// node starts an endpoint until the test or its stop ends it.
+// node starts an endpoint that runs until its stop or the end of the test.
 func (w *world) node(name string, pc net.PacketConn, handler link.Handler, roles ...link.Role) *node {
 	w.t.Helper()
 	creds, err := w.ca.Issue(link.Identity{Region: "here", Node: name, Roles: roles}, time.Now(), time.Hour)

@@ -17,17 +17,17 @@ import (
 const (
 	batchesAhead  = 4 // decoded batches that wait for the sink
 	answerTimeout = 10 * time.Second
-	restoreEvery  = 30 * time.Second // snapshots more often than this are slowed down
+	restoreEvery  = 30 * time.Second // snapshots that follow each other faster than this are slowed down
 )
 
-// sinkError is a failure of our own sink, as opposed to one that a hub reported.
+// sinkError is an error of our own sink, not one reported by a hub.
 type sinkError struct{ err error }
 
 func (e *sinkError) Error() string { return "applying: " + e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
-// apply follows and restores over whatever connection there is, until ctx ends or the sink
-// says core.KindUpgrade.
+// apply follows and restores over the live connection, until ctx ends or the sink returns
+// core.KindUpgrade.
 func (f *Follower) apply(ctx context.Context) error {
 	failures := 0
 	var restored time.Time
@@ -60,7 +60,7 @@ func (f *Follower) apply(ctx context.Context) error {
 			return err
 		case errors.Is(err, errStale) || own == nil && core.KindOf(err) == core.KindUpgrade:
 			f.distrust(conn, err)
-		case conn.Context().Err() != nil: // live waits for the next one
+		case conn.Context().Err() != nil: // live waits for the next connection
 			f.cfg.Logger.Debug("log stream lost", "err", err)
 		default:
 			f.cfg.Logger.Warn("following failed, trying again", "hub", conn.Peer(), "err", err)
@@ -73,7 +73,7 @@ func (f *Follower) apply(ctx context.Context) error {
 	}
 }
 
-// follow applies what the hub sends after the sink's position. It always ends with an error.
+// follow applies what the hub sends after the sink's position. It always returns an error.
 func (f *Follower) follow(ctx context.Context, conn *link.Conn) error {
 	st, err := conn.OpenStream(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (f *Follower) follow(ctx context.Context, conn *link.Conn) error {
 	if err != nil {
 		return err
 	}
-	_ = st.SetReadDeadline(time.Time{}) // from here on the pulse says whether the hub lives
+	_ = st.SetReadDeadline(time.Time{}) // from here on the pulse tells whether the hub is alive
 	welcome, err := wire.DecodeStatus(body)
 	switch {
 	case err != nil:
@@ -145,7 +145,7 @@ func readBatches(ctx context.Context, r *wire.Reader, out chan<- core.Batch) err
 	}
 }
 
-// decodeLog gives the batch in a frame of a log stream, or as an error what else the hub says.
+// decodeLog returns the batch in a frame of a log stream; other frames become an error.
 func decodeLog(kind wire.Kind, body []byte) (core.Batch, error) {
 	switch kind {
 	case wire.KindBatch:

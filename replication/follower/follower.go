@@ -18,40 +18,40 @@ type Config struct {
 	Endpoint   *link.Endpoint   // required
 	Candidates func() []string  // required: link addresses of home nodes, best first
 	Sink       replication.Sink // required
-	Relay      *signal.Relay    // optional: signals travel with the log
+	Relay      *signal.Relay    // optional: signals are carried on the same connection
 	Backoff    backoff.Backoff  // default: DefaultBackoff()
-	Silence    time.Duration    // default: 2 s without a word from the hub is a dead link
+	Silence    time.Duration    // default: a link is dead after 2 s without a message from the hub
 	MoveEvery  time.Duration    // default: 5 s between moves to another leader
 	Logger     *slog.Logger     // default: discard
 }
 
-// DefaultBackoff begins fast, because most failures are a restart.
+// DefaultBackoff begins fast, because most failures are restarts.
 func DefaultBackoff() backoff.Backoff {
 	return backoff.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 }
 
-// Status is what a follower knows of itself and of home.
+// Status is what a follower knows about itself and home.
 type Status struct {
 	Connected bool          // home was heard within Config.Silence
-	Hub       link.Identity // the home node it follows, or followed last
+	Hub       link.Identity // the home node that it follows, or followed last
 	Addr      string        // that node's address
-	Leader    string        // the leader's address as the hub told it; empty: none known
+	Leader    string        // the leader's address as reported by the hub; empty if unknown
 	Source    core.Position // home's position as last heard
 	HeardAt   time.Time     // when home was last heard; zero: never
-	FreshAt   time.Time     // the sink had everything that home had at this time; zero: never
+	FreshAt   time.Time     // at this time the sink had everything that home had; zero: never
 	RTT       time.Duration
-	Restoring bool // a snapshot is on its way in
-	Diverged  bool // the sink is known to hold another history than home's, until it has been replaced
+	Restoring bool // a snapshot is being restored
+	Diverged  bool // the sink is known to have another history than home, until it has been replaced
 }
 
-// HasAll reports whether the sink once had everything that home had. While nothing has been
-// written anywhere there is nothing to have.
+// HasAll reports whether the sink ever had everything that home had, which is also true while the
+// log is empty.
 func (s Status) HasAll() bool {
 	return !s.FreshAt.IsZero() || s.Source.Epoch > 0 && s.Source.Index == 0
 }
 
-// Lag gives how long ago a sink that is at a position last had everything: zero while it has,
-// else at least a millisecond; false when it never had.
+// Lag returns how long ago a sink at a position last had everything: zero if it has now,
+// otherwise at least a millisecond; false if it never had.
 func (s Status) Lag(at core.Position, now time.Time) (time.Duration, bool) {
 	switch {
 	case !s.HasAll():
@@ -67,14 +67,14 @@ type Follower struct {
 	cfg Config
 
 	mu      sync.Mutex
-	conn    *link.Conn           // guarded by mu, as all below; the live connection or nil
+	conn    *link.Conn           // guarded by mu, like everything below; the live connection or nil
 	changed chan struct{}        // closed when conn changes, then replaced
-	avoid   map[string]time.Time // nodes that were wrong, until when
+	avoid   map[string]time.Time // nodes that gave wrong answers, and until when to avoid them
 	status  Status
 	pending freshMark
 }
 
-// freshMark remembers that home was at index at some time, until the sink is there too.
+// freshMark records that home was at index at some time, until the sink is there too.
 type freshMark struct {
 	at   core.Position
 	when time.Time
@@ -100,8 +100,8 @@ func New(cfg Config) (*Follower, error) {
 	return &Follower{cfg: cfg, changed: make(chan struct{}), avoid: map[string]time.Time{}}, nil
 }
 
-// Run follows until ctx ends, and then gives nil, or until the sink answers core.KindUpgrade,
-// and then gives that error: this node must not go on.
+// Run follows until ctx ends and then returns nil, or until the sink returns core.KindUpgrade and
+// then returns that error: this node must not continue.
 func (f *Follower) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -111,7 +111,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	return f.apply(ctx)
 }
 
-// Status gives the state of the moment.
+// Status returns the current state.
 func (f *Follower) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,7 +123,7 @@ func (f *Follower) Status() Status {
 	return s
 }
 
-// live gives the connection, waiting until there is one.
+// live returns the connection, and waits until there is one.
 func (f *Follower) live(ctx context.Context) (*link.Conn, error) {
 	for {
 		f.mu.Lock()
@@ -140,7 +140,7 @@ func (f *Follower) live(ctx context.Context) (*link.Conn, error) {
 	}
 }
 
-// use makes conn the live connection; nil when there is none.
+// use makes conn the live connection; nil if there is none.
 func (f *Follower) use(conn *link.Conn, addr string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,7 +152,7 @@ func (f *Follower) use(conn *link.Conn, addr string) {
 	f.changed = make(chan struct{})
 }
 
-// heard takes what the hub said of home.
+// heard records home's position, as the hub reported it.
 func (f *Follower) heard(at core.Position, now time.Time) {
 	applied := f.cfg.Sink.Position()
 	f.mu.Lock()
@@ -177,7 +177,7 @@ func (f *Follower) freshen(applied core.Position) {
 	}
 }
 
-// applied notes that the sink has moved on.
+// applied records that the sink has advanced.
 func (f *Follower) applied(source core.Position) {
 	at := f.cfg.Sink.Position()
 	f.mu.Lock()
@@ -189,7 +189,7 @@ func (f *Follower) applied(source core.Position) {
 	f.freshen(at)
 }
 
-// diverged notes that home does not know the sink's history.
+// diverged records that home does not know the sink's history.
 func (f *Follower) diverged() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,7 +202,8 @@ func (f *Follower) restoring(on bool) {
 	f.status.Restoring = on
 }
 
-// distrust leaves a node that gave wrong answers alone for a while, and the connection to it.
+// distrust drops the connection to a node that gave wrong answers, and avoids the node for a
+// while.
 func (f *Follower) distrust(conn *link.Conn, why error) {
 	f.mu.Lock()
 	f.avoid[f.status.Addr] = time.Now().Add(avoidFor)

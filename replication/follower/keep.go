@@ -19,12 +19,12 @@ import (
 
 const (
 	dialTimeout   = 5 * time.Second
-	stagger       = 500 * time.Millisecond // between attempts at one node and the next
+	stagger       = 500 * time.Millisecond // between the attempts at one node and at the next
 	avoidFor      = 10 * time.Second
 	maxSmallFrame = 4096
 )
 
-// pulse is a connection whose hub is heard on a stream of its own.
+// pulse is a connection with the stream on which the hub sends its status.
 type pulse struct {
 	conn *link.Conn
 	addr string
@@ -32,12 +32,12 @@ type pulse struct {
 	r    *wire.Reader
 	w    *wire.Writer
 
-	heard  time.Time // when it last said something
-	leader string    // whom it last said to lead; empty: it knows nobody
+	heard  time.Time // time of the hub's last message
+	leader string    // the leader, as last reported; empty if the hub knows none
 
-	ctx    context.Context // ends with the pulse, and the connection with it
+	ctx    context.Context // ends with the pulse, as the connection does
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // of what runs on the connection
+	wg     sync.WaitGroup // of the goroutines on the connection
 }
 
 // keep holds a connection to home until ctx ends.
@@ -76,7 +76,7 @@ func (f *Follower) keep(ctx context.Context) {
 	}
 }
 
-// adopt makes a pulse's connection the live one; signals travel on it from here on.
+// adopt makes a pulse's connection the live one; from now on it also carries signals.
 func (f *Follower) adopt(p *pulse) *pulse {
 	if p == nil {
 		return nil
@@ -88,17 +88,18 @@ func (f *Follower) adopt(p *pulse) *pulse {
 	return p
 }
 
-// Whom to accept as a hub.
+// Conditions for accepting a hub.
 func anybody(*pulse) bool       { return true }
 func knowsLeader(p *pulse) bool { return p.leader != "" }
 
-// connect gives a pulse of the first node that answers and will do, or nil. It begins with the
-// first and asks the next beside it when one fails or takes longer than a handshake should.
+// connect returns a pulse of the first acceptable node that answers, or nil. It starts with the
+// first address, and also tries the next one when an attempt fails or takes longer than a
+// handshake should.
 func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Duration, willDo func(*pulse) bool) *pulse {
 	dctx, cancel := context.WithTimeout(ctx, limit)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel() // before wg.Wait: it ends the attempts that lost
+	defer cancel() // before wg.Wait: it ends the attempts that are no longer needed
 	answers := make(chan *pulse)
 	tick := time.NewTicker(stagger)
 	defer tick.Stop()
@@ -123,7 +124,7 @@ func (f *Follower) connect(ctx context.Context, addrs []string, limit time.Durat
 	return nil
 }
 
-// discard ends what comes after the first answer.
+// discard ends the pulses that come after the first one.
 func discard(answers <-chan *pulse, n int) {
 	for range n {
 		if p := <-answers; p != nil {
@@ -144,13 +145,13 @@ func (f *Follower) attempt(ctx, dctx context.Context, addr string, willDo func(*
 	return p
 }
 
-// others gives the candidates without one.
+// others returns the candidates without one.
 func (f *Follower) others(addr string) []string {
 	return slices.DeleteFunc(f.candidates(), func(a string) bool { return a == addr })
 }
 
-// candidates gives the addresses to try: not the ones to avoid while there are others, and the
-// last one first while a snapshot is coming from it.
+// candidates returns the addresses to try: without those to avoid, if others remain; and the last
+// hub first while a snapshot comes from it.
 func (f *Follower) candidates() []string {
 	all := slices.Clone(f.cfg.Candidates())
 	f.mu.Lock()
@@ -166,7 +167,7 @@ func (f *Follower) candidates() []string {
 	return good
 }
 
-// open connects to one node within dctx and hears it once. The pulse ends with ctx.
+// open connects to one node within dctx and receives one status. The pulse ends with ctx.
 func (f *Follower) open(ctx, dctx context.Context, addr string) (*pulse, error) {
 	conn, err := f.cfg.Endpoint.Dial(dctx, addr, link.ClassLog)
 	if err != nil {
@@ -182,7 +183,7 @@ func (f *Follower) open(ctx, dctx context.Context, addr string) (*pulse, error) 
 	}
 	p := &pulse{conn: conn, addr: addr, st: st, r: wire.NewReader(st, maxSmallFrame), w: wire.NewWriter(st)}
 	unblock := context.AfterFunc(dctx, st.Abort)
-	err = f.listen(p, f.cfg.Silence) // a node that takes connections but says nothing is no hub
+	err = f.listen(p, f.cfg.Silence) // a node that accepts connections but sends nothing is no hub
 	if !unblock() || err != nil {
 		conn.Close(link.CodeGone, "no status")
 		return nil, cmp.Or(err, dctx.Err())
@@ -192,15 +193,15 @@ func (f *Follower) open(ctx, dctx context.Context, addr string) (*pulse, error) 
 	return p, nil
 }
 
-// end stops what the pulse has started and closes its connection.
+// end stops the pulse's goroutines and closes its connection.
 func (p *pulse) end() {
 	p.cancel()
 	p.conn.Close(link.CodeDone, "follower left")
 	p.wg.Wait()
 }
 
-// listen hears one status and acknowledges. It gives errSilent, and may be called again, when
-// none has begun to come within limit.
+// listen receives one status and acknowledges it. It returns errSilent if none has begun to
+// arrive within limit; it may then be called again.
 func (f *Follower) listen(p *pulse, limit time.Duration) error {
 	_ = p.st.SetReadDeadline(time.Now().Add(limit))
 	var first [1]byte
@@ -228,11 +229,11 @@ func (f *Follower) listen(p *pulse, limit time.Duration) error {
 	return p.w.Write(wire.KindAck, wire.AppendAck(nil, f.cfg.Sink.Position()))
 }
 
-// hold hears the hub until it falls silent, until the leader is another node and it is time to
-// move there, or until the hub has known no leader for longer than an election takes: it may be
-// cut off from the others, and what is written there never comes here. After errSilent and
-// errLeaderless it may be called again: the hub counts as dead only after Config.Silence, and
-// while a snapshot comes from it we wait that long.
+// hold receives status until one of three things happens: the hub falls silent; the leader is
+// another node and it is time to move there; or the hub has known no leader for longer than an
+// election takes. In the last case it may be cut off from the other home nodes, and would never
+// get new entries. After errSilent and errLeaderless, hold may be called again: the hub counts as
+// dead only after Config.Silence, and while a snapshot comes from it we wait that long.
 func (f *Follower) hold(p *pulse) (leader string, err error) {
 	since := time.Now()
 	led := since
@@ -257,8 +258,8 @@ func (f *Follower) hold(p *pulse) (leader string, err error) {
 	}
 }
 
-// move makes a connection to one of the nodes that will do and leaves the old one after that;
-// when none is in reach it stays.
+// move connects to one of the acceptable nodes and then leaves the old one; if none can be
+// reached, it stays.
 func (f *Follower) move(ctx context.Context, old *pulse, why string, willDo func(*pulse) bool, addrs ...string) *pulse {
 	if len(addrs) == 0 {
 		return old
@@ -275,6 +276,6 @@ func (f *Follower) move(ctx context.Context, old *pulse, why string, willDo func
 
 var (
 	errStale      = core.E(core.KindMisdirected, "the hub is behind our epoch")
-	errSilent     = core.E(core.KindUnavailable, "the hub says nothing")
+	errSilent     = core.E(core.KindUnavailable, "the hub sends nothing")
 	errLeaderless = core.E(core.KindUnavailable, "the hub knows no leader")
 )

@@ -14,12 +14,12 @@ import (
 	"github.com/nearside/nearside/replication/wire"
 )
 
-// chunkTimeout bounds the wait for a snapshot's next bytes; the hub may still be making them.
+// chunkTimeout bounds the wait for a snapshot's next bytes; the hub may still be producing them.
 const chunkTimeout = time.Minute
 
 var errGone = core.E(core.KindUnavailable, "the snapshot is gone")
 
-// restore replaces the sink's state by a snapshot of the hub's.
+// restore replaces the sink's state by a snapshot from the hub.
 func (f *Follower) restore(ctx context.Context) error {
 	f.restoring(true)
 	defer f.restoring(false)
@@ -39,9 +39,9 @@ type FetchConfig struct {
 	Logger     *slog.Logger     // default: discard
 }
 
-// Fetch restores a sink once from whichever candidate has a snapshot, without following: the
-// way in which a home node gets state that its own log no longer holds. It goes on where it
-// was cut off, and ends with ctx.
+// Fetch restores a sink once, from any candidate that has a snapshot, without following. A home
+// node gets state in this way if its own log no longer has it. It continues after interruptions,
+// and ends with ctx.
 func Fetch(ctx context.Context, cfg FetchConfig) error {
 	log := cfg.Logger
 	if log == nil {
@@ -53,7 +53,7 @@ func Fetch(ctx context.Context, cfg FetchConfig) error {
 	var last string
 	live := func(ctx context.Context) (*link.Conn, error) {
 		err := error(core.E(core.KindUnavailable, "no home node to fetch from"))
-		for _, addr := range append([]string{last}, cfg.Candidates()...) { // the last one has the snapshot we know
+		for _, addr := range append([]string{last}, cfg.Candidates()...) { // the last one has the snapshot that was begun
 			if addr == "" {
 				continue
 			}
@@ -72,7 +72,7 @@ func Fetch(ctx context.Context, cfg FetchConfig) error {
 	return s.restore(cfg.Sink)
 }
 
-// snapshot is a snapshot on its way in: an io.Reader that outlives the connections under it.
+// snapshot is a snapshot being received: an io.Reader that continues over new connections.
 type snapshot struct {
 	ctx    context.Context
 	live   func(context.Context) (*link.Conn, error)
@@ -83,7 +83,7 @@ type snapshot struct {
 	off      int64 // of the next byte
 	chunk    []byte
 	whole    bool
-	st       *link.Stream // nil while there is no stream
+	st       *link.Stream // nil if there is no stream
 	r        *wire.Reader
 	failures int
 }
@@ -100,7 +100,7 @@ func (s *snapshot) restore(sink replication.Sink) error {
 	return nil
 }
 
-// Read implements io.Reader: the bytes of one snapshot, over as many connections as it takes.
+// Read implements io.Reader: the bytes of one snapshot, over as many connections as necessary.
 func (s *snapshot) Read(p []byte) (int, error) {
 	for len(s.chunk) == 0 {
 		if s.whole {
@@ -115,7 +115,7 @@ func (s *snapshot) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next gets a chunk; a broken link makes it go on over the next connection.
+// next gets a chunk; if the link breaks, it continues over the next connection.
 func (s *snapshot) next() error {
 	if err := s.reach(); err != nil {
 		return err

@@ -15,30 +15,30 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	defaultWait = 10 * time.Second // for callers without a deadline
-	maxHedges   = 64               // at once, so that a slow home is not made slower
+	maxHedges   = 64               // at once, so that a slow home does not become slower
 )
 
 // Config configures a Client.
 type Config struct {
 	Endpoint   *link.Endpoint  // required
 	Candidates func() []string // required: link addresses of home nodes, the leader first
-	// Connected says whether home can be reached at all; while it says no, calls fail at once
-	// instead of waiting. Optional: default yes.
+	// Connected reports whether home can be reached at all. While it returns false, calls fail at
+	// once instead of waiting. Default: always true.
 	Connected func() bool
-	// Hedge is how long one home node may be silent before the next is tried beside it; more
-	// than a round trip and a commit. Default: 500 ms.
+	// Hedge is how long a home node may be silent before the next one is asked in parallel. It
+	// should be more than a round trip and a commit. Default: 500 ms.
 	Hedge  time.Duration
 	Logger *slog.Logger // default: discard
 }
 
-// Client proposes at home from elsewhere.
+// Client proposes at home from another node.
 type Client struct {
 	cfg     Config
 	streams *link.Streams
-	hedges  chan struct{} // a slot per hedge under way
+	hedges  chan struct{} // a slot per running hedge
 
 	mu      sync.Mutex
-	suspect map[string]time.Time // guarded by mu: nodes that another has outrun, until when
+	suspect map[string]time.Time // guarded by mu: nodes that were silent while another answered, and until when they are asked last
 }
 
 var _ replication.Orderer = (*Client)(nil)
@@ -64,9 +64,9 @@ func New(cfg Config) (*Client, error) {
 // Close ends the client's connections and the calls that wait on them.
 func (c *Client) Close() error { return c.streams.Close() }
 
-// Propose implements replication.Orderer. It tries home nodes until one gives an answer that
-// is not Temporary or ctx ends (without a deadline: after 10 s). When none can be reached it
-// fails at once with core.KindUnavailable.
+// Propose implements replication.Orderer. It tries home nodes until one gives an answer that is
+// not Temporary or ctx ends (without a deadline: after 10 s). If no node can be reached, it fails
+// at once with core.KindUnavailable.
 func (c *Client) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	body, err := c.everywhere(ctx, func(ctx context.Context, addr string) ([]byte, error) {
 		return c.propose(ctx, addr, p, false)
@@ -77,7 +77,8 @@ func (c *Client) Propose(ctx context.Context, p core.Proposal) (core.Receipt, er
 	return wire.DecodeReceipt(body)
 }
 
-// ProposeTo proposes once at one home node, which orders or refuses but does not pass it on.
+// ProposeTo proposes once at one home node, which orders the proposal or refuses it but does not
+// pass it on.
 func (c *Client) ProposeTo(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error) {
 	body, err := c.propose(ctx, addr, p, true)
 	if err != nil {
@@ -94,8 +95,8 @@ func (c *Client) propose(ctx context.Context, addr string, p core.Proposal, dire
 	return c.request(ctx, addr, wire.KindPropose, body, wire.KindReceipt)
 }
 
-// Ask puts a question of a kind to home and gives the answer of its handler there. Home nodes
-// are tried as for Propose.
+// Ask sends a question of a kind to home and returns the handler's answer. Home nodes are tried
+// as in Propose.
 func (c *Client) Ask(ctx context.Context, kind byte, payload []byte) ([]byte, error) {
 	if len(payload) > wire.MaxAskBytes {
 		return nil, core.E(core.KindTooLarge, "a question has at most %d bytes", wire.MaxAskBytes)
@@ -105,13 +106,13 @@ func (c *Client) Ask(ctx context.Context, kind byte, payload []byte) ([]byte, er
 	})
 }
 
-// AskAt puts a question to one home node, once.
+// AskAt sends a question to one home node, once.
 func (c *Client) AskAt(ctx context.Context, addr string, kind byte, payload []byte) ([]byte, error) {
 	body := wire.AppendAsk(nil, wire.Ask{Kind: kind, Wait: wait(ctx), Payload: payload})
 	return c.request(ctx, addr, wire.KindAsk, body, wire.KindAnswer)
 }
 
-// request is one frame there and one back, on a stream of its own.
+// request sends one frame and reads one, on a stream of its own.
 func (c *Client) request(ctx context.Context, addr string, kind wire.Kind, body []byte, want wire.Kind) ([]byte, error) {
 	st, err := c.open(ctx, addr)
 	if err != nil {

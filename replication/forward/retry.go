@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	suspectFor = 3 * time.Second // link notices a dead peer in that time
-	patience   = 3 * time.Second // with home nodes that answer but cannot; longer than an election
+	suspectFor = 3 * time.Second // in this time link notices a dead peer
+	patience   = 3 * time.Second // for home nodes that answer but cannot help; longer than an election
 )
 
-// pauses are those between rounds.
+// pauses are the pauses between rounds.
 var pauses = backoff.Backoff{Min: 50 * time.Millisecond, Max: 500 * time.Millisecond}
 
 // attempt is one request at one home node.
@@ -29,7 +29,7 @@ type result struct {
 	err  error
 }
 
-// unreached is a failure of the way to a home node, not an answer of it.
+// unreached means that a home node could not be reached; it is not an answer from it.
 type unreached struct {
 	addr  string
 	cause error
@@ -40,10 +40,10 @@ func (u *unreached) Unwrap() error {
 	return core.E(core.KindUnavailable, "home node %s did not answer", u.addr).WithCause(u.cause)
 }
 
-// everywhere makes rounds over the home nodes until one gives a final answer or ctx ends.
-// A round in which none was reached is the last: we are cut off, and the caller should know.
-// So is one after our patience ends: what the home nodes say, a full disk for instance, helps
-// the caller more than waiting does.
+// everywhere asks the home nodes in rounds, until one gives a final answer or ctx ends. It stops
+// after a round in which no node was reached: the caller should learn that home is unreachable.
+// It also stops after patience: the home nodes' error, such as a full disk, then helps the caller
+// more than waiting.
 func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -70,15 +70,15 @@ func (c *Client) everywhere(ctx context.Context, do attempt) ([]byte, error) {
 	}
 }
 
-// final reports whether an answer, good or bad, would be the same at another node.
+// final reports whether every other node would give the same answer, good or bad.
 func final(err error) bool {
 	return err == nil || !core.KindOf(err).Temporary() && core.KindOf(err) != core.KindMisdirected &&
 		core.KindOf(err) != core.KindCanceled
 }
 
-// round tries each home node once: the next when one fails, or beside it when one is silent.
-// It gives the final answer, else the last one, else the last failure, and whether any node
-// answered at all.
+// round asks each home node once: the next one when a node fails, or in parallel when a node is
+// silent. It returns the final answer, or else the last answer, or else the last failure; and
+// whether any node answered.
 func (c *Client) round(ctx context.Context, do attempt) (last result, reached bool) {
 	if !c.cfg.Connected() {
 		return result{err: &unreached{"", core.E(core.KindUnavailable, "not connected")}}, false
@@ -87,7 +87,7 @@ func (c *Client) round(ctx context.Context, do attempt) (last result, reached bo
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel() // before wg.Wait: it ends the attempts that lost
+	defer cancel() // before wg.Wait: it ends the attempts that are no longer needed
 	results := make(chan result, len(addrs))
 	next, silent := 0, map[string]bool{}
 	launch := func(done func()) {
@@ -146,7 +146,7 @@ func (c *Client) mayHedge() bool {
 	}
 }
 
-// order gives the candidates, the suspect ones last.
+// order returns the candidates, with the suspect ones last.
 func (c *Client) order() []string {
 	addrs := slices.Clone(c.cfg.Candidates())
 	c.mu.Lock()
@@ -165,8 +165,7 @@ func (c *Client) order() []string {
 	return append(good, bad...)
 }
 
-// outran marks the nodes that were silent while another answered: the next calls need not
-// wait for them again.
+// outran marks nodes that were silent while another answered: the next calls ask them last.
 func (c *Client) outran(winner string, silent map[string]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	requestTimeout = 10 * time.Second // for a whole request to arrive, and for its answer to leave
-	maxServerWait  = 30 * time.Second // for an answer to be found
+	requestTimeout = 10 * time.Second // for a whole request to arrive, and for its answer to be sent
+	maxServerWait  = 30 * time.Second // for the answer to be found
 	maxRequest     = wire.MaxAskBytes + 4096
 )
 
-// AskHandler answers questions of one kind. The error it gives crosses the wire.
+// AskHandler answers questions of one kind. Its error is sent to the client.
 type AskHandler func(ctx context.Context, from link.Identity, payload []byte) ([]byte, error)
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
 	Orderer replication.Orderer // required
-	// Direct takes proposals that another home node handed over; it must not hand them on.
+	// Direct receives proposals that another home node passed on; it must not pass them on again.
 	// Default: Orderer.
 	Direct   replication.Orderer
-	Handlers map[byte]AskHandler // questions by kind; others are answered with core.KindNotBuilt
-	// MaxConcurrent bounds requests under way over all connections; more are refused with
+	Handlers map[byte]AskHandler // questions by kind; other kinds are answered with core.KindNotBuilt
+	// MaxConcurrent bounds the running requests of all connections; more are refused with
 	// core.KindLimit. Default: 4096.
 	MaxConcurrent int
 	Logger        *slog.Logger // default: discard
 }
 
-// Server takes proposals and questions at home.
+// Server receives proposals and questions at home.
 type Server struct {
 	cfg   ServerConfig
 	slots chan struct{}
@@ -61,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, conn *link.Conn) {
 	conn.Serve(ctx, s.stream)
 }
 
-// stream answers one request. The peer's stream limit bounds how many there are.
+// stream answers one request. The peer's stream limit bounds their number.
 func (s *Server) stream(ctx context.Context, st *link.Stream) {
 	defer st.Close()
 	defer context.AfterFunc(ctx, st.Abort)()
@@ -90,7 +90,7 @@ func (s *Server) stream(ctx context.Context, st *link.Stream) {
 	}
 }
 
-// refuse sends an error in place of an answer.
+// refuse sends an error instead of an answer.
 func (s *Server) refuse(w *wire.Writer, st *link.Stream, err error) {
 	e := core.AsError(err)
 	if e.Kind == core.KindInternal || e.Kind == core.KindInvalid {
@@ -117,7 +117,7 @@ func (s *Server) propose(ctx context.Context, from link.Identity, body []byte) (
 	orderer := s.cfg.Orderer
 	if p.Direct {
 		if !from.Has(link.RoleHome) {
-			return 0, nil, core.E(core.KindMisdirected, "only home nodes hand proposals over")
+			return 0, nil, core.E(core.KindMisdirected, "only home nodes may pass on proposals")
 		}
 		orderer = s.cfg.Direct
 	}

@@ -1,12 +1,13 @@
-// Package gossip tells nodes who else is alive, how far away, and how far their logs are. It
-// runs hashicorp's memberlist over the class gossip of the node's links: packets as datagrams,
-// exchanges of state as streams.
+// Package gossip tells nodes which other nodes are alive, how far away they are, and the
+// positions of their logs. It runs hashicorp's memberlist over class gossip of the node's links:
+// packets as datagrams, exchanges of state as streams.
 //
-// What it is not: truth. Membership of the home and everything else that must be agreed is in the
-// log; what is said here may be late or wrong, and serves distance, load and display only.
+// What it is not: authoritative. The members of home and everything else that must be agreed on
+// are in the log. Gossip may be late or wrong; it is used only for distance, load and display.
 //
 // Concurrency: Members may be called at any time; Run once.
 //
-// Lifecycle: New before the endpoint runs (it takes the class's handler), then Run(ctx); when
-// ctx ends the node says that it leaves. memberlist's own goroutines end soon after Run returns.
+// Lifecycle: New before the endpoint runs (it sets the class's handler), then Run(ctx). When ctx
+// ends, the node announces that it leaves. memberlist's own goroutines end soon after Run
+// returns.
 package gossip

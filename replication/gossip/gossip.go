@@ -21,34 +21,34 @@ import (
 const (
 	packetBytes = 1100 // fits a datagram on any path
 	leaveWait   = 500 * time.Millisecond
-	maxMembers  = 1024 // remembered, dead ones included
+	maxMembers  = 1024 // that are remembered, including dead ones
 )
 
 // Config configures Gossip.
 type Config struct {
 	Endpoint  *link.Endpoint       // required
-	Advertise string               // the link address under which others reach us; default: the endpoint's own
-	Join      func() []string      // required: link addresses of nodes to find the others through
-	Position  func() core.Position // optional: how far our log is
+	Advertise string               // the link address at which others reach us; default: the endpoint's own
+	Join      func() []string      // required: link addresses of nodes through which to find the others
+	Position  func() core.Position // optional: the position of our log
 	Probe     time.Duration        // default: 1 s between probes
 	Logger    *slog.Logger         // default: discard
 }
 
-// Member is a node as far as we have heard.
+// Member is a node as gossip last reported it.
 type Member struct {
 	Node   link.Identity
 	Addr   string // link address
 	Alive  bool
 	Since  time.Time     // when Alive last changed
-	RTT    time.Duration // of the last probe from here; zero: none yet
-	Epoch  core.Epoch    // of its position, as of the last probe
+	RTT    time.Duration // of the last probe from here; zero if there was none
+	Epoch  core.Epoch    // of the node's position, at the last probe
 	Index  core.Index
 	Itself bool // it is this node
 	// LogVersion is the newest version of the log that the node understands.
 	LogVersion int64
 }
 
-// meta is what a node says of itself once; it must stay under memberlist's 512 bytes.
+// meta is what a node announces once; it must stay under memberlist's limit of 512 bytes.
 type meta struct {
 	Deployment string      `json:"d"`
 	Region     string      `json:"r"`
@@ -58,13 +58,13 @@ type meta struct {
 	LogVersion int64       `json:"v"`
 }
 
-// position travels in the answers to probes.
+// position is sent in the answers to probes.
 type position struct {
 	Epoch core.Epoch `json:"e"`
 	Index core.Index `json:"i"`
 }
 
-// Gossip is one node's part.
+// Gossip is one node's membership.
 type Gossip struct {
 	cfg Config
 	tr  *transport
@@ -76,7 +76,7 @@ type Gossip struct {
 // New validates the configuration and takes the endpoint's gossip class.
 func New(cfg Config) (*Gossip, error) {
 	if cfg.Endpoint == nil || cfg.Join == nil {
-		return nil, core.E(core.KindInvalid, "gossip needs an endpoint and somebody to join")
+		return nil, core.E(core.KindInvalid, "gossip needs Endpoint and Join")
 	}
 	if cfg.Advertise == "" {
 		cfg.Advertise = cfg.Endpoint.Addr()
@@ -95,7 +95,7 @@ func New(cfg Config) (*Gossip, error) {
 	return g, nil
 }
 
-// Members lists who was heard of, this node included, by region and node.
+// Members lists the known nodes, this one included, by region and node.
 func (g *Gossip) Members() []Member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -112,7 +112,7 @@ func (g *Gossip) Members() []Member {
 	return out
 }
 
-// Run takes part until ctx ends.
+// Run takes part in the gossip until ctx ends.
 func (g *Gossip) Run(ctx context.Context) error {
 	addr, err := net.ResolveUDPAddr("udp", g.cfg.Advertise)
 	if err != nil {
@@ -122,7 +122,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 		return core.E(core.KindInvalid, "gossip cannot advertise %s: name an address that others can reach", g.cfg.Advertise)
 	}
 	g.tr.advertise = addr
-	stop := g.tr.start(context.WithoutCancel(ctx)) // the good-bye needs them after ctx
+	stop := g.tr.start(context.WithoutCancel(ctx)) // leaving still needs the outlets after ctx has ended
 	list, err := memberlist.Create(g.config())
 	if err != nil {
 		stop()
@@ -131,8 +131,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { g.join(ctx, list) })
 	<-ctx.Done()
-	_ = list.Leave(leaveWait) // others find out by themselves if it does not get through
-	stop()                    // before Shutdown, which would wait for a join under way
+	_ = list.Leave(leaveWait) // if this does not arrive, the others notice the death by their probes
+	stop()                    // before Shutdown, which would wait for a running join
 	wg.Wait()
 	return list.Shutdown()
 }
@@ -146,13 +146,14 @@ func (g *Gossip) config() *memberlist.Config {
 	c.GossipInterval = g.cfg.Probe / 5
 	c.UDPBufferSize = packetBytes
 	c.EnableCompression = false
-	c.DisableTcpPings = true // the same path as the packets
+	c.DisableTcpPings = true // use the same path as the packets
 	c.Delegate, c.Events, c.Ping = delegate{g}, delegate{g}, delegate{g}
 	c.Logger = slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug)
 	return c
 }
 
-// join keeps asking those whom we should know, so that halves that lost each other meet again.
+// join repeatedly contacts the nodes of Config.Join, so that groups that lost each other merge
+// again.
 func (g *Gossip) join(ctx context.Context, list *memberlist.Memberlist) {
 	tick := time.NewTicker(2 * g.cfg.Probe)
 	defer tick.Stop()
@@ -183,7 +184,7 @@ func (g *Gossip) knows(addr string) bool {
 	return addr == g.cfg.Advertise
 }
 
-// delegate is what memberlist calls. Its methods must not block.
+// delegate has the callbacks of memberlist. They must not block.
 type delegate struct{ g *Gossip }
 
 // NodeMeta implements memberlist.Delegate.
@@ -191,7 +192,7 @@ func (d delegate) NodeMeta(limit int) []byte {
 	self := d.g.cfg.Endpoint.Self()
 	b, err := json.Marshal(meta{self.Deployment, self.Region, self.Node, self.Roles, d.g.cfg.Advertise, core.LogVersion})
 	if err != nil || len(b) > limit {
-		return nil // an advertised name of absurd length
+		return nil // the advertised name is too long
 	}
 	return b
 }

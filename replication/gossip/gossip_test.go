@@ -16,8 +16,8 @@ import (
 type node struct {
 	*gossip.Gossip
 	addr string
-	stop func() // says good-bye
-	kill func() // does not
+	stop func() // leaves properly
+	kill func() // stops without leaving
 }
 
 func start(t *testing.T, ca *link.CA, name string, index core.Index, join ...string) *node {
@@ -52,7 +52,8 @@ func start(t *testing.T, ca *link.CA, name string, index core.Index, join ...str
 	return n
 }
 
-// alive gives an error unless n thinks that exactly these nodes live and has probed the others.
+// alive returns an error unless n believes that exactly these nodes are alive and has probed the
+// others.
 func alive(n *node, names ...string) error {
 	var got []string
 	for _, m := range n.Members() {
@@ -71,8 +72,8 @@ func alive(n *node, names ...string) error {
 }
 
 func TestGossip_Death(t *testing.T) {
-	// Three nodes find each other through one, learn distances and positions, and notice a
-	// death, a good-bye and a newcomer.
+	// Three nodes find each other through one of them, learn distances and positions, and notice
+	// a death, a leave and a new node.
 	ca, err := link.NewCA("dep", time.Now())
 	if err != nil {
 		t.Fatal(err)

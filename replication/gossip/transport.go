@@ -14,13 +14,13 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	outletIdle  = time.Minute // an outlet that sends nothing for this long ends
-	maxOutlets  = 1024        // addresses to which packets may wait
+	maxOutlets  = 1024        // addresses with an outlet
 	outletQueue = 64          // packets per address
 	packetQueue = 1024
 	streamQueue = 64
 )
 
-// transport is memberlist's way over links.
+// transport is memberlist's transport over links.
 type transport struct {
 	dialer    *link.Streams
 	packets   chan *memberlist.Packet
@@ -44,7 +44,7 @@ func newTransport(e *link.Endpoint) *transport {
 	}
 }
 
-// start lets outlets run; the stop it gives ends and awaits them and closes the connections.
+// start allows outlets to run. stop ends them, waits for them, and closes the connections.
 func (t *transport) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	t.mu.Lock()
@@ -60,7 +60,7 @@ func (t *transport) start(ctx context.Context) (stop func()) {
 	}
 }
 
-// serve takes packets and streams of an accepted connection. It is a link.Handler.
+// serve receives packets and streams of an accepted connection. It is a link.Handler.
 func (t *transport) serve(ctx context.Context, conn *link.Conn) {
 	from, err := net.ResolveUDPAddr("udp", conn.RemoteAddr())
 	if err != nil {
@@ -90,7 +90,7 @@ func (t *transport) serve(ctx context.Context, conn *link.Conn) {
 		}
 		select {
 		case t.packets <- &memberlist.Packet{Buf: b, From: from, Timestamp: time.Now()}:
-		default: // memberlist expects that packets get lost
+		default: // memberlist tolerates lost packets
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 	return t.advertise.IP, t.advertise.Port, nil
 }
 
-// WriteTo implements memberlist.Transport. It never waits: packets queue for the connection.
+// WriteTo implements memberlist.Transport. It never waits: packets are queued for the connection.
 func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	now := time.Now()
 	t.mu.Lock()
@@ -125,7 +125,7 @@ func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	return now, nil
 }
 
-// send sends the packets for one address until there have been none for a while.
+// send sends the packets for one address until none has come for outletIdle.
 func (t *transport) send(ctx context.Context, addr string, out chan []byte) {
 	idle := time.NewTimer(outletIdle)
 	defer idle.Stop()
@@ -145,7 +145,7 @@ func (t *transport) send(ctx context.Context, addr string, out chan []byte) {
 	}
 }
 
-// retire forgets an outlet unless a packet came meanwhile.
+// retire removes an outlet, unless a packet was queued in the meantime.
 func (t *transport) retire(addr string, out chan []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +160,7 @@ func (t *transport) packet(ctx context.Context, addr string, b []byte) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if conn, err := t.dialer.Conn(ctx, addr); err == nil {
-		_ = conn.SendDatagram(b) // a packet that cannot be sent is a lost packet
+		_ = conn.SendDatagram(b) // a packet that cannot be sent counts as lost
 	}
 }
 

@@ -1,21 +1,21 @@
-// Package hub is the home side of the log class: it gives followers the log from their
-// position, snapshots from an offset, and its own state a few times a second.
+// Package hub is the home side of class log: it sends followers the log from their position,
+// snapshots from an offset, and its own status a few times a second.
 //
-// A follower's connection has streams of three kinds, told apart by their first frame:
+// A follower's connection has three kinds of streams, which differ in their first frame:
 //
-//   - log: Hello with the follower's position, answered by Welcome; then batches for as long as
-//     the stream lives, or a Turn when only a snapshot can help.
-//   - pulse: Status every Heartbeat down, applied positions up. It has a stream of its own so
-//     that a follower which is busy applying still knows that home is there.
-//   - snapshot: Fetch with id and offset; head, chunks, end.
+//   - log: Hello with the follower's position, answered by Welcome; then batches until the stream
+//     ends, or a Turn if the follower needs a snapshot.
+//   - pulse: Status every Heartbeat from the hub, applied positions from the follower. It is a
+//     separate stream, so that a follower that is busy applying still knows that home is alive.
+//   - snapshot: Fetch with id and offset; then head, chunks, end.
 //
-// Signals are datagrams on the same connection, handed to the Relay.
+// Signals are datagrams on the same connection, passed to the Relay.
 //
-// What it is not: it keeps no queue per follower, only the position of each; a slow follower
-// costs flow-control windows and nothing else.
+// What it is not: it keeps no queue per follower, only a position; a slow follower costs
+// flow-control windows and nothing else.
 //
 // Concurrency: Serve is called per connection, Peers at any time.
 //
-// Lifecycle: New, then Serve as the handler of link.ClassLog; Serve returns after the last
-// goroutine of its connection.
+// Lifecycle: New, then Serve as the handler of link.ClassLog. Serve returns after the last
+// goroutine of its connection has ended.
 package hub

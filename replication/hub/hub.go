@@ -16,33 +16,33 @@ import (
 )
 
 const (
-	batchBytes    = 1 << 20   // about what one batch frame holds; see wire.MaxFrameBytes
+	batchBytes    = 1 << 20   // approximate content of one batch frame; see wire.MaxFrameBytes
 	chunkBytes    = 256 << 10 // snapshot bytes per frame
 	maxFollowers  = 512
-	maxSmallFrame = 4096             // of what followers send
+	maxSmallFrame = 4096             // limit of the frames that followers send
 	openTimeout   = 10 * time.Second // from a stream's first byte to its first whole frame
-	writeTimeout  = 30 * time.Second // a follower that takes nothing for this long is dropped
+	writeTimeout  = 30 * time.Second // a follower that reads nothing for this long is dropped
 )
 
 // Config configures a Hub.
 type Config struct {
 	Source replication.Source // required
-	// Leader gives the link address of the home's leader ("" while there is none) and whether
-	// this node is the leader.
+	// Leader returns the link address of home's leader ("" if there is none) and whether this
+	// node is the leader.
 	Leader    func() (addr string, self bool) // required
 	Relay     *signal.Relay                   // optional: signals
-	Allow     func(peer link.Identity) error  // optional: refuses peers, beyond their certificate
+	Allow     func(peer link.Identity) error  // optional: refuses peers, in addition to the check of their certificate
 	Heartbeat time.Duration                   // default: 250 ms
-	Silence   time.Duration                   // default: 3 s without an acknowledgement is a follower that does not hear us
+	Silence   time.Duration                   // default: 3 s without an acknowledgement means that the follower does not hear us
 	Logger    *slog.Logger                    // default: discard
 }
 
-// Peer is one follower as its hub sees it.
+// Peer is a follower as its hub sees it.
 type Peer struct {
 	Node  link.Identity
 	Addr  string
 	At    core.Position // applied there, as of Heard
-	Lag   core.Index    // how many indexes it is behind the source now
+	Lag   core.Index    // number of indexes that it is behind the source now
 	Heard time.Time
 	RTT   time.Duration
 }
@@ -55,7 +55,7 @@ type Hub struct {
 	followers map[*follower]struct{} // guarded by mu
 }
 
-// follower is one connection.
+// follower is one connection of a follower.
 type follower struct {
 	hub  *Hub
 	conn *link.Conn
@@ -64,13 +64,13 @@ type follower struct {
 	mu     sync.Mutex
 	at     core.Position // guarded by mu
 	heard  time.Time     // guarded by mu; zero until the first ack
-	pulses bool          // guarded by mu: it has a pulse stream, or carries signals only
+	pulses bool          // guarded by mu: it has a pulse stream, or carries only signals
 }
 
 // New validates the configuration; it starts nothing.
 func New(cfg Config) (*Hub, error) {
 	if cfg.Source == nil || cfg.Leader == nil {
-		return nil, core.E(core.KindInvalid, "a hub needs a source and to know the leader")
+		return nil, core.E(core.KindInvalid, "a hub needs Source and Leader")
 	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 250 * time.Millisecond
@@ -84,7 +84,7 @@ func New(cfg Config) (*Hub, error) {
 	return &Hub{cfg: cfg, followers: map[*follower]struct{}{}}, nil
 }
 
-// Peers lists the followers that have acknowledged something, by region and node.
+// Peers lists the followers that have sent an acknowledgement, by region and node.
 func (h *Hub) Peers() []Peer {
 	source := h.cfg.Source.Position()
 	h.mu.Lock()
@@ -139,7 +139,7 @@ func (h *Hub) remove(f *follower) {
 	delete(h.followers, f)
 }
 
-// stream serves one stream. A follower's streams fail alone: the others go on.
+// stream serves one stream. If it fails, the follower's other streams continue.
 func (f *follower) stream(ctx context.Context, st *link.Stream) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -179,7 +179,8 @@ func (h *Hub) status() wire.Status {
 	return wire.Status{Version: wire.Version, At: h.cfg.Source.Position(), Leader: addr, Leads: self}
 }
 
-// signals carries datagrams; once per connection, or the peer would get each twice.
+// signals carries datagrams. Only one per connection is allowed, or the peer would get each
+// signal twice.
 func (f *follower) signals(ctx context.Context, kind signal.Kind) error {
 	if !f.claim() {
 		return core.E(core.KindInvalid, "a connection has one pulse")
@@ -198,9 +199,9 @@ func (f *follower) claim() bool {
 	return first
 }
 
-// pulse sends the hub's status and takes the follower's positions. When those stop to come, the
-// way may be open in our direction only: the connection is closed, or the follower would think
-// that it can reach home for as long as QUIC keeps trying.
+// pulse sends the hub's status and receives the follower's positions. If no positions come,
+// perhaps only our direction of the path works: the connection is closed. Otherwise the follower
+// would believe that it can reach home for as long as QUIC keeps trying.
 func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -217,7 +218,7 @@ func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) er
 	for {
 		if f.silence(began) > f.hub.cfg.Silence {
 			f.log.Info("follower is silent", "after", f.hub.cfg.Silence)
-			f.conn.Close(link.CodeGone, "nothing heard from you")
+			f.conn.Close(link.CodeGone, "no acknowledgement received")
 			return nil
 		}
 		if err := w.Write(wire.KindStatus, wire.AppendStatus(nil, f.hub.status())); err != nil {
@@ -231,7 +232,7 @@ func (f *follower) pulse(ctx context.Context, r *wire.Reader, w *wire.Writer) er
 	}
 }
 
-// silence gives how long ago the follower was heard, or began if it never was.
+// silence returns the time since the follower was last heard, or since began if it never was.
 func (f *follower) silence(began time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -257,7 +258,7 @@ func (f *follower) acks(r *wire.Reader) {
 	}
 }
 
-// deadlined gives every write a limit, so that a follower that stopped reading is let go.
+// deadlined gives every write a deadline, so that a follower that stopped reading is dropped.
 type deadlined struct{ *link.Stream }
 
 func (d deadlined) Write(b []byte) (int, error) {

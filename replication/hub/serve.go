@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/replication/wire"
 )
 
-// follow gives the log from the follower's position on.
+// follow sends the log from the follower's position on.
 func (f *follower) follow(ctx context.Context, body []byte, w *wire.Writer) error {
 	hello, err := wire.DecodeHello(body)
 	if err != nil {
@@ -39,8 +39,9 @@ func (f *follower) follow(ctx context.Context, body []byte, w *wire.Writer) erro
 	}
 }
 
-// tail is Source.Tail for a follower that may be ahead of this node: another home node may have
-// given it entries that are still on their way here. Then it waits until the source is there.
+// tail is Source.Tail for a follower that may be ahead of this node, because another home node
+// sent it entries that have not arrived here yet. In this case it waits until the source has
+// them.
 func (h *Hub) tail(ctx context.Context, at core.Position) (core.Batch, error) {
 	for {
 		here := h.cfg.Source.Position()
@@ -65,10 +66,10 @@ func (f *follower) snapshot(ctx context.Context, body []byte, w *wire.Writer) er
 	}
 	closeOnce := sync.OnceFunc(func() { _ = snap.Close() })
 	defer closeOnce()
-	defer context.AfterFunc(ctx, closeOnce)() // ReadAt may wait for bytes that are still made
+	defer context.AfterFunc(ctx, closeOnce)() // ReadAt may wait for bytes that are still being produced
 	head := wire.SnapshotHead{ID: snap.ID(), At: snap.Position(), Offset: fetch.Offset}
 	if head.ID != fetch.ID {
-		head.Offset = 0 // the one that was asked for is gone
+		head.Offset = 0 // the requested snapshot is gone
 	}
 	f.log.Info("snapshot", "id", head.ID, "at", head.At, "offset", head.Offset)
 	if err := w.Write(wire.KindSnapshot, wire.AppendSnapshotHead(nil, head)); err != nil {

@@ -13,12 +13,12 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Codes with which connections and streams are closed. They are append-only.
+// The codes with which connections and streams are closed. They are append-only.
 const (
-	CodeDone    = 0 // nothing wrong
-	CodeRefused = 1 // the peer may not do that
+	CodeDone    = 0 // no error
+	CodeRefused = 1 // the peer is not allowed to do this
 	CodeBusy    = 2 // over a limit
-	CodeGone    = 3 // the reader or writer gave up
+	CodeGone    = 3 // the reader or writer stopped
 )
 
 // Conn is one connection to a peer, of one class.
@@ -37,8 +37,8 @@ func (c *Conn) Class() Class { return c.class }
 // RTT is the smoothed round-trip time of the path.
 func (c *Conn) RTT() time.Duration { return c.q.ConnectionStats().SmoothedRTT }
 
-// Slowed reports whether the last round trip took so much longer than the shortest that QUIC,
-// which knows no better than that the connection's own packets queue, would end its fast start.
+// Slowed reports whether the last round trip took so much longer than the shortest that QUIC
+// would end slow start. QUIC assumes that the connection's own packets fill a queue.
 func (c *Conn) Slowed() bool {
 	s := c.q.ConnectionStats()
 	return s.LatestRTT-s.MinRTT > min(max(s.MinRTT/8, 4*time.Millisecond), 16*time.Millisecond)
@@ -47,11 +47,11 @@ func (c *Conn) Slowed() bool {
 // RemoteAddr is the peer's UDP address.
 func (c *Conn) RemoteAddr() string { return c.q.RemoteAddr().String() }
 
-// Context ends when the connection does; its cause says why.
+// Context ends when the connection does; its cause is the reason.
 func (c *Conn) Context() context.Context { return c.q.Context() }
 
-// Serve has each serve every stream that the peer opens, all at once. It returns when the
-// connection or ctx has ended and every each has returned; theirs ends with it.
+// Serve calls each for every stream that the peer opens, concurrently. It returns when the
+// connection or ctx has ended and all calls have returned; their ctx ends with it.
 func (c *Conn) Serve(ctx context.Context, each func(context.Context, *Stream)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -66,8 +66,8 @@ func (c *Conn) Serve(ctx context.Context, each func(context.Context, *Stream)) {
 	}
 }
 
-// OpenStream opens a stream. The peer sees it with the first bytes written. It waits while the
-// peer allows no more streams.
+// OpenStream opens a stream. The peer sees it when the first bytes are written. It waits while
+// the peer allows no more streams.
 func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) {
 	s, err := c.q.OpenStreamSync(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) {
 	return &Stream{Stream: s, conn: c}, nil
 }
 
-// AcceptStream gives the next stream that the peer opened.
+// AcceptStream returns the next stream that the peer opened.
 func (c *Conn) AcceptStream(ctx context.Context) (*Stream, error) {
 	s, err := c.q.AcceptStream(ctx)
 	if err != nil {
@@ -85,23 +85,23 @@ func (c *Conn) AcceptStream(ctx context.Context) (*Stream, error) {
 	return &Stream{Stream: s, conn: c}, nil
 }
 
-// SendDatagram sends up to about 1100 bytes that may get lost. It may wait for earlier ones to
-// leave.
+// SendDatagram sends up to about 1100 bytes, which may get lost. It may wait until earlier ones
+// are sent.
 func (c *Conn) SendDatagram(b []byte) error { return lost(c.q.SendDatagram(b)) }
 
-// ReceiveDatagram gives the peer's next datagram.
+// ReceiveDatagram returns the peer's next datagram.
 func (c *Conn) ReceiveDatagram(ctx context.Context) ([]byte, error) {
 	b, err := c.q.ReceiveDatagram(ctx)
 	return b, lost(err)
 }
 
-// Close ends the connection and all its streams at once; the peer sees code and reason.
+// Close ends the connection and all its streams at once; the peer gets code and reason.
 func (c *Conn) Close(code uint64, reason string) {
 	_ = c.q.CloseWithError(quic.ApplicationErrorCode(code), reason)
 }
 
-// lost makes KindUnavailable of every way in which a connection ends, so that no user of a
-// link needs to know QUIC's errors.
+// lost maps every way in which a connection ends to KindUnavailable, so that users of a link need
+// not know QUIC's errors.
 func lost(err error) error {
 	var (
 		idle  *quic.IdleTimeoutError
@@ -117,7 +117,7 @@ func lost(err error) error {
 		return core.E(core.KindMisdirected, "the peer refused").WithCause(err)
 	case errors.As(err, &idle), errors.As(err, &app), errors.As(err, &tr), errors.As(err, &reset), errors.As(err, &str),
 		errors.Is(err, net.ErrClosed):
-		return core.E(core.KindUnavailable, "the link is gone").WithCause(err)
+		return core.E(core.KindUnavailable, "the link is closed").WithCause(err)
 	}
 	return err
 }
@@ -148,17 +148,17 @@ func (s *Stream) Write(b []byte) (int, error) {
 	return n, lost(err)
 }
 
-// CloseWrite ends our direction; what was written still arrives.
+// CloseWrite ends our direction; bytes already written still arrive.
 func (s *Stream) CloseWrite() error { return s.Stream.Close() }
 
-// Close ends our direction and gives up reading. It never waits.
+// Close ends our direction and stops reading. It never waits.
 func (s *Stream) Close() error {
 	err := s.Stream.Close()
 	s.CancelRead(CodeGone)
 	return lost(err)
 }
 
-// Abort gives up both directions: unsent bytes are dropped and the peer's reads fail.
+// Abort ends both directions: unsent bytes are dropped and the peer's reads fail.
 func (s *Stream) Abort() {
 	s.CancelRead(CodeGone)
 	s.CancelWrite(CodeGone)

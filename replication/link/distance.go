@@ -10,39 +10,39 @@ import (
 	"time"
 )
 
-// maxQueuedBytes bounds what a Distance holds back per peer; packets past it are dropped, as a
-// router would.
+// maxQueuedBytes bounds what a Distance delays per peer; further packets are dropped, as in a
+// router.
 const maxQueuedBytes = 64 << 20
 
-// Path is how packets to one peer fare. The zero Path is the socket as it is.
+// Path describes how packets to one peer are treated. The zero Path changes nothing.
 type Path struct {
 	Delay     time.Duration // one way
-	Jitter    time.Duration // added at random, from 0 to this, without reordering
+	Jitter    time.Duration // random addition, from 0 to this, without reordering
 	Loss      float64       // 0 to 1
-	Reorder   float64       // 0 to 1: packets that do not wait for those before them
+	Reorder   float64       // 0 to 1: share of packets that overtake earlier ones
 	Bandwidth int64         // bytes per second; 0 means unlimited
-	Blackout  bool          // nothing passes, in either direction
+	Blackout  bool          // no packet passes, in either direction
 }
 
-// Distance imitates far peers on the sending side of a socket; only a blackout also drops what
-// comes in, so that one end is enough to cut a link. It belongs to one Endpoint, whose Run
-// drives it. Its settings may change at any time.
+// Distance imitates far peers on the sending side of a socket. Only a blackout also drops
+// incoming packets, so that one end is enough to cut a link. It belongs to one Endpoint, whose
+// Run drives it. Its settings may change at any time.
 type Distance struct {
-	wake chan struct{} // one slot: the earliest packet changed
+	wake chan struct{} // one slot: there is a new earliest packet
 
 	mu     sync.Mutex
 	rng    *rand.Rand                    // guarded by mu
 	paths  map[netip.AddrPort]*pathState // guarded by mu
-	preset Path                          // guarded by mu: of peers without a path of their own
+	preset Path                          // guarded by mu: for peers without a path of their own
 	queue  packetHeap                    // guarded by mu
-	seq    uint64                        // guarded by mu: keeps packets of one time in order
+	seq    uint64                        // guarded by mu: keeps packets with the same time in order
 }
 
 type pathState struct {
 	Path
-	own    bool      // set for this peer, not the preset
-	last   time.Time // when the last ordered packet leaves
-	free   time.Time // when the line is free again
+	own    bool      // set for this peer, not from the preset
+	last   time.Time // send time of the last packet in order
+	free   time.Time // when the bandwidth is free again
 	queued int       // bytes
 }
 
@@ -55,12 +55,12 @@ type packet struct {
 	path *pathState
 }
 
-// NewDistance gives a Distance without any; its randomness comes from seed.
+// NewDistance returns a Distance that changes nothing yet; seed determines its randomness.
 func NewDistance(seed uint64) *Distance {
 	return &Distance{wake: make(chan struct{}, 1), rng: rand.New(rand.NewPCG(seed, 0)), paths: map[netip.AddrPort]*pathState{}}
 }
 
-// Set gives the path to one peer, by its UDP address.
+// Set sets the path to one peer, by its UDP address.
 func (d *Distance) Set(addr netip.AddrPort, p Path) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,7 +68,7 @@ func (d *Distance) Set(addr netip.AddrPort, p Path) {
 	s.Path, s.own = p, true
 }
 
-// SetDefault gives the path to every peer that Set has not named.
+// SetDefault sets the path to every peer without a path of its own.
 func (d *Distance) SetDefault(p Path) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +90,7 @@ func (d *Distance) state(addr netip.AddrPort) *pathState {
 	return s
 }
 
-// passes reports whether a packet from addr may come in.
+// passes reports whether a packet from addr may be received.
 func (d *Distance) passes(addr net.Addr) bool {
 	ua, ok := addr.(*net.UDPAddr)
 	if !ok {
@@ -106,7 +106,7 @@ func (d *Distance) passes(addr net.Addr) bool {
 
 func key(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// send passes, delays or drops one packet. It reports whether the packet may go at once.
+// send delays or drops a packet, or reports that it may be sent now.
 func (d *Distance) send(via net.PacketConn, data []byte, addr net.Addr) (now bool) {
 	ua, ok := addr.(*net.UDPAddr)
 	if !ok {
@@ -162,8 +162,8 @@ func (d *Distance) poke() {
 	}
 }
 
-// start runs the one timer that serves all peers, until stop. The stop it gives sends what is still held
-// and waits for the end.
+// start runs one timer for all peers until stop is called. stop sends the delayed packets and
+// waits for the end.
 func (d *Distance) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -189,7 +189,7 @@ func (d *Distance) run(ctx context.Context) {
 	}
 }
 
-// flush sends what is due and gives the time until the next packet.
+// flush sends what is due and returns the time until the next packet.
 func (d *Distance) flush(now time.Time) time.Duration {
 	for {
 		d.mu.Lock()
@@ -205,15 +205,15 @@ func (d *Distance) flush(now time.Time) time.Duration {
 		heap.Pop(&d.queue)
 		p.path.queued -= len(p.data)
 		d.mu.Unlock()
-		_, _ = p.via.WriteTo(p.data, p.addr) // a packet that cannot be sent is a lost packet
+		_, _ = p.via.WriteTo(p.data, p.addr) // a packet that cannot be sent counts as lost
 	}
 }
 
-// wrap puts the distance on a socket.
+// wrap puts the distance before a socket.
 func (d *Distance) wrap(pc net.PacketConn) net.PacketConn { return &farConn{PacketConn: pc, d: d} }
 
-// farConn hides the socket's batch and segmentation abilities from QUIC, so that every packet
-// passes WriteTo.
+// farConn hides the socket's batching and segmentation from QUIC, so that every packet passes
+// WriteTo.
 type farConn struct {
 	net.PacketConn
 	d *Distance

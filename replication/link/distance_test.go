@@ -11,8 +11,8 @@ import (
 )
 
 func TestDistance_RTT(t *testing.T) {
-	// A delay on both sides shows as twice that in the round trip; a blackout stops everything
-	// and the same connection goes on after a short one.
+	// A delay on both sides doubles in the round trip. A blackout stops everything; after a short
+	// one the same connection continues.
 	ca := newCA(t, "dep")
 	dh, de := link.NewDistance(1), link.NewDistance(2)
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Distance: dh, Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
@@ -51,7 +51,8 @@ func TestDistance_RTT(t *testing.T) {
 }
 
 func TestDistance_BlackoutAtOneEnd(t *testing.T) {
-	// One end in the dark is enough: it hears nothing either, though the other end keeps sending.
+	// A blackout at one end is enough: that end receives nothing either, although the other end
+	// keeps sending.
 	ca := newCA(t, "dep")
 	de := link.NewDistance(1)
 	speak := func(ctx context.Context, conn *link.Conn) {
@@ -79,7 +80,7 @@ func TestDistance_BlackoutAtOneEnd(t *testing.T) {
 		t.Fatal("nothing is sent")
 	}
 	de.Set(netip.MustParseAddrPort(h.Addr()), link.Path{Blackout: true})
-	for i := 0; hears(300 * time.Millisecond); i++ { // what had come before
+	for i := 0; hears(300 * time.Millisecond); i++ { // packets that were already on their way
 		if i > 20 {
 			t.Fatal("it still hears")
 		}
@@ -91,7 +92,8 @@ func TestDistance_BlackoutAtOneEnd(t *testing.T) {
 }
 
 func TestDistance_LossAndBandwidth(t *testing.T) {
-	// Over a lossy, reordering, narrow path everything still arrives whole, at the path's pace.
+	// Over a lossy, reordering, narrow path everything still arrives complete, at the path's
+	// rate.
 	ca := newCA(t, "dep")
 	de := link.NewDistance(3)
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})

@@ -21,7 +21,7 @@ import (
 // Windows and times of every connection. A 300 ms path at 1 Gbit/s holds 37 MB.
 const (
 	initialStreamWindow = 2 << 20
-	blobStreamWindow    = 8 << 20 // an eighth of the connection's, which so many slow readers may fill
+	blobStreamWindow    = 8 << 20 // an eighth of the connection's window, so eight slow readers can fill that
 	listenStreamWindow  = 4 << 20
 	maxStreamWindow     = 32 << 20
 	initialConnWindow   = 4 << 20
@@ -32,19 +32,19 @@ const (
 	keepAlive           = 2 * time.Second
 	idleTimeout         = 6 * time.Second
 	shortIdleTimeout    = 3 * time.Second // elections, proposals and reads must not wait for a dead connection
-	connIDBytes         = 16              // with shorter ones small packets would be too small to be answered by a reset
+	connIDBytes         = 16              // shorter ones would make small packets too small to be answered by a reset
 	maxConns            = 4096            // accepted connections; more are refused
 )
 
-// Handler serves one accepted connection; the connection is closed when it returns. Its ctx
-// ends with the connection or the endpoint; it must return soon after.
+// Handler serves one accepted connection, which is closed when it returns. Its ctx ends with the
+// connection or the endpoint; it must return soon after that.
 type Handler func(ctx context.Context, conn *Conn)
 
 // Config configures an Endpoint.
 type Config struct {
 	Conn        net.PacketConn        // required: the bound UDP socket (see Bind); Run closes it
 	Credentials *Credentials          // required
-	Handlers    map[Class]Handler     // classes without one (and without Streams) are refused
+	Handlers    map[Class]Handler     // classes without a handler (and without Streams) are refused
 	Distance    *Distance             // optional: imitates far peers
 	Metrics     prometheus.Registerer // default: nothing is registered
 	Logger      *slog.Logger          // default: discard
@@ -65,7 +65,7 @@ type Endpoint struct {
 	mu       sync.Mutex
 	handlers map[Class]Handler       // guarded by mu; fixed once Run listens
 	streams  map[Class]*Streams      // guarded by mu
-	conns    map[*quic.Conn]struct{} // guarded by mu: alive ones; nil once Run stops
+	conns    map[*quic.Conn]struct{} // guarded by mu: open connections; nil when Run stops
 }
 
 // Bind opens the UDP socket for an Endpoint.
@@ -126,7 +126,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	defer e.udp.Close()
 	if e.distance != nil {
 		stop := e.distance.start(context.WithoutCancel(ctx))
-		defer stop() // after the connections: it sends their last packets
+		defer stop() // after closeAll: it sends the connections' last packets
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -220,8 +220,8 @@ func (e *Endpoint) wrap(q *quic.Conn) (*Conn, error) {
 	return &Conn{q: q, class: class, peer: id}, nil
 }
 
-// track remembers a connection so that Run can close it properly: QUIC's own way of closing a
-// socket leaves the peers to find out by time-out.
+// track remembers a connection so that Run can close it with a code: if only QUIC's socket is
+// closed, the peers notice it by time-out.
 func (e *Endpoint) track(q *quic.Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -249,8 +249,8 @@ func (e *Endpoint) closeAll() {
 	}
 }
 
-// serverTLS asks for the certificate and checks it itself, not by ClientAuth, so that every
-// refusal is one log line that says who and why.
+// serverTLS requests the certificate and checks it itself instead of by ClientAuth, so that every
+// refusal is one log line with the peer and the reason.
 func (e *Endpoint) serverTLS() *tls.Config {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -302,15 +302,15 @@ func (e *Endpoint) clientTLS(class Class) *tls.Config {
 	}
 }
 
-// dialConfig suits a class. Who reads blobs opens wide windows at once: under a fast stream its
-// acknowledgements take all that QUIC's pacing lets it send, and the frames that would open the windows
-// further wait until the stream stands still.
+// dialConfig returns the configuration for a class. Readers of blobs begin with wide windows:
+// under a fast stream, acknowledgements use everything that QUIC's pacing allows the receiver to
+// send, so the frames that would widen the windows wait until the stream stops.
 func dialConfig(class Class) *quic.Config {
 	switch class {
 	case ClassRaft, ClassForward:
 		return quicConfig(shortIdleTimeout)
 	case ClassBlob:
-		c := quicConfig(shortIdleTimeout) // a read under way must not wait for a dead connection
+		c := quicConfig(shortIdleTimeout) // a running read must not wait for a dead connection
 		c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = blobStreamWindow, maxConnWindow
 		return c
 	default:
@@ -318,7 +318,8 @@ func dialConfig(class Class) *quic.Config {
 	}
 }
 
-// listenConfig is for all classes, since the class shows too late; its windows are for blobs that come.
+// listenConfig is for all classes, since the class is known too late; its windows suit incoming
+// blobs.
 func listenConfig() *quic.Config {
 	c := quicConfig(idleTimeout)
 	c.InitialStreamReceiveWindow, c.InitialConnectionReceiveWindow = listenStreamWindow, listenConnWindow

@@ -8,7 +8,7 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// DialBlindly connects as an intruder would: it trusts any server and shows what it is given.
+// DialBlindly connects like an intruder: it trusts any server and presents the given credentials.
 func DialBlindly(ctx context.Context, creds *Credentials, addr string, class Class) (*Conn, error) {
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

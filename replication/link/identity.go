@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Role is what a node does in its deployment.
+// Role is a node's part in its deployment.
 type Role string
 
 // The roles.
@@ -30,7 +30,7 @@ type Identity struct {
 // Has reports whether the node has a role.
 func (id Identity) Has(r Role) bool { return slices.Contains(id.Roles, r) }
 
-// String gives "region/node".
+// String returns "region/node".
 func (id Identity) String() string { return id.Region + "/" + id.Node }
 
 // URI is the name inside the certificate: nearside://deployment/region/node?roles=home,edge.
@@ -47,7 +47,7 @@ func (id Identity) URI() *url.URL {
 func (id Identity) Check() error {
 	for _, name := range []string{id.Deployment, id.Region, id.Node} {
 		if !validName(name) {
-			return core.E(core.KindInvalid, "%q is no name: use 1 to 63 lower-case letters, digits and dashes", name)
+			return core.E(core.KindInvalid, "%q is not a valid name: use 1 to 63 lower-case letters, digits and dashes", name)
 		}
 	}
 	for _, r := range id.Roles {
@@ -70,7 +70,7 @@ func validName(s string) bool {
 	})
 }
 
-// identityOf reads the one nearside URI of a verified certificate.
+// identityOf reads the single nearside URI of a verified certificate.
 func identityOf(cert *x509.Certificate) (Identity, error) {
 	for _, u := range cert.URIs {
 		if u.Scheme != "nearside" {
@@ -97,7 +97,7 @@ type Class byte
 
 // The classes.
 const (
-	ClassRaft    Class = iota // home only: ordering
+	ClassRaft    Class = iota // ordering; between home nodes only
 	ClassLog                  // followers at a home node: log, snapshots, signals
 	ClassForward              // proposals and questions to a home node
 	ClassBlob                 // files
@@ -105,10 +105,10 @@ const (
 	classEnd
 )
 
-// rule is what a class asks of both sides.
+// rule is the role that a class requires on each side.
 type rule struct {
 	alpn       string
-	use, serve Role // empty: any
+	use, serve Role // empty: any role
 }
 
 var rules = [classEnd]rule{
@@ -119,7 +119,7 @@ var rules = [classEnd]rule{
 	ClassGossip:  {"nearside-gossip/1", "", ""},
 }
 
-// String gives the class's ALPN name.
+// String returns the class's ALPN name.
 func (c Class) String() string { return rules[c].alpn }
 
 func classOf(alpn string) (Class, bool) {
@@ -131,10 +131,10 @@ func classOf(alpn string) (Class, bool) {
 	return 0, false
 }
 
-// admit checks a peer's certificate chain against the deployment and the role that is needed.
+// admit checks a peer's certificate chain for the deployment and the required role.
 func admit(chain []*x509.Certificate, self *Credentials, need Role, usage x509.ExtKeyUsage) (Identity, error) {
 	if len(chain) == 0 {
-		return Identity{}, core.E(core.KindUnauthorized, "the peer shows no certificate")
+		return Identity{}, core.E(core.KindUnauthorized, "the peer presents no certificate")
 	}
 	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: self.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
 		return Identity{}, core.E(core.KindUnauthorized, "the peer's certificate is not of this deployment").WithCause(err)
@@ -144,9 +144,9 @@ func admit(chain []*x509.Certificate, self *Credentials, need Role, usage x509.E
 	case err != nil:
 		return Identity{}, err
 	case id.Deployment != self.Identity.Deployment:
-		return Identity{}, core.E(core.KindMisdirected, "%s is of deployment %s, not %s", id, id.Deployment, self.Identity.Deployment)
+		return Identity{}, core.E(core.KindMisdirected, "%s belongs to deployment %s, not %s", id, id.Deployment, self.Identity.Deployment)
 	case need != "" && !id.Has(need):
-		return Identity{}, core.E(core.KindMisdirected, "%s has not the role %s", id, need)
+		return Identity{}, core.E(core.KindMisdirected, "%s does not have the role %s", id, need)
 	}
 	return id, nil
 }

@@ -47,7 +47,7 @@ func bind(t *testing.T, addr string) net.PacketConn {
 	return pc
 }
 
-// start runs an endpoint until the test or the stop it gives ends it.
+// start runs an endpoint until the returned stop is called or the test ends.
 func start(t *testing.T, cfg link.Config, prepare ...func(*link.Endpoint)) (*link.Endpoint, func()) {
 	t.Helper()
 	if cfg.Conn == nil {
@@ -80,7 +80,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// echo answers each stream with its own bytes and each datagram with itself.
+// echo sends back the bytes of each stream, and each datagram.
 func echo(ctx context.Context, conn *link.Conn) {
 	go func() {
 		for {
@@ -118,8 +118,8 @@ func ask(ctx context.Context, conn *link.Conn, what string) (string, error) {
 }
 
 func TestEndpoint_Echo(t *testing.T) {
-	// Two nodes of a deployment reach each other in both directions, know each other's names,
-	// and carry streams and datagrams.
+	// Two nodes of a deployment reach each other in both directions, know each other's names, and
+	// can use streams and datagrams.
 	ca := newCA(t, "dep")
 	handlers := map[link.Class]link.Handler{link.ClassForward: echo, link.ClassBlob: echo}
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: handlers})
@@ -149,7 +149,7 @@ func TestEndpoint_Echo(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that may be written from any goroutine.
+// lockedBuffer is a log that any goroutine may write.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -168,7 +168,7 @@ func (b *lockedBuffer) String() string {
 }
 
 func TestEndpoint_Refuses(t *testing.T) {
-	// Whoever is not of the deployment, or has not the role, gets nowhere, and the log says why.
+	// A peer of another deployment, or without the role, is refused, and the log says why.
 	ca, other := newCA(t, "dep"), newCA(t, "dep") // same name, another key
 	stranger := newCA(t, "elsewhere")
 	expired, err := ca.Issue(link.Identity{Region: "here", Node: "old", Roles: []link.Role{link.RoleEdge}}, time.Now().Add(-2*time.Hour), time.Hour)
@@ -184,13 +184,13 @@ func TestEndpoint_Refuses(t *testing.T) {
 		{"forged authority", issue(t, other, "x", link.RoleEdge), link.ClassForward, "not of this deployment"},
 		{"other deployment", issue(t, stranger, "x", link.RoleEdge), link.ClassForward, "not of this deployment"},
 		{"expired", expired, link.ClassForward, "not of this deployment"},
-		{"wrong role", issue(t, ca, "x", link.RoleEdge), link.ClassRaft, "has not the role home"},
+		{"wrong role", issue(t, ca, "x", link.RoleEdge), link.ClassRaft, "does not have the role home"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var logged lockedBuffer
 			h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 				Handlers: map[link.Class]link.Handler{link.ClassForward: echo, link.ClassRaft: echo}})
-			// The intruder trusts everybody: only the server's own check is between them.
+			// The intruder trusts everybody, so only the server's check can refuse it.
 			conn, err := link.DialBlindly(within(t, 5*time.Second), c.creds, h.Addr(), c.class)
 			if err == nil {
 				_, err = ask(within(t, 5*time.Second), conn, "hello")
@@ -260,7 +260,8 @@ func TestEndpoint_PeerStops(t *testing.T) {
 }
 
 func TestEndpoint_PeerCrashes(t *testing.T) {
-	// When a node dies without a word and is back, the first packet on an old connection ends it.
+	// When a node crashes and is back, the first packet on an old connection ends that
+	// connection.
 	ca := newCA(t, "dep")
 	dist := link.NewDistance(1)
 	cfg := link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}, Distance: dist}
@@ -285,7 +286,7 @@ func TestEndpoint_PeerCrashes(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	// A class as plain streams: many Dials share a connection, Accept gives each stream,
+	// A class as plain streams: many Dials share a connection, Accept returns each stream,
 	// deadlines work, Close ends Accept.
 	ca := newCA(t, "dep")
 	var a, b *link.Streams

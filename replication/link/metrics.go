@@ -18,12 +18,12 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		open: f.NewGauge(prometheus.GaugeOpts{Name: "nearside_link_connections", Help: "Connections to other nodes that are open."}),
+		open: f.NewGauge(prometheus.GaugeOpts{Name: "nearside_link_connections", Help: "Open connections to other nodes."}),
 		dials: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "nearside_link_dials_total", Help: "Connections that this node began, by what they are for and the result.",
+			Name: "nearside_link_dials_total", Help: "Connections that this node opened, by class and result.",
 		}, []string{"class", "result"}),
 		taken: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "nearside_link_accepts_total", Help: "Connections that other nodes began, by what they are for.",
+			Name: "nearside_link_accepts_total", Help: "Connections that other nodes opened, by class.",
 		}, []string{"class"}),
 	}
 }
@@ -36,7 +36,7 @@ func (m *metrics) dialed(c Class, err error) {
 	m.dials.WithLabelValues(classLabel(c), result).Inc()
 }
 
-// classLabel is a class in a word: raft, log, forward, blob, gossip.
+// classLabel is the class's label in metrics: raft, log, forward, blob, gossip.
 func classLabel(c Class) string {
 	return strings.TrimSuffix(strings.TrimPrefix(c.String(), "nearside-"), "/1")
 }

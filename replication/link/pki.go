@@ -19,7 +19,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The files in which a CA and a node's credentials are kept; keys are readable by the owner only.
+// The files of a CA and of a node's credentials; only the owner can read the keys.
 const (
 	caCertFile   = "ca.crt"
 	caKeyFile    = "ca.key"
@@ -29,20 +29,21 @@ const (
 
 const (
 	caValidity = 20 * 365 * 24 * time.Hour
-	// NodeValidity is how long a node's certificate is good for unless said otherwise.
+	// NodeValidity is the default validity of a node's certificate.
 	NodeValidity = 5 * 365 * 24 * time.Hour
-	clockSkew    = time.Hour // a certificate is valid a little before it is made
+	clockSkew    = time.Hour // a certificate is already valid this long before it was made
 	serverName   = "node.nearside.internal"
 )
 
-// CA is a deployment's own certificate authority. Whoever has its key can add nodes.
+// CA is a deployment's own certificate authority. Anybody with its key can add nodes.
 type CA struct {
 	Deployment string
 	cert       *x509.Certificate
 	key        ed25519.PrivateKey
 }
 
-// Credentials are what a node shows to its peers and checks them with.
+// Credentials are a node's certificate and key, and the authority's certificate to check peers
+// with.
 type Credentials struct {
 	Identity Identity
 	cert     tls.Certificate
@@ -53,7 +54,7 @@ type Credentials struct {
 // NewCA makes the authority of a new deployment.
 func NewCA(deployment string, now time.Time) (*CA, error) {
 	if !validName(deployment) {
-		return nil, core.E(core.KindInvalid, "%q is no name of a deployment", deployment)
+		return nil, core.E(core.KindInvalid, "%q is not a valid name of a deployment", deployment)
 	}
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -114,7 +115,7 @@ func (ca *CA) Save(dir string) error {
 	return writeCert(filepath.Join(dir, caCertFile), ca.cert)
 }
 
-// LoadCA reads what Save wrote; the error is os.ErrNotExist where there is none.
+// LoadCA reads what Save wrote; if there is nothing, the error is os.ErrNotExist.
 func LoadCA(dir string) (*CA, error) {
 	cert, err := readCert(filepath.Join(dir, caCertFile))
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *Credentials) Save(dir string) error {
 	return writeCert(filepath.Join(dir, nodeCertFile), c.cert.Leaf)
 }
 
-// LoadCredentials reads what Save wrote; the error is os.ErrNotExist where there are none.
+// LoadCredentials reads what Save wrote; if there is nothing, the error is os.ErrNotExist.
 func LoadCredentials(dir string) (*Credentials, error) {
 	ca, err := readCert(filepath.Join(dir, caCertFile))
 	if err != nil {
@@ -177,7 +178,8 @@ func newCredentials(cert *x509.Certificate, key ed25519.PrivateKey, ca *x509.Cer
 	}, nil
 }
 
-// Valid says why other nodes of the deployment will refuse these credentials at a time, if they will.
+// Valid returns the reason why other nodes of the deployment will refuse these credentials at a
+// time, or nil.
 func (c *Credentials) Valid(now time.Time) error {
 	_, err := c.cert.Leaf.Verify(x509.VerifyOptions{Roots: c.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
@@ -186,7 +188,8 @@ func (c *Credentials) Valid(now time.Time) error {
 	return nil
 }
 
-// resetKey lets a restarted node tell its peers at once that their old connections are gone.
+// resetKey is the key of stateless resets: with it, a restarted node ends its peers' old
+// connections at once.
 func (c *Credentials) resetKey() [32]byte {
 	key := c.cert.PrivateKey.(ed25519.PrivateKey)
 	return sha256.Sum256(append([]byte("nearside stateless reset "), key.Seed()...))
@@ -219,7 +222,7 @@ func writeKey(path string, key ed25519.PrivateKey) error {
 	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-// writeFile makes the file whole or not at all: a half-written key would lock a node out.
+// writeFile writes a file whole or not at all: with a half-written key a node could not start.
 func writeFile(path string, data []byte, mode os.FileMode) error {
 	tmp := path + ".new"
 	if err := os.WriteFile(tmp, data, mode); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestPKI_Files(t *testing.T) {
-	// An authority and credentials survive their files; keys are for the owner's eyes only.
+	// An authority and credentials can be saved and loaded; only the owner can read the keys.
 	dir := t.TempDir()
 	if _, err := link.LoadCA(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
@@ -52,8 +52,8 @@ func TestPKI_Files(t *testing.T) {
 }
 
 func TestCredentials_Valid(t *testing.T) {
-	// A node can tell by itself that others will refuse it: its certificate is over, or of
-	// another authority than the one it knows.
+	// A node notices itself that others will refuse it: its certificate has expired, or is from
+	// another authority than it trusts.
 	ca, dir := newCA(t, "dep"), t.TempDir()
 	creds := issue(t, ca, "n", link.RoleEdge)
 	if err := creds.Valid(time.Now()); err != nil {

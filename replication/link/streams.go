@@ -8,11 +8,12 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// acceptBacklog bounds streams that nobody has accepted yet; more are aborted.
+// acceptBacklog bounds the streams that were not accepted yet; more are aborted.
 const acceptBacklog = 128
 
-// Streams offers one class as plain stream connections: one QUIC connection per peer, one
-// stream per Dial. The side that dials must write first, else the other never sees the stream.
+// Streams offers one class as plain stream connections: one QUIC connection per peer, one stream
+// per Dial. The side that dials must write first, otherwise the other side does not see the
+// stream.
 type Streams struct {
 	e     *Endpoint
 	class Class
@@ -31,7 +32,7 @@ type peer struct {
 	conn *Conn         // guarded by lock
 }
 
-// Streams gives a class as plain streams and takes its handler. Call it before Run.
+// Streams returns a class as plain streams and becomes its handler. Call it before Run.
 func (e *Endpoint) Streams(class Class) *Streams {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -47,12 +48,12 @@ func (e *Endpoint) Streams(class Class) *Streams {
 	return s
 }
 
-// Dialer gives a class to dial on only; its handler is set elsewhere or not at all.
+// Dialer returns a class for dialing only; it does not set a handler.
 func (e *Endpoint) Dialer(class Class) *Streams {
 	return &Streams{e: e, class: class, closed: make(chan struct{}), peers: map[string]*peer{}}
 }
 
-// Serve hands the streams of an accepted connection to Accept.
+// Serve passes the streams of an accepted connection to Accept.
 func (s *Streams) Serve(ctx context.Context, conn *Conn) {
 	for {
 		st, err := conn.AcceptStream(ctx)
@@ -79,7 +80,7 @@ func (s *Streams) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return st, nil
 }
 
-// Open is Dial with the Stream's own type.
+// Open is Dial that returns a Stream.
 func (s *Streams) Open(ctx context.Context, addr string) (*Stream, error) {
 	conn, err := s.Conn(ctx, addr)
 	if err != nil {
@@ -88,7 +89,7 @@ func (s *Streams) Open(ctx context.Context, addr string) (*Stream, error) {
 	return conn.OpenStream(ctx)
 }
 
-// Conn gives the shared connection to a node, dialing when there is none alive.
+// Conn returns the shared connection to a node, and dials if there is none.
 func (s *Streams) Conn(ctx context.Context, addr string) (*Conn, error) {
 	select {
 	case <-s.closed:
@@ -105,7 +106,7 @@ func (s *Streams) Conn(ctx context.Context, addr string) (*Conn, error) {
 	select {
 	case p.lock <- struct{}{}:
 		defer func() { <-p.lock }()
-	case <-ctx.Done(): // somebody else's dial took too long
+	case <-ctx.Done(): // another caller's dial took too long
 		return nil, core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(ctx.Err())
 	}
 	if p.conn != nil && p.conn.Context().Err() == nil {
@@ -119,7 +120,7 @@ func (s *Streams) Conn(ctx context.Context, addr string) (*Conn, error) {
 	return conn, nil
 }
 
-// Accept gives the next stream that a peer opened, or net.ErrClosed after Close.
+// Accept returns the next stream that a peer opened, or net.ErrClosed after Close.
 func (s *Streams) Accept() (net.Conn, error) {
 	select {
 	case st := <-s.in:
@@ -141,7 +142,7 @@ func (s *Streams) Close() error {
 	s.peers = map[string]*peer{}
 	s.mu.Unlock()
 	for _, p := range peers {
-		p.lock <- struct{}{} // waits for a dial under way, which has its own limit
+		p.lock <- struct{}{} // waits for a running dial, which has its own limit
 		if p.conn != nil {
 			p.conn.Close(CodeDone, "closed")
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	meshCheck   = time.Second // how often the list of home nodes is read again
+	meshCheck   = time.Second // how often the list of home nodes is read
 	dialTimeout = 5 * time.Second
 )
 
@@ -72,7 +72,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 }
 
-// keep holds one connection; signals that come while there is none are lost.
+// keep holds one connection. Signals that arrive while there is none are lost.
 func (m *Mesh) keep(ctx context.Context, addr string) {
 	for ctx.Err() == nil {
 		if conn, err := m.dial(ctx, addr); err != nil {

@@ -1,17 +1,18 @@
-// Package signal carries short-lived messages (typing, presence) between all nodes, beside the
+// Package signal carries short-lived messages (typing, presence) between all nodes, outside the
 // log. It implements replication.Signals.
 //
-// Signals travel as datagrams on log connections. An edge sends to its hub; a home node
-// passes what an edge sent to its other followers and to the other home nodes; what a home
-// node passed on is marked, and marked signals only go to followers. So every node gets a signal
-// once and nothing loops. Between home nodes, the one that has something to say dials.
+// Signals are datagrams on log connections. An edge sends to its hub. A home node passes an
+// edge's signal to its other followers, and marked as relayed to the other home nodes, which pass
+// it only to their followers. So every node gets a signal once, and none circulates. Of two home
+// nodes, the sender dials.
 //
-// What it is not: reliable. Every queue is short and drops when full; nothing is logged or repeated.
+// What it is not: reliable. Every queue is short and drops when it is full; nothing is logged or
+// repeated.
 //
 // Concurrency: a Relay is safe for concurrent use.
 //
-// Lifecycle: New, then Serve per connection, run by whoever owns the connection; Mesh.Run keeps
-// the connections between home nodes.
+// Lifecycle: New, then Serve for each connection, called by the owner of the connection; Mesh.Run
+// keeps the connections between home nodes.
 package signal
 
 import (
@@ -29,11 +30,11 @@ const (
 )
 
 const (
-	sendQueue    = 64   // datagrams per peer that wait to leave
+	sendQueue    = 64   // datagrams per peer that wait to be sent
 	receiveQueue = 1024 // signals that wait for Receive
 )
 
-// Kind says what the node at the other end of a connection is to us.
+// Kind is the relation of a connection's other end to this node.
 type Kind int
 
 // The kinds of peers.
@@ -50,7 +51,7 @@ type Conn interface {
 	ReceiveDatagram(ctx context.Context) ([]byte, error)
 }
 
-// Relay is one node's share in carrying signals.
+// Relay carries the signals of one node.
 type Relay struct {
 	in chan []byte
 
@@ -87,7 +88,7 @@ func (r *Relay) Receive(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// spread offers a signal to every peer that should have it, except the one it came from.
+// spread offers a signal to every peer that should have it, except its sender.
 func (r *Relay) spread(signal []byte, from *outlet, relayed bool) {
 	plain := append([]byte{0}, signal...)
 	marked := append([]byte{flagRelayed}, signal...)
@@ -108,7 +109,7 @@ func (r *Relay) spread(signal []byte, from *outlet, relayed bool) {
 func (o *outlet) offer(datagram []byte) {
 	select {
 	case o.out <- datagram:
-	default: // a slow peer misses signals; it must not slow the others
+	default: // a slow peer misses signals; it must not delay the others
 	}
 }
 
@@ -161,10 +162,10 @@ func (r *Relay) receive(b []byte, from *outlet) {
 	case r.in <- signal:
 	default:
 	}
-	if from.kind != Upstream { // an edge passes nothing on
+	if from.kind != Upstream { // an edge does not pass signals on
 		r.spread(signal, from, b[0]&flagRelayed != 0)
 	}
 }
 
-// errNoHomes stops a Mesh that could never do anything.
+// errNoHomes is the error of a Mesh whose configuration is incomplete.
 var errNoHomes = core.E(core.KindInvalid, "a mesh needs an endpoint, a relay and the home nodes")

@@ -7,7 +7,7 @@ import (
 )
 
 func BenchmarkForward_Propose(b *testing.B) {
-	// Proposals from one edge over loopback, many at a time.
+	// Proposals from one edge over loopback, many concurrently.
 	w := simtest.NewWorld(b, nil, 1)
 	w.Home("h1")
 	e := w.Edge("e")

@@ -14,19 +14,19 @@ import (
 )
 
 // Chain is a log in memory that checks its own history by digest: a Source, a Sink and an
-// Orderer. Its whole state is its entries, so two Chains with the same Position are the same.
+// Orderer. Its entries are its whole state, so two Chains with the same Position are equal.
 type Chain struct {
 	mu        sync.Mutex
-	epoch     core.Epoch    // guarded by mu, as all below
-	first     core.Position // the position before entries[0]: what was compacted away
+	epoch     core.Epoch    // guarded by mu, like everything below
+	first     core.Position // the position before entries[0], up to which the log was compacted
 	entries   []core.Entry  // kept
-	digests   []core.Digest // after each of entries
+	digests   []core.Digest // after each entry
 	seen      map[core.ProposalID]core.Index
 	changed   chan struct{}        // closed and replaced at every change
-	snapshots map[string]*Snapshot // kept ones
+	snapshots map[string]*Snapshot // the kept ones
 	restores  int
-	fail      error // what Apply answers, when set
-	refuse    error // what Propose answers, when set
+	fail      error // if set, the result of Apply
+	refuse    error // if set, the result of Propose
 }
 
 var (
@@ -35,13 +35,13 @@ var (
 	_ replication.Orderer = (*Chain)(nil)
 )
 
-// NewChain gives an empty chain of an epoch.
+// NewChain returns an empty chain of an epoch.
 func NewChain(epoch core.Epoch) *Chain {
 	return &Chain{epoch: epoch, first: core.Position{Epoch: epoch}, changed: make(chan struct{}),
 		seen: map[core.ProposalID]core.Index{}, snapshots: map[string]*Snapshot{}}
 }
 
-// Copy gives a chain of its own with the same entries.
+// Copy returns an independent chain with the same entries.
 func (c *Chain) Copy() *Chain {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,14 +99,14 @@ func (c *Chain) Position() core.Position {
 	return c.position()
 }
 
-// Changed gives a channel that is closed at the next change.
+// Changed returns a channel that is closed at the next change.
 func (c *Chain) Changed() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.changed
 }
 
-// Compact forgets all but the last keep entries.
+// Compact removes all but the last keep entries.
 func (c *Chain) Compact(keep int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,14 +116,14 @@ func (c *Chain) Compact(keep int) {
 	}
 }
 
-// Fail makes Apply answer err; nil makes it work again.
+// Fail makes Apply return err; nil makes it work again.
 func (c *Chain) Fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fail = err
 }
 
-// Refuse makes Propose answer err; nil makes it work again.
+// Refuse makes Propose return err; nil makes it work again.
 func (c *Chain) Refuse(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -189,7 +189,7 @@ func (c *Chain) Apply(_ context.Context, b core.Batch) error {
 		return c.fail
 	}
 	if at := c.position(); len(b.Entries) == 0 || b.Entries[0].Index != at.Index+1 {
-		return core.E(core.KindInternal, "a batch that does not begin after %s", at)
+		return core.E(core.KindInternal, "the batch does not begin after %s", at)
 	}
 	for _, e := range b.Entries {
 		c.push(e)
@@ -217,7 +217,7 @@ func (c *Chain) Propose(_ context.Context, p core.Proposal) (core.Receipt, error
 	return core.Receipt{Index: index, Outcome: p.Data}, nil
 }
 
-// state is what a snapshot holds.
+// state is the content of a snapshot.
 type state struct {
 	First   core.Position
 	Entries []core.Entry

@@ -1,10 +1,10 @@
-// Package simtest tests the opaque middle from a seed: a log in memory that checks its own
-// history (Chain), a network in memory (Net) and whole topologies of home nodes and edges
+// Package simtest tests the replication layer from a seed. It has a log in memory that checks its
+// own history (Chain), a network in memory (Net), and whole topologies of home nodes and edges
 // (World) that can be cut, delayed, made lossy, compacted and forked.
 //
-// It knows nothing of messages, and nothing but tests imports it.
+// It knows nothing about messages, and only tests import it.
 //
 // Concurrency: a Chain and a Net are safe for concurrent use. A World runs inside a
-// testing/synctest bubble, where time is free and each run of a seed meets the same faults at
-// the same times.
+// testing/synctest bubble, where waiting takes no real time, and each run of a seed has the same
+// faults at the same times.
 package simtest

@@ -8,8 +8,9 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// Evil starts a node in the place of a stopped home node that answers every stream of class
-// log with serve. It counts what serve counts; Stop of the home node ends it.
+// Evil starts a hostile node in the place of a stopped home node: it answers every stream of
+// class log with serve. It returns the counter that it passes to serve; Stop of the home node
+// ends it.
 func (w *World) Evil(h *Node, serve func(context.Context, *link.Stream, *atomic.Int64)) *atomic.Int64 {
 	w.t.Helper()
 	var streams atomic.Int64

@@ -13,7 +13,8 @@ import (
 )
 
 func TestFetch_Cut(t *testing.T) {
-	// A node that does not follow gets a snapshot whole, though the link breaks on the way.
+	// A node that does not follow gets a complete snapshot, although the link breaks in the
+	// middle.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h, h2 := w.Home("h1"), w.Home("h2")
@@ -40,7 +41,7 @@ func TestFetch_Cut(t *testing.T) {
 }
 
 func TestForward_FailsFastWhenDisconnected(t *testing.T) {
-	// While the caller knows that home is cut off, a proposal does not even try.
+	// While the caller knows that home is unreachable, a proposal is not tried at all.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")

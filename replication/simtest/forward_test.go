@@ -18,7 +18,7 @@ func proposal(data string) core.Proposal {
 }
 
 func TestForward_Propose(t *testing.T) {
-	// What an edge proposes is ordered at home, and comes back to the edge in the log.
+	// A proposal of an edge is ordered at home, and comes back to the edge in the log.
 	w := simtest.NewWorld(t, nil, 1)
 	w.Home("h1")
 	e := w.Edge("e")
@@ -35,7 +35,7 @@ func TestForward_Propose(t *testing.T) {
 }
 
 func TestForward_ErrorCrosses(t *testing.T) {
-	// A refusal of home keeps all its fields on the way.
+	// A refusal from home keeps all its fields on the way.
 	w := simtest.NewWorld(t, nil, 1)
 	w.Home("h1")
 	e := w.Edge("e")
@@ -48,7 +48,7 @@ func TestForward_ErrorCrosses(t *testing.T) {
 }
 
 func TestForward_RetriesElsewhere(t *testing.T) {
-	// While the first home node is silent or dead, proposals go through another in less than
+	// While the first home node is silent or dead, proposals go through another one in less than
 	// two seconds, and each is ordered once.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
@@ -93,8 +93,8 @@ func TestForward_WaitsForLeader(t *testing.T) {
 }
 
 func TestForward_HomeCannot(t *testing.T) {
-	// When every home node says for longer than an election takes that it cannot, what they say
-	// comes back to the caller, well before the deadline; a dead node among them does not matter.
+	// If every home node answers for longer than an election that it cannot order, their error is
+	// returned to the caller, well before the deadline; a dead node among them does not matter.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
@@ -113,7 +113,8 @@ func TestForward_HomeCannot(t *testing.T) {
 }
 
 func TestForward_CutOff(t *testing.T) {
-	// With no home node in reach a proposal fails with KindUnavailable, long before its deadline.
+	// If no home node can be reached, a proposal fails with KindUnavailable, long before its
+	// deadline.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h, e := w.Home("h1"), w.Edge("e")
@@ -153,7 +154,7 @@ func TestForward_Ask(t *testing.T) {
 }
 
 func TestForward_HandOverIsForHomes(t *testing.T) {
-	// Only a home node may hand a proposal over.
+	// Only a home node may pass on a proposal.
 	w := simtest.NewWorld(t, nil, 1)
 	h := w.Home("h1")
 	e := w.Edge("e")
@@ -163,7 +164,7 @@ func TestForward_HandOverIsForHomes(t *testing.T) {
 }
 
 func TestForward_TooLarge(t *testing.T) {
-	// The largest proposal passes, one byte more is refused.
+	// The largest proposal is accepted, one byte more is refused.
 	w := simtest.NewWorld(t, nil, 1)
 	w.Home("h1")
 	e := w.Edge("e")

@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/replication/wire"
 )
 
-// frame gives one frame's bytes.
+// frame returns the bytes of one frame.
 func frame(kind wire.Kind, body []byte) []byte {
 	var buf bytes.Buffer
 	if err := wire.NewWriter(&buf).WritePacked(kind, body); err != nil {
@@ -24,7 +24,7 @@ func frame(kind wire.Kind, body []byte) []byte {
 	return buf.Bytes()
 }
 
-// spoil flips a bit, or cuts the end off.
+// spoil flips a bit, or cuts off the end.
 func spoil(rng *rand.Rand, b []byte) []byte {
 	b = bytes.Clone(b)
 	if rng.IntN(2) == 0 {
@@ -35,7 +35,8 @@ func spoil(rng *rand.Rand, b []byte) []byte {
 }
 
 func TestHub_SpoiltFrames(t *testing.T) {
-	// Whatever bytes a follower sends, its stream ends in time, and the hub serves the others.
+	// Whatever bytes a follower sends, its stream ends in time, and the hub still serves the
+	// others.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h, e := w.Home("h1"), w.Edge("e")
@@ -74,8 +75,8 @@ func TestHub_SpoiltFrames(t *testing.T) {
 	})
 }
 
-// readAll reads frames until the stream ends, which it must in time. A spoilt frame may still
-// be a good one, and its answers are read too.
+// readAll reads frames until the stream ends, which must happen in time. A damaged frame may
+// still be valid, so answers are read too.
 func readAll(t *testing.T, st *link.Stream, limit time.Duration) {
 	t.Helper()
 	defer st.Abort()
@@ -89,8 +90,8 @@ func readAll(t *testing.T, st *link.Stream, limit time.Duration) {
 }
 
 func TestFollower_SpoiltFrames(t *testing.T) {
-	// A follower whose hub sends spoilt frames applies nothing wrong and goes on with the next
-	// good hub.
+	// A follower whose hub sends damaged frames applies nothing wrong, and continues with the
+	// next good hub.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
@@ -111,7 +112,7 @@ func TestFollower_SpoiltFrames(t *testing.T) {
 	})
 }
 
-// spoiler is a hub that pulses as it should and sends a spoilt frame on every other stream.
+// spoiler is a hub with a correct pulse that sends a damaged frame on every other stream.
 func spoiler(w *simtest.World) func(ctx context.Context, st *link.Stream, streams *atomic.Int64) {
 	return func(ctx context.Context, st *link.Stream, streams *atomic.Int64) {
 		kind, _, err := wire.NewReader(st, 0).Next()

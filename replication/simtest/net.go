@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// inboxPackets bounds what waits for a reader; more is dropped, as a socket would.
+// inboxPackets bounds the packets that wait for a reader; more are dropped, as in a socket.
 const inboxPackets = 8192
 
 // Net is a network of packet connections in memory, without delay or loss of its own.
@@ -38,7 +38,7 @@ type packetConn struct {
 	changed chan struct{} // guarded by mu: closed when until changes
 }
 
-// Listen gives the next free address.
+// Listen opens a connection at the next free address.
 func (n *Net) Listen() net.PacketConn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -46,7 +46,7 @@ func (n *Net) Listen() net.PacketConn {
 	return n.listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n.next >> 8), byte(n.next)}), 8074))
 }
 
-// ListenAt gives an address that was used before, as a restarted node does.
+// ListenAt opens one at an address that was used before, like a restarted node.
 func (n *Net) ListenAt(addr string) net.PacketConn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -85,7 +85,7 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo implements net.PacketConn. Packets to nowhere are lost.
+// WriteTo implements net.PacketConn. Packets to an unused address are lost.
 func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	c.net.mu.Lock()
 	to := c.net.conns[addr.(*net.UDPAddr).AddrPort()]
@@ -131,8 +131,8 @@ func (c *packetConn) SetWriteDeadline(time.Time) error { return nil }
 // SetDeadline implements net.PacketConn.
 func (c *packetConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// SetReadBuffer lets QUIC ask for a larger buffer.
+// SetReadBuffer accepts QUIC's request for a larger buffer.
 func (c *packetConn) SetReadBuffer(int) error { return nil }
 
-// SetWriteBuffer lets QUIC ask for a larger buffer.
+// SetWriteBuffer accepts QUIC's request for a larger buffer.
 func (c *packetConn) SetWriteBuffer(int) error { return nil }

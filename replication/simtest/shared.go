@@ -6,8 +6,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// shared is the log of a home node: whichever the homes of the World share at the moment, or
-// the node's own end of it when it is stranded.
+// shared is the log of a home node: the one that the home nodes of the World share now, or the
+// node's own copy if it is stranded.
 type shared struct{ n *Node }
 
 func (s shared) log() *Chain {
@@ -20,7 +20,7 @@ func (s shared) log() *Chain {
 // Position implements replication.Source.
 func (s shared) Position() core.Position { return s.log().Position() }
 
-// Tail implements replication.Source. When the log is replaced while it waits it looks again.
+// Tail implements replication.Source. If the log is replaced while it waits, it starts again.
 func (s shared) Tail(ctx context.Context, after core.Position, maxBytes int) (core.Batch, error) {
 	for {
 		c := s.log()

@@ -21,7 +21,8 @@ var (
 )
 
 func TestSim_Faults(t *testing.T) {
-	// Whatever happens to the links, the nodes and the log, every edge ends where the source is.
+	// Whatever happens to the links, the nodes and the log, every edge ends at the source's
+	// position.
 	seeds := []uint64{*seedFlag}
 	if *seedFlag == 0 {
 		seeds = []uint64{1, 2, 3}
@@ -71,7 +72,7 @@ func storm(t *testing.T, seed uint64) {
 				w.Fork(epoch, rng.IntN(50))
 			}
 		}
-		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond) // of the bubble's time
+		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond) // in the bubble's time
 	}
 	for _, h := range homes {
 		for _, e := range edges {
@@ -83,8 +84,8 @@ func storm(t *testing.T, seed uint64) {
 }
 
 func TestSim_SameEpochFork(t *testing.T) {
-	// A home restored from an old backup without a new epoch meets an edge that is ahead: once
-	// their histories part, the edge takes a snapshot.
+	// A home is restored from an old backup without a new epoch, and an edge is ahead of it: when
+	// their histories differ, the edge restores a snapshot.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
@@ -102,15 +103,15 @@ func TestSim_SameEpochFork(t *testing.T) {
 }
 
 func TestFollower_DivergedAndCut(t *testing.T) {
-	// An edge that was told that it has diverged knows so until a snapshot has replaced what it
-	// holds, though the link breaks meanwhile: nobody must be served from it.
+	// An edge that has diverged knows this until a snapshot has replaced its state, even if the
+	// link breaks before: clients must not be served from it.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
 		noise(w.Source(), 1<<20)
 		e := w.Edge("e")
 		w.Synced(e)
-		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20}) // first: the edge must not heal before we look
+		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20}) // first: the edge must not have the snapshot before we look
 		w.Fork(2, 10)
 		noise(w.Source(), 4<<20)
 		w.Until("diverged", func() bool { return e.Follower.Status().Diverged })
@@ -126,7 +127,7 @@ func TestFollower_DivergedAndCut(t *testing.T) {
 }
 
 func TestFollower_Compacted(t *testing.T) {
-	// An empty edge whose log is compacted away boots from a snapshot and then follows.
+	// If the log is compacted, an empty edge starts from a snapshot and then follows.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
@@ -143,7 +144,7 @@ func TestFollower_Compacted(t *testing.T) {
 }
 
 func TestFollower_SnapshotCut(t *testing.T) {
-	// A snapshot that is cut off goes on at its offset over the next connection.
+	// An interrupted snapshot continues at its offset over the next connection.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
@@ -154,7 +155,7 @@ func TestFollower_SnapshotCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		half := make(chan struct{}, 1)
-		var offsets []int64 // read by one snapshot stream at a time, and after Synced
+		var offsets []int64 // written by one snapshot stream at a time, and read after Synced
 		s.(*simtest.Snapshot).OnRead(func(off int64) {
 			offsets = append(offsets, off)
 			if off > 2<<20 && len(half) == 0 {
@@ -165,7 +166,7 @@ func TestFollower_SnapshotCut(t *testing.T) {
 		e := w.Edge("e")
 		w.Until("half of it", func() bool { return len(half) > 0 })
 		w.Path(h, e, link.Path{Blackout: true})
-		time.Sleep(3 * time.Second) // silent for two seconds, the connection is given up; healed before that it would go on
+		time.Sleep(3 * time.Second) // after two seconds of silence the connection is closed; if the path works again earlier, the stream would continue
 		w.Path(h, e, link.Path{Delay: 20 * time.Millisecond})
 		w.Synced(e)
 		if e.Chain.Restores() != 1 || !resumed(offsets) {
@@ -174,7 +175,7 @@ func TestFollower_SnapshotCut(t *testing.T) {
 	})
 }
 
-// resumed reports whether reading began at 0 once, and somewhere else later.
+// resumed reports whether reading began at 0 once, and later at another offset.
 func resumed(offsets []int64) bool {
 	zeroes, jumps := 0, 0
 	for i, off := range offsets {
@@ -198,7 +199,7 @@ func noise(c *simtest.Chain, bytes int) {
 }
 
 func TestFollower_SnapshotGone(t *testing.T) {
-	// A snapshot that is gone when its reader comes back is begun anew.
+	// If the snapshot is gone when its reader comes back, the reader starts again with another.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
@@ -222,7 +223,7 @@ func TestFollower_SnapshotGone(t *testing.T) {
 
 func TestFollower_SinkFails(t *testing.T) {
 	// A sink that fails for a while (its database restarts) is tried again; home counts as
-	// connected all the time.
+	// connected the whole time.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
@@ -243,7 +244,7 @@ func TestFollower_SinkFails(t *testing.T) {
 }
 
 func TestFollower_Moves(t *testing.T) {
-	// When another home node leads, the edge moves there, and loses nothing.
+	// When another home node becomes the leader, the edge moves there and loses nothing.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h1, h2 := w.Home("h1"), w.Home("h2")
@@ -258,8 +259,8 @@ func TestFollower_Moves(t *testing.T) {
 }
 
 func TestFollower_SilentHub(t *testing.T) {
-	// When the hub goes dark and another home node is there, the edge follows that one within a
-	// second and a half, and never counts as cut off.
+	// When the hub falls silent and another home node is alive, the edge follows that one within
+	// a second and a half, and never counts as disconnected.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h1, h2 := w.Home("h1"), w.Home("h2")
@@ -288,7 +289,7 @@ func TestFollower_SilentHub(t *testing.T) {
 
 func TestFollower_StrandedHub(t *testing.T) {
 	// A hub that is alive but cut off from the other home nodes gets nothing new. The edge
-	// follows one that knows a leader within two seconds; when nobody knows one it stays.
+	// follows one that knows a leader within two seconds; if no node knows one, it stays.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h1, h2 := w.Home("h1"), w.Home("h2")
@@ -312,8 +313,8 @@ func TestFollower_StrandedHub(t *testing.T) {
 }
 
 func TestFollower_OneWay(t *testing.T) {
-	// An edge that hears its hub, but is not heard, soon learns that it is cut off, and goes on
-	// when both directions work again.
+	// An edge that hears its hub but is not heard soon learns that it is disconnected, and
+	// continues when both directions work again.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
@@ -333,8 +334,8 @@ func TestFollower_OneWay(t *testing.T) {
 }
 
 func TestFollower_Status(t *testing.T) {
-	// The status tells the path's round trip, home's position and how fresh the replica is; the
-	// hub knows the follower's position.
+	// The status has the path's round trip, home's position and the replica's freshness; the hub
+	// knows the follower's position.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h := w.Home("h1")
@@ -342,7 +343,7 @@ func TestFollower_Status(t *testing.T) {
 		w.Path(h, e, link.Path{Delay: 40 * time.Millisecond})
 		fill(w.Source(), 10, 10)
 		w.Synced(e)
-		time.Sleep(10 * time.Second) // the round trip is smoothed over many
+		time.Sleep(10 * time.Second) // the round trip is averaged over many
 		s := e.Follower.Status()
 		if !s.Connected || s.RTT < 75*time.Millisecond || s.RTT > 120*time.Millisecond || s.Source != w.Source().Position() ||
 			time.Since(s.FreshAt) > 500*time.Millisecond || s.Leader != h.Addr {
@@ -364,7 +365,7 @@ func TestFollower_Status(t *testing.T) {
 }
 
 func TestFollower_Upgrade(t *testing.T) {
-	// A sink that says "upgrade this node" stops the follower; nothing is skipped.
+	// A sink that returns KindUpgrade stops the follower; nothing is skipped.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		w.Home("h1")
@@ -376,7 +377,7 @@ func TestFollower_Upgrade(t *testing.T) {
 }
 
 func TestSignals_ReachEverybodyOnce(t *testing.T) {
-	// A signal of any node comes to every other node exactly once.
+	// A signal from any node reaches every other node exactly once.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
 		h1, h2 := w.Home("h1"), w.Home("h2")

@@ -15,7 +15,7 @@ type Snapshot struct {
 	id   string
 	at   core.Position
 	data []byte
-	gate func(off int64) // called before each read, if set
+	gate func(off int64) // if set, called before each read
 }
 
 // Snapshot implements replication.Source.
@@ -39,7 +39,7 @@ func (c *Chain) Snapshot(_ context.Context, id string) (core.Snapshot, error) {
 	return s, nil
 }
 
-// DropSnapshots forgets every snapshot, so that a resumed one is gone.
+// DropSnapshots removes every snapshot, so that it cannot be resumed.
 func (c *Chain) DropSnapshots() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *Snapshot) Position() core.Position { return s.at }
 // Size is the snapshot's length in bytes.
 func (s *Snapshot) Size() int { return len(s.data) }
 
-// OnRead sets a function that sees the offset of each read before it happens.
+// OnRead sets a function that is called with the offset before each read.
 func (s *Snapshot) OnRead(f func(off int64)) { s.gate = f }
 
 // ReadAt implements core.Snapshot.

@@ -30,7 +30,7 @@ func TestFollower_Chain(t *testing.T) {
 }
 
 func TestFollower_Cut(t *testing.T) {
-	// An edge that was cut off knows it soon, and goes on where it was.
+	// A disconnected edge notices it soon, and continues where it stopped.
 	w := simtest.NewWorld(t, nil, 1)
 	h, a := w.Home("h1"), w.Edge("a")
 	fill(w.Source(), 10, 10)

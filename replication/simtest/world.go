@@ -20,8 +20,8 @@ import (
 	"github.com/nearside/nearside/replication/signal"
 )
 
-// World is a deployment without messages: home nodes that share one Chain, as perfect
-// consensus would give it, and edges that follow.
+// World is a deployment without messages: home nodes that share one Chain, as perfect consensus
+// would give them, and edges that follow.
 type World struct {
 	t    testing.TB
 	net  *Net // nil: real sockets on loopback
@@ -56,7 +56,7 @@ type Node struct {
 	strand *Chain // guarded by mu: of a home node that is cut off from the others, else nil
 }
 
-// NewWorld gives a world on real sockets, or on n when that is not nil. It ends with the test.
+// NewWorld returns a world on real sockets, or on n if that is not nil. It ends with the test.
 func NewWorld(t testing.TB, n *Net, seed uint64) *World {
 	t.Helper()
 	ca, err := link.NewCA("sim", time.Now())
@@ -68,7 +68,7 @@ func NewWorld(t testing.TB, n *Net, seed uint64) *World {
 	return w
 }
 
-// Source is the log that the homes share.
+// Source returns the log that the home nodes share.
 func (w *World) Source() *Chain {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,7 +82,7 @@ func (w *World) Lead(n *Node) {
 	w.leader = n.Addr
 }
 
-// homeAddrs gives the home nodes, the leader first.
+// homeAddrs returns the addresses of the home nodes, the leader's first.
 func (w *World) homeAddrs() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,7 +95,7 @@ func (w *World) homeAddrs() []string {
 	return out
 }
 
-// socket binds a new address, or one used before.
+// socket binds a new address, or one that was used before.
 func (w *World) socket(addr string) net.PacketConn {
 	w.t.Helper()
 	switch {
@@ -153,7 +153,7 @@ func (n *Node) run(fs ...func(context.Context) error) {
 	n.w.t.Cleanup(n.stop)
 }
 
-// Err is the failure with which the node stopped by itself, if it did.
+// Err returns the error with which the node stopped by itself, if it did.
 func (n *Node) Err() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -219,7 +219,7 @@ func (n *Node) home() []func(context.Context) error {
 	return []func(context.Context) error{mesh.Run}
 }
 
-// leads gives the leader as this home node knows it, and whether it is this one.
+// leads returns the leader as this home node knows it, and whether it is this node.
 func (n *Node) leads() (addr string, self bool) {
 	if n.stranded() != nil {
 		return "", false
@@ -229,7 +229,7 @@ func (n *Node) leads() (addr string, self bool) {
 	return n.w.leader, n.w.leader == n.Addr
 }
 
-// Strand cuts a home node off from the other home nodes, but from no edge: its log ends here,
+// Strand cuts a home node off from the other home nodes, but not from edges: its log ends here,
 // and it knows no leader.
 func (n *Node) Strand() {
 	n.mu.Lock()
@@ -270,13 +270,14 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// Path sets how packets fare between two nodes, in both directions.
+// Path sets how packets between two nodes are treated, in both directions.
 func (w *World) Path(a, b *Node, p link.Path) {
 	a.Distance.Set(netip.MustParseAddrPort(b.Addr), p)
 	b.Distance.Set(netip.MustParseAddrPort(a.Addr), p)
 }
 
-// Until waits until ok, and fails the test after a minute with the positions of the chains given.
+// Until waits until ok returns true. After a minute it fails the test with the positions of the
+// given chains.
 func (w *World) Until(what string, ok func() bool, chains ...*Chain) {
 	w.t.Helper()
 	err := eventually.Poll(context.WithoutCancel(w.t.Context()), time.Minute, func() error {
@@ -305,8 +306,8 @@ func (w *World) Synced(edges ...*Node) {
 	}
 }
 
-// Fork replaces the shared log by another history with n entries, of an epoch, as a home that
-// was restored from an old backup would.
+// Fork replaces the shared log by another history of n entries in an epoch, like a home that was
+// restored from an old backup.
 func (w *World) Fork(epoch core.Epoch, n int) {
 	c := NewChain(epoch)
 	for i := range n {
@@ -316,5 +317,5 @@ func (w *World) Fork(epoch core.Epoch, n int) {
 	old := w.source
 	w.source = c
 	w.mu.Unlock()
-	old.Append([]byte("lost")) // wakes those who wait on it
+	old.Append([]byte("lost")) // wakes the readers that wait on it
 }

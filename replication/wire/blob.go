@@ -2,31 +2,32 @@ package wire
 
 import "encoding/binary"
 
-// maxBlobBytes bounds what a length may claim, not what a server takes: that is its own setting.
+// maxBlobBytes bounds the lengths that can be encoded. The largest blob is a setting of the
+// server.
 const maxBlobBytes = 1 << 62
 
-// BlobGet asks for a part of a blob; the bytes follow the answer's BlobHead, and End follows them.
+// BlobGet requests a part of a blob. The answer is BlobHead, then the bytes, then End.
 type BlobGet struct {
-	Direct bool // only what the asked node has itself
+	Direct bool // only what the node itself stores
 	Name   [32]byte
 	Offset int64
-	Length int64 // below zero: to the end
+	Length int64 // negative: to the end
 }
 
-// BlobPut announces a blob; exactly Size bytes and the end of the stream follow it.
+// BlobPut announces a blob; exactly Size bytes and the end of the stream follow.
 type BlobPut struct {
-	Direct bool // keep it at the asked node, which must not pass it on
+	Direct bool // store it on this node, which must not pass it on
 	Name   [32]byte
 	Size   int64
 }
 
-// BlobStat asks for a blob's size.
+// BlobStat requests a blob's size.
 type BlobStat struct {
-	Direct bool // only what the asked node has itself
+	Direct bool // only what the node itself stores
 	Name   [32]byte
 }
 
-// BlobHead answers all three.
+// BlobHead answers all three requests.
 type BlobHead struct {
 	Size   int64 // of the whole blob
 	Length int64 // bytes that follow; only after BlobGet

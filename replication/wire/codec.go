@@ -6,11 +6,11 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// errMalformed answers every body that is not what its kind says.
+// errMalformed is the error for a body that does not match its kind.
 func errMalformed(what string) error { return core.E(core.KindInvalid, "malformed %s", what) }
 
-// decoder takes fields off a body. After the first field that is not there it only gives
-// zeroes, and done says so.
+// decoder reads fields from a body. After a missing field it returns only zeroes, and done
+// returns the error.
 type decoder struct {
 	b   []byte
 	bad bool
@@ -36,7 +36,7 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
-// uintUpTo fails on values over max: they could not be meant.
+// uintUpTo fails on values over max.
 func (d *decoder) uintUpTo(max uint64) uint64 {
 	v := d.uint()
 	if v > max {
@@ -60,7 +60,7 @@ func (d *decoder) id16() (out [16]byte) {
 	return out
 }
 
-// bytes gives a piece of the body itself, not a copy.
+// bytes returns a part of the body, not a copy.
 func (d *decoder) bytes(max int) []byte {
 	return d.take(int(d.uintUpTo(uint64(max))))
 }
@@ -71,7 +71,7 @@ func (d *decoder) position() core.Position {
 	return core.Position{Epoch: core.Epoch(d.uint()), Index: core.Index(d.uint()), Digest: d.id16()}
 }
 
-// done fails unless every field was there and nothing is left over.
+// done fails if a field was missing or bytes are left over.
 func (d *decoder) done(what string) error {
 	if d.bad || len(d.b) != 0 {
 		return errMalformed(what)

@@ -16,19 +16,19 @@ const Version = 1
 // Kind numbers a frame. The numbers are append-only.
 type Kind byte
 
-// The frames.
+// The kinds of frames.
 const (
 	KindHello    Kind = 1  // follower → hub: Hello; opens a log stream
 	KindWelcome  Kind = 2  // hub → follower: Status; answers Hello
 	KindBatch    Kind = 3  // hub → follower: core.Batch
-	KindTurn     Kind = 4  // hub → follower: Turn; the log cannot go on from the position
+	KindTurn     Kind = 4  // hub → follower: Turn; the log cannot continue from the position
 	KindPulse    Kind = 5  // follower → hub: no body; opens a pulse stream
 	KindStatus   Kind = 6  // hub → follower: Status, a few times a second
 	KindAck      Kind = 7  // follower → hub: core.Position that is applied
 	KindFetch    Kind = 8  // follower → hub: Fetch; opens a snapshot stream
 	KindSnapshot Kind = 9  // hub → follower: SnapshotHead
 	KindChunk    Kind = 10 // hub → follower: snapshot bytes
-	KindEnd      Kind = 11 // hub → follower, blob server → client: no body; what was sent is whole
+	KindEnd      Kind = 11 // hub → follower, blob server → client: no body; everything was sent
 	KindError    Kind = 12 // core.Error
 	KindPropose  Kind = 13 // forward client → server: Propose
 	KindReceipt  Kind = 14 // forward server → client: core.Receipt
@@ -36,39 +36,39 @@ const (
 	KindAnswer   Kind = 16 // forward server → client: opaque bytes
 	KindSignals  Kind = 17 // home → home: no body; the connection carries signals only
 	KindBlobGet  Kind = 18 // blob client → server: BlobGet
-	KindBlobPut  Kind = 19 // blob client → server: BlobPut, then its bytes as they are
+	KindBlobPut  Kind = 19 // blob client → server: BlobPut, then the raw bytes
 	KindBlobStat Kind = 20 // blob client → server: BlobStat
-	KindBlobHead Kind = 21 // blob server → client: BlobHead, then its bytes as they are and End
+	KindBlobHead Kind = 21 // blob server → client: BlobHead, then the raw bytes and End
 	kindEnd      Kind = 22
 )
 
 const (
 	headBytes  = 6
 	flagZstd   = 1
-	packOver   = 512 // smaller bodies do not shrink enough to be worth the work
+	packOver   = 512 // smaller bodies are not worth compressing
 	growBytes  = 64 << 10
 	windowSize = 1 << 20
 )
 
-// MaxFrameBytes bounds every body, packed or not. A batch of one largest proposal fits often.
+// MaxFrameBytes bounds every body, compressed or not. It is several times the largest proposal.
 const MaxFrameBytes = 4 << 20
 
 // Writer writes frames. Each frame is one Write of the stream.
 type Writer struct {
 	w    io.Writer
 	buf  []byte
-	pack *zstd.Encoder // made at first use
+	pack *zstd.Encoder // created at the first use
 }
 
-// NewWriter gives a Writer over w.
+// NewWriter returns a Writer to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
-// Write writes one frame with body as it is.
+// Write writes one frame with an uncompressed body.
 func (w *Writer) Write(kind Kind, body []byte) error {
 	return w.write(kind, 0, body)
 }
 
-// WritePacked writes one frame with its body compressed where that makes it smaller.
+// WritePacked writes one frame, and compresses its body if that makes it smaller.
 func (w *Writer) WritePacked(kind Kind, body []byte) error {
 	if len(body) < packOver {
 		return w.write(kind, 0, body)
@@ -106,10 +106,10 @@ func (w *Writer) write(kind Kind, flags byte, body []byte) error {
 type Reader struct {
 	r      io.Reader
 	max    int
-	unpack *zstd.Decoder // made at first use
+	unpack *zstd.Decoder // created at the first use
 }
 
-// NewReader gives a Reader over r that refuses bodies of more than maxBytes, packed or not;
+// NewReader returns a Reader of r that refuses bodies of more than maxBytes, compressed or not;
 // zero means MaxFrameBytes.
 func NewReader(r io.Reader, maxBytes int) *Reader {
 	if maxBytes <= 0 || maxBytes > MaxFrameBytes {
@@ -118,8 +118,9 @@ func NewReader(r io.Reader, maxBytes int) *Reader {
 	return &Reader{r: r, max: maxBytes}
 }
 
-// Next reads one frame; the body belongs to the caller. It gives io.EOF at the clean end of the
-// stream, KindInvalid for bytes that are no frame, and the stream's own error otherwise.
+// Next reads one frame; the body belongs to the caller. It returns io.EOF at the end of the
+// stream between two frames, KindInvalid for malformed frames, and otherwise the stream's own
+// error.
 func (r *Reader) Next() (Kind, []byte, error) {
 	var head [headBytes]byte
 	if n, err := io.ReadFull(r.r, head[:]); err != nil {
@@ -149,7 +150,7 @@ func (r *Reader) Next() (Kind, []byte, error) {
 	return kind, body, nil
 }
 
-// Expect reads one frame of a kind. A KindError frame becomes the error it carries.
+// Expect reads one frame of a given kind. From a KindError frame it returns the error.
 func (r *Reader) Expect(want Kind) ([]byte, error) {
 	kind, body, err := r.Next()
 	switch {
@@ -163,12 +164,12 @@ func (r *Reader) Expect(want Kind) ([]byte, error) {
 	return body, nil
 }
 
-// Unexpected is the error for a frame that may not come here.
+// Unexpected is the error for a frame of the wrong kind.
 func Unexpected(kind Kind) error {
 	return core.E(core.KindInvalid, "unexpected frame kind %d", kind)
 }
 
-// body grows with the bytes that came, so that a length alone cannot make us allocate.
+// body grows as bytes arrive, so that a large length alone cannot allocate memory.
 func (r *Reader) body(size int) ([]byte, error) {
 	buf := make([]byte, 0, min(size, growBytes))
 	for len(buf) < size {
@@ -196,7 +197,7 @@ func (r *Reader) decode(packed []byte) ([]byte, error) {
 	}
 	body, err := r.unpack.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, core.E(core.KindInvalid, "frame does not unpack").WithCause(err)
+		return nil, core.E(core.KindInvalid, "frame cannot be decompressed").WithCause(err)
 	}
 	return body, nil
 }

@@ -10,36 +10,37 @@ import (
 // Limits inside bodies.
 const (
 	maxEntriesPerBatch = 1 << 16
-	maxEntryBytes      = core.MaxProposalBytes + 4096 // region may wrap a proposal
+	maxEntryBytes      = core.MaxProposalBytes + 4096 // the region may wrap a proposal
 	maxStringBytes     = 1024
 	minEntryBytes      = 1 + 8 + 16 + 16 + 1
 )
 
-// Hello opens a log stream: "I am at this position".
+// Hello opens a log stream with the follower's position.
 type Hello struct {
 	Version uint64
 	At      core.Position
 }
 
-// Status is what a hub says of itself.
+// Status is a hub's own state.
 type Status struct {
 	Version uint64
 	At      core.Position // of the hub's source
-	Leader  string        // link address of the home's leader; empty while there is none
+	Leader  string        // link address of home's leader; empty if there is none
 	Leads   bool          // the hub's own node is the leader
 }
 
-// Turn says why a log stream cannot go on: only a snapshot can help.
-type Turn struct{ Diverged bool } // else the log was compacted past the position
+// Turn says that a log stream cannot continue and why: the follower needs a snapshot.
+type Turn struct{ Diverged bool } // false: the log was compacted past the position
 
-// Fetch opens a snapshot stream: the snapshot with an ID from Offset on, or for "" any recent one.
+// Fetch opens a snapshot stream: from Offset on, of the snapshot with an ID, or for "" of any
+// recent one.
 type Fetch struct {
 	ID     string
 	Offset int64
 }
 
-// SnapshotHead says which snapshot follows, from which offset. A head with another ID than the
-// one fetched means that the old one is gone; its offset is 0.
+// SnapshotHead says which snapshot follows and from which offset. If its ID is not the requested
+// one, that snapshot is gone; the offset is then 0.
 type SnapshotHead struct {
 	ID     string
 	At     core.Position
@@ -138,7 +139,7 @@ func DecodeBatch(body []byte) (core.Batch, error) {
 	d := decoder{b: body}
 	batch := core.Batch{After: d.position()}
 	n := d.uintUpTo(maxEntriesPerBatch)
-	if d.bad || n > uint64(len(d.b)/minEntryBytes) { // before we allocate for n
+	if d.bad || n > uint64(len(d.b)/minEntryBytes) { // before allocating for n
 		return core.Batch{}, errMalformed("batch")
 	}
 	batch.Entries = make([]core.Entry, 0, n)

@@ -21,10 +21,10 @@ const (
 type Propose struct {
 	Proposal core.Proposal
 	Wait     time.Duration // how long the proposer will wait; whole milliseconds
-	Direct   bool          // handed over by a home node: order it here or refuse, never pass it on
+	Direct   bool          // passed on by a home node: order it here or refuse it, never pass it on again
 }
 
-// Ask is a question of a numbered kind to home.
+// Ask is a question to home, of a numbered kind.
 type Ask struct {
 	Kind    byte
 	Wait    time.Duration // whole milliseconds
@@ -80,7 +80,7 @@ func DecodeAsk(b []byte) (Ask, error) {
 	return a, d.done("question")
 }
 
-// AppendError encodes; the cause stays here.
+// AppendError encodes everything but the cause, which stays on this node.
 func AppendError(b []byte, e *core.Error) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Kind))
 	b = appendString(b, clip(e.ID))
@@ -93,8 +93,8 @@ func AppendError(b []byte, e *core.Error) []byte {
 	return b
 }
 
-// DecodeError is the inverse of AppendError, for the side that got an error instead of an
-// answer: it always gives one.
+// DecodeError is the inverse of AppendError. It always returns an error: the one that was sent,
+// or KindInvalid.
 func DecodeError(b []byte) error {
 	d := decoder{b: b}
 	e := &core.Error{Kind: core.Kind(d.uintUpTo(1<<16 - 1)), ID: d.string(maxErrorText), Message: d.string(maxErrorText)}

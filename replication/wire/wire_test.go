@@ -37,7 +37,7 @@ type sample struct {
 	kind   Kind
 	packed bool
 	body   []byte
-	decode func([]byte) ([]byte, error) // decode and encode again
+	decode func([]byte) ([]byte, error) // decodes and encodes again
 }
 
 func again[T any](decode func([]byte) (T, error), app func([]byte, T) []byte) func([]byte) ([]byte, error) {
@@ -99,11 +99,11 @@ func encode(t *testing.T, s sample) []byte {
 }
 
 func TestFrames_Golden(t *testing.T) {
-	// The bytes of every frame stay what they were.
+	// The bytes of every frame stay the same.
 	var out strings.Builder
 	for _, s := range samples() {
 		if s.packed {
-			continue // the compressor may change; what it packs must only unpack
+			continue // the compressor may change; only decompression must work
 		}
 		fmt.Fprintf(&out, "%s\n%s\n", s.name, hex.EncodeToString(encode(t, s)))
 	}
@@ -123,7 +123,7 @@ func TestFrames_Golden(t *testing.T) {
 }
 
 func TestFrames_RoundTrip(t *testing.T) {
-	// Every frame decodes to what was encoded.
+	// Every frame decodes to the value that was encoded.
 	for _, s := range samples() {
 		kind, body, err := NewReader(bytes.NewReader(encode(t, s)), 0).Next()
 		if err != nil || kind != s.kind || !bytes.Equal(body, s.body) {
@@ -141,7 +141,7 @@ func TestFrames_RoundTrip(t *testing.T) {
 }
 
 func TestFrames_Truncated(t *testing.T) {
-	// A frame cut at any byte is an error of KindInvalid; nothing at all is the end.
+	// A frame that is cut at any byte gives KindInvalid; no bytes at all give io.EOF.
 	for _, s := range samples() {
 		whole := encode(t, s)
 		for n := range whole {
@@ -171,7 +171,7 @@ func TestFrames_BitFlips(t *testing.T) {
 }
 
 func TestReader_HugeLength(t *testing.T) {
-	// A length over the limit is refused before anything is read or allocated for it.
+	// A length over the limit is refused before anything is read or allocated.
 	_, _, err := NewReader(bytes.NewReader([]byte{byte(KindChunk), 0, 255, 255, 255, 255}), 0).Next()
 	if core.KindOf(err) != core.KindInvalid {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestReader_HugeLength(t *testing.T) {
 }
 
 func TestReader_ZipBomb(t *testing.T) {
-	// A small packed body that would unpack over the limit is refused.
+	// A small compressed body is refused if it would decompress to more than the limit.
 	var buf bytes.Buffer
 	if err := NewWriter(&buf).WritePacked(KindChunk, make([]byte, MaxFrameBytes)); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestReader_ZipBomb(t *testing.T) {
 }
 
 func TestWriter_TooLarge(t *testing.T) {
-	// A body over the limit is refused where it is written.
+	// A body over the limit is refused by the Writer.
 	err := NewWriter(io.Discard).Write(KindChunk, make([]byte, MaxFrameBytes+1))
 	if core.KindOf(err) != core.KindTooLarge {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestWriter_TooLarge(t *testing.T) {
 }
 
 func TestExpect_Error(t *testing.T) {
-	// An error frame in place of an answer becomes the error, with all its fields.
+	// An error frame instead of an answer gives the error with all its fields.
 	var buf bytes.Buffer
 	want := core.Refusal{Kind: core.KindConflict, ID: "x.y"}.With("name", "ada")
 	want.Message = "taken"
@@ -214,7 +214,7 @@ func TestExpect_Error(t *testing.T) {
 }
 
 func TestPacked_Incompressible(t *testing.T) {
-	// Bytes that do not shrink are sent as they are.
+	// Bytes that do not compress are sent uncompressed.
 	body := make([]byte, 4096)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range body {
