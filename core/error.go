@@ -67,8 +67,10 @@ type Error struct {
 // Args fill in the text of a refusal.
 type Args map[string]string
 
-// The bounds of Args. They are checked when Args are made, because a refusal stays in the log for ever.
+// The bounds of a refusal. Args are cut to them when they are made, because a refusal stays in the log
+// for ever, and checked when a refusal comes from another node.
 const (
+	MaxRefusalID   = 128 // bytes
 	MaxArgs        = 8
 	MaxArgKeyBytes = 32
 	MaxArgBytes    = 256
@@ -140,6 +142,22 @@ func cut(s string, n int) string {
 // never for a refusal.
 func E(k Kind, format string, args ...any) *Error {
 	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// CheckBounds fails if a refusal that another node has sent is larger than any that a node makes.
+func (e *Error) CheckBounds() error {
+	if len(e.ID) > MaxRefusalID {
+		return fmt.Errorf("the id of a refusal has %d bytes, more than %d", len(e.ID), MaxRefusalID)
+	}
+	if len(e.Args) > MaxArgs {
+		return fmt.Errorf("a refusal has %d arguments, more than %d", len(e.Args), MaxArgs)
+	}
+	for key, value := range e.Args {
+		if len(key) > MaxArgKeyBytes || len(value) > MaxArgBytes {
+			return fmt.Errorf("an argument of a refusal has %d and %d bytes, more than %d and %d", len(key), len(value), MaxArgKeyBytes, MaxArgBytes)
+		}
+	}
+	return nil
 }
 
 // WithCause returns a copy of e that wraps cause.

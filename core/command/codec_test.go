@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -168,6 +169,67 @@ func TestOutcome(t *testing.T) {
 	if err := DecodeOutcome(ok, &u); err != nil || u.Username != "x" {
 		t.Errorf("got %v and %+v", err, u)
 	}
+}
+
+// hostileRefusals are larger than any that a node makes, by what their error must name.
+func hostileRefusals() map[string]*core.Error {
+	refusal := func(id string, n int, key, value string) *core.Error {
+		e := &core.Error{Kind: core.KindInvalid, ID: id, Args: core.Args{}}
+		for i := range n {
+			e.Args[fmt.Sprint(key, i)] = value
+		}
+		return e
+	}
+	return map[string]*core.Error{
+		"200 bytes, more than 128":       refusal(strings.Repeat("i", 200), 0, "", ""),
+		"9 arguments, more than 8":       refusal("a.b", core.MaxArgs+1, "k", "v"),
+		"33 and 1 bytes, more than 32":   refusal("a.b", 1, strings.Repeat("k", core.MaxArgKeyBytes), "v"),
+		"2 and 257 bytes, more than 32 ": refusal("a.b", 1, "k", strings.Repeat("v", core.MaxArgBytes+1)),
+	}
+}
+
+// A refusal from another node that is larger than any of ours is an error that says so, and none of it
+// goes on to a client.
+func TestDecodeOutcome_HostileRefusal(t *testing.T) {
+	for want, e := range hostileRefusals() {
+		data, err := EncodeOutcome(nil, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = DecodeOutcome(data, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || core.KindOf(err) != core.KindInternal {
+			t.Errorf("got %v, want it to name %q", err, want)
+		}
+	}
+}
+
+// Whatever a node refuses for, and whatever arguments it is given, comes through; whatever arrives, no
+// refusal is over its bounds.
+func FuzzOutcome(f *testing.F) {
+	for _, e := range hostileRefusals() {
+		data, _ := EncodeOutcome(nil, e)
+		f.Add(data, "max", "5", uint8(1))
+	}
+	f.Add([]byte{0xa1, 1, 0xa0}, "k\xff", strings.Repeat("é", 200), uint8(9))
+	f.Fuzz(func(t *testing.T, data []byte, key, value string, n uint8) {
+		var e *core.Error
+		if err := DecodeOutcome(data, nil); errors.As(err, &e) {
+			if err := e.CheckBounds(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e = &core.Error{Kind: core.KindInvalid, ID: "a.b"}
+		for i := range n {
+			e = e.With(fmt.Sprint(i, key), value, fmt.Sprint(key, i), i)
+		}
+		data, err := EncodeOutcome(nil, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(error(e), DecodeOutcome(data, nil)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
 }
 
 // A command that could not be decoded is refused before it is in the log, where it would stop every

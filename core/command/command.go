@@ -160,13 +160,16 @@ func EncodeOutcome(result any, refusal *core.Error) ([]byte, error) {
 }
 
 // DecodeOutcome reads an outcome; its refusal becomes the error, its result fills into (which
-// may be nil).
+// may be nil). The outcome may come from another node, which may send anything.
 func DecodeOutcome(data []byte, into any) error {
 	var o Outcome
 	if err := decMode.Unmarshal(data, &o); err != nil {
 		return fmt.Errorf("decode outcome: %w", err)
 	}
 	if o.Refusal != nil {
+		if err := o.Refusal.CheckBounds(); err != nil {
+			return fmt.Errorf("decode outcome: %w", err)
+		}
 		return o.Refusal
 	}
 	if into == nil || o.Result == nil {
