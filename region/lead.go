@@ -147,6 +147,13 @@ func (l *lead) sweep(err error) {
 	clear(l.waiters)
 }
 
+// waiting is how many proposals somebody waits for.
+func (l *lead) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiters)
+}
+
 // electedTerm gives the term whose mark is still to be ordered, if any.
 func (l *lead) electedTerm() uint64 {
 	l.mu.Lock()
