@@ -200,7 +200,12 @@ func (c *cluster) start(settings map[string]string) (*process, error) {
 func (c *cluster) spawn(name string, args ...string) (*process, error) {
 	cmd := exec.Command(filepath.Join(c.bin, name), args...)
 	cmd.Dir = "/" // ours may be closed to the account
-	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC", "HOME=/"}
+	cmd.Env = []string{
+		"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC", "HOME=/",
+		// Each statement of a batch takes and gives back some hundred kilobytes. By default glibc gives them
+		// back to the kernel every time, which then has to clear them anew: 5% of PostgreSQL's CPU time.
+		"MALLOC_TOP_PAD_=1048576", "MALLOC_TRIM_THRESHOLD_=8388608", "MALLOC_MMAP_THRESHOLD_=8388608",
+	}
 	cmd.Stdout, cmd.Stderr = c.log, c.log
 	cmd.ExtraFiles = []*os.File{c.handle}
 	cmd.SysProcAttr = c.attributes()
