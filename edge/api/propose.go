@@ -64,6 +64,9 @@ func ReadBack[T, K any](c *Call, find func(context.Context, K) (T, bool, error),
 	return v, err
 }
 
+// Behind reports whether this edge could not follow in time what was proposed.
+func (c *Call) Behind() bool { return c.behind }
+
 func (c *Call) order(p core.Proposal) (core.Receipt, error) {
 	defer since(time.Now(), &c.Spent.Propose)
 	ctx, cancel := context.WithTimeout(c.Context, proposeLimit)

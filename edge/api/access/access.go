@@ -122,6 +122,16 @@ func (a *Access) readBelongings(ctx context.Context, user core.UserID) (*belongi
 	return b, true, nil
 }
 
+// Belongs reports whether who asks is a member of a channel.
+func (a *Access) Belongs(c *api.Call, channel core.ChannelID) (bool, error) {
+	b, err := a.of(c, c.User.ID)
+	if err != nil {
+		return false, err
+	}
+	_, ok := b.channels[channel]
+	return ok, nil
+}
+
 // MayPost refuses unless a user may post to a channel.
 func (a *Access) MayPost(ctx context.Context, user core.UserID, channel core.ChannelID) error {
 	a.Local.CatchUp()

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/api/apitest"
 )
 
@@ -179,4 +180,52 @@ func TestPages_HistoryReplaced(t *testing.T) {
 			t.Errorf("%q, stale %q", l.Texts(), resp.Header.Get("X-Nearside-Stale"))
 		}
 	}
+}
+
+func TestView_HomeIsToldOnce(t *testing.T) {
+	// Clients say all day that they look at a channel. Home is told when that changes something, and only then.
+	_, s := apitest.NewHome(t)
+	ann := s.SignUp(t, "ann")
+	bob := s.SignUp(t, "bob")
+	team := ann.NewTeam("crew")
+	ch := ann.NewChannel(team.ID, "deck", "O")
+	bob.JoinTeam(team.ID)
+	bob.Join(ch)
+	looks := func(told bool) {
+		t.Helper()
+		before := s.Position().Index
+		var seen struct {
+			Times map[core.ChannelID]int64 `json:"last_viewed_at_times"`
+		}
+		bob.Must(200, "POST", "/channels/members/me/view", map[string]string{"channel_id": ch.String()}, &seen)
+		if got := s.Position().Index > before; got != told {
+			t.Errorf("home was told: %v, want %v", got, told)
+		}
+		var m struct {
+			Viewed int64 `json:"last_viewed_at"`
+		}
+		bob.Must(200, "GET", "/channels/"+ch.String()+"/members/me", nil, &m)
+		if seen.Times[ch] == 0 || seen.Times[ch] != m.Viewed {
+			t.Errorf("read up to %d, the membership says %d", seen.Times[ch], m.Viewed)
+		}
+		var unread struct {
+			Messages int64 `json:"msg_count"`
+		}
+		bob.Must(200, "GET", "/users/me/channels/"+ch.String()+"/unread", nil, &unread)
+		if unread.Messages != 0 {
+			t.Errorf("%d are unread after a look", unread.Messages)
+		}
+	}
+	ann.Post(ch, "fair wind")
+	looks(true)
+	looks(false)
+	ann.Post(ch, "land ahoy")
+	looks(true)
+	looks(false)
+	bob.Must(200, "DELETE", "/channels/"+ch.String()+"/members/me", nil, nil)
+	bob.Fails(404, "app.channel.get_member.missing.app_error", "POST", "/channels/members/me/view", map[string]string{"channel_id": ch.String()})
+	bob.Join(ch)
+	ann.Post(ch, "anchor")
+	looks(true)
+	looks(false)
 }

@@ -152,10 +152,33 @@ func (s *Service) viewChannel(c *api.Call, _ core.UserID, in view) (viewed, erro
 	if len(channels) == 0 {
 		return answer, nil
 	}
-	var out command.Viewed
-	err := c.Propose(&command.ViewChannel{Channels: channels}, &out)
-	for i := range min(len(channels), len(out.Times)) {
-		answer.Times[channels[i]] = out.Times[i]
+	times, err := s.viewed(c, channels)
+	for i := range min(len(channels), len(times)) {
+		answer.Times[channels[i]] = times[i]
 	}
 	return answer, err
+}
+
+// viewed has channels marked as read and gives the times up to which they are. Clients say again and
+// again that they look at a channel: while nothing has been posted in it since home was last told, home need not be told.
+func (s *Service) viewed(c *api.Call, channels []core.ChannelID) ([]int64, error) {
+	ask := func() (times []int64, err error) {
+		var out command.Viewed
+		err = c.Propose(&command.ViewChannel{Channels: channels}, &out)
+		return out.Times, err
+	}
+	if len(channels) > 1 {
+		return ask()
+	}
+	if member, err := s.Belongs(c, channels[0]); err != nil || !member {
+		return ask() // home knows better
+	}
+	at, err := s.read.Get(c, channels[0], c.User.ID, func(context.Context) (int64, bool, error) {
+		times, err := ask()
+		if err != nil || len(times) == 0 {
+			return 0, false, err
+		}
+		return times[0], !c.Behind(), nil
+	})
+	return []int64{at}, err
 }

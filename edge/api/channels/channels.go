@@ -1,21 +1,38 @@
 // Package channels is the area of the API that is about channels, their members, and the parts
 // of the sidebar.
 //
-// It imports edge/api and edge/api/access, and no other area. A Service keeps nothing.
+// It imports edge/api and edge/api/access, and no other area.
 package channels
 
 import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/hot"
 )
 
+// readKept is how many people who have read everything in a channel are kept, over all channels.
+const readKept = 100_000
+
 // Service answers the operations of the area.
-type Service struct{ *access.Access }
+type Service struct {
+	*access.Access
+
+	// read has the time up to which a user has read a channel, while that is everything. What it says
+	// comes from home's answers and not from the database, so it is kept whatever the database has lost.
+	read *hot.Cache[core.ChannelID, core.UserID, int64]
+}
 
 // New makes a Service.
-func New(a *access.Access) *Service { return &Service{a} }
+func New(a *access.Access) *Service {
+	s := &Service{a, hot.New[core.ChannelID, core.UserID, int64](a.Local.Caches, "channels_read", readKept, nil)}
+	api.OnEvent(a.Local, func(e event.PostsChanged) { s.read.Forget(e.PostsChanged()) })
+	api.OnEvent(a.Local, func(e event.MembershipChanged) { s.read.Forget(e.MembershipChanged().Channel) })
+	a.Local.OnReset(s.read.Clear)
+	return s
+}
 
 // Routes gives the operations of the area.
 func (s *Service) Routes() []api.Route {
