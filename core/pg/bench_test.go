@@ -22,9 +22,9 @@ const (
 	benchMessage = "a message of about forty characters, no more"
 )
 
-// BenchmarkApply applies batches of 100 posts by ten people in ten channels, entries
-// and all, beside one connection that only inserts, pipelined: once the same rows of posts
-// alone, once all the rows that applying writes. All use a server with its default settings.
+// BenchmarkApply applies batches of 100 posts by ten users in ten channels, and compares that with one
+// connection that only inserts, pipelined: once only the rows of posts, once all rows that applying
+// writes. All use a server with its default settings.
 func BenchmarkApply(b *testing.B) {
 	cfg := pgtest.Server(b, pg.ServerConfig{}).Config()
 	db := pgtest.Connect(b, cfg)
@@ -49,7 +49,7 @@ func BenchmarkApply(b *testing.B) {
 	if _, err := db.Exec(b.Context(), "CREATE TABLE bare_entries (LIKE entries INCLUDING ALL)"); err != nil {
 		b.Fatal(err)
 	}
-	var applying, bare, all time.Duration // in turns, so that a noisy machine disturbs all alike
+	var applying, bare, all time.Duration // measured in turns, so that a noisy machine affects all of them
 	for b.Loop() {
 		batch := l.posts(benchBatch)
 		start := time.Now()
@@ -114,7 +114,7 @@ func bareBatch(ctx context.Context, db *pg.DB, l *benchLog, p core.Post, outcome
 	})
 }
 
-// benchLog makes the entries of a busy minute.
+// benchLog makes the entries of many posts.
 type benchLog struct {
 	at       time.Time
 	n        int

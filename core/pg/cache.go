@@ -2,11 +2,11 @@ package pg
 
 import "github.com/nearside/nearside/core/schema"
 
-// rowOverhead is about how much memory a cached row takes beside the row and its key.
+// rowOverhead is about how much memory a cached row takes in addition to the row and its key.
 const rowOverhead = 160
 
 // cache holds committed rows of all tables up to a number of bytes, and forgets the ones not used
-// for longest. Rows are shared with whoever put them and never changed.
+// for longest. Rows are shared with the caller of put and never changed.
 type cache struct {
 	max, used int
 	ring      cached // ring.next is the most recently used
@@ -38,7 +38,7 @@ func (c *cache) touch(it *cached) {
 	c.front(it)
 }
 
-// put takes a row into the cache. The one put last stays, however large.
+// put adds a row to the cache. The newest row stays, however large it is.
 func (c *cache) put(r *rows, key string, row schema.Row) {
 	it := r.cached[key]
 	if it == nil {

@@ -10,16 +10,16 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// stored is a column as the catalogue has it.
+// stored is a column in the catalogue of the database.
 type stored struct {
 	table, name, typ, collation string
 	notNull, filled             bool // filled: it has a default
 }
 
-// checkDeclared compares the tables of a schema with what the nouns declare. A difference would make
-// this replica decide otherwise than the others, or stop at its first write: so the node does not
-// start, and the error names the column. Columns and tables that a newer program has added are
-// left alone, if rows can be written without them.
+// checkDeclared compares the tables of a schema with the declarations of the nouns. With a difference
+// this replica would decide differently from the others, or stop at its first write. So the node does
+// not start, and the error names the column. Columns and tables that a newer program has added are
+// accepted if rows can be written without them.
 func checkDeclared(ctx context.Context, db *DB, in string) error {
 	list, err := Query(ctx, db, `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), coalesce(l.collname::text, ''), a.attnotnull, a.atthasdef
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -44,12 +44,12 @@ func checkDeclared(ctx context.Context, db *DB, in string) error {
 		wrong = append(wrong, differences(shape, tables[shape.Name])...)
 	}
 	if len(wrong) > 0 {
-		return core.E(core.KindUpgrade, "The database is not what this program declares: %s.", strings.Join(wrong, "; "))
+		return core.E(core.KindUpgrade, "The tables of the database differ from what this program needs: %s.", strings.Join(wrong, "; "))
 	}
 	return nil
 }
 
-// differences says what of a table is not as it is declared.
+// differences says how a table differs from its declaration.
 func differences(shape *schema.Shape, have map[string]stored) (out []string) {
 	bad := func(column, format string, args ...any) {
 		out = append(out, fmt.Sprintf("column %s.%s %s", shape.Name, column, fmt.Sprintf(format, args...)))

@@ -9,8 +9,8 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// A database that is not what the nouns declare stops the start with a sentence that names the
-// column; what a newer program has added does not, if rows can be written without it.
+// A database that differs from the declarations stops the start with an error that names the column.
+// What a newer program has added does not, if rows can be written without it.
 func TestMigrate_Declared(t *testing.T) {
 	for name, c := range map[string]struct{ change, says string }{
 		"Missing":      {`ALTER TABLE posts DROP COLUMN hashtags`, "column posts.hashtags is missing"},

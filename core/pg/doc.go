@@ -1,22 +1,22 @@
-// Package pg is the only one that speaks to PostgreSQL. It runs the node's own server, holds
-// the pools, migrates the schemas and gives every query of core a shape that needs no driver:
-// Query, QueryOne and Exec over a Queryer.
+// Package pg is the only one that speaks to PostgreSQL. It runs the node's own server, holds the
+// pools, migrates the schemas, and gives core functions for queries that hide the driver: Query,
+// QueryOne and Exec over a Queryer.
 //
 // It decides nothing: rules live in core/apply, permissions in core/authz.
 //
 // # Schemas
 //
-// "nearside" holds what the log makes and is the same on every replica; only applying entries
-// and restoring a snapshot write it. "local" belongs to this node: its position and the
-// migrations it has run. Clients' reads use the role nearside_reader, which can only select
-// from the first: an edge that could write replicated tables would one day diverge.
+// "nearside" holds what applying the log makes and is the same on every replica; only applying entries
+// and restoring a snapshot write it. "local" belongs to this node: how far its state is durable, and
+// the migrations that it has run. Clients' reads use the role nearside_reader, which can only select
+// from the first: if an edge could write replicated tables, a bug could make it diverge.
 //
 // # The server
 //
 // A Server keeps its cluster in Dir/postgres, a directory that an unprivileged account owns
-// when the node is started by root. PostgreSQL reaches it through an inherited directory
-// handle, and we reach its socket the same way, so neither the modes of the directories above
-// nor the length of their path matter on Linux. There is no TCP listener.
+// when the node is started by root. On Linux, PostgreSQL reaches it through an inherited directory
+// handle, and we reach its socket in the same way, so the permissions of the directories above and the
+// length of their path do not matter. There is no TCP listener.
 //
 // # Concurrency and lifecycle
 //
@@ -27,6 +27,6 @@
 //
 // # Invariants
 //
-// A statement that fills replicated tables calls no clock, no randomness and no sequence; a
-// test scans for them. Migrations name no schema: search_path decides where they build.
+// A statement that writes replicated tables calls no clock, no random function and no sequence; a test
+// looks for them. Migrations name no schema: search_path decides where they create tables.
 package pg

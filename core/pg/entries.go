@@ -19,10 +19,10 @@ type Record struct {
 	Proposal core.ProposalID `cbor:"3,keyasint" db:"proposal"`
 	Digest   core.Digest     `cbor:"4,keyasint" db:"digest"`                // of the position after it
 	Outcome  []byte          `cbor:"5,keyasint" db:"outcome" max:"1048576"` // nil of a repeated proposal
-	Accepted bool            `cbor:"6,keyasint" db:"accepted"`              // the proposal was not refused: it never is again
+	Accepted bool            `cbor:"6,keyasint" db:"accepted"`              // the proposal was not refused; if it is repeated it gets this outcome
 }
 
-// The table of the entries of the last days.
+// The table of recently applied entries (core.DedupeWindow).
 var (
 	recordShape      = schema.Of[core.Index, Record]("entries").Shape
 	recordStatements = statementsOf(recordShape)
@@ -33,9 +33,9 @@ func readRecord(raw [][]byte) (Record, error) {
 	return r, recordShape.Read(schema.Row(&r), raw)
 }
 
-// horizon is the time in Unix milliseconds before which outcomes are forgotten once the log has come to a time. It moves by whole hours, so that rows go in
-// heaps. Decisions ask it too, never whether a row is still there: how entries fall into
-// batches must not matter.
+// horizon gives the time, in Unix milliseconds, before which outcomes are forgotten once the log has come
+// to a time. It moves by whole hours, so that many rows are deleted together. Decisions compare with it
+// and do not ask whether a row is still there, because that depends on the batches.
 func horizon(at time.Time) int64 {
 	return at.Add(-core.DedupeWindow).Truncate(time.Hour).UnixMilli()
 }

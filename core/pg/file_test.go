@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// batch runs f, and commits what its last run has written.
+// batch runs a batch with f, and commits it.
 func batch(t *testing.T, s *pg.Store, at *core.Position, f func()) {
 	t.Helper()
 	runBatch(t, s, *at, f)
@@ -37,8 +37,7 @@ func stored[K comparable, T any](t *testing.T, db *pg.DB, table apply.Table[K, T
 	return rows
 }
 
-// What the tables of files give back is what was put into them, in every field, also where
-// there is nothing.
+// The tables of files give back what was put into them, in every field, also empty ones.
 func TestFiles_RoundTrip(t *testing.T) {
 	db := pgtest.Open(t)
 	s := pg.NewStore(db, 0)
@@ -75,7 +74,7 @@ func TestFiles_RoundTrip(t *testing.T) {
 		apply.Users.Put(rows, user)
 		apply.Posts.Put(rows, post)
 	})
-	s.Drop() // nothing from memory from here on
+	s.Drop() // everything is read from the database from here on
 	wrong := true
 	for name, d := range map[string]string{
 		"files": cmp.Diff(files, stored(t, db, apply.Files)), "uploads": cmp.Diff(uploads, stored(t, db, apply.Uploads)),
@@ -104,8 +103,8 @@ func TestFiles_RoundTrip(t *testing.T) {
 	}
 }
 
-// Every index lists the same rows in the same order as one over maps does, however much of them
-// the batch has changed itself and however many rows lie beyond its bound.
+// Every index lists the same rows in the same order as an index over maps, whatever the batch has
+// changed itself, and also if there are more rows than its limit.
 func TestIndexes_WithinBatch(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	s, model := pg.NewStore(pgtest.Open(t), 0), applytest.NewStore()
@@ -167,7 +166,7 @@ func ids(x *schema.IndexShape, rows []schema.Row) (out []string) {
 	return out
 }
 
-// No text that a command may carry stops the table of texts: PostgreSQL refuses what its index
+// The table of texts accepts every text that a command may have. PostgreSQL refuses what its index
 // cannot hold, and then no replica could go on.
 func TestFileTexts_AnyText(t *testing.T) {
 	s := pg.NewStore(pgtest.Open(t), 0)

@@ -7,8 +7,9 @@ import (
 	"io"
 )
 
-// The form of COPY's rows: a signature, flags and the length of an extension; then for each row the
-// number of its fields, and each field's length before it (-1: NULL); -1 instead of a number ends it.
+// The binary form of COPY: a signature, flags and the length of an extension. Then for each row the
+// number of its fields and, for each field, its length (-1: NULL) and its bytes. -1 instead of a number
+// of fields ends the rows.
 const (
 	copyHeadBytes = 19
 	maxFieldBytes = 64 << 20 // far more than any column of ours
@@ -28,7 +29,7 @@ func newColumnFilter(in io.Reader, keep []bool) *columnFilter {
 	return &columnFilter{in: bufio.NewReaderSize(in, copyChunkBytes), keep: keep, kept: uint16(len(filtered(keep, keep)))}
 }
 
-// filtered gives the values whose place is kept.
+// filtered gives the values at the kept places.
 func filtered[T any](values []T, keep []bool) (out []T) {
 	for i, v := range values {
 		if keep[i] {
@@ -49,7 +50,7 @@ func (f *columnFilter) Read(p []byte) (int, error) {
 	return f.out.Read(p)
 }
 
-// next takes the head or a row. It gives io.EOF after the end.
+// next reads the head or a row. It gives io.EOF after the end.
 func (f *columnFilter) next() error {
 	if !f.begun {
 		f.begun = true

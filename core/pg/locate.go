@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// MinVersion is the oldest major version of PostgreSQL that we run on.
+// MinVersion is the oldest major version of PostgreSQL that is supported.
 const MinVersion = 14
 
 // Locate finds a folder that holds the programs postgres and initdb, of version MinVersion or
@@ -39,7 +39,7 @@ func locate(want int) (string, error) {
 		}
 	}
 	if want != 0 {
-		return "", core.E(core.KindNotFound, "The data were made by PostgreSQL %d, which is not on this machine: install it, or set NEARSIDE_POSTGRES_BIN to the folder of its programs.", want)
+		return "", core.E(core.KindNotFound, "The data were made by PostgreSQL %d, which is not on this machine: install that version, or set NEARSIDE_POSTGRES_BIN to the folder of its programs.", want)
 	}
 	return "", core.E(core.KindNotFound, "PostgreSQL %d or later is not on this machine: install it (apt-get install postgresql, brew install postgresql), run deploy/fetch-postgres.sh, set NEARSIDE_POSTGRES_BIN to the folder of postgres and initdb, or use a running server with --postgres.", MinVersion)
 }
@@ -107,7 +107,7 @@ func majorVersion(dir string) int {
 	return atoi(digits.FindString(strings.TrimPrefix(string(out), "postgres")))
 }
 
-// atoi gives 0 for what is no number.
+// atoi gives 0 if s is not a number.
 func atoi(s string) int {
 	n, _ := strconv.Atoi(s)
 	return n

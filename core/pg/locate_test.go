@@ -24,7 +24,8 @@ func fakePrograms(t *testing.T, dir, version string) string {
 	return dir
 }
 
-// What the environment names wins, and is refused rather than passed over when it does not work.
+// The folder that the environment names is used; if it does not work, that is an error, and no other
+// folder is tried.
 func TestLocate_Environment(t *testing.T) {
 	dir := fakePrograms(t, t.TempDir(), "17.2")
 	t.Setenv("NEARSIDE_POSTGRES_BIN", dir)
@@ -39,8 +40,8 @@ func TestLocate_Environment(t *testing.T) {
 	}
 }
 
-// The PATH is searched before the build folder, which is found from folders below it; data of
-// another version choose by it; and when there is none the error says how to get it.
+// The PATH is searched before the build folder, which is also found from folders below it. Existing
+// data need programs of their version. If there is no PostgreSQL, the error says how to get it.
 func TestLocate_Order(t *testing.T) {
 	t.Setenv("NEARSIDE_POSTGRES_BIN", "")
 	inPath := fakePrograms(t, filepath.Join(t.TempDir(), "bin"), "98.1")
@@ -63,7 +64,7 @@ func TestLocate_Order(t *testing.T) {
 	}
 }
 
-// The log is bounded: one file and an older one, and the last lines for messages.
+// The log is bounded to one file and an older one. Its last lines are kept for error messages.
 func TestBoundedLog_Rotates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postgres.log")
 	l, err := openLog(path)
@@ -88,7 +89,7 @@ func TestBoundedLog_Rotates(t *testing.T) {
 	}
 }
 
-// Programs in a folder that is closed to the account are run from a copy.
+// If the account may not read the folder of the programs, they are run from a copy.
 func TestReachable_ClosedFolder(t *testing.T) {
 	acc, err := pickAccount()
 	if err != nil {

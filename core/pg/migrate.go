@@ -17,14 +17,15 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// migrateLock serialises nodes that share a database by mistake, and tests; any number does.
+// migrateLock is an advisory lock, so that nodes that share a database by mistake, and tests, migrate
+// one after another. The number has no meaning.
 const migrateLock = 0x6e656172
 
 // Migrate brings this node's own schema and the replicated tables in the given schema up to
-// date, and lets ReaderRole read the latter. It may be repeated. It fails with KindUpgrade when
-// the database has a migration that this binary does not know, or other columns than the nouns declare.
+// date, and lets ReaderRole read the latter. It may be repeated. It fails with KindUpgrade when the
+// log of the database is of a later version, or its columns differ from the declarations.
 //
-// Restoring builds another schema beside the one that serves, and takes it by SwapSchema.
+// Restoring a snapshot builds another schema beside the one in use; SwapSchema then replaces that one.
 func Migrate(ctx context.Context, db *DB, schema string) error {
 	if err := migrate(ctx, db, migrationFolder(), schema); err != nil {
 		return err
@@ -45,9 +46,9 @@ func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	// Closed rather than given back: that frees the lock whatever happened.
+	// The connection is closed, not given back to the pool: that frees the lock in every case.
 	defer func() { conn.Hijack().Close(context.WithoutCancel(ctx)) }()
-	// In a transaction of its own, so that those that follow see what the last holder made.
+	// In a transaction of its own, so that the following ones see what the last holder of the lock did.
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
 		return fmt.Errorf("lock migrations: %w", err)
 	}
@@ -67,8 +68,8 @@ func migrate(ctx context.Context, db *DB, files fs.FS, schema string) error {
 	return m.folder(ctx, "replicated", schema)
 }
 
-// LogVersion gives the version of the log that a schema holds: 1 where there is no other word, as in
-// an empty database.
+// LogVersion gives the version of the log that a schema holds: 1 if none is stored, as in an empty
+// database.
 func LogVersion(ctx context.Context, q Queryer, schema string) (int64, error) {
 	name := quoteName(schema) + ".counters"
 	there, _, err := QueryOne(ctx, q, "SELECT to_regclass($1) IS NOT NULL", Scalar[bool], name)
@@ -90,7 +91,7 @@ func checkVersion(ctx context.Context, q Queryer, schema string) error {
 	return understood("database", v)
 }
 
-// understood refuses what a log of a later version has made.
+// understood refuses data of a later version of the log.
 func understood(what string, version int64) error {
 	if version > core.LogVersion {
 		return core.E(core.KindUpgrade, "The %s is of log version %d, and this program understands %d: upgrade this node.", what, version, core.LogVersion)
@@ -98,7 +99,7 @@ func understood(what string, version int64) error {
 	return nil
 }
 
-// A migrator holds the migrations' lock on a connection of its own.
+// A migrator has a connection that holds the lock of migrations.
 type migrator struct {
 	conn  *pgx.Conn
 	files fs.FS
@@ -114,8 +115,8 @@ func (m *migrator) prepareRecord(ctx context.Context) error {
 }
 
 // prepareReader makes the schema and the role that may read it. Roles belong to the whole
-// server, so the migration of another database may make it at the same time: whoever comes
-// second goes on.
+// server, so the migration of another database may create it at the same time. Then the second of the
+// two goes on without an error.
 func (m *migrator) prepareReader(ctx context.Context, schema string) error {
 	name := quoteName(schema)
 	return m.all(ctx,
@@ -141,7 +142,7 @@ func (m *migrator) all(ctx context.Context, statements ...string) error {
 	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error { return execAll(ctx, tx, statements...) })
 }
 
-// folder runs the files of a folder that the schema has not had.
+// folder runs the files of a folder that the schema has not run yet.
 func (m *migrator) folder(ctx context.Context, folder, schema string) error {
 	names, err := migrationNames(m.files, folder)
 	if err != nil {
@@ -199,8 +200,8 @@ func migrationNames(files fs.FS, folder string) ([]string, error) {
 	return names, nil
 }
 
-// SwapSchema puts schema next into the place of schema, which is dropped, with the record of
-// its migrations.
+// SwapSchema drops schema and renames schema next to its name, together with the record of its
+// migrations.
 func SwapSchema(ctx context.Context, tx Tx, schema, next string) error {
 	err := execAll(ctx, tx,
 		"DROP SCHEMA IF EXISTS "+quoteName(schema)+" CASCADE",
@@ -215,8 +216,8 @@ func SwapSchema(ctx context.Context, tx Tx, schema, next string) error {
 	return err
 }
 
-// DropSchema removes a schema that is not wanted, as half of a restore, with the record of its
-// migrations. It may be missing.
+// DropSchema removes a schema, for instance that of an unfinished restore, and the record of its
+// migrations. It is no error if there is none.
 func DropSchema(ctx context.Context, tx Tx, schema string) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM local.migrations WHERE schema = $1", schema); err != nil {
 		return err

@@ -28,7 +28,7 @@ var twoFiles = map[string]string{
 	"replicated/0002_more.sql":  `ALTER TABLE thing ADD COLUMN more int NOT NULL DEFAULT 5;`,
 }
 
-// The embedded migrations build from nothing, and a second run changes nothing.
+// The embedded migrations create the schema, and a second run changes nothing.
 func TestMigrate_Twice(t *testing.T) {
 	db := pgtest.Open(t)
 	before := applied(t, db)
@@ -57,7 +57,7 @@ func TestMigrate_InOrder(t *testing.T) {
 	mustExec(t, db, `SELECT more FROM nearside.thing, local.mark`)
 }
 
-// Nodes that migrate one database at the same time do each file once.
+// If nodes migrate one database at the same time, each file runs once.
 func TestMigrate_AtOnce(t *testing.T) {
 	db := pgtest.Connect(t, pgtest.Database(t))
 	var wg sync.WaitGroup
@@ -71,7 +71,7 @@ func TestMigrate_AtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// A migration that fails leaves nothing of itself, and those before it stay.
+// A migration that fails changes nothing, and those before it stay.
 func TestMigrate_Fails(t *testing.T) {
 	db := pgtest.Connect(t, pgtest.Database(t))
 	fsys := files(twoFiles)
@@ -114,7 +114,7 @@ func TestMigrate_ByNewerProgram(t *testing.T) {
 	}
 }
 
-// A schema built beside the one that serves takes its place, with its record and its reader.
+// A schema built beside the one in use replaces it, with its record, and the reader can read it.
 func TestSwapSchema(t *testing.T) {
 	cfg := pgtest.Database(t)
 	db := pgtest.Connect(t, cfg)
@@ -142,7 +142,7 @@ func TestSwapSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := count(); n != 1 { // over the same prepared statement
+	if n := count(); n != 1 { // with the same prepared statement
 		t.Errorf("%d rows after", n)
 	}
 	want := []string{"local/0001_mark.sql", "nearside/0001_thing.sql", "nearside/0002_more.sql"}

@@ -37,7 +37,7 @@ type Config struct {
 	ConnString string                                                            // required: DSN or URL
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error) // default: the driver's
 	Schema     string                                                            // search_path; default Schema
-	Role       string                                                            // role to take, with read-only transactions; default: the login's
+	Role       string                                                            // role to set, with read-only transactions; default: that of the login
 	MaxConns   int                                                               // default 8
 	Logger     *slog.Logger                                                      // default: discard
 }
@@ -49,7 +49,7 @@ type DB struct {
 	log    *slog.Logger
 }
 
-// Row is what a scan function reads from.
+// Row is a row that a scan function reads.
 type Row interface {
 	Scan(dest ...any) error
 }
@@ -162,7 +162,7 @@ func (db *DB) WriteTx(ctx context.Context, fn func(ctx context.Context, tx Tx) e
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
 }
 
-// Query gives what scan makes of each row.
+// Query gives the result of scan for each row.
 func Query[T any](ctx context.Context, q Queryer, sql string, scan func(Row) (T, error), args ...any) ([]T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
@@ -180,7 +180,7 @@ func Query[T any](ctx context.Context, q Queryer, sql string, scan func(Row) (T,
 	return out, rows.Err()
 }
 
-// QueryOne gives what scan makes of the first row, or false when there is none.
+// QueryOne gives the result of scan for the first row, or false when there is none.
 func QueryOne[T any](ctx context.Context, q Queryer, sql string, scan func(Row) (T, error), args ...any) (T, bool, error) {
 	var zero T
 	v, err := scan(q.QueryRow(ctx, sql, args...))

@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// A pool as the reader can select from the replicated schema and can write nothing.
+// A pool with the role of the reader can select from the replicated schema and cannot write.
 func TestOpen_Reader(t *testing.T) {
 	cfg := pgtest.Database(t)
 	db := pgtest.Connect(t, cfg)
@@ -46,7 +46,7 @@ func TestOpen_Reader(t *testing.T) {
 	}
 }
 
-// A slow query is not taken for a server that is gone; a server that is not there is.
+// A slow query does not count as an unavailable server; a server that does not exist does.
 func TestIsUnavailable(t *testing.T) {
 	cfg := pgtest.Database(t)
 	db := pgtest.Connect(t, cfg)
@@ -69,7 +69,7 @@ func TestIsUnavailable(t *testing.T) {
 	}
 }
 
-// A read transaction sees one state however others write, and writes nothing itself.
+// A read transaction sees one state, whatever others write meanwhile, and cannot write.
 func TestReadTx_OneState(t *testing.T) {
 	db := pgtest.Open(t)
 	mustExec(t, db, `CREATE TABLE counted (n int)`)

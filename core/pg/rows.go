@@ -8,30 +8,30 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// rows is one table as apply sees it: the writes of the batch over the committed rows, of which
-// some are cached.
+// rows is one table as apply sees it: the committed rows, some of them cached, with the writes of the
+// batch over them.
 type rows struct {
 	shape  *schema.Shape
 	sql    statements
 	cached map[string]*cached
 	unique map[*schema.IndexShape]map[string]*cached // exactly the cached rows, by their values
 
-	// Of the batch. What was read from the database stays known over the runs of a batch.
+	// State of the batch. What was read from the database stays known in later runs of the batch.
 	dirty   map[string]*write   // the last write of each key
-	order   []string            // keys in the order they were first written; some twice, some reverted
+	order   []string            // keys in the order in which they were first written; some are there twice, some were reverted
 	missing map[string]struct{} // known not to be committed
 	lists   map[*schema.IndexShape]map[string]list
-	need    map[string]struct{}                        // keys that were asked for and are not known
-	needs   map[*schema.IndexShape]map[string]struct{} // the same of an index's values
+	need    map[string]struct{}                        // keys that were read and are not known
+	needs   map[*schema.IndexShape]map[string]struct{} // the same for values of an index
 }
 
-// write is a row to be, or the absence of one.
+// write is a row that the batch writes, or a deletion.
 type write struct {
 	row   schema.Row // nil: deleted
 	fresh bool       // no row with the key is committed
 }
 
-// list is committed rows of one value of an index: all of them, or the first so many.
+// list is committed rows of one value of an index: the first ones, up to the number asked for.
 type list struct {
 	rows  []schema.Row
 	asked int
@@ -84,7 +84,7 @@ func (r *rows) unindex(it *cached) {
 	}
 }
 
-// get gives a row; known is false when only the database can tell.
+// get gives a row; known is false if the row must be read from the database.
 func (r *rows) get(c *cache, key []byte) (row schema.Row, known bool) {
 	if w, ok := r.dirty[string(key)]; ok {
 		return w.row, true
@@ -101,7 +101,7 @@ func (r *rows) get(c *cache, key []byte) (row schema.Row, known bool) {
 
 // find gives the row with a unique value.
 func (r *rows) find(c *cache, x *schema.IndexShape, value []byte) (row schema.Row, known bool) {
-	for _, w := range r.dirty { // at most one matches, so the map's order does not show
+	for _, w := range r.dirty { // at most one matches, so the order of the map does not matter
 		if w.row != nil && string(x.AppendValue(nil, w.row)) == string(value) {
 			return w.row, true
 		}
@@ -117,7 +117,7 @@ func (r *rows) find(c *cache, x *schema.IndexShape, value []byte) (row schema.Ro
 	if !ok {
 		return nil, false
 	}
-	for _, row := range got.rows { // it was read, and has left the cache since
+	for _, row := range got.rows { // it was read, and the cache has dropped it since
 		if _, changed := r.dirty[string(r.shape.AppendKey(nil, row))]; !changed {
 			return row, true
 		}
@@ -125,7 +125,7 @@ func (r *rows) find(c *cache, x *schema.IndexShape, value []byte) (row schema.Ro
 	return nil, true
 }
 
-// list gives the rows with a value as the batch has left them.
+// list gives the rows with a value, with the writes of the batch.
 func (r *rows) list(x *schema.IndexShape, value []byte) (out []schema.Row, known bool) {
 	got, ok := r.lists[x][string(value)]
 	if !ok {
@@ -136,8 +136,8 @@ func (r *rows) list(x *schema.IndexShape, value []byte) (out []schema.Row, known
 			out = append(out, row)
 		}
 	}
-	// Rows beyond those that were asked for could take the place of those that were changed. What
-	// else is in the batch must not decide whether they are seen.
+	// Further rows could take the place of rows that the batch has changed or deleted. Whether they
+	// are seen must not depend on what else is in the batch, so more rows must be read.
 	if len(out) < x.Limit && len(got.rows) == got.asked {
 		return nil, false
 	}
@@ -146,11 +146,11 @@ func (r *rows) list(x *schema.IndexShape, value []byte) (out []schema.Row, known
 			out = append(out, w.row)
 		}
 	}
-	slices.SortFunc(out, x.Compare) // a total order, so the map's does not show
+	slices.SortFunc(out, x.Compare) // a total order, so the order of the map does not matter
 	return out[:min(len(out), x.Limit)], true
 }
 
-// want notes an index's value for the next read.
+// want notes a value of an index for the next read.
 func (r *rows) want(x *schema.IndexShape, value []byte) {
 	if r.needs[x] == nil {
 		r.needs[x] = map[string]struct{}{}
@@ -158,12 +158,12 @@ func (r *rows) want(x *schema.IndexShape, value []byte) {
 	r.needs[x][string(value)] = struct{}{}
 }
 
-// fetch asks for what was noted.
+// fetch adds the queries for what was noted.
 func (r *rows) fetch(p *pipe, c *cache) {
 	if len(r.need) > 0 {
 		keys := sorted(r.need)
 		for _, k := range keys {
-			r.missing[k] = struct{}{} // until it comes
+			r.missing[k] = struct{}{} // until the row comes
 		}
 		p.add(r.sql.byKeys, valueArrays(r.shape, r.shape.Keys, r.shape.Split, keys), func(res *pgconn.Result) error {
 			_, err := r.loaded(res, c)
@@ -200,8 +200,8 @@ func cutShort(s *schema.Shape, each int, res *pgconn.Result) bool {
 	return total >= readBytes
 }
 
-// firstAsked is how many rows of a value are read at first: one more than are shown, because an
-// entry often asks when it has just deleted one of them.
+// firstAsked is how many rows of a value are read at first: one more than the index lists, because an
+// entry often reads the list after it has deleted one of the rows.
 func firstAsked(x *schema.IndexShape) int {
 	if x.Unique {
 		return 1
@@ -251,7 +251,7 @@ func sorted(set map[string]struct{}) []string {
 	return out
 }
 
-// loaded takes committed rows into the cache.
+// loaded adds committed rows to the cache.
 func (r *rows) loaded(res *pgconn.Result, c *cache) ([]schema.Row, error) {
 	out := make([]schema.Row, 0, len(res.Rows))
 	for _, raw := range res.Rows {
@@ -271,8 +271,8 @@ func (r *rows) loaded(res *pgconn.Result, c *cache) ([]schema.Row, error) {
 	return out, nil
 }
 
-// flush adds the statements that write the batch's rows. Those that are known to be new are
-// inserted as such, which costs PostgreSQL much less than asking it to find out.
+// flush adds the statements that write the batch's rows. Rows that are known to be new are inserted
+// without ON CONFLICT, which costs PostgreSQL much less.
 func (r *rows) flush(p *pipe) {
 	var fresh, puts []schema.Row
 	var gone []string
@@ -303,7 +303,7 @@ func (r *rows) flush(p *pipe) {
 	}
 }
 
-// committed takes the batch's writes into the cache.
+// committed adds the batch's writes to the cache.
 func (r *rows) committed(c *cache) {
 	for _, key := range r.order {
 		w, ok := r.dirty[key]

@@ -19,7 +19,7 @@ import (
 
 // The names inside a managed server.
 const (
-	serverUser     = "nearside" // owns everything; only the directory's mode guards it
+	serverUser     = "nearside" // owns everything; access is limited by the permissions of the directory
 	serverDatabase = "nearside"
 	serverPort     = 5432 // names the socket file; there is no TCP listener
 	socketFile     = ".s.PGSQL.5432"
@@ -30,7 +30,7 @@ const (
 	startLimit   = 5 * time.Minute // crash recovery included
 	fastLimit    = 15 * time.Second
 	quitLimit    = 5 * time.Second
-	steadyUptime = time.Minute // a server that lived this long starts a new back-off
+	steadyUptime = time.Minute // after a server has run this long, pauses are short again
 )
 
 // restarts are the pauses before a server that has ended is started again.
@@ -39,7 +39,7 @@ var restarts = backoff.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Secon
 // ServerConfig configures a Server. The zero value of each optional field means its
 // documented default.
 type ServerConfig struct {
-	Dir             string            // required: the node's data directory; we use postgres* in it
+	Dir             string            // required: the node's data directory; the server uses postgres* in it
 	BinDir          string            // folder of postgres and initdb; default: Locate
 	MaxConnections  int               // default 50
 	SharedBuffersMB int               // default 64
@@ -47,7 +47,7 @@ type ServerConfig struct {
 	Logger          *slog.Logger      // default: discard
 }
 
-// Server is a PostgreSQL server of this node's own.
+// Server is the PostgreSQL server of this node.
 type Server struct {
 	// Immutable after NewServer.
 	cfg  ServerConfig
@@ -90,22 +90,22 @@ func (s *Server) Config() Config {
 	return Config{ConnString: s.connString(serverDatabase), Dial: s.Dial, Logger: s.cfg.Logger}
 }
 
-// connString gives a database of the server in libpq's form. Programs of PostgreSQL cannot use
-// it if the path of the socket is over 107 bytes; Dial can.
+// connString gives the connection string of a database of the server. PostgreSQL's own programs cannot
+// use it if the path of the socket is longer than 107 bytes; Dial can.
 func (s *Server) connString(database string) string {
 	esc := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 	return fmt.Sprintf("host='%s' port=%d user=%s dbname=%s", esc.Replace(s.root), serverPort, serverUser, database)
 }
 
-// Dial connects to the server's socket, however long its path is. The arguments say nothing
-// new and are ignored; they make Dial fit Config.
+// Dial connects to the server's socket, however long its path is. It ignores network and address, which
+// are there because Config.Dial has them.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return dialSocket(ctx, s.root)
 }
 
 // Run starts the server and keeps it running until ctx ends; then it stops it and returns nil.
 // It fails when the directory is in use, when PostgreSQL cannot be found, or when the server
-// does not come up the first time. Later deaths are logged and followed by a new start, with a
+// does not start the first time. If it ends later, that is logged and it is started again, after a
 // growing pause of at most ten seconds.
 func (s *Server) Run(ctx context.Context) error {
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
@@ -181,8 +181,8 @@ func (s *Server) wasReady() bool {
 	}
 }
 
-// awaitAnswer waits until our database can be opened, and makes it when it is not there. A
-// server that recovers from a crash refuses connections meanwhile.
+// awaitAnswer waits until our database can be opened, and creates it if it is missing. A server that
+// recovers from a crash refuses connections for a while.
 func (s *Server) awaitAnswer(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -201,7 +201,7 @@ func (s *Server) awaitAnswer(ctx context.Context, p *process) error {
 	}
 }
 
-// settings are ours with the configured ones over them.
+// settings gives our settings, overridden by the configured ones.
 func (s *Server) settings() map[string]string {
 	m := map[string]string{
 		"listen_addresses":        "",
@@ -211,8 +211,8 @@ func (s *Server) settings() map[string]string {
 		"shared_buffers":          fmt.Sprintf("%dMB", s.cfg.SharedBuffersMB),
 		"huge_pages":              "off",
 		"jit":                     "off", // our statements are short: compiling them costs more than running them
-		// The log of commands is fsynced before PostgreSQL hears of an entry, and the applied
-		// position goes back together with what a crash loses.
+		// The log of commands is fsynced before an entry is applied. If a crash loses commits, the
+		// position in the database goes back with them, and the entries are applied again.
 		"synchronous_commit": "off",
 		"fsync":              "on",
 		"full_page_writes":   "on",
@@ -221,7 +221,7 @@ func (s *Server) settings() map[string]string {
 		"max_wal_size":       "256MB",
 		"autovacuum":         "on",
 		"log_destination":    "stderr",
-		"logging_collector":  "off", // we bound the log ourselves
+		"logging_collector":  "off", // boundedLog bounds the log
 		"log_min_messages":   "warning",
 		"log_checkpoints":    "off",
 		"log_line_prefix":    "%m [%p] ",

@@ -34,7 +34,7 @@ type cluster struct {
 	log     *boundedLog
 }
 
-// An account is whom PostgreSQL, which refuses to run as root, runs as.
+// An account is the user that PostgreSQL runs as, because it refuses to run as root.
 type account struct{ uid, gid int }
 
 func (c *cluster) data() string { return filepath.Join(c.root, "data") }
@@ -77,7 +77,7 @@ func (s *Server) prepare(ctx context.Context) (_ *cluster, err error) {
 	return c, nil
 }
 
-// pickAccount gives whom to run PostgreSQL as: ourselves, unless we are root.
+// pickAccount gives the account to run PostgreSQL as; nil means that of this process, if it is not root.
 func pickAccount() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -94,8 +94,8 @@ func pickAccount() (*account, error) {
 	return nil, core.E(core.KindInvalid, "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user nobody to run it as.")
 }
 
-// own gives the whole directory to the account, when it belongs to somebody else: at the first
-// start, after a start as another user, or after it was copied by root.
+// own makes the account the owner of the whole directory. It is not the owner at the first start, after
+// a start as another user, or after root has copied the directory.
 func (c *cluster) own() error {
 	if c.account == nil {
 		return os.Chmod(c.root, 0o700)
@@ -104,14 +104,14 @@ func (c *cluster) own() error {
 		if err == nil {
 			err = c.account.take(path, d)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a leftover server may still remove files
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a server of an earlier run may still remove files
 			return fmt.Errorf("own server directory: %w", err)
 		}
 		return nil
 	})
 }
 
-// take gives a file to the account unless it has it.
+// take makes the account the owner of a file, if it is not already.
 func (a *account) take(path string, d fs.DirEntry) error {
 	info, err := d.Info()
 	if err != nil {
@@ -123,7 +123,7 @@ func (a *account) take(path string, d fs.DirEntry) error {
 	return os.Lchown(path, a.uid, a.gid)
 }
 
-// programs gives the folder of programs whose version is the one of the data.
+// programs gives the folder of programs of the same version as the data.
 func (s *Server) programs(c *cluster) (string, error) {
 	want := 0
 	if b, err := os.ReadFile(filepath.Join(c.data(), "PG_VERSION")); err == nil {
@@ -150,8 +150,8 @@ func (s *Server) programs(c *cluster) (string, error) {
 	return reachable(bin, c.account)
 }
 
-// initialize makes the cluster beside its place and moves it there when it is whole, so that
-// a crash in the middle leaves nothing that looks like one.
+// initialize creates the cluster in another folder and renames that at the end, so that a crash leaves
+// no half-made cluster behind.
 func (c *cluster) initialize(ctx context.Context) error {
 	tmp := filepath.Join(c.root, "data.new")
 	if err := os.RemoveAll(tmp); err != nil {
@@ -196,7 +196,7 @@ func (c *cluster) start(settings map[string]string) (*process, error) {
 	return c.spawn("postgres", args...)
 }
 
-// spawn starts a program of PostgreSQL's, as the account and with the directory's handle.
+// spawn starts one of PostgreSQL's programs, as the account and with the directory's handle.
 func (c *cluster) spawn(name string, args ...string) (*process, error) {
 	cmd := exec.Command(filepath.Join(c.bin, name), args...)
 	cmd.Dir = "/" // ours may be closed to the account
@@ -209,12 +209,12 @@ func (c *cluster) spawn(name string, args ...string) (*process, error) {
 	cmd.Stdout, cmd.Stderr = c.log, c.log
 	cmd.ExtraFiles = []*os.File{c.handle}
 	cmd.SysProcAttr = c.attributes()
-	cmd.WaitDelay = quitLimit // a stray child that holds the log open must not keep us waiting
+	cmd.WaitDelay = quitLimit // a remaining child that keeps the log open must not make us wait
 	return startProcess(cmd)
 }
 
-// endLeftovers ends processes of an earlier run that still use the data, and removes the lock
-// file they left. We hold the directory's lock, so none of them belongs to a living node.
+// endLeftovers ends processes of an earlier run that still use the data, and removes their lock file.
+// We hold the directory's lock, so none of them belongs to a running node.
 func (c *cluster) endLeftovers(log *slog.Logger) error {
 	deadline := time.Now().Add(fastLimit)
 	for round := 0; ; round++ {
@@ -233,7 +233,7 @@ func (c *cluster) endLeftovers(log *slog.Logger) error {
 			sig = syscall.SIGKILL
 		}
 		if round == 0 || round == 101 {
-			log.Warn("ending a PostgreSQL that an earlier run left", "pids", pids, "signal", sig.String())
+			log.Warn("ending a PostgreSQL of an earlier run", "pids", pids, "signal", sig.String())
 		}
 		for _, pid := range pids {
 			if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -242,7 +242,7 @@ func (c *cluster) endLeftovers(log *slog.Logger) error {
 		}
 		backoff.Pause(context.Background(), 20*time.Millisecond)
 	}
-	// PostgreSQL would take the number in a stale file for itself, were it some other process by now.
+	// If another process has that pid by now, PostgreSQL would believe that it is running already.
 	err := os.Remove(filepath.Join(c.data(), "postmaster.pid"))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		os.Remove(filepath.Join(c.root, socketFile+".lock"))
@@ -251,7 +251,7 @@ func (c *cluster) endLeftovers(log *slog.Logger) error {
 	return fmt.Errorf("remove stale lock: %w", err)
 }
 
-// ensureDatabase makes our database unless it is there.
+// ensureDatabase creates our database if it is missing.
 func (s *Server) ensureDatabase(ctx context.Context) error {
 	err := s.with(ctx, serverDatabase, "SELECT 1")
 	var pe *pgconn.PgError
@@ -278,8 +278,8 @@ func (s *Server) with(ctx context.Context, database, sql string) error {
 	return err
 }
 
-// lockFile takes a lock that ends with this process, however it ends. A second node on the same
-// directory would take our server for a leftover.
+// lockFile takes a lock that is released when this process ends, in whatever way. Without it, a second
+// node on the same directory would take our server for one of an earlier run, and end it.
 func lockFile(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"syscall"
 )
 
-// inherited gives the path under which a child sees name in the server's directory: through
-// the handle it inherits, so that no directory above need be open to it.
+// inherited gives the path under which a child process sees name in the server's directory. It leads
+// through the handle that the child inherits, so the child needs no access to the directories above.
 func (c *cluster) inherited(name string) string { return filepath.Join("/proc/self/fd/3", name) }
 
-// attributes: a group of its own, so that Ctrl-C reaches only us and we stop it in our order;
-// and it quits when we die, however we die.
+// attributes puts the child into a process group of its own, so that Ctrl-C does not reach it and we
+// stop it in the right order. The child also quits when this process dies, in whatever way.
 func (c *cluster) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if c.account != nil {
@@ -27,11 +27,11 @@ func (c *cluster) attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// checkSocketPath accepts any path: dialSocket needs none.
+// checkSocketPath accepts every path: dialSocket does not use it.
 func checkSocketPath(string) error { return nil }
 
-// dialSocket connects through a handle on the socket's directory, because the path in a socket
-// address is cut at 107 bytes.
+// dialSocket connects through a handle of the socket's directory, because the path in a socket address
+// has at most 107 bytes.
 func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -42,8 +42,8 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), socketFile))
 }
 
-// processesIn gives the PostgreSQL processes that work in a directory. Both a server and its
-// children do, and the directory is told by its inode: paths lie after a move.
+// processesIn gives the PostgreSQL processes with a directory as their working directory, as a server
+// and its children have it. It compares inodes, because paths are wrong after a move.
 func processesIn(dir string) ([]int, error) {
 	want, err := os.Stat(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func processesIn(dir string) ([]int, error) {
 		}
 		got, err := os.Stat(fmt.Sprintf("/proc/%d/cwd", pid))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ESRCH) {
-			continue // ended, a kernel thread, or somebody else's
+			continue // it has ended, or is a kernel thread or another user's process
 		}
 		if err != nil || !os.SameFile(want, got) {
 			continue

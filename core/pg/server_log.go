@@ -42,7 +42,7 @@ func (l *boundedLog) open() error {
 	return nil
 }
 
-// Write never fails: PostgreSQL must not stop because its log cannot be kept, as on a full disk.
+// Write never fails: PostgreSQL must not stop because its log cannot be written, as on a full disk.
 func (l *boundedLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,7 @@ func (l *boundedLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// rotate makes the file the older one. mu is held.
+// rotate begins a new file and keeps the present one as the older one. mu is held.
 func (l *boundedLog) rotate() {
 	l.file.Close()
 	l.file = nil

@@ -18,7 +18,8 @@ import (
 // inherited gives the path under which a child sees name in the server's directory.
 func (c *cluster) inherited(name string) string { return filepath.Join(c.root, name) }
 
-// attributes: a group of its own, so that Ctrl-C reaches only us and we stop it in our order.
+// attributes puts the child into a process group of its own, so that Ctrl-C does not reach it and we
+// stop it in the right order.
 func (c *cluster) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if c.account != nil {
@@ -41,7 +42,7 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", filepath.Join(dir, socketFile))
 }
 
-// processesIn gives the server that the lock file in dir names, when it is one.
+// processesIn gives the process that the lock file in dir names, if it is a PostgreSQL server.
 func processesIn(dir string) ([]int, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
 	if err != nil {
@@ -54,7 +55,7 @@ func processesIn(dir string) ([]int, error) {
 	}
 	out, err := exec.Command("ps", "-ww", "-o", "command=", "-p", string(line)).Output()
 	if err != nil || !bytes.Contains(out, []byte("postgres")) || !bytes.Contains(out, []byte(dir)) {
-		return nil, nil // ended, or the number is somebody else's by now
+		return nil, nil // it has ended, or another process has the pid now
 	}
 	return []int{pid}, nil
 }

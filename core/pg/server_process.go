@@ -17,8 +17,8 @@ type process struct {
 	err error // of Wait; read after done
 }
 
-// startProcess starts cmd from a thread that stays until cmd has ended: on Linux the child is
-// told to quit when the thread that started it ends, and Go's threads come and go.
+// startProcess starts cmd from a thread that stays until cmd has ended. On Linux the child gets the
+// signal to quit when the thread that started it ends, and Go ends threads at any time.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -52,7 +52,7 @@ func (p *process) exit() error {
 
 func (p *process) ok() bool { return p.err == nil }
 
-// stop ends a server: politely, then without a checkpoint, then by force. It returns when the
+// stop ends a server: with a fast shutdown, then an immediate one, then by SIGKILL. It returns when the
 // process has ended.
 func (p *process) stop() {
 	select {

@@ -12,11 +12,11 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// copiesDir is where programs are copied that the account cannot reach, as those fetched into
-// root's home are. Only root can write there, so nobody can put others in their place.
+// copiesDir has copies of programs that the account cannot read, such as those in root's home. Only
+// root can write there, so nobody else can replace the programs.
 const copiesDir = "/var/lib/nearside"
 
-// reachable gives bin, or a copy of its installation when the account may not go there.
+// reachable gives bin, or a copy of its installation if the account may not read it.
 func reachable(bin string, acc *account) (string, error) {
 	if acc == nil || acc.canRun(bin) {
 		return bin, nil
@@ -33,8 +33,8 @@ func reachable(bin string, acc *account) (string, error) {
 	to := filepath.Join(copiesDir, fmt.Sprintf("postgres-%x", key[:6]))
 	if !acc.canRun(filepath.Join(to, "bin")) {
 		err := copyPrograms(filepath.Dir(real), to)
-		if err != nil && !acc.canRun(filepath.Join(to, "bin")) { // another node may have been faster
-			return "", core.E(core.KindInvalid, "PostgreSQL is in %s, where the unprivileged user that must run it may not go, and it could not be copied to %s.", bin, to).WithCause(err)
+		if err != nil && !acc.canRun(filepath.Join(to, "bin")) { // another node may have copied it meanwhile
+			return "", core.E(core.KindInvalid, "PostgreSQL is in %s, which the unprivileged user that must run it may not read, and it could not be copied to %s.", bin, to).WithCause(err)
 		}
 	}
 	return filepath.Join(to, "bin"), nil
@@ -52,7 +52,7 @@ func (a *account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 }
 
-// copyPrograms copies an installation to a place that appears when it is whole.
+// copyPrograms copies an installation to a folder that appears only once the copy is complete.
 func copyPrograms(from, to string) error {
 	if err := os.MkdirAll(copiesDir, 0o755); err != nil {
 		return err

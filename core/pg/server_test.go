@@ -43,8 +43,8 @@ func runNode(dir string) {
 	}
 }
 
-// An empty directory becomes a server that answers, and what was written is there after a
-// clean stop and a new start.
+// In an empty directory a server is created and answers. What was written is there after a stop and a
+// new start.
 func TestServer_FirstStart(t *testing.T) {
 	dir := t.TempDir()
 	began := time.Now()
@@ -84,7 +84,7 @@ func TestServer_Settings(t *testing.T) {
 	}
 }
 
-// A PostgreSQL that is killed comes back by itself, and pools find it again.
+// A PostgreSQL that is killed is started again, and pools connect to it again.
 func TestServer_Killed(t *testing.T) {
 	dir := template(t)
 	s := pgtest.Server(t, pg.ServerConfig{Dir: dir})
@@ -107,7 +107,7 @@ func TestServer_Killed(t *testing.T) {
 	}
 }
 
-// A node that is killed takes its PostgreSQL with it, and the next one starts on its directory.
+// If a node is killed, its PostgreSQL ends too, and the next node starts on the same directory.
 func TestServer_ParentKilled(t *testing.T) {
 	dir := template(t)
 	cmd := exec.Command(os.Args[0])
@@ -143,8 +143,8 @@ func TestServer_ParentKilled(t *testing.T) {
 	mustExec(t, db, `SELECT 1`)
 }
 
-// A PostgreSQL that outlived its node, as one started in another way would, is ended before a
-// new one starts; so is a backend that outlived its server.
+// A PostgreSQL that is still running without its node is ended before a new one starts; so is a backend
+// without its server.
 func TestServer_Orphan(t *testing.T) {
 	dir := template(t)
 	orphan := startOrphan(t, dir)
@@ -178,8 +178,8 @@ func TestServer_StaleLock(t *testing.T) {
 	}
 }
 
-// Neither a directory above that is closed to PostgreSQL's user, nor a path too long for a
-// socket address, nor odd characters in it matter.
+// The server works in a directory below one that PostgreSQL's user may not read, with a path that is
+// too long for a socket address and has unusual characters.
 func TestServer_HardPlace(t *testing.T) {
 	top := t.TempDir()
 	if err := os.Chmod(top, 0o700); err != nil {
@@ -190,7 +190,7 @@ func TestServer_HardPlace(t *testing.T) {
 	mustExec(t, pgtest.Connect(t, config(t, dir)), `SELECT 1`)
 }
 
-// A first start that cannot succeed fails with PostgreSQL's own words instead of trying for ever.
+// A first start that cannot succeed fails with PostgreSQL's own message instead of trying for ever.
 func TestServer_CannotStart(t *testing.T) {
 	s, err := pg.NewServer(pg.ServerConfig{Dir: template(t), Settings: map[string]string{"no_such_setting": "1"}})
 	if err != nil {
@@ -202,7 +202,7 @@ func TestServer_CannotStart(t *testing.T) {
 	}
 }
 
-// A half-made cluster of a node that was killed at its first start is made anew.
+// An incomplete cluster of a node that was killed at its first start is created again.
 func TestServer_HalfInitialized(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "postgres", "data.new", "base"), 0o700); err != nil {
@@ -287,7 +287,7 @@ func postgresIn(t *testing.T, dir string) []int {
 	return pids
 }
 
-// startOrphan starts PostgreSQL on dir as no node would, and gives its process.
+// startOrphan starts PostgreSQL on dir without a node, and gives its process.
 func startOrphan(t *testing.T, dir string) int {
 	t.Helper()
 	pid, wait, err := pg.StartLoose(dir)

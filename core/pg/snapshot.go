@@ -19,7 +19,7 @@ import (
 
 // The form of a snapshot: a line, then frames of a type byte, a length and a payload. First
 // the header, then for each table its rows as COPY gives them and their number, then the
-// SHA-256 of everything before. It is not compressed: links do that.
+// SHA-256 of everything before. It is not compressed, because links compress.
 const (
 	snapshotMagic  = "nearside snapshot 1\n"
 	frameHeader    = 'H'
@@ -61,8 +61,8 @@ func (h *SnapshotHeader) LastAt() time.Time {
 	return time.Unix(0, h.At)
 }
 
-// shapes gives every table of a schema by name. The catalogue is asked, not a list of ours: a
-// table that somebody forgot to list would be missing from every snapshot.
+// shapes gives every table of a schema, ordered by name. It reads the catalogue and not a list of ours:
+// a table that was forgotten in a list would be missing from every snapshot.
 func shapes(ctx context.Context, q Queryer, schema string) ([]TableShape, error) {
 	return Query(ctx, q, `SELECT c.relname::text, array_agg(a.attname::text ORDER BY a.attnum)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -71,8 +71,8 @@ func shapes(ctx context.Context, q Queryer, schema string) ([]TableShape, error)
 		func(r Row) (t TableShape, err error) { return t, r.Scan(&t.Name, &t.Columns) }, schema)
 }
 
-// Export writes all replicated tables, as they are at one moment, to w. It calls begun once it
-// knows the moment, before it writes.
+// Export writes all replicated tables, as they are at one moment, to w. Before it writes it calls begun
+// with the header.
 func Export(ctx context.Context, db *DB, w io.Writer, begun func(SnapshotHeader)) error {
 	return db.ReadTx(ctx, func(ctx context.Context, tx Tx) error {
 		h, err := exportHeader(ctx, tx, db.schema)
@@ -93,8 +93,8 @@ func Export(ctx context.Context, db *DB, w io.Writer, begun func(SnapshotHeader)
 	})
 }
 
-// exportHeader locks the tables before it looks at them, so that a restore that is switched
-// in meanwhile waits instead of changing them under us.
+// exportHeader locks the tables before it reads them, so that a restore waits with replacing them until
+// the export is done.
 func exportHeader(ctx context.Context, tx Tx, schema string) (h SnapshotHeader, err error) {
 	if _, err := tx.Exec(ctx, "LOCK TABLE applied IN ACCESS SHARE MODE"); err != nil {
 		return h, fmt.Errorf("lock tables: %w", err)
@@ -129,7 +129,7 @@ func exportTable(ctx context.Context, tx Tx, schema string, t TableShape, out *f
 	return out.frame(frameTableEnd, bigint(uint64(tag.RowsAffected())))
 }
 
-// frameWriter writes frames and sums them up. As an io.Writer it takes rows.
+// frameWriter writes frames and hashes them. As an io.Writer it takes rows.
 type frameWriter struct {
 	w   io.Writer
 	sum hash.Hash
@@ -173,8 +173,7 @@ func (f *frameWriter) Write(p []byte) (int, error) {
 func (f *frameWriter) end() error { return f.frame(frameEnd, f.sum.Sum(nil)) }
 
 // Import builds the replicated tables in the schema next from a snapshot made at a position.
-// Nothing that serves is touched, and after an error nothing is left of next. Switch puts it
-// in place.
+// It does not touch the schema in use, and removes next after an error. Switch puts next into use.
 func Import(ctx context.Context, db *DB, next string, at core.Position, r io.Reader) (SnapshotHeader, error) {
 	in := newFrameReader(r)
 	h, err := in.header()
@@ -222,7 +221,7 @@ func importAll(ctx context.Context, db *DB, next string, h SnapshotHeader, in *f
 	if err := in.end(); err != nil {
 		return err
 	}
-	for _, sql := range append(indexes, analyze(next, tables)...) { // after the rows: sorted at once, not one by one
+	for _, sql := range append(indexes, analyze(next, tables)...) { // after the rows: building an index at the end is faster than adding row by row
 		if _, err := db.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("build indexes: %w", err)
 		}
@@ -230,8 +229,8 @@ func importAll(ctx context.Context, db *DB, next string, h SnapshotHeader, in *f
 	return checkPosition(ctx, db, next, h)
 }
 
-// known says which columns of a snapshot's table are in ours, by their places: a newer program may
-// have made the snapshot. A column of ours that the snapshot lacks gets its default.
+// known says for each column of a snapshot's table whether ours has it: a newer program may have made
+// the snapshot. A column of ours that the snapshot lacks gets its default.
 func known(ours []TableShape, t TableShape) []bool {
 	keep := make([]bool, len(t.Columns))
 	if i := slices.IndexFunc(ours, func(o TableShape) bool { return o.Name == t.Name }); i >= 0 {
@@ -249,7 +248,7 @@ func analyze(schema string, tables []TableShape) (out []string) {
 	return out
 }
 
-// checkPosition: the header's word and the row that came with the tables must agree.
+// checkPosition compares the position in the header with the one in the imported tables.
 func checkPosition(ctx context.Context, db *DB, next string, h SnapshotHeader) error {
 	var epoch, index int64
 	var digest [16]byte
@@ -263,7 +262,7 @@ func checkPosition(ctx context.Context, db *DB, next string, h SnapshotHeader) e
 	return nil
 }
 
-// dropIndexes drops the indexes that are no constraints and gives the statements to make them.
+// dropIndexes drops the indexes that are not constraints and gives the statements that create them.
 func dropIndexes(ctx context.Context, db *DB, schema string) ([]string, error) {
 	type index struct{ name, sql string }
 	list, err := Query(ctx, db, `SELECT i.relname::text, pg_get_indexdef(i.oid) FROM pg_index x
@@ -284,8 +283,8 @@ func dropIndexes(ctx context.Context, db *DB, schema string) ([]string, error) {
 	return out, nil
 }
 
-// importTable empties and fills a table in one transaction: PostgreSQL may then leave the rows
-// out of its log. A table of which nothing is known here is read past.
+// importTable empties and fills a table in one transaction: then PostgreSQL need not write the rows to
+// its log. A table that this program does not know is skipped.
 func importTable(ctx context.Context, db *DB, schema string, t TableShape, keep []bool, in *frameReader) error {
 	rows := tableReader{in: in}
 	if !slices.Contains(keep, true) {
@@ -319,7 +318,7 @@ func damaged(cause error, format string, args ...any) error {
 	return core.E(core.KindInvalid, "The snapshot is damaged: "+format+".", args...).WithCause(cause)
 }
 
-// frameReader reads what frameWriter wrote.
+// frameReader reads what frameWriter has written.
 type frameReader struct {
 	r   *bufio.Reader
 	sum hash.Hash

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// banned are the calls and types that give another answer on another replica.
+// banned has the calls and types that can give different results on different replicas.
 var banned = []struct {
 	pattern *regexp.Regexp
 	why     string
@@ -30,7 +30,7 @@ var banned = []struct {
 	{regexp.MustCompile(`(?i)\btablesample\b`), "is random: replicas would pick other rows"},
 }
 
-// clocks gives what in a statement breaks the law of the same answer everywhere.
+// clocks gives what in a statement can give different results on different replicas.
 func clocks(sql string) []string {
 	var out []string
 	for _, b := range banned {
@@ -77,7 +77,7 @@ func collations(sql string) []string {
 			if collateC.MatchString(part) {
 				continue
 			}
-			for _, w := range word.FindAllString(part, -1) { // of an expression: any column in it
+			for _, w := range word.FindAllString(part, -1) { // for an expression, every column in it
 				keyed[table+"."+w] = true
 			}
 		}
@@ -154,7 +154,7 @@ func withoutComments(sql string) string {
 	return blockComment.ReplaceAllString(lineComment.ReplaceAllString(sql, ""), "")
 }
 
-// The replicated migrations and the statements of this package give the same on every replica.
+// The replicated migrations and the statements of this package give the same result on every replica.
 func TestSQLLaw(t *testing.T) {
 	files, err := fs.Glob(migrationFiles, "migrations/replicated/*.sql")
 	if err != nil {
@@ -219,7 +219,7 @@ func literals(t *testing.T, name string, src []byte) []string {
 	return out
 }
 
-// The law can be broken: each bad sample is found, and each good one is not.
+// Each bad sample is found, and each good one is not.
 func TestSQLLaw_FindsWhatItMust(t *testing.T) {
 	for _, bad := range []string{
 		`SELECT now()`, `SELECT NOW ()`, `VALUES (current_timestamp)`, `DEFAULT CURRENT_DATE`, `a timestamp DEFAULT 'now'`,

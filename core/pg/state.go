@@ -17,8 +17,8 @@ const DefaultCacheBytes = 64 << 20
 // maxWrittenBytes is about how much a batch may write before it should be committed.
 const maxWrittenBytes = 16 << 20
 
-// maxRuns is how often a batch is run to find out what it reads; after that each read that is
-// still missing is made by itself.
+// maxRuns is how often a batch is run to find out what it reads. After that, each row that is still
+// missing is read on its own.
 const maxRuns = 6
 
 // Store is the replicated tables as apply sees them. It collects the writes of a batch, shows
@@ -28,7 +28,7 @@ const maxRuns = 6
 // A batch is run before its transaction begins. What cannot be answered from memory is noted, read
 // with everything else that the batch has noted, and the batch is run again: see Run.
 //
-// A read that fails makes the rest of the batch worthless: Err says so, and the batch must be
+// After a failed read the decisions of the batch are wrong: Err gives the error, and the batch must be
 // dropped. A Store belongs to one goroutine at a time.
 type Store struct {
 	w      writer
@@ -39,7 +39,7 @@ type Store struct {
 	ctx     context.Context // of the batch
 	err     error           // the first failed read of the batch
 	missed  bool            // something was noted in this run
-	alone   bool            // what is not known is read at once
+	alone   bool            // a row that is not known is read immediately, on its own
 	written int             // bytes, about
 	undo    []undo          // of the entry
 	at      time.Time       // of the last committed entry
@@ -49,7 +49,7 @@ type Store struct {
 	records []*Record
 }
 
-// undo takes one write back.
+// undo reverts one write.
 type undo struct {
 	in  *rows
 	key string
@@ -98,7 +98,7 @@ func (s *Store) List(x *schema.IndexShape, value []byte) []schema.Row {
 		out, known := s.listed(r, x, value)
 		if known {
 			if s.alone && bounded(x.Of, 1) {
-				delete(r.lists[x], string(value)) // it is large, and this is the last run
+				delete(r.lists[x], string(value)) // the list is large and not needed again, because this is the last run
 			}
 			return out
 		}
@@ -163,19 +163,19 @@ func (s *Store) Revert() {
 	s.undo = s.undo[:0]
 }
 
-// Err is the first failed read of the batch.
+// Err gives the error of the first failed read of the batch.
 func (s *Store) Err() error { return s.err }
 
 // Full reports whether the batch has written so much that it should be committed.
 func (s *Store) Full() bool { return s.written > maxWrittenBytes }
 
-// CachedBytes is about how much memory the cached rows take.
+// CachedBytes gives about how much memory the cached rows take.
 func (s *Store) CachedBytes() int { return s.cache.used }
 
-// RoundTrips is how often the database has been waited for.
+// RoundTrips gives the number of round trips to the database so far.
 func (s *Store) RoundTrips() int { return s.w.trips }
 
-// fetchNow reads what note notes, in the batch's transaction.
+// fetchNow calls note and reads what it has noted, in the batch's transaction.
 func (s *Store) fetchNow(note func()) {
 	if s.err != nil {
 		return
@@ -192,7 +192,7 @@ func (s *Store) fetch(p *pipe) {
 	}
 }
 
-// errMoved: somebody else has written this database since the last batch.
+// errMoved means that something else has written this database since the last batch.
 var errMoved = errors.New("the applied position in the database is not where this replica left it")
 
 // Position reads how far the database is, and the time of its last entry.
@@ -205,7 +205,7 @@ func (s *Store) Position(ctx context.Context) (pos core.Position, at time.Time, 
 	return pos, at, err
 }
 
-// begin opens the transaction, reads the position and whatever else is asked.
+// begin opens the transaction, reads the position, and runs the queries that more adds.
 func (s *Store) begin(ctx context.Context, pos *core.Position, at *time.Time, more func(p *pipe)) error {
 	var p pipe
 	p.add("BEGIN", nil, nil)
@@ -225,13 +225,13 @@ func (s *Store) rollback(ctx context.Context) error {
 	return s.w.run(ctx, &p)
 }
 
-// Run opens the transaction of a batch, which must follow on position at, and calls decide, which
-// applies the batch's entries to the store. decide is called again, with the store as it was at
-// first, until it has asked for nothing that was not known; what it does in its last run counts.
-// Every Run without an error is ended by Commit or Drop.
+// Run opens the transaction of a batch, which must follow on position at. It calls decide, which
+// applies the batch's entries to the store, and calls it again on the unchanged store until decide has
+// read only what is known. Only the last call counts. Every Run without an error must be ended by
+// Commit or Drop.
 //
-// The first run comes before the transaction, so a batch of which everything is in memory is run
-// once, and costs one round trip here and one in Commit.
+// The first call comes before the transaction. So if all rows of a batch are in memory, decide is called
+// once, and the batch costs one round trip here and one in Commit.
 func (s *Store) Run(ctx context.Context, at core.Position, batch []core.Entry, decide func() error) error {
 	s.ctx, s.err, s.alone = ctx, nil, false
 	s.stored = map[core.ProposalID]Record{}
@@ -275,7 +275,7 @@ func (s *Store) open(ctx context.Context, at core.Position, batch []core.Entry) 
 	return err
 }
 
-// rewind takes back everything that the batch has written.
+// rewind reverts everything that the batch has written.
 func (s *Store) rewind() {
 	for _, r := range s.inUse {
 		r.rewind()
@@ -309,7 +309,7 @@ func (s *Store) Enter(e core.Entry) (Record, bool) {
 	return first, ok && first.At >= s.horizon
 }
 
-// Leave ends an entry with its record. That of a repeated proposal has no outcome.
+// Leave ends an entry with its record. The record of a repeated proposal has no outcome.
 func (s *Store) Leave(r Record) {
 	s.records = append(s.records, &r)
 	if r.Accepted {
@@ -317,8 +317,8 @@ func (s *Store) Leave(r Record) {
 	}
 }
 
-// Commit writes the batch and the position it comes to. After an error nothing of the batch
-// may be relied on, not even that it was not written: ask Position.
+// Commit writes the batch and its position. After an error the batch may have been written or not:
+// Position tells.
 func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) error {
 	if s.err != nil {
 		err := s.err
@@ -354,7 +354,8 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 	return nil
 }
 
-// kept is the batch's records but for those that are forgotten already, in a log that jumps.
+// kept gives the batch's records, without those that are older than the horizon already, as can happen
+// after a jump of the log's time.
 func (s *Store) kept(forget int64) []schema.Row {
 	var out []schema.Row
 	for _, r := range s.records {
@@ -365,7 +366,7 @@ func (s *Store) kept(forget int64) []schema.Row {
 	return out
 }
 
-// Drop ends a batch without a trace and forgets everything cached.
+// Drop ends a batch without writing anything and forgets everything cached.
 func (s *Store) Drop() {
 	s.w.close()
 	s.cache.clear()

@@ -31,7 +31,8 @@ func upTo(s *schema.Shape, names, marks []string, rows string) string {
 		Columns(s, "t"), strings.Join(size, " + "), strings.Join(marks, ", "), strings.Join(names, ", "), rows, readBytes)
 }
 
-// statements are those of one table, over arrays with one element for each row.
+// statements has the statements of one table. Their parameters are arrays with one element for each
+// row.
 type statements struct {
 	byKeys, insert, upsert, remove string
 	lists                          map[*schema.IndexShape]string
@@ -79,8 +80,8 @@ func statementsOf(s *schema.Shape) statements {
 	return out
 }
 
-// listOf asks for the rows of several values of an index: the first so many of each. The number
-// is the last parameter.
+// listOf gives the query for the first rows of several values of an index. How many for each value is
+// the last parameter.
 func listOf(x *schema.IndexShape) string {
 	s := x.Of
 	var names, marks, where, order []string
@@ -89,7 +90,7 @@ func listOf(x *schema.IndexShape) string {
 		names = append(names, c.Name)
 		marks = append(marks, fmt.Sprintf("$%d::%s[]", n+1, c.Type))
 		where = append(where, fmt.Sprintf("r.%s = k.%s", c.Name, c.Name))
-		if c.Type == "uuid" { // nobody asks for what has none, and indexes leave it out
+		if c.Type == "uuid" { // the zero id is never looked up, and indexes leave it out
 			where = append(where, fmt.Sprintf("r.%s <> %s", c.Name, zeroOf(c.Type)))
 		}
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/nearside/nearside/core/backoff"
 )
 
-// How long a switch waits for the readers of the old tables at a time, and in all. New readers
-// wait behind it, so the former is short.
+// How long one attempt to switch waits for the readers of the old tables, and all attempts together.
+// New readers wait during an attempt, so it is short.
 const (
 	switchPatience = "300ms"
 	switchLimit    = time.Minute
 )
 
-// Switch puts the schema next in the place of the one that serves, durably. Readers see all of
-// the old state or all of the new.
+// Switch replaces the schema in use by the schema next, durably. Readers see the whole old state or the
+// whole new one.
 func Switch(ctx context.Context, db *DB, next string) error {
 	ctx, cancel := context.WithTimeout(ctx, switchLimit)
 	defer cancel()
@@ -36,8 +36,8 @@ func Switch(ctx context.Context, db *DB, next string) error {
 	}
 }
 
-// switchOnce locks every old table before it renames anything: a reader in the middle of a
-// transaction would otherwise find the rest of its tables in the new schema.
+// switchOnce locks every old table before it renames anything. Otherwise a reader in the middle of a
+// transaction would find the rest of its tables in the new schema.
 func switchOnce(ctx context.Context, tx Tx, schema, next string) error {
 	tables, err := shapes(ctx, tx, schema)
 	if err != nil {
@@ -54,15 +54,16 @@ func switchOnce(ctx context.Context, tx Tx, schema, next string) error {
 	return SwapSchema(ctx, tx, schema, next)
 }
 
-// TableDigest sums up a table's rows whatever their order.
+// TableDigest is a checksum of a table's rows in any order.
 type TableDigest struct {
 	Name string `json:"name"`
 	Rows int64  `json:"rows"`
 	Sum  string `json:"sum"`
 }
 
-// Digests sums up every replicated table at one moment. Two replicas at one position have the
-// same digests. Columns named as TABLE.COLUMN are left out: another program may not have them.
+// Digests gives a checksum of every replicated table at one moment. Two replicas at one position have
+// the same ones. Columns named as TABLE.COLUMN are left out: another version of the program may not
+// have them.
 func Digests(ctx context.Context, db *DB, without ...string) (out []TableDigest, err error) {
 	err = db.ReadTx(ctx, func(ctx context.Context, tx Tx) error {
 		h, err := exportHeader(ctx, tx, db.schema)

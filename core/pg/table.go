@@ -24,14 +24,14 @@ func ScanRow(s *schema.Shape, r Row) (schema.Row, error) {
 	return row, r.Scan(&rowScan{s: s, row: row})
 }
 
-// ScanWith reads a row of a query for Columns and something after them, which goes to more.
+// ScanWith reads a row of a query for Columns and further columns after them, which go to more.
 func ScanWith[T any](s *schema.Shape, r Row, more ...any) (T, error) {
 	var row T
 	err := r.Scan(&rowScan{s: s, row: schema.Row(&row), more: more})
 	return row, err
 }
 
-// rowScan is how a row of ours goes through the driver without its reflection.
+// rowScan reads a row from the driver without the driver's reflection.
 type rowScan struct {
 	s    *schema.Shape
 	row  schema.Row

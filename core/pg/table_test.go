@@ -15,8 +15,8 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// A row comes back exactly as a store shows it while it is only in memory, whatever is in it:
-// extremes, nil and empty maps, numbers of every Go type.
+// A row read from the table is exactly what the store shows while the row is only in memory, for
+// extreme values, nil and empty maps, and numbers of every Go type.
 func TestStore_RoundTrip(t *testing.T) {
 	db := pgtest.Open(t)
 	posts := []core.Post{
@@ -83,8 +83,8 @@ func runBatch(t *testing.T, s *pg.Store, at core.Position, f func()) {
 	}
 }
 
-// Names may change hands within one batch in any order; a failed read makes the batch fail
-// instead of deciding by it.
+// One batch may move names from one row to another in any order. A failed read makes the batch fail,
+// and is not taken for a missing row.
 func TestStore_Names(t *testing.T) {
 	db := pgtest.Open(t)
 	s := pg.NewStore(db, 0)
@@ -143,7 +143,7 @@ func TestStore_Names(t *testing.T) {
 	batch(func() { find("bob", a.ID) })
 }
 
-// Cached rows take about as much memory as they are said to, and no more than the bound.
+// Cached rows take about as much memory as the cache counts, and no more than its bound.
 func TestStore_CacheBound(t *testing.T) {
 	const bound = 300_000
 	s := pg.NewStore(pgtest.Open(t), bound)

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// writer is the one connection that applies entries. It is opened when first needed and after
-// every failure: what a failed connection has done is only known by asking again.
+// writer is the only connection that applies entries. It is opened when first needed and again after
+// every failure, because only the database knows what a failed connection has done.
 type writer struct {
 	db    *DB
 	conn  *pgx.Conn
@@ -17,8 +17,8 @@ type writer struct {
 	trips int                                     // round trips so far
 }
 
-// Planning by statistics would be worse than these rules: the tables start out empty, a plan
-// made then is kept, and every statement of a batch goes by keys.
+// Plans must not depend on statistics: the tables are empty at first, a plan made then would be kept,
+// and every statement of a batch should use an index.
 const writerSettings = `SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;
 	SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
 
@@ -39,18 +39,18 @@ func (w *writer) open(ctx context.Context) error {
 	return nil
 }
 
-// close hangs up, which also ends the transaction it was in.
+// close closes the connection, which also ends its transaction.
 func (w *writer) close() {
 	if w.conn != nil {
-		_ = w.conn.PgConn().Conn().Close() // nothing is lost that was not lost already
+		_ = w.conn.PgConn().Conn().Close() // the connection is of no use any more
 		w.conn = nil
 	}
 }
 
-// pgResult is what a statement gave.
+// pgResult is the result of a statement.
 type pgResult = pgconn.Result
 
-// pipe collects statements that go to the server, and whose results come back, at once.
+// pipe collects statements that are sent to the server together.
 type pipe struct{ steps []step }
 
 type step struct {

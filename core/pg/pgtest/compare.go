@@ -7,8 +7,8 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// Compare compares two databases table by table and gives a line for each difference. Both
-// must rest: at different positions, applied and more differ.
+// Compare compares two databases table by table and gives a line for each difference. Nothing may be
+// applied meanwhile, and both must be at the same position.
 func Compare(ctx context.Context, a, b *pg.DB) ([]string, error) {
 	da, err := pg.Digests(ctx, a)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package pgtest gives tests a real PostgreSQL: one managed server per test binary, started at
-// the first use, and a fresh database per test. Nothing is left behind: the server quits when
-// the test binary ends, however it ends, and its directory is removed then.
+// the first use, and a new database per test. When the test binary ends, in whatever way, the server
+// quits and its directory is removed.
 //
 // Concurrency: everything may be called from parallel tests.
 package pgtest
@@ -24,7 +24,7 @@ import (
 
 const startLimit = 60 * time.Second
 
-// Database gives a fresh, empty database that is dropped when the test ends.
+// Database gives a new, empty database that is dropped when the test ends.
 func Database(t testing.TB) pg.Config {
 	t.Helper()
 	s, err := shared()
@@ -34,7 +34,7 @@ func Database(t testing.TB) pg.Config {
 	return s.database(t)
 }
 
-// Open gives a pool on a fresh database with every migration run. It is closed and the
+// Open gives a pool on a new database with every migration run. It is closed and the
 // database dropped when the test ends.
 func Open(t testing.TB) *pg.DB {
 	t.Helper()
@@ -56,8 +56,8 @@ func Connect(t testing.TB, cfg pg.Config) *pg.DB {
 	return db
 }
 
-// Server starts a server of the test's own, for tests that kill it. Its directory holds it
-// under cfg.Dir, or in a temporary one when that is empty.
+// Server starts a server for one test, for tests that kill it, in cfg.Dir, or in a temporary directory
+// if that is empty.
 func Server(t testing.TB, cfg pg.ServerConfig) *pg.Server {
 	t.Helper()
 	if cfg.Dir == "" {
@@ -80,7 +80,7 @@ func Server(t testing.TB, cfg pg.ServerConfig) *pg.Server {
 		}
 	})
 	if err := awaitReady(s, ended); err != nil {
-		ended <- nil // told already
+		ended <- nil // the error was reported already
 		t.Fatal(err)
 	}
 	return s
@@ -97,7 +97,7 @@ func awaitReady(s *pg.Server, ended <-chan error) error {
 	}
 }
 
-// The server of this binary. Package state, because tests share nothing else.
+// The server of this binary is package state, because tests have nothing else in common.
 var shared = sync.OnceValues(start)
 
 type server struct {
@@ -106,7 +106,7 @@ type server struct {
 	count atomic.Int64
 }
 
-// start starts the shared server. It is never stopped from here: it quits with the process.
+// start starts the shared server. It is never stopped: it quits with the process.
 func start() (*server, error) {
 	dir, err := os.MkdirTemp("", "nearside-pgtest-run-")
 	if err != nil {
@@ -133,7 +133,7 @@ func start() (*server, error) {
 	return &server{Server: s, admin: admin}, nil
 }
 
-// fast trades what tests do not need, durability, for speed.
+// fast gives settings that are fast and not durable, because tests do not need that.
 func fast() map[string]string {
 	return map[string]string{"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 }
@@ -172,7 +172,7 @@ func removeAfterExit(dir string) error {
 	cmd := exec.Command("/bin/sh", "-c", `read -r _; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" 2>/dev/null; sleep 0.3; [ -e "$0" ] || exit 0; done`, dir)
 	cmd.Stdin = r
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // outlives an interrupt of the tests
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C of the tests must not end it
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -180,11 +180,12 @@ func removeAfterExit(dir string) error {
 	return r.Close()
 }
 
-// keep holds the pipe open: a collected file is closed, and the shell would take it for our end.
+// keep holds the pipe open: a file that is garbage-collected is closed, and the shell would believe that
+// this process has ended.
 var keep atomic.Pointer[os.File]
 
-// Initialize gives dir an initialized cluster, from a copy that is made once per user and
-// version and shared by every test binary of the machine.
+// Initialize copies an initialized cluster to dir. The original is made once per user and version, and
+// shared by all test binaries of the machine.
 func Initialize(dir string) error {
 	bin, err := pg.Locate()
 	if err != nil {
@@ -216,7 +217,7 @@ func Initialize(dir string) error {
 	return nil
 }
 
-// makeTemplate starts and stops a server once, beside its place, and moves it there.
+// makeTemplate starts and stops a server once in another folder, and renames that at the end.
 func makeTemplate(base string) error {
 	tmp, err := os.MkdirTemp("", "nearside-pgtest-new-")
 	if err != nil {
