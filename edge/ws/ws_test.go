@@ -131,6 +131,13 @@ func TestHandler_Actions(t *testing.T) {
 			t.Errorf("%s %s: %+v %+v", tc.action, tc.data, m, m.Error)
 		}
 	}
+	german := bearer(bob)
+	german.Set("Accept-Language", "de")
+	d := s.dial("", german)
+	d.send(`{"seq":1,"action":"nonsense"}`)
+	if m := d.reply(1); m.Error == nil || m.Error.Message != "Diese Aktion gibt es nicht." {
+		t.Errorf("in German: %+v", m.Error)
+	}
 	c.send(`{"seq":0,"action":"ping"}`)
 	if m := c.reply(0); m.Error.ID != "api.web_socket_router.bad_seq.app_error" {
 		t.Errorf("%+v", m)
@@ -306,6 +313,9 @@ func TestHandler_Refuses(t *testing.T) {
 		if r.StatusCode != 400 || e.ID != "api.web_socket.connect.upgrade.app_error" || e.Status != 400 || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%d %+v", r.StatusCode, e)
 		}
+	}
+	if _, e := get(http.Header{"Accept-Language": {"de"}}); !strings.HasPrefix(e.Message, "Das ist kein WebSocket-Upgrade") {
+		t.Errorf("in German: %+v", e)
 	}
 	s.dial("", nil)
 	if r, e := get(upgrade()); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || e.Status != 503 {
