@@ -7,13 +7,13 @@ import (
 	"github.com/nearside/nearside/core/apply"
 )
 
-// Blobs gives the blobs that the log refers to, by id, after one of them.
+// Blobs gives blobs that rows refer to, in the order of their ids, after a given id.
 func (s *Store) Blobs(ctx context.Context, after core.BlobID, limit int) ([]core.Blob, error) {
 	return many(ctx, s.db, apply.Blobs, `FROM blobs t WHERE id > $1 AND refs > 0 ORDER BY id LIMIT $2`, after[:], limit)
 }
 
-// BlobRefs says how often the log refers to a blob, and when the last reference went. A blob
-// that the log has never named is not known.
+// BlobRefs gives how many rows refer to a blob, and when the last reference was released. known is
+// false for a blob that no row has ever named.
 func (s *Store) BlobRefs(ctx context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {
 	b, known, err := one(ctx, s.db, apply.Blobs, `FROM blobs t WHERE id = $1`, id[:])
 	return b.Refs, b.ReleasedAt, known, err
@@ -26,8 +26,8 @@ type BlobUses struct {
 	Uploads []core.UploadID
 }
 
-// BlobUses gives what refers to a blob. It has no index to go by: it is for reports on the few
-// blobs that are damaged.
+// BlobUses gives what refers to a blob. It reads whole tables, because it is only for reports about the
+// few blobs that are damaged.
 func (s *Store) BlobUses(ctx context.Context, id core.BlobID) (uses BlobUses, err error) {
 	uses.Files, err = many(ctx, s.db, apply.Files, `FROM files t WHERE delete_at = 0 AND (content = $1 OR thumbnail = $1 OR preview = $1)
 		ORDER BY create_at, id LIMIT $2`, id[:], MaxIDs)

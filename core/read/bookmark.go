@@ -7,13 +7,13 @@ import (
 	"github.com/nearside/nearside/core/apply"
 )
 
-// Bookmarks gives a channel's bookmarks in their order: those that there are, or with a time those
-// that were made, changed or deleted since.
+// Bookmarks gives a channel's bookmarks in their order: all that are not deleted, or, if since is not
+// 0, those that were made, changed or deleted since then.
 func (s *Store) Bookmarks(ctx context.Context, ch core.ChannelID, since int64) ([]core.Bookmark, error) {
 	return s.bookmarks(ctx, `channel_id = $1 AND ($2 = 0 AND delete_at = 0 OR $2 > 0 AND update_at >= $2)`, [16]byte(ch), since)
 }
 
-// Bookmark gives a bookmark that has been there, deleted or not.
+// Bookmark gives a bookmark, deleted or not.
 func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (b core.Bookmark, err error) {
 	list, err := s.bookmarks(ctx, `id = $1`, [16]byte(id))
 	for _, b = range list {

@@ -18,8 +18,8 @@ func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string
 	return one(ctx, s.db, apply.Channels, `FROM channels t WHERE team_id = $1 AND name = $2`, [16]byte(team), name)
 }
 
-// ChannelsOf gives the channels that a user belongs to in a team (the zero team: everywhere),
-// without archived ones unless asked for those archived after a time.
+// ChannelsOf gives the channels of a team that a user belongs to (zero team: of all teams). Archived
+// channels are left out, unless deleted is set and they were archived after deletedSince.
 func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64) ([]core.Channel, error) {
 	return many(ctx, s.db, apply.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
 		WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
@@ -60,8 +60,8 @@ type Membership struct {
 	TeamUpdateAt     int64
 }
 
-// MembershipsIn gives a user's channel memberships in a team (the zero team: everywhere), with
-// what counting unread messages needs, in the order of channel ids.
+// MembershipsIn gives a user's channel memberships in a team (zero team: in all teams), with what is
+// needed to count unread messages, in the order of channel ids.
 func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.TeamID, p Page) ([]Membership, error) {
 	if p.Size == 0 {
 		p = everything

@@ -10,8 +10,8 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// live is the condition for files that people see: those of posts, not deleted. As it is, so
-// that the indexes with the same condition serve.
+// live is the condition for files that users see: those of posts, not deleted. It is written exactly as
+// in the indexes, so that PostgreSQL uses them.
 const live = `t.delete_at = 0 AND t.post_id <> ` + none
 
 // File gives a file by id, deleted or not.
@@ -26,7 +26,7 @@ func (s *Store) FilesByIDs(ctx context.Context, ids []core.FileID) ([]core.File,
 	return list, err
 }
 
-// inOrder puts files in the order of ids; those that the ids do not name come last, as they are.
+// inOrder sorts files in the order of ids; files that the ids do not name come last.
 func inOrder(list []core.File, ids []core.FileID) {
 	place := make(map[core.FileID]int, len(ids))
 	for i, id := range slices.Backward(ids) {
@@ -35,8 +35,7 @@ func inOrder(list []core.File, ids []core.FileID) {
 	slices.SortStableFunc(list, func(a, b core.File) int { return cmp.Compare(place[a.ID], place[b.ID]) })
 }
 
-// FilesOfPost gives the files of a post in its order, and if wanted those that it had and that
-// were deleted.
+// FilesOfPost gives the files of a post in its order, and on request also its deleted files.
 func (s *Store) FilesOfPost(ctx context.Context, id core.PostID, includeDeleted bool) ([]core.File, error) {
 	p, _, err := one(ctx, s.db, apply.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
 	if err != nil {
@@ -53,13 +52,13 @@ func (s *Store) FilesInChannel(ctx context.Context, ch core.ChannelID) (int64, e
 	return count(ctx, s.db, `SELECT count(*) FROM files t WHERE channel_id = $1 AND `+live, [16]byte(ch))
 }
 
-// StorageUsed counts the bytes of the files that are not deleted, previews aside.
+// StorageUsed counts the bytes of the files that are not deleted, without previews.
 func (s *Store) StorageUsed(ctx context.Context) (int64, error) {
 	return count(ctx, s.db, `SELECT coalesce(sum(size), 0)::bigint FROM files WHERE delete_at = 0`)
 }
 
-// LinkedFile gives the file that a public link, the SHA-256 of its token, lets anybody read:
-// none if all links given out then have been made worthless, or the file is deleted.
+// LinkedFile gives the file of a public link, which is named by the SHA-256 of its token. There is none
+// if the link was made before all links were made invalid, or if the file is deleted.
 func (s *Store) LinkedFile(ctx context.Context, link core.BlobID) (core.FileID, bool, error) {
 	id, ok, err := pg.QueryOne(ctx, s.db, `SELECT l.file_id FROM file_links l JOIN files f ON f.id = l.file_id
 		WHERE l.link = $1 AND f.delete_at = 0 AND l.create_at > coalesce((SELECT value FROM counters WHERE name = $2), 0)`,
@@ -67,13 +66,13 @@ func (s *Store) LinkedFile(ctx context.Context, link core.BlobID) (core.FileID, 
 	return id, ok, wrap("read link", err)
 }
 
-// LinksExpiredAt gives when all public links were last made worthless; 0 if never.
+// LinksExpiredAt gives when all public links were last made invalid; 0 if never.
 func (s *Store) LinksExpiredAt(ctx context.Context) (int64, error) {
 	at, _, err := pg.QueryOne(ctx, s.db, `SELECT value FROM counters WHERE name = $1`, pg.Scalar[int64], core.LinksExpired)
 	return at, wrap("read expiry of links", err)
 }
 
-// addFiles gives live posts their files, and earlier texts those they had, deleted or not.
+// addFiles adds to live posts their files, and to earlier texts the files that they had, deleted or not.
 func (s *Store) addFiles(ctx context.Context, posts []core.Post) error {
 	var ids []core.FileID
 	for i := range posts {

@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// put writes rows as applying would.
+// put writes rows as applying does.
 func put(t *testing.T, db *pg.DB, f func(rows apply.Direct)) {
 	t.Helper()
 	s := pg.NewStore(db, 0)
@@ -39,7 +39,7 @@ func ref(text string) core.BlobRef {
 	return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: int64(len(text))}
 }
 
-// drawers is a deployment with two teams, and channels of which bob is in some.
+// drawers is a deployment with two teams and their channels; bob is a member of some of them.
 type drawers struct {
 	*testing.T
 	s                          *read.Store
@@ -72,7 +72,7 @@ func newDrawers(t *testing.T) *drawers {
 	return d
 }
 
-// file keeps a file of a post that is as old as it is late in the test.
+// file adds a file of a post; each file is newer than the one before.
 func (d *drawers) file(ch core.ChannelID, by core.UserID, name, text string, change ...func(*core.File)) core.File {
 	d.Helper()
 	d.n++
@@ -115,8 +115,8 @@ func (d *drawers) search(q read.FileQuery) string {
 func words(list ...string) []string { return list }
 
 func TestSearchFiles(t *testing.T) {
-	// A search finds by the beginnings of a name's words or by words of the text, newest first, and
-	// every filter takes away what it says.
+	// A search finds files by the beginnings of the words of a name, or by whole words of the text, newest
+	// first, and every filter works.
 	d := newDrawers(t)
 	d.file(d.town, d.ann, "Quarter_report-2026.final.pdf", "the money we made, see https://example.com/numbers")
 	d.file(d.town, d.bob, "notes.txt", "a report on whales; don't panic")
@@ -136,7 +136,7 @@ func TestSearchFiles(t *testing.T) {
 		{report, read.FileQuery{Terms: words("quarter_report-2026.final.pdf")}},
 		{"", read.FileQuery{Terms: words("quarter final")}}, // not in a row
 		{report, read.FileQuery{Terms: words("quarter report")}},
-		{"", read.FileQuery{Terms: words("whal")}}, // of texts only whole words
+		{"", read.FileQuery{Terms: words("whal")}}, // in texts, only whole words are found
 		{notes, read.FileQuery{Terms: words("whal*")}},
 		{"", read.FileQuery{Terms: words("report whales"), Any: true}},
 		{notes, read.FileQuery{Terms: words("on whales")}},
@@ -182,10 +182,10 @@ func TestSearchFiles(t *testing.T) {
 }
 
 func TestSearchFiles_OnlyWhatOneMaySee(t *testing.T) {
-	// Whatever is asked, nobody finds files of channels they are not in, of no post, or deleted.
+	// No search finds files of channels that the user is not in, of no post, or deleted.
 	d := newDrawers(t)
 	d.file(d.secret, d.ann, "plan.txt", "plan")
-	d.file(d.secret, d.bob, "plan mine.txt", "plan") // before bob was taken out
+	d.file(d.secret, d.bob, "plan mine.txt", "plan") // before bob was removed
 	d.file(d.town, d.bob, "plan loose.txt", "plan", func(f *core.File) { f.PostID = core.PostID{} })
 	d.file(d.town, d.bob, "plan gone.txt", "plan", func(f *core.File) { f.DeleteAt = 9 })
 	for _, q := range []read.FileQuery{
@@ -202,7 +202,7 @@ func TestSearchFiles_OnlyWhatOneMaySee(t *testing.T) {
 }
 
 func TestSearchFiles_ByIndex(t *testing.T) {
-	// Names and texts are found by their indexes: what the queries say is what the indexes hold.
+	// Names and texts are found with their indexes: queries and indexes have the same expressions.
 	d := newDrawers(t)
 	d.file(d.town, d.bob, "needle.txt", "needle")
 	put(t, d.db, func(rows apply.Direct) {
@@ -225,8 +225,8 @@ func TestSearchFiles_ByIndex(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	// Files come in the order of their post, deleted ones only when asked for, and the counts are of
-	// what people see.
+	// Files come in the order of their post, deleted ones only on request. The counts are those of the
+	// files that users see.
 	d := newDrawers(t)
 	post := core.Post{ID: id[core.Post]("p"), ChannelID: d.town, UserID: d.bob, CreateAt: 5, UpdateAt: 5}
 	in := func(f *core.File) { f.PostID = post.ID }
@@ -312,7 +312,8 @@ func TestLinkedFile(t *testing.T) {
 }
 
 func TestBlobs(t *testing.T) {
-	// A walk meets every blob that is referred to, or was until a time, once; and each tells who uses it.
+	// Reading all blobs in pages gives each blob once, also those that are not referred to any more, and
+	// each blob says what uses it.
 	d := newDrawers(t)
 	f := d.file(d.town, d.bob, "f.png", "", func(f *core.File) { f.Thumbnail, f.Preview = ref("thumb"), ref("preview") })
 	up := core.Upload{ID: id[core.Upload]("up"), UserID: d.bob, Type: core.UploadAttachment, Filename: "f", CreateAt: 3, FileSize: 9, Parts: []core.BlobRef{ref("p1"), ref("p2")}}

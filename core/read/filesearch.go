@@ -9,18 +9,18 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// FileQuery says which files a search finds. Zero fields do not filter. A term of several words
-// means these words in a row; one that ends in * any word that begins so. Names are found by
-// the beginnings of their words in any case.
+// FileQuery says which files a search finds. Zero fields do not filter. A term of several words means
+// these words one after another; a word that ends in * means any word that begins with it. In names, a
+// word always means any word that begins with it.
 type FileQuery struct {
 	User            core.UserID // only files of channels that this user is a member of
-	Team            core.TeamID // and of the team's channels, or of none
+	Team            core.TeamID // only files of the team's channels and of channels without a team
 	Terms, Excluded []string
 	Any             bool // one of the terms is enough
 	From, NotFrom   []core.UserID
 	In, NotIn       []core.ChannelID
 	Ext, NotExt     []string // without dots
-	After, Before   int64    // created at the first time or later, and before the second, in milliseconds
+	After, Before   int64    // created at After or later, and before Before, in Unix milliseconds
 	IncludeArchived bool     // files of archived channels too
 	Page            Page
 }
@@ -30,7 +30,7 @@ const (
 	maxWordBytes = 255
 )
 
-// The words of a name and of a text, said exactly as their indexes do.
+// The words of a name and of a text: exactly the expressions of their indexes.
 const (
 	punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 	nameWords   = `to_tsvector('simple', translate(t.name, '!"#$%&''()*+,-./:;<=>?@[\]^_` + "`" + `{|}~', '                                '))`
@@ -57,8 +57,8 @@ func (s *Store) SearchFiles(ctx context.Context, q FileQuery) ([]core.File, erro
 	return s.byIndex(ctx, sql, a.values...)
 }
 
-// byIndex asks for files without reading whole tables: PostgreSQL takes splitting a text into
-// words to cost nothing, and would do it to every text there is for a word that many have.
+// byIndex runs a query for files without sequential scans. PostgreSQL believes that splitting a text
+// into words costs nothing, and for a frequent word it would do that with every text in the table.
 func (s *Store) byIndex(ctx context.Context, rest string, args ...any) (list []core.File, err error) {
 	err = s.db.ReadTx(ctx, func(ctx context.Context, tx pg.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
@@ -70,8 +70,8 @@ func (s *Store) byIndex(ctx context.Context, rest string, args ...any) (list []c
 	return list, wrap("search files", err)
 }
 
-// bounded: no more and no longer words than anybody means. What PostgreSQL does with the words
-// of a row grows with their square.
+// bounded reports whether terms have not too many and not too long words. The time that PostgreSQL needs
+// for a phrase grows with the square of the number of its words.
 func bounded(terms ...string) bool {
 	words := 0
 	for _, t := range terms {
@@ -88,7 +88,7 @@ func bounded(terms ...string) bool {
 	return true
 }
 
-// scope keeps a search to what the user may see.
+// scope restricts a search to what the user may see.
 func (q *FileQuery) scope(a *args) []string {
 	conds := []string{live, `EXISTS (SELECT FROM channel_members m WHERE m.channel_id = t.channel_id AND m.user_id = ` + a.add([16]byte(q.User)) + `)`}
 	if !q.Team.IsZero() {
@@ -129,7 +129,7 @@ func lowered(list []string) []string {
 	return out
 }
 
-// words gives the conditions for terms; found is false when no file can have any of them.
+// words gives the conditions for the terms; found is false if no file can match.
 func (q *FileQuery) words(a *args) (conds []string, found bool) {
 	join := " & "
 	if q.Any {
@@ -148,14 +148,14 @@ func (q *FileQuery) words(a *args) (conds []string, found bool) {
 	return conds, true
 }
 
-// having gives the files whose names or texts have words.
+// having gives the condition for files whose names or texts match.
 func having(a *args, inName, inText string) string {
 	return `(SELECT t.id FROM files t WHERE ` + live + ` AND ` + nameWords + ` @@ to_tsquery('simple', ` + a.add(inName) + `)
 		UNION ALL SELECT x.file_id FROM file_texts x WHERE ` + textWords + ` @@ to_tsquery('simple', ` + a.add(inText) + `))`
 }
 
-// wordsOf parts words by punctuation as the indexes do, so that none of it is left to be taken
-// for an operator.
+// wordsOf splits a term at punctuation, as the indexes do, so that no punctuation is left that could be
+// an operator of the query language.
 func wordsOf(term string) []string {
 	return strings.Fields(strings.Map(func(r rune) rune {
 		if r == 0 || strings.ContainsRune(punctuation, r) {
@@ -165,7 +165,7 @@ func wordsOf(term string) []string {
 	}, term))
 }
 
-// terms writes terms in the language of queries, once for names and once for texts.
+// terms writes terms in the query language of PostgreSQL, once for names and once for texts.
 func terms(list []string, join string) (inName, inText string) {
 	var names, texts []string
 	for _, term := range list {

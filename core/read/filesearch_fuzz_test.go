@@ -8,8 +8,7 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// Whatever is searched for, the database understands the question; only too many or too long
-// terms are refused.
+// For any input the query is valid for the database; only too many or too long terms are refused.
 func FuzzSearchFiles(f *testing.F) {
 	s, db := store(f)
 	fill(f, db, "ANALYZE")

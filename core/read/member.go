@@ -11,7 +11,7 @@ import (
 type Memberships struct {
 	At       core.Position
 	Teams    []core.TeamMember
-	Channels []core.ChannelMember // only what decides permissions: no counters, no settings
+	Channels []core.ChannelMember // only the fields that permissions depend on: no counters, no settings
 }
 
 // Memberships gives what a user belongs to.

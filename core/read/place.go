@@ -7,11 +7,12 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// Places says where things are, for the scope of a command. It implements command.Places.
+// Places says in which team or channel objects are, for the scope of a command. It implements
+// command.Places.
 type Places struct {
 	ctx context.Context
 	s   *Store
-	Err error // the first question that could not be answered
+	Err error // of the first query that failed
 }
 
 // Places gives the answers of one request.
@@ -37,7 +38,7 @@ func (p *Places) ChannelOfUpload(id core.UploadID) core.ChannelID {
 	return owner[core.Channel](p, `SELECT channel_id FROM uploads WHERE id = $1`, id)
 }
 
-// owner reads one id; the zero id when there is no such thing.
+// owner reads one id; the zero id if there is no such object.
 func owner[O, T any](p *Places, sql string, id core.ID[T]) (out core.ID[O]) {
 	if id.IsZero() {
 		return out

@@ -17,12 +17,11 @@ const (
 	MaxReplies = 1000 // replies that come along with a page
 )
 
-// inThread leaves out the replies of a thread that is being deleted: they are gone for readers
-// from the moment that their root is.
+// inThread leaves out the replies of a thread that is being deleted: readers do not see them from the
+// moment that their root is deleted.
 const inThread = ` AND t.root_id NOT IN (SELECT post_id FROM tasks WHERE kind = 2)`
 
-// inTeam leaves out the channel memberships, of the table t, of people who are being taken out of
-// a team.
+// inTeam leaves out channel memberships (table t) of users who are being removed from the team.
 const inTeam = ` AND (t.team_id, t.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1)`
 
 // PostFilter says which posts of a channel a list holds.
@@ -32,7 +31,7 @@ type PostFilter struct {
 }
 
 func (f PostFilter) where() string {
-	w := " AND delete_at = 0" + inThread // as a condition of its own, so that the index of live posts serves
+	w := " AND delete_at = 0" + inThread // a separate condition, so that the index of live posts is used
 	if f.Deleted {
 		w = " AND original_id = " + none
 	}
@@ -42,14 +41,14 @@ func (f PostFilter) where() string {
 	return w
 }
 
-// PostPage is a run of a channel's posts, the newest first, with its neighbours; the zero id
-// where there are none.
+// PostPage is consecutive posts of a channel, the newest first, with the ids of the posts next to them
+// on both sides; the zero id if there is none.
 type PostPage struct {
 	Posts        []core.Post
 	Newer, Older core.PostID
 }
 
-// PostBytes is about how much memory a post takes with its files.
+// PostBytes gives about how much memory a post takes with its files.
 func PostBytes(p *core.Post) int {
 	n := apply.Posts.Size(schema.Row(p))
 	for i := range p.Metadata.Files {
@@ -67,7 +66,7 @@ func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, erro
 	return p, ok, err
 }
 
-// posts gives the posts that the rest of a query selects, with what belongs to them.
+// posts gives the posts that the rest of a query selects, with their metadata.
 func (s *Store) posts(ctx context.Context, rest string, args ...any) ([]core.Post, error) {
 	list, err := many(ctx, s.db, apply.Posts, rest, args...)
 	if err != nil {
@@ -86,7 +85,7 @@ func (s *Store) join(ctx context.Context, list []core.Post) error {
 	return nil
 }
 
-// Join gives a post that did not come from here what belongs to it.
+// Join adds the metadata to a post that was not read here.
 func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
 	list := []core.Post{p}
 	err := s.join(ctx, list)
@@ -111,7 +110,7 @@ func (s *Store) PostsByIDs(ctx context.Context, ids []core.PostID) ([]core.Post,
 // Posts gives a page of a channel's posts, counted from the newest.
 func (s *Store) Posts(ctx context.Context, ch core.ChannelID, f PostFilter, p Page) (PostPage, error) {
 	skip, n := p.offset(), p.Size+1
-	if skip > 0 { // one more at each end tells the neighbours
+	if skip > 0 { // one more post at each end gives the neighbours
 		skip, n = skip-1, n+1
 	}
 	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
@@ -165,8 +164,8 @@ func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter,
 	return out, err
 }
 
-// PostsAround gives the posts from a time on, at most after of them, and before older ones. It
-// is empty when there is nothing newer than the time.
+// PostsAround gives at most after posts from a time on, and at most before older ones. It is empty if
+// there is nothing newer than the time.
 func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter, since int64, before, after int) (PostPage, error) {
 	newer, err := s.newer(ctx, ch, f, since, 0, after+1)
 	if err != nil || len(newer) == 0 {
@@ -194,7 +193,7 @@ func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, at i
 		` ORDER BY create_at LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
 }
 
-// neighbour gives the post next to a run, on its newer or its older side.
+// neighbour gives the post next to consecutive posts, on the newer or the older side.
 func (s *Store) neighbour(ctx context.Context, ch core.ChannelID, f PostFilter, run []core.Post, newer bool) (core.PostID, error) {
 	if len(run) == 0 {
 		return core.PostID{}, nil
@@ -231,7 +230,7 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 	if f.RootsOnly {
 		roots = " AND root_id = " + none
 	}
-	// All that was updated, in the two forms that have an index: few posts are ever changed.
+	// Everything that was updated, as two conditions that each have an index: few posts are ever changed.
 	changed := ` AND (create_at > $2 AND delete_at = 0 OR update_at > $2 AND update_at <> create_at)`
 	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
 	for i := range posts {
@@ -242,8 +241,7 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 	return posts, err
 }
 
-// emptied takes out of a deleted post all that it said; that it was there, and who deleted it,
-// stays.
+// emptied removes the content of a deleted post. Only that there was one, and who deleted it, stays.
 func emptied(p *core.Post) {
 	p.Message, p.Hashtags, p.FileIDs, p.Metadata = "", "", nil, core.PostMetadata{}
 	by, deleted := p.Props["deleteBy"]
@@ -253,8 +251,8 @@ func emptied(p *core.Post) {
 	}
 }
 
-// ThreadsOf gives the root posts that the given posts reply to, and with replies the other
-// replies of those threads.
+// ThreadsOf gives the root posts of the given posts and, if replies is set, the other replies of those
+// threads.
 func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) ([]core.Post, error) {
 	var roots []core.PostID
 	seen := map[core.PostID]bool{}
@@ -280,7 +278,7 @@ func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) 
 type ThreadFilter struct {
 	NewestFirst  bool
 	FromCreateAt int64       // only beyond this time, in the direction; 0: from the beginning
-	FromPost     core.PostID // among replies of that time, beyond this one
+	FromPost     core.PostID // among replies of that time, only those after this one
 	Limit        int         // 0: MaxReplies
 }
 

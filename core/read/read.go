@@ -10,10 +10,10 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// MaxIDs bounds how many ids one question may name.
+// MaxIDs bounds how many ids a query may have.
 const MaxIDs = 1000
 
-// none is the id that stands for no object, as SQL writes it.
+// none is the zero id in SQL.
 const none = "'00000000-0000-0000-0000-000000000000'"
 
 // Store answers questions. Its pool should take the role that can only read.
@@ -29,7 +29,7 @@ func New(db *pg.DB, message func(*core.Post) string) *Store { return &Store{db, 
 // Page is a part of a list: Size rows after Number pages of that size.
 type Page struct{ Number, Size int }
 
-// everything is the page for lists that are short by nature.
+// everything is the page for lists that are always short.
 var everything = Page{Size: 100_000}
 
 func (p Page) offset() int { return p.Number * p.Size }
@@ -74,7 +74,7 @@ func count(ctx context.Context, q pg.Queryer, sql string, args ...any) (int64, e
 	return n, wrap("count", err)
 }
 
-// databaseAway: the database of this edge is not there.
+// databaseAway says that the database of this edge does not answer.
 var databaseAway = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "database")
 
 func wrap(what string, err error) error {
@@ -87,7 +87,7 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// raw is ids as the driver takes them.
+// raw gives ids in the type that the driver needs.
 func raw[T any](ids []core.ID[T]) [][16]byte {
 	out := make([][16]byte, len(ids))
 	for i, id := range ids {
@@ -96,7 +96,7 @@ func raw[T any](ids []core.ID[T]) [][16]byte {
 	return out
 }
 
-// prefix is the LIKE pattern of what begins with a term, in lower case.
+// prefix gives the LIKE pattern for texts that begin with a term, in lower case.
 func prefix(term string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(term)) + "%"
 }

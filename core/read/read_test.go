@@ -43,7 +43,7 @@ func addUser(t *testing.T, db *pg.DB, name, first, roles string, deleteAt int64)
 }
 
 func TestUsers_Filter(t *testing.T) {
-	// A filter lets through what all its fields allow, and no pattern of the asker's makes it wider.
+	// A filter gives users that match all its fields, and wildcards in a term match only themselves.
 	s, db := store(t)
 	addUser(t, db, "ann", "Anna", "system_admin system_user", 0)
 	addUser(t, db, "bob", "Annabel", "system_user", 0)
@@ -96,8 +96,8 @@ func TestUsers_Filter(t *testing.T) {
 }
 
 func TestPosts_WalkMeetsEachOnce(t *testing.T) {
-	// Walking a channel by pages, backwards from a post or forwards, meets every post once, in
-	// order, whatever the size of the pages.
+	// Reading a channel in pages, backwards or forwards from a post, gives every post once and in order,
+	// for any page size.
 	s, db := store(t)
 	ch := id[core.Channel]("channel")
 	const n = 23

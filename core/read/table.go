@@ -6,7 +6,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// metadata is the table of what readers get with posts: each row adds one thing to a list.
+// metadata has one row for each thing that is read together with posts.
 var metadata = []func(s *Store, ctx context.Context, posts []core.Post) error{
 	(*Store).addMessages,
 	(*Store).addReactions,

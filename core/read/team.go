@@ -62,7 +62,7 @@ func teamMembersOf(ctx context.Context, q pg.Queryer, user core.UserID) ([]core.
 	return many(ctx, q, apply.TeamMembers, `FROM team_members t WHERE user_id = $1 AND delete_at = 0 ORDER BY team_id LIMIT 1000`, [16]byte(user))
 }
 
-// TeamStats counts a team's members, and those of them whose account is open.
+// TeamStats counts a team's members, and those of them with an active account.
 func (s *Store) TeamStats(ctx context.Context, team core.TeamID) (total, active int64, err error) {
 	type pair struct{ total, active int64 }
 	n, _, err := pg.QueryOne(ctx, s.db, `SELECT count(*), count(*) FILTER (WHERE u.delete_at = 0)

@@ -16,7 +16,7 @@ type UserFilter struct {
 	Role                    string // one of the user's system roles
 	Active, Inactive        bool
 	WithoutTeam             bool
-	Term                    string // what a name, or the address, begins with
+	Term                    string // beginning of a name or of the address
 	Newest                  bool   // order by create_at, the latest first; else by username
 }
 
@@ -45,7 +45,7 @@ func (s *Store) UsersByNames(ctx context.Context, names []string) ([]core.User, 
 	return many(ctx, s.db, apply.Users, `FROM users t WHERE username = ANY($1) ORDER BY username LIMIT 1000`, names)
 }
 
-// Users gives a page of the users that a filter lets through.
+// Users gives a page of the users that match a filter.
 func (s *Store) Users(ctx context.Context, f UserFilter, p Page) ([]core.User, error) {
 	where, args := f.where()
 	order := "username"
@@ -57,18 +57,18 @@ func (s *Store) Users(ctx context.Context, f UserFilter, p Page) ([]core.User, e
 		` LIMIT `+sql.add(p.Size)+` OFFSET `+sql.add(p.offset()), sql.values...)
 }
 
-// CountUsers counts the users that a filter lets through.
+// CountUsers counts the users that match a filter.
 func (s *Store) CountUsers(ctx context.Context, f UserFilter) (int64, error) {
 	where, args := f.where()
 	return count(ctx, s.db, `SELECT count(*) FROM users t WHERE `+where, args...)
 }
 
-// args collects the values of a statement that is put together.
+// args collects the values of a statement while it is built.
 type args struct{ values []any }
 
 func newArgs(values []any) *args { return &args{values} }
 
-// add gives the mark of a new value.
+// add gives the placeholder of a new value.
 func (a *args) add(v any) string {
 	a.values = append(a.values, v)
 	return "$" + strconv.Itoa(len(a.values))

@@ -11,21 +11,21 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// committed is a batch on its way through a commit.
+// committed is a batch that is being committed.
 type committed struct {
 	place
 	entries  []core.Entry
 	receipts []core.Receipt
 	events   []event.Batch
 	faults   []fault
-	version  int64 // of the log, if it was raised; 0: it was not
-	full     bool  // there was more
+	version  int64 // of the log, if the batch raised it; else 0
+	full     bool  // it has not all entries, because it would be too large
 }
 
 // Apply applies entries of the replica's own epoch, in order. Those at or below the position
-// are skipped; their receipts are zero when they are no longer remembered. Receipts come with
-// an error too: of the entries that were applied before it. An error of KindUpgrade means that an
-// entry cannot be understood; after any other the same call may be made again.
+// are skipped; their receipts are zero if they are no longer remembered. Together with an error it
+// gives the receipts of the entries that were applied before it. An error of KindUpgrade means that an
+// entry cannot be understood; after any other error the same call may be repeated.
 func (r *Replica) Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
 	if err := r.take(ctx); err != nil {
 		return nil, err
@@ -38,8 +38,8 @@ func (r *Replica) Apply(ctx context.Context, entries []core.Entry) ([]core.Recei
 	return r.applyAll(ctx, entries, epoch, nil)
 }
 
-// applyAll applies what of entries is new, in parts, and checks the last part's digest against
-// want unless it is nil.
+// applyAll applies the entries that are new, in parts, and compares the digest after the last part with
+// want, unless that is nil.
 func (r *Replica) applyAll(ctx context.Context, entries []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
 	receipts, err := r.known(ctx, entries)
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *Replica) known(ctx context.Context, entries []core.Entry) ([]core.Recei
 	return receipts, nil
 }
 
-// firstPart is as much of entries as fits one transaction, at least one.
+// firstPart gives as many entries as fit into one transaction, at least one.
 func firstPart(entries []core.Entry) []core.Entry {
 	size := 0
 	for i := range entries {
@@ -133,9 +133,9 @@ func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch cor
 	return c.receipts, stop
 }
 
-// decide runs the state machine over entries that follow on a place, in a transaction that
-// stays open. It ends early at an entry that cannot be understood, and stop says why; and when so
-// much has been written that it should be committed first.
+// decide runs the state machine over entries that follow after a place, in a transaction that stays
+// open. It ends early before an entry that cannot be understood, and stop says why; and when so much
+// has been written that it should be committed first.
 func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epoch core.Epoch) (c *committed, stop, err error) {
 	prepared := make([]apply.Prepared, 0, len(part))
 	at := from.pos.Index
@@ -170,7 +170,7 @@ func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epo
 		return nil, nil, fmt.Errorf("apply batch: %w", err)
 	}
 	if c.full {
-		stop = nil // it comes after the rest
+		stop = nil // the entry that cannot be understood comes after the rest
 	}
 	for _, f := range c.faults {
 		r.log.Error("a command's handler panicked; its entry is refused at every replica", "index", f.index, "panic", f.Value, "stack", string(f.Stack))
@@ -182,7 +182,7 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 	e := p.Entry
 	receipt := core.Receipt{Index: e.Index}
 	rec := pg.Record{Index: e.Index, At: e.At.UnixMilli(), Proposal: e.ID}
-	var decision []byte // none of a repeated proposal
+	var decision []byte // empty for a repeated proposal
 	if first, ok := r.store.Enter(e); ok {
 		receipt = core.Receipt{Index: first.Index, Outcome: first.Outcome}
 	} else {
@@ -216,8 +216,8 @@ type fault struct {
 	index core.Index
 }
 
-// publish lets readers see a committed batch. Events go first: whoever has waited for an
-// index drains them to make their caches true, and must find them there.
+// publish lets readers see a committed batch. Events are published first: a reader that has waited for
+// an index then takes in the events to update its caches, and must find them.
 func (r *Replica) publish(c *committed) {
 	r.goal, r.doubt = c.place, nil
 	r.kept.add(c.entries)

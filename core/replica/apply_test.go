@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// An applied post can be read from the tables by whoever waited for its index.
+// After WaitApplied for its index, a post can be read from the tables.
 func TestReplica_Apply(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -90,8 +90,8 @@ func TestReplica_Apply_RepeatedProposal(t *testing.T) {
 	}
 }
 
-// Whether a proposal is a repetition depends on the log's times alone, not on how entries
-// fall into batches nor on when old rows are removed.
+// Whether a proposal is a repetition depends only on the times in the log, not on the batches or on when
+// old rows are removed.
 func TestReplica_Apply_ForgetsByLogTime(t *testing.T) {
 	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -101,7 +101,7 @@ func TestReplica_Apply_ForgetsByLogTime(t *testing.T) {
 	middle := l.post("later")
 	l.At = l.At.Add(core.DedupeWindow/2 + 2*3600e9)
 	again := l.post("")
-	again.ID, again.Data = old.ID, old.Data // forgotten, so decided anew: the post id is taken
+	again.ID, again.Data = old.ID, old.Data // forgotten, so it is decided again: the post id is taken
 	late := l.post("")
 	late.ID, late.Data = middle.ID, middle.Data // remembered
 	entries = append(entries, middle, again, late)
@@ -122,7 +122,7 @@ func TestReplica_Apply_ForgetsByLogTime(t *testing.T) {
 	same(t, a, b)
 }
 
-// A refused command leaves no row behind, whatever it had written before it was refused.
+// A refused command changes no rows, whatever it had written before it was refused.
 func TestReplica_Apply_Refusal(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -146,7 +146,7 @@ func TestReplica_Apply_Refusal(t *testing.T) {
 	_ = p
 }
 
-// An entry that cannot be understood stops the replica right before it.
+// The replica stops immediately before an entry that it cannot understand.
 func TestReplica_Apply_UnknownCommand(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -164,8 +164,8 @@ func TestReplica_Apply_UnknownCommand(t *testing.T) {
 	}
 }
 
-// A follower comes to its source's digest, skips what it has, and refuses, without a trace, a
-// batch that comes to another digest or belongs to another epoch.
+// A follower comes to its source's digest, skips entries that it has, and refuses a batch with another
+// digest or of another epoch without changing anything.
 func TestSink_Apply(t *testing.T) {
 	home, edge := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -192,8 +192,8 @@ func TestSink_Apply(t *testing.T) {
 	same(t, home, edge)
 }
 
-// Waiters and subscribers by the hundred see every entry exactly when and as often as they
-// should, while batches are applied.
+// Hundreds of waiters and subscribers see every entry once, in order and not too early, while batches
+// are applied.
 func TestReplica_ConcurrentReaders(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// A snapshot carries files, their texts, uploads, links and counts, and a replica restored from
-// it goes on as if it had applied everything itself.
+// A snapshot has files, their texts, uploads, links and counts, and a replica restored from it goes on
+// as if it had applied everything itself.
 func TestReplica_Restore_Files(t *testing.T) {
 	c := applytest.NewChaos(4)
 	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))

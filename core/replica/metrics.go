@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/core/trace"
 )
 
-const slowBatch = time.Second // applying more than this is told in the log
+const slowBatch = time.Second // a batch that takes longer is logged
 
 // metrics counts what a replica does.
 type metrics struct {
@@ -26,7 +26,7 @@ type metrics struct {
 	snapshot          *prometheus.HistogramVec
 }
 
-// newMetrics registers with the configured registerer; without one, nowhere.
+// newMetrics makes the metrics and registers them, if a registerer is configured.
 func newMetrics(cfg Config) *metrics {
 	f := promauto.With(cfg.Metrics)
 	return &metrics{
@@ -65,8 +65,7 @@ func (m *metrics) snapshotDone(action string, began time.Time, err error) {
 	m.snapshot.WithLabelValues(action).Observe(time.Since(began).Seconds())
 }
 
-// watch is a batch being applied, with how long each step of it took. It belongs to whoever has
-// the turn.
+// watch measures the steps of a batch that is being applied. It belongs to the holder of the turn.
 type watch struct {
 	m     *metrics
 	store *pg.Store
@@ -91,7 +90,7 @@ func (w *watch) step(name string) {
 	w.last = now
 }
 
-// end counts the batch, and tells of it when it was slow.
+// end counts the batch, and logs it if it was slow.
 func (w *watch) end(part []core.Entry, applied int, err error) {
 	w.step("what failed")
 	took := time.Since(w.began)

@@ -19,8 +19,8 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// The database and a store of plain maps decide alike and come to the same rows, whatever the
-// batches and however small the cache.
+// The database and a store of plain maps make the same decisions and the same rows, for any batches and
+// also with a small cache.
 func TestReplica_Model(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -97,7 +97,7 @@ func equalRows(t *testing.T, m *applytest.Model, db *pg.DB) {
 	}
 }
 
-// The recorded logs come to the same digest on PostgreSQL as over maps.
+// The recorded logs give the same digest on PostgreSQL as on maps.
 func TestReplica_History(t *testing.T) {
 	files, err := filepath.Glob("../apply/testdata/history/*.log.gz")
 	if err != nil || len(files) == 0 {

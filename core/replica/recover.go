@@ -10,8 +10,8 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// settle finds out where the database is after something failed, and brings it back to where
-// readers have been told it is.
+// settle finds out how far the database is after something failed, and brings it back to the position
+// that readers know.
 func (r *Replica) settle(ctx context.Context) error {
 	if !r.stale {
 		return nil
@@ -24,7 +24,7 @@ func (r *Replica) settle(ctx context.Context) error {
 		return fmt.Errorf("read position: %w", err)
 	}
 	switch d := r.doubt; {
-	case d != nil && d.pos == pos: // it was committed, only the answer was lost
+	case d != nil && d.pos == pos: // it was committed; only the answer was lost
 		r.publish(d)
 	case pos != r.goal.pos:
 		if err := r.replay(ctx, place{pos, at}); err != nil {
@@ -35,9 +35,9 @@ func (r *Replica) settle(ctx context.Context) error {
 	return nil
 }
 
-// replay applies again what the database has lost: it acknowledges commits before they are
-// durable, and a crash takes the last ones back. Their events were published already. When
-// more is gone than was kept, only a snapshot helps: the error wraps core.ErrDiverged.
+// replay applies again what the database has lost: it acknowledges commits before they are durable, and
+// can lose the last ones in a crash. Their events were published already. If more is lost than was
+// kept, only a snapshot helps: the error wraps core.ErrDiverged.
 func (r *Replica) replay(ctx context.Context, have place) error {
 	lost := r.kept.after(have.pos.Index)
 	if have.pos.Epoch > r.goal.pos.Epoch || have.pos.Index > r.goal.pos.Index || have.pos.Index < r.kept.flushed || len(lost) == 0 {
@@ -67,7 +67,7 @@ func (r *Replica) replay(ctx context.Context, have place) error {
 	return nil
 }
 
-// kept is the entries applied since the last flush: the database may still lose them.
+// kept has the entries applied since the last flush, because the database may still lose them.
 type kept struct {
 	entries []core.Entry
 	bytes   int
@@ -94,7 +94,7 @@ func (k *kept) after(i core.Index) []core.Entry {
 	return nil
 }
 
-// trim forgets the entries up to an index, which are durable.
+// trim forgets the entries up to an index: they are durable.
 func (k *kept) trim(i core.Index) {
 	if i <= k.flushed {
 		return // another flush came further
@@ -150,8 +150,8 @@ func (r *Replica) endFlush(reached, pos core.Position, err error) error {
 	return nil
 }
 
-// flushLoop flushes what was applied, until ctx ends. So it also finds out, when nothing new
-// comes, that the database is back with less than it had.
+// flushLoop flushes what was applied, until ctx ends. So the replica finds out that the database has
+// lost commits also when nothing new is applied.
 func (r *Replica) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.FlushEvery)
 	defer tick.Stop()

@@ -19,9 +19,9 @@ import (
 	"github.com/nearside/nearside/core/replica"
 )
 
-// PostgreSQL is killed again and again in the middle of a stream. Whoever retries goes on, no
-// entry is lost or applied twice, and the digest is that of a replica that was left alone, even
-// though the database acknowledged commits that it then lost.
+// PostgreSQL is killed again and again in the middle of a stream. A caller that retries goes on, no entry
+// is lost or applied twice, and the digest is that of a replica without kills, although the database
+// acknowledged commits that it then lost.
 func TestReplica_PostgresKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills a server")
@@ -46,7 +46,7 @@ func TestReplica_PostgresKilled(t *testing.T) {
 	same(t, calm, hit)
 }
 
-// After a kill with nothing new to apply, what was acknowledged comes back by itself.
+// After a kill, what was acknowledged is applied again also when nothing new comes.
 func TestReplica_PostgresKilled_Idle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills a server")
@@ -75,7 +75,7 @@ func TestReplica_AppliesWhileFlushing(t *testing.T) {
 		t.Skip("starts and kills a server")
 	}
 	dir := t.TempDir()
-	slow := map[string]string{"wal_writer_delay": "10s"} // so that the crash loses what nobody flushed
+	slow := map[string]string{"wal_writer_delay": "10s"} // so that the crash loses what was not flushed
 	server := pgtest.Server(t, pg.ServerConfig{Dir: dir, Settings: slow})
 	calm := newNode(t, pgtest.Database(t))
 	hit := newNode(t, server.Config(), func(c *replica.Config) { c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) })

@@ -51,14 +51,14 @@ type Replica struct {
 	place   atomic.Pointer[place]
 	version atomic.Int64 // of the log, as far as it is applied
 
-	restoring chan struct{} // holds whoever is restoring
+	restoring chan struct{} // holds one token while a restore runs
 
-	turn    chan struct{} // holds one token; whoever has it owns the fields below
+	turn    chan struct{} // holds one token; its holder owns the fields below
 	store   *pg.Store
 	machine *apply.Machine // over store
-	goal    place          // where everything that was announced has been
-	stale   bool           // the database may be elsewhere
-	doubt   *committed     // the batch whose commit was not answered
+	goal    place          // the position that readers have been told
+	stale   bool           // the database may be at another position
+	doubt   *committed     // the batch for whose commit there was no answer
 	kept    *kept          // another one for each state that was not applied here
 }
 
@@ -109,7 +109,7 @@ func (r *Replica) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read position: %w", err)
 	}
-	// What an earlier process left may not be durable yet; recovery counts on it.
+	// What an earlier process committed may not be durable yet, and recovery relies on it.
 	pos, err := pg.Flush(ctx, r.cfg.DB)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	go func() { defer close(spooled); r.spool.run(ctx) }()
 	r.flushLoop(ctx)
 	<-spooled
-	<-r.turn // for good: nothing is applied any more
+	<-r.turn // never given back before Drop: nothing is applied any more
 	r.store.Drop()
 	r.turn <- struct{}{}
 	return nil
@@ -139,7 +139,7 @@ func (r *Replica) take(ctx context.Context) error {
 	}
 }
 
-// begin takes a state that was not applied here: from an earlier process or a snapshot.
+// begin starts from a state that was not applied by this process: the one in the database, or a snapshot.
 func (r *Replica) begin(ctx context.Context, at place) error {
 	version, err := pg.LogVersion(ctx, r.cfg.DB, pg.Schema)
 	if err != nil {
@@ -158,13 +158,13 @@ func (r *Replica) move(to place) {
 	r.waiters.advance(to.pos.Index)
 }
 
-// Position is how far everything can be read.
+// Position gives the position up to which everything can be read.
 func (r *Replica) Position() core.Position { return r.place.Load().pos }
 
-// LogVersion is the version of the log at Position.
+// LogVersion gives the version of the log at Position.
 func (r *Replica) LogVersion() int64 { return r.version.Load() }
 
-// LastAt is the time of the last applied entry; zero before the first.
+// LastAt gives the time of the last applied entry; zero before the first.
 func (r *Replica) LastAt() time.Time { return r.place.Load().at }
 
 // WaitApplied returns once the entry at an index, and all before it, can be read.
@@ -173,7 +173,7 @@ func (r *Replica) WaitApplied(ctx context.Context, i core.Index) error {
 		return nil
 	}
 	w := r.waiters.add(i)
-	if r.Position().Index >= i { // it came while we were being added
+	if r.Position().Index >= i { // it was applied while the waiter was added
 		r.waiters.drop(w)
 		return nil
 	}

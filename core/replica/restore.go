@@ -10,13 +10,13 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// nextSchema is where a restored state is built before it is switched in.
+// nextSchema is the schema in which a restored state is built before it is put into use.
 const nextSchema = "nearside_next"
 
-// Restore replaces everything with a snapshot made at a position. The old state serves, and
-// may even be applied to, until the new one is whole; then readers see the new one, and
-// subscribers that history was replaced. A snapshot that is cut short, damaged, of another
-// position or of another version changes nothing.
+// Restore replaces the whole state with a snapshot made at a position. The old state is used, and
+// entries may be applied to it, until the new one is complete. Then readers see the new state, and
+// subscribers learn that history was replaced. A snapshot that is cut short, damaged, of another
+// position or of a later version changes nothing.
 func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader) (err error) {
 	began := time.Now()
 	defer func() { r.metrics.snapshotDone(actionRestore, began, err) }()
@@ -34,7 +34,7 @@ func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader)
 		return err
 	}
 	defer r.release()
-	r.spool.drop() // whose readers hold the old tables, and whose history ends here
+	r.spool.drop() // its exports lock the old tables, and its snapshots are of the old history
 	r.store.Drop()
 	r.stale = true
 	if err := pg.Switch(ctx, r.cfg.DB, nextSchema); err != nil {
@@ -43,7 +43,7 @@ func (r *Replica) Restore(ctx context.Context, at core.Position, from io.Reader)
 	if err := r.begin(ctx, place{h.Position, h.LastAt()}); err != nil {
 		return err
 	}
-	r.tail.Reset() // whoever sees it finds the new position
+	r.tail.Reset() // a reader that sees it finds the new position
 	r.log.Info("restored from a snapshot", "position", h.Position.String())
 	return nil
 }

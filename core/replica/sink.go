@@ -8,19 +8,18 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Sink is the replica as a follower sees it: entries come from elsewhere, in batches that say
-// what digest they must come to.
+// Sink is the replica as a follower uses it: batches come from a source, with the digest that they must
+// come to.
 type Sink struct{ r *Replica }
 
 // Sink gives the follower's view.
 func (r *Replica) Sink() Sink { return Sink{r} }
 
-// Position is the replica's.
+// Position gives the position of the replica.
 func (s Sink) Position() core.Position { return s.r.Position() }
 
-// Apply applies a batch; what of it was applied before is skipped. It fails with
-// core.ErrDiverged, and changes nothing, when the batch belongs to another history or comes to
-// another digest than its source's.
+// Apply applies a batch; entries that were applied before are skipped. It fails with core.ErrDiverged,
+// and changes nothing, if the batch belongs to another history or its digest is not that of the source.
 func (s Sink) Apply(ctx context.Context, b core.Batch) error {
 	if n := len(b.Entries); n > 0 && b.Entries[n-1].Index != b.After.Index {
 		return core.E(core.KindInvalid, "A batch up to entry %d says that it ends at %d.", b.Entries[n-1].Index, b.After.Index)
@@ -45,7 +44,7 @@ func (s Sink) Apply(ctx context.Context, b core.Batch) error {
 	return err
 }
 
-// Restore is the replica's.
+// Restore replaces the state of the replica with a snapshot.
 func (s Sink) Restore(ctx context.Context, at core.Position, from io.Reader) error {
 	return s.r.Restore(ctx, at, from)
 }

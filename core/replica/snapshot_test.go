@@ -33,8 +33,8 @@ func copyOf(t testing.TB, n *node) (core.Position, []byte) {
 	return s.Position(), raw
 }
 
-// A replica restored from another's snapshot is equal to it and goes on from there, for its
-// readers, waiters and subscribers too.
+// A replica restored from the snapshot of another is equal to it and goes on from there, also for its
+// readers, waiters and subscribers.
 func TestReplica_Restore(t *testing.T) {
 	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -68,8 +68,8 @@ func TestReplica_Restore(t *testing.T) {
 	}
 }
 
-// A snapshot of the program before, which lacks a column and a table, and one of the program after,
-// which has more of both, can be read; one of a later log version is refused.
+// A snapshot of an earlier program, without a column and a table, and one of a later program, with more
+// of both, can be read; one of a later log version is refused.
 func TestReplica_Restore_OtherProgram(t *testing.T) {
 	newer := func(t *testing.T, n *node) {
 		t.Helper()
@@ -131,7 +131,7 @@ func TestReplica_Restore_OtherProgram(t *testing.T) {
 	}
 }
 
-// shape is what the catalogue says of the replicated schema.
+// shape gives what the catalogue says about the replicated schema.
 func shape(t testing.TB, n *node) []string {
 	t.Helper()
 	got, err := pg.Query(t.Context(), n.db, `SELECT indexdef FROM pg_indexes WHERE schemaname = 'nearside'
@@ -142,8 +142,7 @@ func shape(t testing.TB, n *node) []string {
 	return got
 }
 
-// A snapshot that is cut short or has a flipped bit anywhere is refused, and the replica is as
-// it was.
+// A snapshot that is cut short or has a flipped bit anywhere is refused, and the replica does not change.
 func TestReplica_Restore_Damaged(t *testing.T) {
 	a, b := newNode(t, pgtest.Database(t)), newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -220,7 +219,7 @@ func TestReplica_Restore_UnderReaders(t *testing.T) {
 	same(t, a, b)
 }
 
-// readPair reads in one transaction what must agree: the position and what its entries made.
+// readPair reads in one transaction two things that must agree: the position and the rows of its entries.
 func readPair(ctx context.Context, db *pg.DB) error {
 	if _, err := pg.Query(ctx, db, "SELECT "+pg.Columns(apply.Posts.Shape, "")+" FROM posts", pg.Scan[core.Post](apply.Posts.Shape)); err != nil {
 		return err
@@ -238,8 +237,8 @@ func readPair(ctx context.Context, db *pg.DB) error {
 	})
 }
 
-// A snapshot can be asked for again by its id and read from any offset by several readers; one
-// that is still of use is given instead of a new one.
+// A snapshot can be got again by its id and read from any offset by several readers; one that is recent
+// enough is given instead of a new one.
 func TestReplica_Snapshot_Resumes(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
@@ -274,7 +273,7 @@ func TestReplica_Snapshot_Resumes(t *testing.T) {
 	}
 }
 
-// Snapshots are bounded in number, and one that is being read outlives its turn.
+// The number of snapshots is bounded, and one that is being read stays until its reader is done.
 func TestReplica_Snapshot_Bounded(t *testing.T) {
 	n := newNode(t, pgtest.Database(t), func(c *replica.Config) { c.SnapshotsKept, c.SnapshotKeep = 1, 1 })
 	l := newLog(t)

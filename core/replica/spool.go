@@ -14,9 +14,9 @@ import (
 	"github.com/nearside/nearside/core/pg"
 )
 
-// spool keeps the last snapshots in files, so that a reader that was cut off can go on and
-// several can read one. A file has no name once it is open: it goes when its last reader does,
-// or with the process.
+// spool keeps the last snapshots in files, so that several readers can read one, and a reader whose
+// connection broke can go on. A file has no name once it is open, so it is removed when its last reader
+// closes it, or when the process ends.
 type spool struct {
 	cfg     Config
 	metrics *metrics
@@ -26,7 +26,7 @@ type spool struct {
 	kept []*spooled // oldest first
 }
 
-// spooled is one snapshot, being made or whole.
+// spooled is one snapshot, complete or still being made.
 type spooled struct {
 	id     string
 	file   *os.File
@@ -40,7 +40,7 @@ type spooled struct {
 	size    int64
 	ended   bool
 	err     error
-	readers int           // and one for being kept
+	readers int           // and one more while it is kept
 	moved   chan struct{} // closed and replaced at each change
 }
 
@@ -52,7 +52,7 @@ func newSpool(cfg Config, m *metrics) *spool {
 	return &spool{cfg: cfg, metrics: m, asks: make(chan *spooled)}
 }
 
-// open empties the directory of what an earlier process may have left.
+// open removes what an earlier process may have left in the directory.
 func (s *spool) open() error {
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (s *spool) run(ctx context.Context) {
 	}
 }
 
-// drop forgets every snapshot; those being made fail.
+// drop forgets every snapshot; those that are being made fail.
 func (s *spool) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +99,8 @@ func (s *spool) drop() {
 	s.kept = nil
 }
 
-// Snapshot gives the snapshot with an id while it is kept; otherwise, or for "", the last one
-// if it is still of use, or a new one. It can be read at once, while it is being made.
+// Snapshot gives the snapshot with an id while it is kept. Otherwise, or for "", it gives the last one if
+// that is recent enough, or a new one. It can be read while it is being made.
 func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
 	n, fresh, err := r.spool.pick(ctx, id, r.Position())
 	if err != nil {
@@ -120,8 +120,8 @@ func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error
 	return &reader{spooled: n}, nil
 }
 
-// maxSnapshotLag is how many entries a snapshot may be behind to be given to somebody new:
-// they follow by the log, which must still hold them.
+// maxSnapshotLag is how many entries a snapshot may be behind to be given to a new reader, which needs
+// the entries after it: the log must still have them.
 const maxSnapshotLag = 20_000
 
 func (s *spool) pick(ctx context.Context, id string, now core.Position) (n *spooled, fresh bool, err error) {
@@ -165,13 +165,13 @@ func (s *spool) create(ctx context.Context) (*spooled, error) {
 	}
 	n := &spooled{
 		id: core.NewID[spooled](time.Now()).String(), file: f, made: time.Now(),
-		readers: 2, moved: make(chan struct{}), // kept, and asked for
+		readers: 2, moved: make(chan struct{}), // one for being kept, one for the caller
 	}
-	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // others may read it after the first is gone
+	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // others may read it after the first reader has closed it
 	return n, nil
 }
 
-// change applies f and wakes everybody who waits for the snapshot.
+// change calls f and wakes all readers that wait for the snapshot.
 func (n *spooled) change(f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -208,7 +208,7 @@ func (n *spooled) failed() bool {
 	return n.ended && n.err != nil
 }
 
-// useful: somebody new can follow from there.
+// useful reports whether a new reader can follow the log from the snapshot on.
 func (n *spooled) useful(now core.Position) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -226,7 +226,7 @@ func (n *spooled) open() bool {
 	return true
 }
 
-// close takes a reader away; with the last one the file goes.
+// close removes a reader; after the last one the file is closed, which removes it.
 func (n *spooled) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

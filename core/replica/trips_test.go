@@ -20,13 +20,13 @@ import (
 
 const tripsBatch = 100
 
-// town is a log of many people, with something of every kind for each number.
+// town is a log with many users, and objects of every kind for each of them.
 type town struct {
 	*log
 	people   []command.Caller
 	users    []core.UserID
-	other    core.TeamID // a second team, which nobody but its maker is in
-	root     core.PostID // which everybody replies to
+	other    core.TeamID // a second team with only its creator as a member
+	root     core.PostID // all users reply to it
 	rooms    map[int]core.ChannelID
 	marks    map[int]core.BookmarkID
 	posts    map[int]core.PostID
@@ -69,7 +69,7 @@ func blobRef(text string, size int64) core.BlobRef {
 	return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: size}
 }
 
-// The things of a number are made by those below.
+// The methods below make the objects of a user.
 
 func (w *town) newTeam(i int) core.Entry {
 	w.teams[i] = id[core.Team](w.log)
@@ -81,7 +81,7 @@ func (w *town) newRoom(i int) core.Entry {
 	return w.Entry(w.by, &command.CreateChannel{Channel: core.Channel{ID: w.rooms[i], TeamID: w.log.team, Name: fmt.Sprint("room", w.Index), DisplayName: "R", Type: core.ChannelOpen}})
 }
 
-// newPost posts in the room of all, as a reply if root is a post.
+// newPost posts in the common channel, as a reply if root is a post.
 func (w *town) newPost(i int, root core.PostID, files ...core.FileID) core.Entry {
 	e := w.Entry(w.people[i], &command.CreatePost{Mentions: []string{"user0", "user1"}, Post: core.Post{ChannelID: w.log.room, RootID: root, Message: "hello", FileIDs: files}})
 	var p core.Post
@@ -126,7 +126,7 @@ func (w *town) newSession(i int) core.Entry {
 	return w.Entry(command.Caller{}, w.signIn(w.users[i], w.sessions[i]))
 }
 
-// tripsCase is how one command is measured: ready makes what it needs, do gives it.
+// tripsCase says how one command is measured: ready makes what it needs, do gives the command.
 type tripsCase struct {
 	ready func(i int) []core.Entry
 	do    func(i int) core.Entry
@@ -261,8 +261,8 @@ func (n tripsNode) trips(t *testing.T) int {
 	return 0
 }
 
-// A batch of any command waits for the database twice, once to begin and once to commit, when what
-// it reads has been read or written before.
+// A batch of any command takes two round trips, one to begin and one to commit, if the rows that it
+// reads were read or written before.
 func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 	w, people := newTown(t, 2*tripsBatch)
 	n := newTripsNode(t)
@@ -306,7 +306,7 @@ func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 	}
 }
 
-// A replica that has just started knows nothing, and still reads what a batch needs together.
+// A replica that has just started has no rows in memory, and still reads many rows in one round trip.
 func TestReplica_ColdBatchTakesSixRoundTrips(t *testing.T) {
 	const rooms = 100
 	w, people := newTown(t, 1)

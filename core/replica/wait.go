@@ -7,14 +7,14 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// waiters are those who wait for an index, the lowest first, so that a batch wakes only whom
-// it concerns.
+// waiters has the callers that wait for an index, the lowest first, so that a batch wakes only those
+// whose index has come.
 type waiters struct {
 	mu   sync.Mutex // guards heap
 	heap waitHeap
 }
 
-// waiter is closed by whoever takes it from the heap because its index has come.
+// waiter is one of them; done is closed when its index has come.
 type waiter struct {
 	index core.Index
 	done  chan struct{}

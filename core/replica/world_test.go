@@ -19,7 +19,7 @@ import (
 
 const limit = 30 * time.Second
 
-// log makes entries as a leader would.
+// log makes entries as a leader does.
 type log struct {
 	*applytest.Log
 	user core.UserID
@@ -55,7 +55,7 @@ func (l *log) posts(n int) (out []core.Entry) {
 	return out
 }
 
-// node is a replica that runs.
+// node is a running replica.
 type node struct {
 	*replica.Replica
 	db  *pg.DB
