@@ -32,8 +32,8 @@ func (p *pace) wait() (over func()) {
 // crawls returns true at most once, when it is time to judge: the connection has moved less than
 // a new one would have by now, nothing else delayed the transfer, and enough is left.
 func (p *pace) crawls(left int64) bool {
-	took := time.Since(p.began)
-	if p.judged || p.on.RTT() < nearRTT || took < max(crawlAfter*p.on.RTT(), crawlTime) {
+	took, trip := time.Since(p.began), max(p.on.RTT(), p.on.LastRTT()) // on a slow link its own queue makes them grow, and the mean lags behind
+	if p.judged || p.on.RTT() < nearRTT || took < max(crawlAfter*trip, crawlTime) {
 		return false
 	}
 	p.judged = true

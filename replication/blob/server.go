@@ -92,7 +92,7 @@ func (s *Server) stream(ctx context.Context, st *link.Stream) {
 	var b broken
 	switch {
 	case err == nil:
-	case errors.As(err, &b):
+	case errors.As(err, &b), ctx.Err() != nil: // at the end of ctx the stream is given up, so an answer would be lost or not by chance
 		t.log.Debug("blob transfer broke off", "err", b.error, "because", context.Cause(ctx))
 		st.Abort()
 	default:

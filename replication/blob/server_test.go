@@ -9,12 +9,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/simtest"
 )
 
 func TestServer_Direct(t *testing.T) {
@@ -81,7 +83,12 @@ func TestServer_SlowWriter(t *testing.T) {
 	// A peer that sends a byte now and then is dropped, although it never stops completely; so is
 	// a peer that sends nothing after its request, and one that does not finish the request.
 	quiet(t)
+	synctest.Test(t, testSlowWriter)
+}
+
+func testSlowWriter(t *testing.T) {
 	w, m := newWorld(t), newMemory()
+	w.net = simtest.NewNet()
 	h := w.home("h", blob.ServerConfig{Whole: m, Idle: 200 * time.Millisecond})
 	e := w.node("e", nil, nil, link.RoleEdge)
 	ctx := within(t, 20*time.Second)
@@ -104,11 +111,9 @@ func TestServer_SlowWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = st.Write(putRequest(1 << 20))
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for n := 0; err == nil; n++ {
-		<-tick.C
-		if _, err = st.Write([]byte{1}); n > 200 {
+		time.Sleep(20 * time.Millisecond)
+		if _, err = st.Write([]byte{1}); n > 20 {
 			t.Fatal("it is still served")
 		}
 	}

@@ -37,6 +37,9 @@ func (c *Conn) Class() Class { return c.class }
 // RTT is the smoothed round-trip time of the path.
 func (c *Conn) RTT() time.Duration { return c.q.ConnectionStats().SmoothedRTT }
 
+// LastRTT is the last round trip that was measured.
+func (c *Conn) LastRTT() time.Duration { return c.q.ConnectionStats().LatestRTT }
+
 // Slowed reports whether the last round trip took so much longer than the shortest that QUIC
 // would end slow start. QUIC assumes that the connection's own packets fill a queue.
 func (c *Conn) Slowed() bool {
