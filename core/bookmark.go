@@ -42,6 +42,12 @@ type BookmarkPatch struct {
 	Emoji       *string `cbor:"5,keyasint,omitempty" json:"emoji"`
 }
 
+// BookmarkUpdate is what came of a patch. With another file a bookmark is another one, in the place of one that is deleted.
+type BookmarkUpdate struct {
+	Updated Bookmark  `json:"updated"`
+	Deleted *Bookmark `json:"deleted,omitempty"`
+}
+
 var (
 	badBookmarkName  = Refusal{Kind: KindInvalid, ID: "model.channel_bookmark.is_valid.display_name.app_error"}
 	badBookmark      = Refusal{Kind: KindInvalid, ID: "model.channel_bookmark.is_valid.link_file.app_error"}

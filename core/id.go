@@ -24,6 +24,12 @@ type (
 	ProposalID = ID[Proposal]
 )
 
+// ConnectionID is the id of a client's socket, which it may send with a request. No noun has it.
+type (
+	ConnectionID = ID[Connection]
+	Connection   struct{}
+)
+
 // IDLength is the length of every shown id.
 const IDLength = 26
 

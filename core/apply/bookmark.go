@@ -61,13 +61,11 @@ func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
 	return command.Made{ID: core.PostID(b.ID)}, nil
 }
 
-// checkBookmark checks a bookmark and attaches its file, as for a post. The file that the bookmark had
-// before is deleted.
+// checkBookmark checks a bookmark and attaches its file, as for a post, if it is not the one it had.
 func (x *exec) checkBookmark(u core.User, b core.Bookmark, was core.FileID) error {
 	if err := b.Check(); err != nil || b.FileID == was {
 		return err
 	}
-	x.deleteFiles([]core.FileID{was})
 	_, err := x.attach(u, core.Post{ID: core.PostID(b.ID), UserID: u.ID, ChannelID: b.ChannelID}, []core.FileID{b.FileID})
 	return err
 }
@@ -80,22 +78,27 @@ func (x *exec) withFile(b core.Bookmark) core.Bookmark {
 }
 
 func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
-	u, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "edit")
+	u, was, err := x.bookmark(c.ChannelID, c.BookmarkID, "edit")
 	if err != nil {
 		return nil, err
 	}
-	was := b.FileID
+	b, e := was, event.BookmarkChanged{Change: "updated"}
 	set(&b.FileID, c.Patch.FileID)
 	set(&b.DisplayName, c.Patch.DisplayName)
 	set(&b.LinkURL, c.Patch.LinkURL)
 	set(&b.ImageURL, c.Patch.ImageURL)
 	set(&b.Emoji, c.Patch.Emoji)
-	if err := x.checkBookmark(u, b, was); err != nil {
+	if b.FileID != was.FileID {
+		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
+		old := x.archiveBookmark(was)
+		e.Deleted = &old
+	}
+	if err := x.checkBookmark(u, b, was.FileID); err != nil {
 		return nil, err
 	}
-	b = x.saveBookmark(b)
-	x.emit(event.BookmarkChanged{Change: "updated", Bookmark: x.withFile(b)})
-	return nil, nil
+	e.Bookmark = x.withFile(x.saveBookmark(b))
+	x.emit(e)
+	return command.Made{ID: core.PostID(b.ID)}, nil
 }
 
 func (x *exec) saveBookmark(b core.Bookmark) core.Bookmark {
@@ -135,10 +138,16 @@ func deleteBookmark(x *exec, c *command.DeleteBookmark) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = x.withFile(b)
-	b.DeleteAt = max(x.now, b.UpdateAt+1)
-	x.emit(event.BookmarkChanged{Change: "deleted", Bookmark: x.saveBookmark(b)})
-	x.deleteFiles([]core.FileID{b.FileID})
+	x.emit(event.BookmarkChanged{Change: "deleted", Bookmark: x.archiveBookmark(b)})
 	x.renumber(bookmarksOf.List(x, b.ChannelID))
 	return nil, nil
+}
+
+// archiveBookmark deletes a bookmark and its file.
+func (x *exec) archiveBookmark(b core.Bookmark) core.Bookmark {
+	b = x.withFile(b)
+	b.DeleteAt = max(x.now, b.UpdateAt+1)
+	b = x.saveBookmark(b)
+	x.deleteFiles([]core.FileID{b.FileID})
+	return b
 }

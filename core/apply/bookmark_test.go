@@ -9,6 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/event"
 )
 
 func (w *world) bookmark(by string, ch core.ChannelID, name string) core.BookmarkID {
@@ -119,4 +120,32 @@ func TestBookmarks_File(t *testing.T) {
 	if w.refs("rules") != 0 {
 		t.Error("the bytes stay")
 	}
+}
+
+// With another file a bookmark is deleted with the file that it had, and another one takes its place; both are announced as one update.
+func TestBookmarks_OtherFile(t *testing.T) {
+	w, town := two(t)
+	w.bookmark("bob", town, "first")
+	old, next := w.file("bob", town, "rules"), w.file("ada", town, "new rules")
+	var made, updated command.Made
+	w.must("bob", &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: core.BookmarkFile, FileID: old.ID}}, &made)
+	w.bookmark("bob", town, "last")
+	patch := &command.PatchBookmark{ChannelID: town, BookmarkID: core.BookmarkID(made.ID), Patch: core.BookmarkPatch{FileID: &next.ID}}
+	w.refused("bob", patch, core.KindInvalid) // it is not his file
+	w.must("ada", patch, &updated)
+	w.announced("channel_bookmark_updated")
+	ev := w.events[0].(event.BookmarkChanged)
+	if d := ev.Deleted; d == nil || d.ID != core.BookmarkID(made.ID) || d.DeleteAt == 0 || d.File == nil || d.File.ID != old.ID {
+		t.Errorf("deleted: %+v", d)
+	}
+	if b := ev.Bookmark; b.ID != core.BookmarkID(updated.ID) || b.ID == ev.Deleted.ID || b.DeleteAt != 0 || b.File == nil || b.File.ID != next.ID {
+		t.Errorf("updated: %+v", b)
+	}
+	if w.refs("rules") != 0 || w.refs("new rules") != 1 || w.stored(next.ID).PostID != updated.ID {
+		t.Error("the bytes of the old file stay, or those of the new one do not")
+	}
+	if d := cmp.Diff([]string{"first", "Rules", "last"}, w.bookmarks(town)); d != "" {
+		t.Errorf("order (-want +got):\n%s", d)
+	}
+	w.refused("ada", patch, core.KindNotFound)
 }

@@ -20,7 +20,8 @@ type Command any
 // Caller says on whose behalf a command is proposed. Apply looks the session up and decides by its
 // user, so an edge can propose only for sessions that exist.
 type Caller struct {
-	Session core.SessionID `cbor:"1,keyasint"`
+	Session    core.SessionID    `cbor:"1,keyasint"`
+	Connection core.ConnectionID `cbor:"2,keyasint,omitzero"` // the session's socket that need not be told what the command changes; zero: there is none
 }
 
 // envelope is a command as it is encoded in the log.

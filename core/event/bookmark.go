@@ -4,15 +4,17 @@ import "github.com/nearside/nearside/core"
 
 // BookmarkChanged is a bookmark of a channel that was created, updated or deleted: Change says which.
 type BookmarkChanged struct {
+	forOthers
 	Change   string
 	Bookmark core.Bookmark
+	Deleted  *core.Bookmark // the one in whose place an updated one is; nil: none
 }
 
 func (e BookmarkChanged) Name() string   { return "channel_bookmark_" + e.Change }
 func (e BookmarkChanged) To() []Audience { return toChannel(e.Bookmark.ChannelID) }
 func (e BookmarkChanged) Write(d *Data, _ *Audience) {
 	if e.Change == "updated" {
-		d.JSON("bookmarks", map[string]*core.Bookmark{"updated": &e.Bookmark})
+		d.JSON("bookmarks", core.BookmarkUpdate{Updated: e.Bookmark, Deleted: e.Deleted})
 		return
 	}
 	d.JSON("bookmark", &e.Bookmark)
@@ -20,6 +22,7 @@ func (e BookmarkChanged) Write(d *Data, _ *Audience) {
 
 // BookmarksSorted is all bookmarks of a channel in their new order.
 type BookmarksSorted struct {
+	forOthers
 	Channel   core.ChannelID
 	Bookmarks []core.Bookmark
 }

@@ -149,7 +149,7 @@ func appendAudience(b []byte, a *Audience) []byte {
 	b = appendString(append(b, `,"user_id":`...), a.User.String())
 	b = appendString(append(b, `,"channel_id":`...), a.Channel.String())
 	b = appendString(append(b, `,"team_id":`...), a.Team.String())
-	b = append(b, `,"connection_id":"","omit_connection_id":""`...)
+	b = appendString(append(b, `,"connection_id":"","omit_connection_id":`...), a.Connection.String())
 	if a.OthersOnly {
 		b = append(b, `,"contains_sanitized_data":true`...)
 	}

@@ -25,8 +25,9 @@ type Audience struct {
 	Channel    core.ChannelID
 	Team       core.TeamID
 	Omit       []core.UserID
-	AdminsOnly bool // contains_sensitive_data
-	OthersOnly bool // contains_sanitized_data: everybody but system administrators
+	Connection core.ConnectionID // omit_connection_id; set for an event that is ForOthers
+	AdminsOnly bool              // contains_sensitive_data
+	OthersOnly bool              // contains_sanitized_data: everybody but system administrators
 }
 
 // Personal is an event that tells some recipients something about themselves.
@@ -34,6 +35,13 @@ type Personal interface {
 	// Personal gives those who also get "mentions":"[\"<own id>\"]", and those who get "followers".
 	Personal() (mentions, followers []core.UserID)
 }
+
+// ForOthers is an event that the socket of whoever caused it is not told.
+type ForOthers interface{ ForOthers() }
+
+type forOthers struct{}
+
+func (forOthers) ForOthers() {}
 
 // Droppable is an event that a slow client can do without.
 type Droppable interface{ Droppable() }
@@ -79,8 +87,10 @@ func toTeam(t core.TeamID) []Audience        { return []Audience{{Team: t}} }
 
 // Batch is what one entry announced.
 type Batch struct {
-	Index    core.Index
-	Proposal core.ProposalID // of the entry, for traces
-	At       time.Time
-	Events   []Event
+	Index      core.Index
+	Proposal   core.ProposalID // of the entry, for traces
+	At         time.Time
+	Session    core.SessionID    // of whoever caused it
+	Connection core.ConnectionID // the session's socket that ForOthers leaves out, if there is one
+	Events     []Event
 }

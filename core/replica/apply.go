@@ -196,7 +196,7 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 			c.version = v.To
 		}
 		if len(fx.Events) > 0 {
-			c.events = append(c.events, event.Batch{Index: e.Index, Proposal: e.ID, At: e.At, Events: fx.Events})
+			c.events = append(c.events, event.Batch{Index: e.Index, Proposal: e.ID, At: e.At, Session: p.By.Session, Connection: p.By.Connection, Events: fx.Events})
 		}
 		if fx.Fault != nil {
 			c.faults = append(c.faults, fault{fx.Fault, e.Index})

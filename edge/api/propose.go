@@ -30,7 +30,9 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 	if err != nil {
 		return err
 	}
-	data, err := command.Encode(command.Caller{Session: c.Session.ID}, cmd)
+	by := command.Caller{Session: c.Session.ID}
+	by.Connection, _ = core.ParseID[core.Connection](c.Request.Header.Get("Connection-Id"))
+	data, err := command.Encode(by, cmd)
 	if err != nil {
 		return err
 	}

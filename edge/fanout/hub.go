@@ -197,7 +197,7 @@ func (h *Hub) batch(b *event.Batch) {
 	now := h.now()
 	for _, ev := range b.Events {
 		h.effect(b.Index, ev)
-		h.deliver(b.Index, ev, now)
+		h.deliver(b, ev, now)
 	}
 	h.at = b.Index
 	took := time.Since(began)
@@ -210,7 +210,7 @@ func (h *Hub) batch(b *event.Batch) {
 func (h *Hub) Publish(ev event.Event) {
 	h.mu.Lock()
 	defer h.unlock()
-	h.deliver(0, ev, h.now())
+	h.deliver(&event.Batch{}, ev, h.now())
 }
 
 // tick pings a slot of sockets at a time, and sweeps.

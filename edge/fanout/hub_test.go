@@ -376,3 +376,37 @@ func TestHub_LeavingATeamLeavesItsChannels(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// An event for others leaves out the socket that its entry names, if that is a socket of the session that
+// caused the entry; everybody is told which one it was.
+func TestHub_ForOthers(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
+	h := start(t, w, nil)
+	ada, bob := client(user(1)), client(user(2))
+	ada.Session, bob.Session = core.DeriveID[core.Session]("a"), core.DeriveID[core.Session]("b")
+	origin, silent := register(t, h, ada, Resume{})
+	_, tab := register(t, h, ada, Resume{})
+	_, other := register(t, h, bob, Resume{})
+	id, _ := core.ParseID[core.Connection](origin.ID())
+	sorted := event.BookmarksSorted{Channel: channel(1)}
+	for _, from := range []core.SessionID{ada.Session, bob.Session} {
+		b := w.apply(sorted, posted(channel(1), "x"))
+		b.Session, b.Connection = from, id
+		w.tail.Publish([]event.Batch{b})
+	}
+	names := func(list []got) (out []string) {
+		for _, g := range list {
+			out = append(out, g.Event)
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"hello", "posted", "channel_bookmark_sorted", "posted"}, names(silent.count(t, 4))); diff != "" {
+		t.Errorf("the origin: %s", diff)
+	}
+	for _, wire := range []*wired{tab, other} {
+		if list := wire.count(t, 5); list[1].Event != sorted.Name() || list[1].Cast["omit_connection_id"] != origin.ID() || list[2].Cast["omit_connection_id"] != "" {
+			t.Errorf("another socket: %v", list)
+		}
+	}
+}

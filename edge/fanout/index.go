@@ -164,15 +164,23 @@ func (e *endedSessions) add(id core.SessionID) {
 func (e *endedSessions) has(id core.SessionID) bool { return slices.Contains(e.ids[:], id) }
 
 // deliver queues an event for whom it concerns. The filters are those of the protocol, in its
-// order; at is 0 for an event outside the log.
-func (h *Hub) deliver(at core.Index, ev event.Event, now time.Time) {
-	d := delivery{hub: h, at: at, ev: ev, now: now}
+// order; an event outside the log comes with an empty batch.
+func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
+	d := delivery{hub: h, at: b.Index, ev: ev, now: now}
 	if p, ok := ev.(event.Personal); ok {
 		d.mentions, d.followers = p.Personal()
+	}
+	var omit core.ConnectionID
+	if _, ok := ev.(event.ForOthers); ok {
+		omit = b.Connection
+		if s := h.byID[omit.String()]; s != nil && s.client.Session == b.Session { // nobody can silence another's socket
+			d.omit = s
+		}
 	}
 	audiences := ev.To()
 	for i := range audiences {
 		d.audience, d.msg = &audiences[i], nil
+		d.audience.Connection = omit
 		d.all()
 	}
 }
@@ -184,6 +192,7 @@ type delivery struct {
 	ev                  event.Event
 	mentions, followers []core.UserID
 	now                 time.Time
+	omit                *Socket // is not told; nil: none
 	audience            *event.Audience
 	msg                 *message // for the audience
 	bad                 bool     // it cannot be encoded
@@ -229,8 +238,8 @@ func (d *delivery) to(m *member) {
 }
 
 func (d *delivery) socket(s *Socket, own event.Own) {
-	if d.at > 0 && d.at <= s.after {
-		return // the client reads state that is at least this new after its hello
+	if s == d.omit || d.at > 0 && d.at <= s.after {
+		return // its client has made the change, or reads state that is at least this new after its hello
 	}
 	if s.client.expired(d.now) {
 		d.hub.drop(s, EndSession)

@@ -114,7 +114,7 @@ func (h *Hub) uncount(s *Socket) {
 // statuses tells users of their own new status; others ask for it. Under Hub.mu.
 func (h *Hub) statuses(changes []presence.Change) {
 	for _, c := range changes {
-		h.deliver(0, event.StatusChanged{User: c.User, Status: c.Status}, h.now())
+		h.deliver(&event.Batch{}, event.StatusChanged{User: c.User, Status: c.Status}, h.now())
 	}
 }
 

@@ -26,12 +26,17 @@ func (s *Service) createBookmark(c *api.Call, ch core.Channel, in core.Bookmark)
 	return s.Read.Bookmark(c, core.BookmarkID(made.ID))
 }
 
-func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (map[string]core.Bookmark, error) {
-	if err := c.Propose(&command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, nil); err != nil {
-		return nil, err
+func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (out core.BookmarkUpdate, err error) {
+	var made command.Made
+	if err := c.Propose(&command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, &made); err != nil {
+		return out, err
 	}
-	b, err := s.Read.Bookmark(c, at.Second)
-	return map[string]core.Bookmark{"updated": b}, err
+	if out.Updated, err = s.Read.Bookmark(c, core.BookmarkID(made.ID)); err == nil && out.Updated.ID != at.Second {
+		var old core.Bookmark
+		old, err = s.Read.Bookmark(c, at.Second)
+		out.Deleted = &old
+	}
+	return out, err
 }
 
 func (s *Service) sortBookmark(c *api.Call, at oneBookmark, place int64) ([]core.Bookmark, error) {
