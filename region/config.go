@@ -59,6 +59,9 @@ type Config struct {
 	// Handover gives a proposal to the leader at addr, whose side calls Region.Order.
 	// Required with more than one voter.
 	Handover func(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error)
+	// Check refuses what another node proposes and must not be in the log. The leader asks it once for
+	// each of them. Default: nothing is refused.
+	Check func(data []byte) error
 	// Fetch restores the machine from the home node at addr to at or beyond a position, when
 	// the entries in between are no longer in the log. Required with more than one voter.
 	Fetch func(ctx context.Context, addr string, at core.Position) error
@@ -119,6 +122,9 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.MinFreeBytes, 64<<20)
 	def(&c.DiskEvery, time.Second)
 	def(&c.Logger, slog.New(slog.DiscardHandler))
+	if c.Check == nil {
+		c.Check = func([]byte) error { return nil }
+	}
 	if c.now == nil {
 		c.now = time.Now
 	}

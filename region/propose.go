@@ -21,17 +21,24 @@ var (
 	stopped   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
 )
 
-// Propose orders a proposal, here or by handing it to the leader, and gives its receipt once
-// it is committed and applied at the leader. It goes on over elections, repeating the same id,
+// Propose orders a proposal of this node's own, here or by handing it to the leader, and gives its
+// receipt once it is committed and applied at the leader. It goes on over elections, repeating the same id,
 // until ctx or Config.ProposeTimeout ends. A Temporary error means that the effect is
 // unknown; KindTooLarge and KindInvalid that there is none.
 func (r *Region) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
-		return r.attempts(ctx, p)
+		return r.attempts(ctx, p, r.order)
 	})
 }
 
-// Order orders a proposal if this node leads, and refuses at once with KindUnavailable if it
+// Accept is Propose for what another node proposes: the leader, and only the leader, checks it first.
+func (r *Region) Accept(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
+		return r.attempts(ctx, p, r.checkAndOrder)
+	})
+}
+
+// Order checks and orders a proposal if this node leads, and refuses at once with KindUnavailable if it
 // does not. It is what the far side of Config.Handover calls, so that two nodes that each
 // think the other leads do not hand a proposal to and fro.
 func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
@@ -41,7 +48,7 @@ func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 				return core.Receipt{}, err
 			}
 		}
-		rec, err := r.order(ctx, p)
+		rec, err := r.checkAndOrder(ctx, p)
 		if errors.Is(err, errRetry) {
 			err = notLeader.With("reason", "node")
 		}
@@ -85,10 +92,10 @@ var repeats = backoff.Backoff{Min: 10 * time.Millisecond, Max: 200 * time.Millis
 
 // attempts repeats until something but errRetry comes of it. A change of leadership ends a
 // pause early; the pause is for a leader that is known but does not answer.
-func (r *Region) attempts(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+func (r *Region) attempts(ctx context.Context, p core.Proposal, order orderFunc) (core.Receipt, error) {
 	for n := 0; ; n++ {
 		v := r.lead.view()
-		rec, err := r.attempt(ctx, v, p)
+		rec, err := r.attempt(ctx, v, p, order)
 		if !errors.Is(err, errRetry) {
 			return rec, err
 		}
@@ -105,10 +112,13 @@ func noLeader(ctx context.Context, ended, last error) error {
 	return ended
 }
 
-func (r *Region) attempt(ctx context.Context, v view, p core.Proposal) (core.Receipt, error) {
+// orderFunc orders at the leader: order or checkAndOrder.
+type orderFunc func(context.Context, core.Proposal) (core.Receipt, error)
+
+func (r *Region) attempt(ctx context.Context, v view, p core.Proposal, order orderFunc) (core.Receipt, error) {
 	switch {
 	case v.ready:
-		return r.order(ctx, p)
+		return order(ctx, p)
 	case v.node != "" && v.node != r.cfg.Node:
 		return r.handOver(ctx, v, p)
 	}
@@ -125,10 +135,27 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 		return rec, nil
 	}
 	var e *core.Error
-	if errors.As(err, &e) && (!e.Kind.Temporary() && e.Kind != core.KindCanceled || e.ID == diskFull.ID || e.ID == busy.ID) {
+	if errors.As(err, &e) && final(e) {
 		return core.Receipt{}, err
 	}
 	return core.Receipt{}, errors.Join(errRetry, err)
+}
+
+// final says that the leader has refused for a reason of its own, and not because it leads no more or
+// is out of reach. What the check refuses until all nodes are upgraded is temporary, but not so soon.
+func final(e *core.Error) bool {
+	if e.Kind == core.KindUnavailable {
+		return e.ID == diskFull.ID || e.ID == busy.ID || e.Args["reason"] == "later_version"
+	}
+	return !e.Kind.Temporary() && e.Kind != core.KindCanceled
+}
+
+// checkAndOrder orders what the check lets pass.
+func (r *Region) checkAndOrder(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	if err := r.cfg.Check(p.Data); err != nil {
+		return core.Receipt{}, err
+	}
+	return r.order(ctx, p)
 }
 
 // order has the stamper put the proposal into the log and waits for the receipt.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,46 @@ func TestRegion_OneVoter(t *testing.T) {
 			t.Errorf("Run gave %v, want KindDiverged", err)
 		}
 	})
+}
+
+// What another node proposes is checked once, by the leader, whichever home node it came to; and what
+// is refused is not tried again. What home itself proposes to the leader is not checked.
+func TestAccept_ChecksOnce(t *testing.T) {
+	var checked atomic.Int32
+	bad := core.Refusal{Kind: core.KindUnavailable, ID: "x"}.With("reason", "later_version")
+	w := startWorld(t, 3, func(c *Config) {
+		c.Check = func(data []byte) error {
+			checked.Add(1)
+			if string(data) == "bad" {
+				return bad
+			}
+			return nil
+		}
+	})
+	for i, n := range w.nodes {
+		begun := checked.Load()
+		if _, err := n.Accept(t.Context(), proposal(i)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Accept(t.Context(), core.Proposal{ID: proposal(9).ID, Data: []byte("bad")}); core.AsError(err).ID != bad.ID {
+			t.Errorf("what the check refuses gave %v", err)
+		}
+		if got := checked.Load() - begun; got != 2 {
+			t.Errorf("two proposals to %s were checked %d times", n.name, got)
+		}
+	}
+	begun, leader := checked.Load(), w.leader()
+	leader.propose(3, 4)
+	if got := checked.Load(); got != begun {
+		t.Errorf("the leader's own proposal was checked %d times", got-begun)
+	}
+	if _, err := leader.Order(t.Context(), core.Proposal{ID: proposal(9).ID, Data: []byte("bad")}); core.AsError(err).ID != bad.ID {
+		t.Errorf("handed over, what the check refuses gave %v", err)
+	}
+	w.agree()
+	if got := len(leader.machine.ids()); got != 4 {
+		t.Errorf("%d entries, not 4", got)
+	}
 }
 
 func TestPropose_Bounds(t *testing.T) {

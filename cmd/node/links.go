@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/tasks"
@@ -26,10 +27,10 @@ import (
 var (
 	_ replication.Source  = (*region.Region)(nil)
 	_ replication.Sink    = (*replica.Sink)(nil)
-	_ replication.Orderer = (*region.Region)(nil)
+	_ replication.Orderer = orderer(nil)
 	_ region.Machine      = (*replica.Replica)(nil)
 	_ region.Network      = (*link.Streams)(nil)
-	_ edge.Proposer       = gated{}
+	_ edge.Proposer       = orderer(nil)
 	_ edge.Proposer       = (*forward.Client)(nil)
 	_ edge.Signals        = (*signal.Relay)(nil)
 	_ edge.View           = (*homeView)(nil)
@@ -156,7 +157,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: gated{checked{reg, rep.LogVersion}}, view: view, signals: relay, blobs: keep}
+	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of us
 	}
@@ -189,6 +190,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 	return region.New(region.Config{
 		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
 		Handover: fwd.ProposeTo,
+		Check:    func(data []byte) error { return command.Check(data, rep.LogVersion()) },
 		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
 			return follower.Fetch(ctx, follower.FetchConfig{
 				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
@@ -212,7 +214,7 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 		return nil, err
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
-		Orderer: checked{reg, view.LogVersion}, Direct: checked{direct{reg}, view.LogVersion}, Logger: n.log,
+		Orderer: orderer(reg.Accept), Direct: orderer(reg.Order), Logger: n.log,
 		Handlers: map[byte]forward.AskHandler{askEdge: answers(api.AnswerPosition(view)), askRegion: answers(reg.Answer)},
 	})
 	if err != nil {
@@ -273,12 +275,23 @@ func (n *Node) poll(ctx context.Context, s *stages, what string, done func() boo
 	return nil
 }
 
-// direct orders what another home node handed over, and never hands it on again.
-type direct struct{ reg *region.Region }
+// orderer is a replication.Orderer and an edge.Proposer.
+type orderer func(context.Context, core.Proposal) (core.Receipt, error)
 
 // Propose implements replication.Orderer.
-func (d direct) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
-	return d.reg.Order(ctx, p)
+func (f orderer) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return f(ctx, p)
+}
+
+// ownEdge orders what the edge in a home node proposes. It is of this program, so it need not be
+// checked unless the log is in an earlier version than this program's.
+func ownEdge(reg *region.Region, version func() int64) orderer {
+	return func(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+		if version() < core.LogVersion {
+			return reg.Accept(ctx, p)
+		}
+		return reg.Propose(ctx, p)
+	}
 }
 
 // homeView is the view of an edge at home.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nearside/nearside/cdn/origin"
+	"github.com/nearside/nearside/core/command"
 )
 
 // metrics is where the parts of a node register what they measure. What a part does not measure
@@ -42,6 +43,9 @@ func newMetrics(n *Node) *metrics {
 		}
 		return float64(alive)
 	})
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "nearside", Name: "commands_decoded_total", Help: "Commands that were decoded, to apply them or to check them.",
+	}, func() float64 { return float64(command.Decoded()) }))
 	n.filesMetrics(r)
 	return &metrics{registry: r, jobs: origin.NewJobs(r)}
 }

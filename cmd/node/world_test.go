@@ -13,6 +13,7 @@ import (
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
@@ -41,6 +42,30 @@ func TestWorld_PostAtOneEdge_AppearsAtTheOther(t *testing.T) {
 		if err != nil || len(differences) > 0 {
 			t.Errorf("tables of %s and %s differ: %v %v", w.Nodes()[0].Name, n.Name, differences, err)
 		}
+	}
+}
+
+// Each replica decodes a command once, and it is decoded once more where it is checked: at the
+// leader, whichever home node the edge gave it to.
+func TestWorld_Post_IsDecodedOncePerReplicaAndOnceToCheck(t *testing.T) {
+	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"virginia", "frankfurt", "singapore"}})
+	ann := w.Node("edge-virginia").Client(t).SignUp("ann")
+	_, square := ann.Room("crew")
+	for _, name := range []string{"edge-virginia", "edge-frankfurt", "edge-singapore"} {
+		ann = ann.At(w.Node(name))
+		ann.Post(square.ID, "the first at an edge may do more")
+		w.Until("a post of one entry", func() error {
+			was, begun := w.WaitConverged(t), command.Decoded()
+			ann.Post(square.ID, "hello")
+			entries, got := w.WaitConverged(t).Index-was.Index, command.Decoded()-begun
+			if entries != 1 {
+				return fmt.Errorf("%d entries", entries) // a slow answer: the edge asked two home nodes
+			}
+			if got != 7 {
+				return fmt.Errorf("%d decodings in 6 nodes", got)
+			}
+			return nil
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -109,9 +110,16 @@ func values(b []byte) (n int) {
 	return n
 }
 
+var decoded atomic.Uint64
+
+// Decoded is how many commands this process has decoded: one for each entry that it applies, and one
+// for each proposal that it checks.
+func Decoded() uint64 { return decoded.Load() }
+
 // Decode reads what Encode wrote. Its errors have KindUpgrade: they mean that a newer version
 // wrote the entry, or that the log is damaged, and in both cases going on would be wrong.
 func Decode(data []byte) (Caller, Command, error) {
+	decoded.Add(1)
 	var env envelope
 	if err := decMode.Unmarshal(data, &env); err != nil {
 		return Caller{}, nil, core.E(core.KindUpgrade, "upgrade this node: an entry cannot be read").WithCause(err)
