@@ -43,6 +43,7 @@ type pulse struct {
 // keep holds a connection to home until ctx ends.
 func (f *Follower) keep(ctx context.Context) {
 	var p *pulse
+	var moved time.Time // or tried to
 	for failures := 0; ctx.Err() == nil; {
 		if p == nil {
 			if p = f.adopt(f.connect(ctx, f.candidates(), dialTimeout, anybody)); p == nil {
@@ -53,12 +54,12 @@ func (f *Follower) keep(ctx context.Context) {
 			f.cfg.Logger.Info("following", "hub", p.conn.Peer(), "addr", p.addr)
 		}
 		failures = 0
-		leader, err := f.hold(p)
+		leader, err := f.hold(p, moved)
 		switch {
 		case err == nil:
-			p = f.move(ctx, p, "to the leader", anybody, leader)
+			moved, p = time.Now(), f.move(ctx, p, "to the leader", anybody, leader)
 		case errors.Is(err, errSilent):
-			p = f.move(ctx, p, "away from a silent node", anybody, f.others(p.addr)...)
+			moved, p = time.Now(), f.move(ctx, p, "away from a silent node", anybody, f.others(p.addr)...)
 		case errors.Is(err, errLeaderless):
 			p = f.move(ctx, p, "away from a node that knows no leader", knowsLeader, f.others(p.addr)...)
 		default:
@@ -230,13 +231,14 @@ func (f *Follower) listen(p *pulse, limit time.Duration) error {
 }
 
 // hold receives status until one of three things happens: the hub falls silent; the leader is
-// another node and it is time to move there; or the hub has known no leader for longer than an
-// election takes. In the last case it may be cut off from the other home nodes, and would never
-// get new entries. After errSilent and errLeaderless, hold may be called again: the hub counts as
-// dead only after Config.Silence, and while a snapshot comes from it we wait that long.
-func (f *Follower) hold(p *pulse) (leader string, err error) {
-	since := time.Now()
-	led := since
+// another node and the last move was long enough ago; or the hub has known no leader for longer
+// than an election takes. In the last case it may be cut off from the other home nodes, and would
+// never get new entries. The first move to the leader is made at once, because the other home nodes
+// learn what is committed some 15 ms after it. After errSilent and errLeaderless, hold may be called
+// again: the hub counts as dead only after Config.Silence, and while a snapshot comes from it we
+// wait that long.
+func (f *Follower) hold(p *pulse, moved time.Time) (leader string, err error) {
+	led := time.Now()
 	for {
 		err := f.listen(p, f.cfg.Silence/3)
 		s := f.Status()
@@ -250,7 +252,7 @@ func (f *Follower) hold(p *pulse) (leader string, err error) {
 			}
 		case err != nil:
 			return "", fmt.Errorf("listening: %v", err) //nolint:errorlint // it must not be errSilent any more
-		case p.leader != "" && p.leader != p.addr && !s.Restoring && time.Since(since) >= f.cfg.MoveEvery:
+		case p.leader != "" && p.leader != p.addr && !s.Restoring && time.Since(moved) >= f.cfg.MoveEvery:
 			return p.leader, nil
 		case p.leader == "" && !s.Restoring && time.Since(led) >= f.cfg.Silence/2:
 			return "", errLeaderless

@@ -250,9 +250,13 @@ func TestFollower_Moves(t *testing.T) {
 		h1, h2 := w.Home("h1"), w.Home("h2")
 		e := w.Edge("e")
 		w.Until("at h1", func() bool { return e.Follower.Status().Hub.Node == h1.Name })
+		at := time.Now()
 		w.Lead(h2)
 		fill(w.Source(), 10, 10)
 		w.Until("at h2", func() bool { return e.Follower.Status().Hub.Node == h2.Name })
+		if took := time.Since(at); took > time.Second {
+			t.Errorf("the first move took %s", took)
+		}
 		fill(w.Source(), 10, 10)
 		w.Synced(e)
 	})
