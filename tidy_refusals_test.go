@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/nearside/nearside/core"
 )
 
 // refusals is what the sources say of refusals: which there are, and with what arguments.
@@ -267,18 +269,19 @@ func textsOf(t *testing.T, file string) map[string]string {
 }
 
 // Every refusal that the tree can give has an English text, every text has its refusal, and a text
-// names no argument that the refusal is not given. So has every type of post that the server writes:
-// the type is the key of its text.
+// names no argument that the refusal is not given. So have every type of post that the server writes,
+// and the default channels: the type and the name are the keys.
 func TestCatalogue_Complete(t *testing.T) {
 	r := refusalsOf(t)
 	for _, w := range r.wrong {
 		t.Error(w)
 	}
 	english := textsOf(t, "edge/catalogue/texts/en.json")
-	types := systemTypes(t)
-	for key := range types {
+	written := systemTypes(t)
+	written[core.TownSquare], written[core.OffTopic] = true, true
+	for key := range written {
 		if english[key] == "" {
-			t.Errorf("posts of the type %s have no text", key)
+			t.Errorf("%s, which the server writes, has no text", key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.texts)) {
@@ -294,8 +297,8 @@ func TestCatalogue_Complete(t *testing.T) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(english)) {
-		if r.texts[key] == nil && !types[key] {
-			t.Errorf("%s is the text of no refusal, and of no type of post", key)
+		if r.texts[key] == nil && !written[key] {
+			t.Errorf("%s is the text of no refusal, and of nothing that the server writes", key)
 		}
 	}
 	files, _ := filepath.Glob("edge/catalogue/texts/*.json")

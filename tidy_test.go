@@ -273,8 +273,6 @@ func match(pattern, name string) bool {
 
 // proseOK are the texts in core/apply that are right after all, each with its reason.
 var proseOK = map[string]string{
-	"Town Square":     "the name of a channel, which is in its row like any name and can be changed like it",
-	"Off-Topic":       "the name of a channel, like Town Square",
 	"GMasDM":          "the name of a preference, which clients look for",
 	"default channel": "what ids are derived from",
 }

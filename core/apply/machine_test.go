@@ -254,10 +254,17 @@ func TestCreateTeam(t *testing.T) {
 		t.Errorf("the creator has roles %q", m.Roles())
 	}
 	ch, _ := apply.Channels.Get(w.rows(), town)
-	if ch.TotalMsgCount != 0 || ch.DisplayName != "Town Square" || ch.LastPostAt <= ch.CreateAt {
+	if ch.TotalMsgCount != 0 || ch.DisplayName != core.TownSquare || ch.LastPostAt <= ch.CreateAt {
 		t.Errorf("town square is %+v", ch)
 	}
 	w.refused("ada", &command.CreateTeam{Team: core.Team{ID: core.NewID[core.Team](w.at), Name: "crew", DisplayName: "x", Type: "O"}}, core.KindInvalid)
+	other := core.Team{ID: core.NewID[core.Team](w.at), Name: "others", DisplayName: "x", Type: "O"}
+	w.refused("ada", &command.CreateTeam{Team: other, TownSquare: strings.Repeat("x", 65)}, core.KindInvalid)
+	w.must("ada", &command.CreateTeam{Team: other, TownSquare: "Marktplatz"}, nil)
+	id, _ := w.channelNamed(apply.TeamName{Team: other.ID, Name: core.TownSquare})
+	if ch, _ := apply.Channels.Get(w.rows(), id); ch.DisplayName != "Marktplatz" {
+		t.Errorf("a named town square is %+v", ch)
+	}
 }
 
 // Times grow strictly within a channel even when the log's clock stands still.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -53,8 +54,12 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
 	Teams.Put(x, t)
 	x.emit(event.TeamCreated{Team: t.ID})
-	for _, d := range [...][2]string{{core.TownSquare, "Town Square"}, {core.OffTopic, "Off-Topic"}} {
-		ch := x.saveChannel(core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: d[1]})
+	for _, d := range [...][2]string{{core.TownSquare, c.TownSquare}, {core.OffTopic, c.OffTopic}} {
+		ch := core.Channel{ID: defaultChannel(t.ID, d[0]), TeamID: t.ID, Type: core.ChannelOpen, Name: d[0], DisplayName: cmp.Or(d[1], d[0])}
+		if err := ch.Check(); err != nil {
+			return nil, err
+		}
+		ch = x.saveChannel(ch)
 		x.emit(event.ChannelCreated{Channel: ch.ID, Team: t.ID})
 	}
 	x.join(t, u, u, true)

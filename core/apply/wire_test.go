@@ -143,7 +143,7 @@ func TestWire_Golden(t *testing.T) {
 	s.do("ada", &command.SetUserImage{UserID: ids["bob"], Picture: blob("face")}, nil)
 
 	tm := core.Team{ID: storyID[core.Team]("crew"), Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, InviteID: "secret", AllowOpenInvite: true}
-	s.do("ada", &command.CreateTeam{Team: tm}, nil)
+	s.do("ada", &command.CreateTeam{Team: tm, TownSquare: "Town Square", OffTopic: "Off-Topic"}, nil)
 	s.do("ada", &command.PatchTeam{TeamID: tm.ID, Description: str("all of us")}, nil)
 	s.do("bob", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["bob"]}, nil)
 	s.do("ada", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["eve"]}, nil)

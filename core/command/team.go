@@ -4,7 +4,9 @@ import "github.com/nearside/nearside/core"
 
 // CreateTeam makes a team with its default channels; the caller becomes its admin and joins.
 type CreateTeam struct {
-	Team core.Team `cbor:"1,keyasint"`
+	Team       core.Team `cbor:"1,keyasint"`
+	TownSquare string    `cbor:"2,keyasint,omitempty"` // display names of the default channels; empty: their names
+	OffTopic   string    `cbor:"3,keyasint,omitempty"`
 }
 
 // PatchTeam changes the fields that are not nil.

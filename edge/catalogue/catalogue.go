@@ -3,9 +3,9 @@
 // the edge, in the language of who reads it.
 //
 // Messages that the server writes into channels are made the same way, from the type of the post and
-// its props.
+// its props. So are the display names of default channels.
 //
-// A key is the type of such a post, an error id, or an error id, a colon, and the refusal's argument "reason" where one id
+// A key is the type of such a post, the name of such a channel, an error id, or an error id, a colon, and the refusal's argument "reason" where one id
 // has several reasons. {name} in a text stands for an argument. English has every text; what
 // another language lacks is given in English.
 package catalogue
@@ -107,6 +107,10 @@ func Message(p *core.Post) string {
 	}
 	return fill(Language{}.find(p.Type), args)
 }
+
+// ChannelName gives the display name of a new default channel, in the server's language. Its key is the
+// channel's name.
+func ChannelName(name string) string { return Language{}.find(name) }
 
 func (l Language) find(key string) string {
 	if text := languages[l.code][key]; text != "" {

@@ -142,7 +142,7 @@ func (c *Chaos) command(who int) command.Command {
 	case 1:
 		return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.word()}}}
 	case 2:
-		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.word(), DisplayName: c.word(), Type: core.TeamOpen, AllowOpenInvite: true}}
+		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.word(), DisplayName: c.word(), Type: core.TeamOpen, AllowOpenInvite: true}, TownSquare: c.word()}
 	case 3:
 		if c.rnd.IntN(3) > 0 { // instead of one that may be archived
 			room = ID[core.Channel](c.Log)

@@ -29,8 +29,11 @@ func TestSystemPosts_AreWorded(t *testing.T) {
 	ann.Must(200, "DELETE", inTeam+"/"+cyd.Me.ID.String(), nil, nil)
 	ann.Must(200, "DELETE", "/channels/"+ch.String(), nil, nil)
 
-	var square struct{ ID core.ChannelID }
+	var square core.Channel
 	ann.Must(200, "GET", "/teams/"+team.ID.String()+"/channels/name/town-square", nil, &square)
+	if square.DisplayName != "Town Square" {
+		t.Errorf("the first channel is called %q", square.DisplayName)
+	}
 	for id, want := range map[core.ChannelID][]string{
 		square.ID: {
 			"ann joined the team.", "bob joined the team.", "cyd added to the team by ann.", "bob left the team.", "cyd was removed from the team.",

@@ -9,6 +9,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/catalogue"
 )
 
 // shown is a team without what only its own people, or its administrators, may know.
@@ -45,7 +46,7 @@ func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (core.Team,
 	if err := t.Check(); err != nil {
 		return t, err
 	}
-	return api.Changed(c, &command.CreateTeam{Team: t}, s.Read.Team, t.ID)
+	return api.Changed(c, &command.CreateTeam{Team: t, TownSquare: catalogue.ChannelName(core.TownSquare), OffTopic: catalogue.ChannelName(core.OffTopic)}, s.Read.Team, t.ID)
 }
 
 // countedTeams are teams with how many there are.
