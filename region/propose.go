@@ -69,8 +69,11 @@ func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.C
 	if !r.enter(size) {
 		return core.Receipt{}, busy
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.ProposeTimeout)
-	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > r.cfg.ProposeTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.cfg.ProposeTimeout)
+		defer cancel()
+	}
 	if err := r.waitStarted(ctx); err != nil {
 		return core.Receipt{}, err
 	}

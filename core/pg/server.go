@@ -219,15 +219,20 @@ func (s *Server) settings() map[string]string {
 		"wal_level":          "minimal",
 		"max_wal_senders":    "0",
 		"max_wal_size":       "256MB",
-		"autovacuum":         "on",
-		"log_destination":    "stderr",
-		"logging_collector":  "off", // boundedLog bounds the log
-		"log_min_messages":   "warning",
-		"log_checkpoints":    "off",
-		"log_line_prefix":    "%m [%p] ",
-		"log_timezone":       "UTC",
-		"timezone":           "UTC",
-		"cluster_name":       "nearside",
+		// The replica flushes what it has applied by itself, some times a second. If the WAL writer flushes too, that only
+		// costs: a sixth of PostgreSQL's CPU time under load.
+		"wal_writer_delay":       "10s",
+		"wal_writer_flush_after": "64MB",
+		"update_process_title":   "off",
+		"autovacuum":             "on",
+		"log_destination":        "stderr",
+		"logging_collector":      "off", // boundedLog bounds the log
+		"log_min_messages":       "warning",
+		"log_checkpoints":        "off",
+		"log_line_prefix":        "%m [%p] ",
+		"log_timezone":           "UTC",
+		"timezone":               "UTC",
+		"cluster_name":           "nearside",
 	}
 	maps.Copy(m, s.cfg.Settings)
 	return m
