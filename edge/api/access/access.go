@@ -31,7 +31,7 @@ type Access struct {
 	belongs  api.Cache[core.UserID, struct{}, *belongings]
 	channels api.Cache[core.ChannelID, struct{}, core.Channel]
 	teams    api.Cache[core.TeamID, struct{}, core.Team]
-	places   *hot.Cache[core.PostID, struct{}, core.ChannelID] // of posts, which stay where they are
+	places   *hot.Cache[[16]byte, struct{}, core.ChannelID] // of posts, files and uploads, by their ids: they stay where they are
 }
 
 // New makes an Access.
@@ -42,7 +42,7 @@ func New(l *api.Local, store *read.Store) (*Access, error) {
 	}
 	a := &Access{
 		Local: l, Read: store, sessions: sessions,
-		places:   hot.New[core.PostID, struct{}, core.ChannelID](l.Caches, "post_places", placesKept, nil),
+		places:   hot.New[[16]byte, struct{}, core.ChannelID](l.Caches, "places", placesKept, nil),
 		users:    api.Keep[core.UserID, struct{}, core.User](l, "users", usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
 		belongs:  api.Keep[core.UserID, struct{}](l, "memberships", membershipsKept, (*belongings).size, api.DropOn(member)),
 		channels: api.Keep[core.ChannelID, struct{}, core.Channel](l, "channels", channelsKept, nil, api.DropOn(event.ChannelChanged.ChannelChanged)),

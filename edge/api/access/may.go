@@ -86,7 +86,7 @@ func (a *Access) ReadablePost(c *api.Call, id core.PostID) (core.Post, error) {
 	if !ok || p.DeleteAt != 0 && !(c.Flag("include_deleted") && May(c, authz.ManageSystem)) {
 		return p, NoPost
 	}
-	a.placed(c, p)
+	a.Placed(c, p.ID, p.ChannelID)
 	_, err = a.Readable(c, p.ChannelID)
 	return p, err
 }

@@ -16,7 +16,7 @@ func (a *Access) Scope(ctx context.Context, cmd command.Command) (core.Scope, er
 	scope := command.ScopeOf(cmd, at)
 	if at.Err == nil && at.unknown {
 		if err := a.Local.CatchUpWithHome(ctx); err != nil {
-			return scope, err
+			return scope, core.E(core.KindUnavailable, "").WithCause(err) // not a timeout: nothing was proposed
 		}
 		scope = command.ScopeOf(cmd, at)
 	}
@@ -47,8 +47,22 @@ func (w *whereabouts) TeamOfChannel(id core.ChannelID) core.TeamID {
 
 // ChannelOfPost implements command.Places.
 func (w *whereabouts) ChannelOfPost(id core.PostID) core.ChannelID {
+	return placeOf(w, id, w.Places.ChannelOfPost)
+}
+
+// ChannelOfFile implements command.Places.
+func (w *whereabouts) ChannelOfFile(id core.FileID) core.ChannelID {
+	return placeOf(w, id, w.Places.ChannelOfFile)
+}
+
+// ChannelOfUpload implements command.Places.
+func (w *whereabouts) ChannelOfUpload(id core.UploadID) core.ChannelID {
+	return placeOf(w, id, w.Places.ChannelOfUpload)
+}
+
+func placeOf[T any](w *whereabouts, id core.ID[T], find func(core.ID[T]) core.ChannelID) core.ChannelID {
 	ch, err := w.access.places.Get(w.ctx, id, struct{}{}, func(context.Context) (core.ChannelID, bool, error) {
-		ch := w.Places.ChannelOfPost(id)
+		ch := find(id)
 		return ch, !ch.IsZero(), w.Err
 	})
 	if err != nil && w.Err == nil {
@@ -57,7 +71,7 @@ func (w *whereabouts) ChannelOfPost(id core.PostID) core.ChannelID {
 	return ch
 }
 
-// placed remembers where a post is: who reads it may go on to change it.
-func (a *Access) placed(ctx context.Context, p core.Post) {
-	_, _ = a.places.Get(ctx, p.ID, struct{}{}, func(context.Context) (core.ChannelID, bool, error) { return p.ChannelID, true, nil })
+// Placed remembers where a post, a file or an upload is: who reads it may go on to change it.
+func (a *Access) Placed(ctx context.Context, id [16]byte, ch core.ChannelID) {
+	_, _ = a.places.Get(ctx, id, struct{}{}, func(context.Context) (core.ChannelID, bool, error) { return ch, true, nil })
 }

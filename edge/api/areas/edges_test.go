@@ -121,3 +121,45 @@ func TestEdges_UnknownTokenCutOff(t *testing.T) {
 	ask.Answer = func(context.Context, []byte) ([]byte, error) { return nil, core.E(core.KindUnavailable, "cut off") }
 	ann.At(away).Fails(http.StatusServiceUnavailable, "api.nearside.unavailable.app_error", "GET", "/users/me", nil)
 }
+
+func TestEdges_WriteNamesWhatIsNotHereYet(t *testing.T) {
+	// A write at one edge that names what was made at another a moment ago waits until the edge has it: the
+	// edge knows no scope for it before.
+	near, away, ask := apitest.TwoEdges(t)
+	ann := near.SignUp(t, "ann")
+	team := ann.NewTeam("crew")
+	away.Hold()
+	ch := ann.NewChannel(team.ID, "deck", "O")
+	ask.Answer = func(ctx context.Context, q []byte) ([]byte, error) {
+		away.Release()
+		return api.AnswerPosition(near)(ctx, q)
+	}
+	before := ask.Asked
+	there := ann.At(away)
+	if p := there.Post(ch, "hello"); p.ChannelID != ch {
+		t.Errorf("posted %+v", p)
+	}
+	there.Post(ch, "again")
+	if n := ask.Asked - before; n != 1 {
+		t.Errorf("home was asked %d times", n)
+	}
+}
+
+func TestEdges_WriteDoesNotWaitForEver(t *testing.T) {
+	// When home does not answer in time, such a write fails, and nothing was proposed.
+	near, away, ask := apitest.TwoEdges(t)
+	ann := near.SignUp(t, "ann")
+	team := ann.NewTeam("crew")
+	away.Hold()
+	defer away.Release()
+	ch := ann.NewChannel(team.ID, "deck", "O")
+	ask.Answer = func(ctx context.Context, _ []byte) ([]byte, error) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	before := near.Position()
+	ann.At(away).Fails(http.StatusServiceUnavailable, "api.nearside.unavailable.app_error", "POST", "/posts", map[string]string{"channel_id": ch.String(), "message": "x"})
+	if after := near.Position(); after != before {
+		t.Errorf("home went on from %v to %v", before, after)
+	}
+}

@@ -50,6 +50,7 @@ func (s *Service) shareable() api.Policy[core.File] {
 		if err != nil {
 			return f, err
 		}
+		s.Placed(c, f.ID, f.ChannelID)
 		ch, err := s.Channel(c, f.ChannelID)
 		if err != nil {
 			return f, err

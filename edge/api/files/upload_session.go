@@ -150,6 +150,7 @@ func (s *Service) ownUpload(c *api.Call, id core.UploadID) (core.Upload, error) 
 	case !c.IsMe(up.UserID):
 		return core.Upload{}, notYours
 	}
+	s.Placed(c, id, up.ChannelID)
 	return up, nil
 }
 
