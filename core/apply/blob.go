@@ -3,7 +3,7 @@ package apply
 import "github.com/nearside/nearside/core"
 
 // Blobs counts for each blob how many files, pictures and uploads name it.
-var Blobs = table[core.BlobID, core.Blob]("blobs")
+var Blobs = table[core.BlobID, core.Blob]("blobs", "id")
 
 // hold counts one more reference to each blob. A blob that is named with another size than before
 // is refused: the name must be a mistake.

@@ -12,7 +12,7 @@ import (
 
 // Bookmarks is the links and files at the top of channels.
 var (
-	Bookmarks   = table[core.BookmarkID, core.Bookmark]("bookmarks")
+	Bookmarks   = table[core.BookmarkID, core.Bookmark]("bookmarks", "id")
 	bookmarksOf = index[core.ChannelID](Bookmarks, []string{"channel_id"}, schema.OrderBy("sort_order", "create_at"),
 		schema.WhereZero("delete_at"), schema.AtMost(core.MaxBookmarks))
 )

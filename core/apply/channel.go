@@ -11,7 +11,7 @@ import (
 // Channels is the places to post; ChannelMembers says who belongs to which, and how far they have
 // read.
 var (
-	Channels       = table[core.ChannelID, core.Channel]("channels")
+	Channels       = table[core.ChannelID, core.Channel]("channels", "id")
 	ChannelByName  = unique[TeamName](Channels, "team_id", "name")
 	ChannelMembers = table[ChannelUser, core.ChannelMember]("channel_members")
 	membershipsOf  = index[UserTeam](ChannelMembers, []string{"user_id", "team_id"}, schema.AtMost(channelsAtOnce))

@@ -1,7 +1,7 @@
 package apply
 
 // Counters holds numbers that decisions need and that would be slow to count.
-var Counters = table[string, Counter]("counters")
+var Counters = table[string, Counter]("counters", "name")
 
 // Counter is one of them.
 type Counter struct {

@@ -11,9 +11,9 @@ import (
 // Files has the uploaded files; FileTexts the words of their contents, for search; FileLinks the
 // public links, by the SHA-256 of their tokens.
 var (
-	Files     = table[core.FileID, core.File]("files")
-	FileTexts = table[core.FileID, FileText]("file_texts")
-	FileLinks = table[core.BlobID, FileLink]("file_links")
+	Files     = table[core.FileID, core.File]("files", "id")
+	FileTexts = table[core.FileID, FileText]("file_texts", "file_id")
+	FileLinks = table[core.BlobID, FileLink]("file_links", "link")
 )
 
 // FileText is the text of a file's content, for search.

@@ -13,7 +13,7 @@ import (
 
 // Posts has the messages, and their earlier texts.
 var (
-	Posts       = table[core.PostID, core.Post]("posts")
+	Posts       = table[core.PostID, core.Post]("posts", "id")
 	repliesOf   = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(repliesAtOnce))
 	lastReplyOf = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
 	repliesBy   = index[PostUser](Posts, []string{"root_id", "user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))

@@ -9,7 +9,7 @@ import (
 
 // Sessions has the signed-in clients.
 var (
-	Sessions        = table[core.SessionID, core.Session]("sessions")
+	Sessions        = table[core.SessionID, core.Session]("sessions", "id")
 	oldestSessionOf = index[core.UserID](Sessions, []string{"user_id"}, schema.OrderBy("create_at"), schema.AtMost(1))
 )
 

@@ -47,8 +47,8 @@ type Unique[V comparable, T any] struct{ schema.Unique[V, T] }
 var Shapes []*schema.Shape
 
 // table declares a table of rows T by their key.
-func table[K comparable, T any](name string) Table[K, T] {
-	t := schema.Of[K, T](name)
+func table[K comparable, T any](name string, key ...string) Table[K, T] {
+	t := schema.Of[K, T](name, key...)
 	Shapes = append(Shapes, t.Shape)
 	return Table[K, T]{t}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // Tasks has the work that later entries finish.
-var Tasks = table[core.TaskID, core.Task]("tasks")
+var Tasks = table[core.TaskID, core.Task]("tasks", "id")
 
 // steps has for each kind of task the function that does one piece; it reports whether nothing is left.
 var steps = map[core.TaskKind]func(*exec, core.Task) (done bool){

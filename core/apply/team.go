@@ -13,7 +13,7 @@ import (
 
 // Teams has the teams; TeamMembers says who belongs to which.
 var (
-	Teams       = table[core.TeamID, core.Team]("teams")
+	Teams       = table[core.TeamID, core.Team]("teams", "id")
 	TeamByName  = unique[string](Teams, "name")
 	TeamMembers = table[TeamUser, core.TeamMember]("team_members")
 )

@@ -15,7 +15,7 @@ const dropsAtOnce = 4
 
 // Uploads has the uploads under way, and those that are over but still have parts.
 var (
-	Uploads       = table[core.UploadID, core.Upload]("uploads")
+	Uploads       = table[core.UploadID, core.Upload]("uploads", "id")
 	uploadsOf     = index[core.UserID](Uploads, []string{"user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(core.MaxUploads))
 	oldestUploads = index[struct{}](Uploads, nil, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(dropsAtOnce))
 )

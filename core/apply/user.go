@@ -13,7 +13,7 @@ const userCount = "users"
 
 // Users has the accounts.
 var (
-	Users       = table[core.UserID, core.User]("users")
+	Users       = table[core.UserID, core.User]("users", "id")
 	UserByName  = unique[string](Users, "username")
 	UserByEmail = unique[string](Users, "email")
 )

@@ -24,7 +24,7 @@ type Record struct {
 
 // The table of recently applied entries (core.DedupeWindow).
 var (
-	recordShape      = schema.Of[core.Index, Record]("entries").Shape
+	recordShape      = schema.Of[core.Index, Record]("entries", "index").Shape
 	recordStatements = statementsOf(recordShape)
 )
 

@@ -12,6 +12,8 @@
 //		CreateAt  int64  `cbor:"4,keyasint" db:"create_at"`
 //	}
 //
+// A table names the column of its key, or its key is a struct whose tags name the columns (see Of).
+//
 // Options of the tag follow a comma: null says that the zero value is stored as NULL. Every text,
 // list and map has a limit: max counts the bytes of a text, the elements of a list, or the bytes of
 // all names and values of a map; a free-form map may also take at most twice that in memory. runes

@@ -38,7 +38,7 @@ type nameAt struct {
 	At   int64  `db:"at"`
 }
 
-var things = Of[id, thing]("things")
+var things = Of[id, thing]("things", "id")
 
 // The columns, their types and their numbers follow from the tags, also in a struct inside a struct.
 func TestShape_Columns(t *testing.T) {
@@ -172,7 +172,7 @@ func TestShape_DigestOfAddedColumn(t *testing.T) {
 		Name string `cbor:"2,keyasint" db:"renamed" max:"9"`
 		ID   id     `cbor:"1,keyasint" db:"id"`
 	}
-	old, now := Of[id, before]("t"), Of[id, after]("t")
+	old, now := Of[id, before]("t", "id"), Of[id, after]("t", "id")
 	a := old.AppendDigest(nil, Row(&before{id{1}, "x"}))
 	b := now.AppendDigest(nil, Row(&after{ID: id{1}, Name: "x"}))
 	if !bytes.Equal(a, b) {
@@ -223,5 +223,26 @@ func TestIndex_Order(t *testing.T) {
 	}
 	if down.Matches(Row(&thing{On: true})) || !down.Matches(Row(&thing{})) {
 		t.Error("rows that do not count are listed, or the others are not")
+	}
+}
+
+// A table says what its key is: one column by name, or several by the tags of a struct. Anything else does not compile.
+func TestOf_Key(t *testing.T) {
+	for name, declare := range map[string]func(){
+		"no key":                     func() { Of[id, thing]("t") },
+		"no such column":             func() { Of[id, thing]("t", "nothing") },
+		"another type":               func() { Of[id, thing]("t", "name") },
+		"two columns for one value":  func() { Of[id, thing]("t", "id", "name") },
+		"named twice":                func() { Of[nameAt, thing]("t", "name") },
+		"a struct that names no one": func() { Of[struct{ A, B string }, thing]("t") },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: it compiles", name)
+				}
+			}()
+			declare()
+		}()
 	}
 }

@@ -25,21 +25,14 @@ type Unique[V comparable, T any] struct {
 	value encoder[V]
 }
 
-// Of compiles a table. It panics if the declaration is wrong, which stops the program at its start.
-func Of[K comparable, T any](name string) Table[K, T] {
+// Of compiles a table. key names the column of the primary key; it is left out if K is a struct, whose
+// tags name the columns. Of panics if the declaration is wrong, which stops the program at its start.
+func Of[K comparable, T any](name string, key ...string) Table[K, T] {
 	columns := columnsOf(reflect.TypeFor[K]())
-	if columns == nil { // a single column: the one that has the key's type first
-		for f := range reflect.TypeFor[T]().Fields() {
-			if f.Type == reflect.TypeFor[K]() && f.Tag.Get("db") != "" {
-				columns = []string{f.Tag.Get("db")}
-				break
-			}
-			if f.Anonymous {
-				columns = []string{"id"}
-				break
-			}
-		}
+	if (columns == nil) != (len(key) == 1) || len(key) > 1 {
+		panic(fmt.Sprintf("table %s: its key is one named column or the columns of a struct, not both", name))
 	}
+	columns = append(columns, key...)
 	s, err := CompileShape(name, reflect.TypeFor[T](), columns)
 	if err != nil {
 		panic(err)
