@@ -1,5 +1,5 @@
-// Package edge names what a node that serves clients needs from the rest: somewhere to
-// propose and a local view to read. An edge never knows whether it is at home.
+// Package edge has the interfaces that a node serving clients needs from the other packages: a
+// place to propose, and a local view to read. An edge never knows whether it is at home.
 package edge
 
 import (
@@ -11,44 +11,45 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// Proposer is how an edge writes. At home it is the region, away a forward client.
+// Proposer is how an edge writes. At home it is the region, on other nodes a forward client.
 type Proposer interface {
-	// Propose returns once the proposal is committed and applied at home. The local replica
-	// may still be behind: wait with View.WaitApplied before reading.
+	// Propose returns when the proposal is committed and applied at home. The local replica may
+	// still be behind: call View.WaitApplied before reading.
 	Propose(ctx context.Context, p core.Proposal) (core.Receipt, error)
 }
 
 // View is how an edge sees the local replica.
 type View interface {
 	Position() core.Position
-	// WaitApplied returns once the replica has applied an index, or ctx ends.
+	// WaitApplied returns when the replica has applied an index, or ctx ends.
 	WaitApplied(ctx context.Context, i core.Index) error
-	// Subscribe gives a cursor over the events of everything applied from now on. State that
-	// an event announces can be read before the event is seen.
+	// Subscribe returns a cursor over the events of everything applied from now on. The state
+	// that an event announces can be read before the event is delivered.
 	Subscribe() *event.Cursor
-	// Link says how the replica stands to home.
+	// Link reports the state of the connection to home.
 	Link() Link
 }
 
-// Link is how an edge stands to home.
+// Link is the state of an edge's connection to home.
 type Link struct {
-	Connected bool          // home was heard of within its heartbeat limit
-	Lag       time.Duration // age of the last word from home; zero at home
+	Connected bool          // home was heard within its heartbeat limit
+	Lag       time.Duration // time since the last message from home; zero at home
 }
 
-// Asker asks home for what a lagging replica cannot answer: a session it has not seen yet.
+// Asker asks home a question that a replica which is behind cannot answer, for example about a
+// session it does not have yet.
 type Asker interface {
 	Ask(ctx context.Context, question []byte) ([]byte, error)
 }
 
-// Signals carries typing and presence to the other nodes; it may lose them.
+// Signals carries typing and presence to the other nodes. It may lose them.
 type Signals interface {
 	Send(signal []byte)
 	Receive(ctx context.Context) ([]byte, error)
 }
 
-// Blobs is where an edge keeps bytes and finds them, whichever node has them. What Put has
-// accepted can be read at every edge.
+// Blobs stores and reads bytes, whichever node has them. Every edge can read what Put has
+// accepted.
 type Blobs interface {
 	cdn.Getter
 	cdn.Putter

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// maxAccept bounds what of a header is looked at.
+// maxAccept bounds how much of an Accept-Encoding header is read, in bytes.
 const maxAccept = 1 << 10
 
-// accepted gives the indexes of the codings that a client takes, the one it likes best first;
-// among equals our own order counts. What it likes less than the plain file is left out.
+// accepted returns the indexes of the codings that a client accepts, in its order of preference,
+// and in our order among equals. Codings that it likes less than the plain file are left out.
 func accepted(headers []string) []int {
 	q := map[string]float64{}
 	header := strings.Join(headers, ",")
@@ -33,7 +33,7 @@ func accepted(headers []string) []int {
 	return out
 }
 
-// wanted is zero for what a client does not take.
+// wanted returns the preference for a coding; zero if the client does not accept it.
 func wanted(q map[string]float64, name string) float64 {
 	if w, ok := q[name]; ok {
 		return w
@@ -46,7 +46,8 @@ func wanted(q map[string]float64, name string) float64 {
 	return q["*"]
 }
 
-// quality reads q; what cannot be read is a refusal, since plain bytes are never wrong.
+// quality reads the q parameter. A malformed one counts as zero: the plain file is always
+// acceptable.
 func quality(params string) float64 {
 	for p := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(p, "=")

@@ -1,18 +1,18 @@
-// Package assets serves the files of a built web client: what lies under /static/ by its name,
-// and root.html for every other path, as the client's own router expects. It builds nothing,
-// knows no sessions and serves no API.
+// Package assets serves the files of a built web client: the files under /static/ by name, and
+// root.html for every other path, as the client's own router expects. It builds nothing, knows no
+// sessions and serves no API.
 //
-// A file's entity tag comes from its content, so it is the same at every edge; each content
-// coding has a tag of its own, since a strong tag names bytes. Compressed forms are made once,
-// by Run, kept by digest in a directory that New owns, and checked against the file they stand
-// for before they are used, whoever made them. A request waits for a form that is being made,
-// but not long: then it gets the plain file, marked so that no cache keeps it.
+// A file's entity tag is derived from its content, so it is the same at every edge. Each content
+// coding has its own tag, because a strong tag identifies bytes. Run makes each compressed form
+// once. It is stored by digest in a directory that New owns, and checked against its file before
+// it is used, whoever made it. A request waits a short time for a form that is being made; then
+// it gets the plain file, marked so that no cache stores it.
 //
 // A Handler is safe for concurrent use. A new build is served as soon as its files are in place;
-// put them there by renaming, root.html last.
+// move them there by renaming, root.html last.
 //
-// Invariants: only regular files inside the build are served, none whose path has an element
-// that begins with a dot; an answer's bytes are those its entity tag names.
+// Invariants: only regular files inside the build are served, and none whose path has an element
+// that begins with a dot; an answer's bytes are those that its entity tag identifies.
 package assets
 
 import (
@@ -31,9 +31,9 @@ import (
 
 // Config configures a Handler: one of FS and Dir is required.
 type Config struct {
-	FS     fs.FS        // a build of the web client
-	Dir    string       // a directory with one; links in it that lead outside are not followed
-	Cache  string       // directory for compressed forms, which are removed with their files; default: memory
+	FS     fs.FS        // a web client's build
+	Dir    string       // a directory with a build; links that lead out of it are not followed
+	Cache  string       // directory for compressed forms; those without a file are removed; default: memory
 	Logger *slog.Logger // default: discard
 }
 
@@ -44,10 +44,10 @@ type Handler struct {
 	root  *os.Root // of Dir; nil with FS
 	store store
 	log   *slog.Logger
-	jobs  chan job // closed by nobody; Run reads it
+	jobs  chan job // never closed; Run reads it
 
 	mu      sync.Mutex
-	entries map[string]*entry // by name; only files that exist are in it
+	entries map[string]*entry // by name; only files that exist
 }
 
 const (
@@ -56,7 +56,7 @@ const (
 	queuedForms = 64
 )
 
-// What caches may do with each kind of answer. The year is the one that clients' caches know.
+// The Cache-Control values. Clients of existing servers expect the max-age of a year.
 const (
 	cacheLong   = "max-age=31556926, public"
 	cacheHashed = cacheLong + ", immutable"
@@ -64,7 +64,7 @@ const (
 	cacheNever  = "no-cache, public"
 )
 
-// New opens a build; one without a root page is refused.
+// New opens a build; it refuses one without a root page.
 func New(cfg Config) (*Handler, error) {
 	if (cfg.FS == nil) == (cfg.Dir == "") {
 		return nil, errors.New("assets.Config needs one of FS and Dir")
@@ -92,7 +92,7 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Close lets go of the directories. Call it after Run has ended and nobody asks any more.
+// Close closes the directories. Call it after Run has ended and no request is running.
 func (h *Handler) Close() {
 	if h.root != nil {
 		_ = h.root.Close()
@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, name, cache)
 }
 
-// place says which file a path means and how long it may be kept.
+// place returns the file for a path, and its Cache-Control.
 func place(p string) (name, cache string) {
 	switch p {
 	case "/robots.txt", "/unsupported_browser.js":
@@ -139,10 +139,10 @@ func place(p string) (name, cache string) {
 	return name, cacheLong
 }
 
-// hashed are names that a build gives to no other content.
+// hashed matches names that contain a hash of the content, so their content never changes.
 var hashed = regexp.MustCompile(`(^|[.\-_])[0-9a-f]{8,64}\.`)
 
-// visible reports whether a name may be a file of the build at all.
+// visible reports whether a name may be a file of the build.
 func visible(name string) bool {
 	return fs.ValidPath(name) && !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") && !strings.ContainsAny(name, "\\\x00")
 }

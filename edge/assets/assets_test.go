@@ -36,7 +36,7 @@ func testBuild() fstest.MapFS {
 	}
 }
 
-// started gives a handler whose forms are being made until the test ends.
+// started returns a handler that makes forms until the test ends.
 func started(t *testing.T, cfg Config) *Handler {
 	t.Helper()
 	h, err := New(cfg)
@@ -56,7 +56,7 @@ func started(t *testing.T, cfg Config) *Handler {
 	return h
 }
 
-// get asks for a path with pairs of header fields and values.
+// get requests a path, with header fields and values in pairs.
 func get(h http.Handler, path string, fields ...string) *http.Response {
 	return ask(h, http.MethodGet, path, fields...)
 }
@@ -99,7 +99,7 @@ func unpacked(t *testing.T, r *http.Response) string {
 	return content(t, r)
 }
 
-// Every path has the status, the type and the caching that web clients are used to.
+// Every path has the status, type and caching that web clients expect.
 func TestHandler_Paths(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	for path, want := range map[string]struct {
@@ -138,7 +138,7 @@ func TestHandler_Paths(t *testing.T) {
 	}
 }
 
-// No path leads out of the build or to a hidden file, however it is written.
+// No path leads out of the build or to a hidden file, whatever its spelling.
 func TestHandler_Traversal(t *testing.T) {
 	dir := t.TempDir()
 	build := filepath.Join(dir, "build")
@@ -169,7 +169,7 @@ func TestHandler_Traversal(t *testing.T) {
 	}
 }
 
-// The coding that a client likes most is used, one it refuses never, and all give the same bytes.
+// The client's preferred coding is used, a refused one never, and all give the same bytes.
 func TestHandler_Codings(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	for accept, want := range map[string]string{
@@ -201,7 +201,8 @@ func TestHandler_Codings(t *testing.T) {
 	}
 }
 
-// What does not shrink or is small travels as it is and does not vary.
+// A file that does not get smaller, or is small, is served uncompressed, and its answer does not
+// vary.
 func TestHandler_NotPacked(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	for _, path := range []string{"/static/images/logo.png", "/static/manifest.json", "/"} {
@@ -212,7 +213,8 @@ func TestHandler_NotPacked(t *testing.T) {
 	}
 }
 
-// An entity tag names one coding's bytes: it revalidates that one, by GET and HEAD, and no other.
+// An entity tag identifies the bytes of one coding: it revalidates that one, by GET and HEAD, and
+// no other.
 func TestHandler_Revalidation(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	tags := map[string]string{}
@@ -242,7 +244,7 @@ func TestHandler_Revalidation(t *testing.T) {
 	}
 }
 
-// The same content has the same tag at every edge, whatever its file's time is.
+// The same content has the same tag at every edge, whatever the file's time.
 func TestHandler_TagsAreOfContent(t *testing.T) {
 	other := testBuild()
 	for _, f := range other {
@@ -254,7 +256,7 @@ func TestHandler_TagsAreOfContent(t *testing.T) {
 	}
 }
 
-// A part of a file is a part of the plain file, under the plain file's tag.
+// A range is a range of the plain file, with the plain file's tag.
 func TestHandler_Ranges(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	const path = "/static/remote_entry.js"
@@ -271,7 +273,7 @@ func TestHandler_Ranges(t *testing.T) {
 	}
 }
 
-// HEAD says what GET says and sends nothing; other methods are refused.
+// HEAD gives the same header as GET and no body; other methods are refused.
 func TestHandler_Methods(t *testing.T) {
 	h := started(t, Config{FS: testBuild()})
 	g := get(h, "/static/remote_entry.js", "Accept-Encoding", "gzip")
@@ -284,8 +286,8 @@ func TestHandler_Methods(t *testing.T) {
 	}
 }
 
-// Forms are kept by digest: a restart uses them, a damaged one is made again, and one that no file
-// needs is removed.
+// Forms are stored by digest: a restart uses them, a damaged one is made again, and one without a
+// file is removed.
 func TestHandler_KeepsForms(t *testing.T) {
 	cache := t.TempDir()
 	const path = "/static/remote_entry.js"
@@ -317,7 +319,7 @@ func TestHandler_KeepsForms(t *testing.T) {
 	}
 }
 
-// kept finds the form of the script, which is the larger one.
+// kept returns the path of the script's form, which is the larger one.
 func kept(t *testing.T, dir, suffix string) string {
 	t.Helper()
 	h, err := New(Config{FS: testBuild()})
@@ -338,7 +340,7 @@ func kept(t *testing.T, dir, suffix string) string {
 	return ""
 }
 
-// A form beside the file is used if it is of this file, and only then.
+// A form in the build is used only if it belongs to the file.
 func TestHandler_FormsBeside(t *testing.T) {
 	build := testBuild()
 	var b bytes.Buffer
@@ -349,7 +351,7 @@ func TestHandler_FormsBeside(t *testing.T) {
 	_, _ = io.WriteString(w, script)
 	_ = w.Close()
 	own := bytes.Clone(b.Bytes())
-	own[9] = 42 // the byte of a gzip header that names the system: this one is not ours
+	own[9] = 42 // the byte of a gzip header with the operating system: shows that this form is not ours
 	build["remote_entry.js.gz"] = &fstest.MapFile{Data: own}
 	build["remote_entry.js.br"] = &fstest.MapFile{Data: []byte("not brotli of anything")}
 	build["main.0123456789abcdef01.js.gz"] = &fstest.MapFile{Data: []byte("x")}
@@ -362,7 +364,7 @@ func TestHandler_FormsBeside(t *testing.T) {
 	}
 }
 
-// A build that changes is served as it is now, under new tags.
+// After a change of the build, the new files are served with new tags.
 func TestHandler_NewBuild(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, testBuild()); err != nil {
@@ -383,14 +385,14 @@ func TestHandler_NewBuild(t *testing.T) {
 	}
 }
 
-// While nobody makes forms, files are served plain and no cache may keep that.
+// Without Run, files are served plain, and no cache may store that.
 func TestHandler_WithoutForms(t *testing.T) {
 	h, err := New(Config{FS: testBuild()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // as a client that does not wait
+	cancel() // like a client that does not wait
 	r := httptest.NewRequest(http.MethodGet, "/static/remote_entry.js", nil).WithContext(ctx)
 	r.Header.Set("Accept-Encoding", "br")
 	w := httptest.NewRecorder()
@@ -400,7 +402,7 @@ func TestHandler_WithoutForms(t *testing.T) {
 	}
 }
 
-// A build without a page, or a directory that is not there, is refused.
+// A build without a root page, or a missing directory, is refused.
 func TestNew_Refuses(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"nothing": {}, "both": {FS: testBuild(), Dir: "/"}, "no page": {FS: fstest.MapFS{}}, "no directory": {Dir: filepath.Join(t.TempDir(), "none")},
@@ -411,7 +413,8 @@ func TestNew_Refuses(t *testing.T) {
 	}
 }
 
-// Any header is understood or refused: what is chosen is a coding the client named or starred.
+// Any header is understood or refused: the chosen coding is one that the client named, or
+// accepted by a star.
 func FuzzAccepted(f *testing.F) {
 	for _, s := range []string{"gzip, br;q=0", "*;q=0.1", "identity;q=0", ";;,,=q", "br;q=1e-400"} {
 		f.Add(s)
@@ -425,7 +428,7 @@ func FuzzAccepted(f *testing.F) {
 	})
 }
 
-// Any path is answered with the page, a file of the build or 404, never an error or a secret.
+// Any path gives the page, a file of the build or 404, never an error or a hidden file.
 func FuzzPath(f *testing.F) {
 	h, err := New(Config{FS: testBuild()})
 	if err != nil {

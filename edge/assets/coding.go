@@ -16,15 +16,15 @@ type coding struct {
 	unpack       func(io.Reader) (io.ReadCloser, error)
 }
 
-// codings are in the order we like them: the smallest first. Their levels are the best that
-// still packs a few megabytes while somebody waits.
+// codings are in our order of preference: the smallest result first. Each level is the highest
+// that compresses a few megabytes while a client waits.
 var codings = [...]coding{
 	{"br", ".br",
 		func(w io.Writer) (io.WriteCloser, error) { return brotli.NewWriterLevel(w, 9), nil },
 		func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(brotli.NewReader(r)), nil }},
 	{"zstd", ".zst",
 		func(w io.Writer) (io.WriteCloser, error) {
-			// Browsers take windows of at most 8 MB.
+			// Browsers support windows of at most 8 MB.
 			return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(8<<20))
 		},
 		func(r io.Reader) (io.ReadCloser, error) {
@@ -39,7 +39,7 @@ var codings = [...]coding{
 		func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }},
 }
 
-// packed gives plain in a coding.
+// packed returns plain in a coding.
 func (c coding) packed(plain []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := c.pack(&b)
@@ -49,7 +49,7 @@ func (c coding) packed(plain []byte) ([]byte, error) {
 	if _, err := w.Write(plain); err != nil {
 		return nil, err
 	}
-	if err := w.Close(); err != nil { // writes what it still holds
+	if err := w.Close(); err != nil { // writes the buffered rest
 		return nil, err
 	}
 	return b.Bytes(), nil

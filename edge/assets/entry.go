@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	minForm  = 1 << 10  // bytes; smaller files travel as they are
-	maxForm  = 32 << 20 // bytes; larger ones too
+	minForm  = 1 << 10  // bytes; smaller files are not compressed
+	maxForm  = 32 << 20 // bytes; larger ones are not compressed
 	formWait = 3 * time.Second
 )
 
@@ -26,22 +26,22 @@ type entry struct {
 	digest  [sha256.Size]byte
 	kind    kind
 
-	forms [len(codings)]*form // guarded by Handler.mu; nil until somebody asks
+	forms [len(codings)]*form // guarded by Handler.mu; nil until requested
 }
 
 // form is a file in one content coding.
 type form struct {
-	done chan struct{} // closed by Run when the rest is known
-	body *body         // nil when it is not worth having or cannot be had
+	done chan struct{} // closed by Run when body is known
+	body *body         // nil if the form saves too little or could not be made
 }
 
-// body is stored bytes.
+// body is the stored bytes of a form.
 type body struct {
 	size int64
 	open func() (io.ReadSeekCloser, error)
 }
 
-// tag is the entity tag of the entry in a coding; "" is the plain file.
+// tag is the entity tag of the entry in a coding; "" means the plain file.
 func (e *entry) tag(coding string) string {
 	if coding != "" {
 		coding = "-" + coding
@@ -49,15 +49,15 @@ func (e *entry) tag(coding string) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(e.digest[:18]) + coding + `"`
 }
 
-// packable reports whether the file may have other forms.
+// packable reports whether the file may have compressed forms.
 func (e *entry) packable() bool { return e.kind.packs && e.size >= minForm && e.size <= maxForm }
 
-// open gives a file and what is known of this very version of it.
+// open returns a file and the entry of this version of it.
 func (h *Handler) open(name string) (io.ReadSeekCloser, *entry, error) {
 	if !visible(name) {
 		return nil, nil, fs.ErrNotExist
 	}
-	// Opening what is no regular file might wait for ever, as a pipe does.
+	// Opening other files could block for ever, as a pipe does.
 	if info, err := fs.Stat(h.fsys, name); err != nil || !info.Mode().IsRegular() {
 		return nil, nil, fs.ErrNotExist
 	}
@@ -78,7 +78,7 @@ func (h *Handler) open(name string) (io.ReadSeekCloser, *entry, error) {
 	return f, e, nil
 }
 
-// entry finds or makes what is known of an open file.
+// entry finds or makes the entry of an open file.
 func (h *Handler) entry(name string, opened fs.File, f io.ReadSeeker) (*entry, error) {
 	info, err := opened.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -109,7 +109,7 @@ func (h *Handler) entry(name string, opened fs.File, f io.ReadSeeker) (*entry, e
 	return e, nil
 }
 
-// seekable reads a file into memory if it cannot be read from any place.
+// seekable reads a file into memory if it cannot seek.
 func seekable(f fs.File) (io.ReadSeekCloser, error) {
 	if s, ok := f.(io.ReadSeekCloser); ok {
 		return s, nil
@@ -132,7 +132,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, name, cache stri
 	header.Set("Content-Type", e.kind.mime)
 	header.Set("Cache-Control", cache)
 	if e.packable() {
-		header.Set("Vary", "Accept-Encoding") // on every answer, or a cache would take one for all
+		header.Set("Vary", "Accept-Encoding") // on every answer, otherwise a cache would use one coding for all clients
 		if c, ok := h.best(r, e); c.body != nil {
 			packed, err := c.body.open()
 			if err == nil {
@@ -159,8 +159,9 @@ type chosen struct {
 	body   *body
 }
 
-// best picks the form that the client likes most; no body means the plain file. It is not ok
-// when a better form is still being made. Parts of a file and conditions on writing are about the plain file.
+// best returns the form that the client prefers; without a body, the plain file is meant. ok is
+// false if a better form is still being made. Ranges and conditions on writing refer to the plain
+// file.
 func (h *Handler) best(r *http.Request, e *entry) (c chosen, ok bool) {
 	for _, exact := range []string{"Range", "If-Match", "If-Unmodified-Since"} {
 		if r.Header.Get(exact) != "" {
@@ -188,7 +189,7 @@ func (h *Handler) best(r *http.Request, e *entry) (c chosen, ok bool) {
 	return chosen{}, true
 }
 
-// form gives a form, which Run is asked for the first time.
+// form returns a form; the first call requests it from Run.
 func (h *Handler) form(e *entry, i int) (v *form, queued bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,7 +201,7 @@ func (h *Handler) form(e *entry, i int) (v *form, queued bool) {
 	case h.jobs <- job{e, i, v}:
 		e.forms[i] = v
 		return v, true
-	default: // Run is busy, or not there
+	default: // Run is busy, or does not run
 		return nil, false
 	}
 }

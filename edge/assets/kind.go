@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// kind is what a file is, by its name: a fixed table, since a system's own differs by machine.
+// kind is a file's type and whether it is worth compressing. It comes from a fixed table, because
+// the system's table differs between machines.
 type kind struct {
 	mime  string
 	packs bool // worth compressing

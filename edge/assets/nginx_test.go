@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// edgeStub is an edge as a cache sees it: the real assets, and answers that are like the API's.
+// edgeStub is an edge as a cache sees it: the real assets, and answers like the API's.
 type edgeStub struct {
 	assets http.Handler
-	began  chan struct{} // closed when an upload's first byte is here
+	began  chan struct{} // closed when the first byte of an upload has arrived
 
 	mu    sync.Mutex
 	asked map[string]int // by path
@@ -49,7 +49,7 @@ func (e *edgeStub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.take(w, r)
 	case r.URL.Path == "/api/v4/websocket":
 		upgrade(w, r)
-	case r.URL.Path == "/static/short.txt": // nothing of ours is so short-lived
+	case r.URL.Path == "/static/short.txt": // our own files are not so short-lived
 		w.Header().Set("Cache-Control", "public, max-age=1")
 		_, _ = io.WriteString(w, "short, cookies: "+r.Header.Get("Cookie"))
 	default:
@@ -57,7 +57,7 @@ func (e *edgeStub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take tells of the first byte of a body while the rest is still to come.
+// take reports the first byte of a body while the rest is still being sent.
 func (e *edgeStub) take(w http.ResponseWriter, r *http.Request) {
 	first := make([]byte, 1)
 	_, _ = io.ReadFull(r.Body, first)
@@ -66,7 +66,7 @@ func (e *edgeStub) take(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s and %d more", first, n)
 }
 
-// upgrade speaks a protocol of one line.
+// upgrade answers a protocol of one line.
 func upgrade(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") != "websocket" || r.Header.Get("Connection") != "upgrade" {
 		http.Error(w, "not an upgrade", http.StatusBadRequest)
@@ -84,7 +84,7 @@ func upgrade(w http.ResponseWriter, r *http.Request) {
 	_ = rw.Flush()
 }
 
-// proxied is nginx with our configuration in front of an edge, each on a socket of its own.
+// proxied is nginx with our configuration in front of an edge, each on its own socket.
 type proxied struct {
 	edge   *edgeStub
 	origin *http.Server
@@ -96,7 +96,7 @@ func startNginx(t *testing.T) *proxied {
 	t.Helper()
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		nginx = "/usr/sbin/nginx" // where Debian has it, outside the PATH of people
+		nginx = "/usr/sbin/nginx" // Debian's path, which is not in the PATH of ordinary users
 	}
 	if _, err := os.Stat(nginx); err != nil {
 		t.Skip("nginx is not installed: apt-get install nginx-light")
@@ -145,7 +145,7 @@ func (p *proxied) startOrigin(t *testing.T, socket string) {
 	t.Cleanup(func() { _ = p.origin.Close(); <-done })
 }
 
-// nginxConfig is the deployed configuration with sockets of a test in its three places.
+// nginxConfig returns the deployed configuration with a test's sockets in three places.
 func nginxConfig(t *testing.T, dir string) string {
 	t.Helper()
 	raw, err := os.ReadFile("../../deploy/nginx-cache.conf")
@@ -163,7 +163,7 @@ func nginxConfig(t *testing.T, dir string) string {
 	}
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;" // the directory is ours alone
+		user = "user root;" // only our user can read the directory
 	}
 	var temp strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -196,7 +196,7 @@ func (p *proxied) await(t *testing.T, ended <-chan struct{}, log *bytes.Buffer) 
 	}
 }
 
-// get gives the status of the cache, the header and the body.
+// get returns the cache's status, the header and the body.
 func (p *proxied) get(t *testing.T, path string, fields ...string) (string, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://nearside"+path, nil)
@@ -220,8 +220,8 @@ func (p *proxied) get(t *testing.T, path string, fields ...string) (string, http
 
 const hashedScript = "/static/main.0123456789abcdef01.js"
 
-// A file is fetched once for each coding, however browsers spell what they take, and everybody
-// gets bytes of a coding that he takes.
+// A file is fetched once for each coding, however browsers spell Accept-Encoding, and each gets a
+// coding that it accepts.
 func TestNginx_OneCopyForEachCoding(t *testing.T) {
 	p := startNginx(t)
 	for _, c := range []struct{ accept, coding, cache string }{
@@ -243,7 +243,8 @@ func TestNginx_OneCopyForEachCoding(t *testing.T) {
 	}
 }
 
-// The cache answers conditions by the edge's own tags, and what stands after a ? makes no copy.
+// The cache answers conditional requests by the edge's own tags, and a query string makes no
+// second copy.
 func TestNginx_Revalidation(t *testing.T) {
 	p := startNginx(t)
 	_, h, _ := p.get(t, hashedScript, "Accept-Encoding", "br")
@@ -261,8 +262,8 @@ func TestNginx_Revalidation(t *testing.T) {
 	}
 }
 
-// What is private, of the API, the page itself or missing is asked for each time; a cookie gets
-// no further than to the edge.
+// Private answers, the API's, the page itself and missing files are requested every time; a
+// cookie reaches only the edge.
 func TestNginx_KeepsNothingPrivate(t *testing.T) {
 	p := startNginx(t)
 	for _, path := range []string{"/api/v4/users/u/image", "/api/v4/config/client", "/", "/static/none.js", "/static/remote_entry.js"} {
@@ -281,7 +282,7 @@ func TestNginx_KeepsNothingPrivate(t *testing.T) {
 	}
 }
 
-// When many ask for a new file at once, the edge is asked once.
+// If many clients request a new file at once, the edge is asked once.
 func TestNginx_AsksOnce(t *testing.T) {
 	p := startNginx(t)
 	var all sync.WaitGroup
@@ -294,7 +295,7 @@ func TestNginx_AsksOnce(t *testing.T) {
 	}
 }
 
-// With the edge gone, what was fetched is still served, even when it is too old.
+// If the edge is down, fetched files are still served, even if they are too old.
 func TestNginx_ServesWithoutEdge(t *testing.T) {
 	p := startNginx(t)
 	p.get(t, hashedScript, "Accept-Encoding", "br")
@@ -318,7 +319,8 @@ func TestNginx_ServesWithoutEdge(t *testing.T) {
 	}
 }
 
-// An upload reaches the edge byte by byte, and one over the API's limits is ended early elsewhere.
+// An upload reaches the edge byte by byte; the API's limits, not nginx's, end one that is too
+// large.
 func TestNginx_StreamsUploads(t *testing.T) {
 	p := startNginx(t)
 	pr, pw := io.Pipe()
@@ -326,7 +328,7 @@ func TestNginx_StreamsUploads(t *testing.T) {
 	r.ContentLength = 1 << 20
 	go func() {
 		_, _ = pw.Write([]byte("x"))
-		select { // the rest only when the edge has that
+		select { // the rest is sent only after the edge has the first byte
 		case <-p.edge.began:
 		case <-t.Context().Done():
 		}

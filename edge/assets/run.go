@@ -11,19 +11,19 @@ import (
 
 const (
 	maxFiles     = 20_000
-	maxAhead     = 8 << 20 // bytes of a file whose forms are made before anybody asks
-	worthPercent = 95      // of the plain file's size; a form that saves less is not kept
+	maxAhead     = 8 << 20 // bytes of a file whose forms are made before they are requested
+	worthPercent = 95      // of the plain file's size; a form that is larger is not kept
 )
 
 // job asks Run for a form.
 type job struct {
 	e    *entry
-	i    int // of codings
+	i    int // index in codings
 	form *form
 }
 
-// Run makes compressed forms until ctx ends: first what is asked for, then, when nobody asks,
-// those of the whole build. Without Run every file is served plain and nothing is kept by caches.
+// Run makes compressed forms until ctx ends: requested ones first, and those of the whole build
+// when there are no requests. Without Run every file is served plain, and caches store nothing.
 func (h *Handler) Run(ctx context.Context) error {
 	ahead := h.build()
 	live := map[string]bool{}
@@ -73,7 +73,7 @@ func (h *Handler) build() (names []string) {
 	return names
 }
 
-// ahead makes all forms of a file and notes what of the store belongs to it.
+// ahead makes all forms of a file, and records which stored forms belong to it.
 func (h *Handler) ahead(name string, live map[string]bool) {
 	f, e, err := h.open(name)
 	if err != nil {
@@ -82,7 +82,7 @@ func (h *Handler) ahead(name string, live map[string]bool) {
 	_ = f.Close()
 	for i := range codings {
 		live[formName(e, i)] = true
-		if !e.packable() || e.size > maxAhead || path.Ext(name) == ".map" { // maps are for developers
+		if !e.packable() || e.size > maxAhead || path.Ext(name) == ".map" { // source maps are for developers
 			continue
 		}
 		h.mu.Lock()
@@ -98,7 +98,7 @@ func (h *Handler) ahead(name string, live map[string]bool) {
 	}
 }
 
-// do makes one form, or finds it: in the store, beside the file, or by packing it.
+// do makes one form, or finds it in the store or in the build.
 func (h *Handler) do(j job) {
 	defer close(j.form.done)
 	if b, err := h.store.get(formName(j.e, j.i)); err == nil && h.standsFor(b, j) {
@@ -120,7 +120,7 @@ func (h *Handler) do(j job) {
 	}
 }
 
-// standsFor checks a kept form: a disk may have changed it.
+// standsFor checks a stored form: the disk may have damaged it.
 func (h *Handler) standsFor(b *body, j job) bool {
 	r, err := b.open()
 	if err != nil {
@@ -130,7 +130,7 @@ func (h *Handler) standsFor(b *body, j job) bool {
 	return j.gives(r) == nil
 }
 
-// gives checks that a form unpacks to the file. It reads no more than the file's size.
+// gives checks that a form decompresses to the file. It reads no more than the file's size.
 func (j job) gives(r io.Reader) error {
 	u, err := codings[j.i].unpack(r)
 	if err != nil {
@@ -148,7 +148,7 @@ func (j job) gives(r io.Reader) error {
 	return nil
 }
 
-// beside reads the form that the build itself has.
+// beside reads the form that the build itself contains.
 func (h *Handler) beside(j job) ([]byte, error) {
 	f, e, err := h.open(j.e.name + codings[j.i].suffix)
 	if err != nil {

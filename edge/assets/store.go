@@ -18,7 +18,7 @@ const (
 	maxKept   = 512 << 20 // bytes of forms in a directory
 )
 
-// errFull says that the store has no room; the plain file is served then.
+// errFull means that the store is full; then the plain file is served.
 var errFull = errors.New("no room for more compressed forms")
 
 // store keeps forms by name.
@@ -29,7 +29,7 @@ type store interface {
 	close()
 }
 
-// formName is where a form of an entry is kept.
+// formName is the name of an entry's form in the store.
 func formName(e *entry, i int) string { return hex.EncodeToString(e.digest[:]) + codings[i].suffix }
 
 func openStore(dir string) (store, error) {
@@ -46,9 +46,9 @@ func openStore(dir string) (store, error) {
 	return &directory{root: root}, nil
 }
 
-// memory is a store that a stop empties.
+// memory is a store in memory.
 type memory struct {
-	mu    sync.Mutex // guards the rest
+	mu    sync.Mutex // guards everything below
 	forms map[string][]byte
 	size  int
 }
@@ -109,7 +109,7 @@ func (d *directory) get(name string) (*body, error) {
 	return &body{info.Size(), func() (io.ReadSeekCloser, error) { return d.root.Open(name) }}, nil
 }
 
-// put renames a whole file into place, so that a crash leaves no half one.
+// put writes a whole file and renames it into place, so that a crash leaves no partial one.
 func (d *directory) put(name string, b []byte) (*body, error) {
 	if d.size += int64(len(b)); d.size > maxKept {
 		return nil, errFull
@@ -123,7 +123,7 @@ func (d *directory) put(name string, b []byte) (*body, error) {
 	return d.get(name)
 }
 
-// keep removes what no file of the build needs, and nothing that it did not write.
+// keep removes the forms that no file of the build needs. It leaves files that it did not write.
 func (d *directory) keep(live map[string]bool) {
 	names, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
@@ -142,7 +142,7 @@ func (d *directory) keep(live map[string]bool) {
 	}
 }
 
-// ours reports whether put gives such names.
+// ours reports whether a name has the form that put gives.
 func ours(name string) bool {
 	digest, rest, ok := strings.Cut(name, ".")
 	_, err := hex.DecodeString(digest)

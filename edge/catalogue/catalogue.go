@@ -1,13 +1,14 @@
-// Package catalogue has the texts that clients are shown, one file per language. What goes through
-// the log, and from node to node, is the id of a text and its arguments: the text is made here, at
-// the edge, in the language of who reads it.
+// Package catalogue has the texts that clients see, one file per language. The log and the nodes
+// exchange only the id of a text and its arguments; the text is made here, at the edge, in the
+// reader's language.
 //
-// Messages that the server writes into channels are made the same way, from the type of the post and
-// its props. So are the display names of default channels.
+// Messages that the server writes into channels are made in the same way, from the type of the
+// post and its props, and so are the display names of default channels.
 //
-// A key is the type of such a post, the name of such a channel, an error id, or an error id, a colon, and the refusal's argument "reason" where one id
-// has several reasons. {name} in a text stands for an argument. English has every text; what
-// another language lacks is given in English.
+// A key is the type of such a post; the name of such a channel; an error id; or, if an id has
+// several reasons, the error id, a colon, and the refusal's argument "reason". {name} in a text
+// stands for an argument. English has every text; texts that another language lacks are given in
+// English.
 package catalogue
 
 import (
@@ -26,14 +27,14 @@ var files embed.FS
 // english is the language that has every text.
 const english = "en"
 
-// languages has the texts by the language's code and their key.
+// languages has the texts by language code and key.
 var languages = load()
 
 func load() map[string]map[string]string {
 	out := map[string]map[string]string{}
 	list, err := files.ReadDir("texts")
 	if err != nil {
-		panic(err) // it is part of the program
+		panic(err) // the texts are part of the program
 	}
 	for _, f := range list {
 		raw, err := files.ReadFile("texts/" + f.Name())
@@ -49,11 +50,11 @@ func load() map[string]map[string]string {
 	return out
 }
 
-// Language is a language that there are texts in; the zero value is English.
+// Language is a language of the catalogue; the zero value is English.
 type Language struct{ code string }
 
-// For gives the language of a reader: that of the locale in the profile, else the one that the
-// client's Accept-Language asks for most, else English.
+// For returns a reader's language: that of the locale in the profile, or else the preferred one
+// in the client's Accept-Language, or else English.
 func For(locale, accept string) Language {
 	if code, ok := known(locale); ok {
 		return Language{code}
@@ -65,7 +66,7 @@ func For(locale, accept string) Language {
 		tag, params, _ := strings.Cut(one, ";")
 		q := 1.0
 		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			q, _ = strconv.ParseFloat(v, 64) // what is no number does not count
+			q, _ = strconv.ParseFloat(v, 64) // a malformed number counts as zero
 		}
 		if code, ok := known(tag); ok && q > weight {
 			best, weight = code, q
@@ -74,17 +75,17 @@ func For(locale, accept string) Language {
 	return Language{best}
 }
 
-// maxAccepted is how many languages of an Accept-Language are looked at.
+// maxAccepted bounds how many languages of an Accept-Language are read.
 const maxAccepted = 16
 
-// known gives the code of a locale such as "de-AT" or "ja" if there are texts for it.
+// known returns the language code of a locale such as "de-AT" or "ja", if there are texts for it.
 func known(locale string) (string, bool) {
 	code, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(locale)), "-")
 	_, ok := languages[code]
 	return code, ok
 }
 
-// Text gives the text of an error id with its arguments, or "" if there is none.
+// Text returns the text of an error id with its arguments, or "" if there is none.
 func (l Language) Text(id string, args core.Args) string {
 	if reason := args["reason"]; reason != "" {
 		if text := l.find(id + ":" + reason); text != "" {
@@ -94,9 +95,9 @@ func (l Language) Text(id string, args core.Args) string {
 	return fill(l.find(id), args)
 }
 
-// Message gives what clients read of a post. Of one that the server wrote, the log and the database
-// have only type and props; its text is made here for all its readers, in the server's language,
-// because they share the bytes of events and pages. The key of such a text is the type.
+// Message returns the message of a post as clients see it. Of a post that the server wrote, the
+// log and the database have only type and props. Its text is made here, with the type as key. All
+// readers get it in the server's language, because they share the bytes of events and pages.
 func Message(p *core.Post) string {
 	if p.Message != "" || !p.IsSystem() {
 		return p.Message
@@ -119,7 +120,7 @@ func (l Language) find(key string) string {
 	return languages[english][key]
 }
 
-// fill puts arguments in their places. What they hold is not looked at again.
+// fill inserts the arguments. Braces inside an argument are not replaced again.
 func fill(text string, args map[string]string) string {
 	if !strings.Contains(text, "{") {
 		return text

@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/edge/catalogue"
 )
 
-// The profile's locale decides, then what the client asks for most; English is for all others.
+// The profile's locale decides, then the client's preference, then English.
 func TestFor(t *testing.T) {
 	const id = "app.post.get.app_error"
 	for _, c := range []struct{ locale, accept, want string }{
@@ -25,8 +25,8 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// A message of the server's is made of the post's type and props, and what people write is shown as
-// it is, even if it names a key of the catalogue as its type.
+// The server's messages are made from the post's type and props. What people write is shown
+// unchanged, even if its type is a key of the catalogue.
 func TestMessage(t *testing.T) {
 	for _, c := range []struct {
 		post core.Post
@@ -46,8 +46,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// A text is filled in, chosen by the reason, and given in English where a language lacks it. What
-// an argument holds is no text of ours.
+// A text is chosen by the reason, filled with the arguments, and given in English if the language
+// lacks it. An argument is never used as a template.
 func TestText(t *testing.T) {
 	german := catalogue.For("de", "")
 	for _, c := range []struct {

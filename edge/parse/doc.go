@@ -1,5 +1,5 @@
-// Package parse finds what a message says to the server: the people it names and its hashtags.
-// Code, in spans and blocks, says nothing.
+// Package parse finds the mentions and hashtags in a message. It ignores code, in spans and
+// blocks.
 //
-// It is pure and never fails; whom a name belongs to is for others to find out.
+// It is pure and never fails. It does not look up the users that are mentioned.
 package parse

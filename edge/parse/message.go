@@ -9,15 +9,15 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// MinHashtag is how many characters a hashtag has after its sign, at least.
+// MinHashtag is the minimum number of characters of a hashtag, without its sign.
 const MinHashtag = 3
 
-// maxWord bounds what is looked at as one name or tag, in bytes.
+// maxWord bounds one name or tag, in bytes.
 const maxWord = 256
 
-// Message is what a message says to the server.
+// Message has the mentions and hashtags of a message.
 type Message struct {
-	Mentions []string // names after "@", lower-case, each once; a name that ends in punctuation also without
+	Mentions []string // names after "@", lower-case, each once; a name that ends in punctuation also without it
 	Hashtags string   // with their signs, between single spaces
 }
 
@@ -39,7 +39,7 @@ func Parse(text string) Message {
 	return out
 }
 
-// mention adds a name. "@ann." may name "ann." or be the end of a sentence about "ann".
+// mention adds a name. "@ann." may be the name "ann.", or "ann" at the end of a sentence.
 func (m *Message) mention(word string) {
 	word = strings.ToLower(word)
 	for {
@@ -69,7 +69,7 @@ func (m *Message) hashtag(word string) {
 	}
 }
 
-// words calls f for each "@" or "#" that begins a word of prose, with what follows it.
+// words calls f for each "@" or "#" at the beginning of a word of prose, with the text after it.
 func words(run string, f func(sign byte, word string)) {
 	before := ' '
 	for i := 0; i < len(run); {
@@ -89,12 +89,12 @@ func words(run string, f func(sign byte, word string)) {
 	}
 }
 
-// joins reports whether a sign after r is part of something else: an address, a link.
+// joins reports whether a sign after r is part of something else, such as an address or a link.
 func joins(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("@#&/=?%+_\\", r)
 }
 
-// take gives the name or tag at the beginning of s.
+// take returns the name or tag at the beginning of s.
 func take(s string, sign byte) string {
 	for i, r := range s {
 		ok := unicode.IsLetter(r) || unicode.IsDigit(r) || r == '.' || r == '-' || r == '_'
@@ -108,7 +108,7 @@ func take(s string, sign byte) string {
 	return s
 }
 
-// prose gives the parts of a message that are not code.
+// prose returns the parts of a message that are not code.
 func prose(text string) []string {
 	var out []string
 	var para strings.Builder
@@ -128,7 +128,7 @@ func prose(text string) []string {
 			flush()
 			fence = mark
 		case blank && (strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t")):
-			continue // indented code: the next line may be more of it
+			continue // indented code: the next line may belong to it
 		case strings.TrimSpace(line) == "":
 			flush()
 		default:
@@ -142,7 +142,7 @@ func prose(text string) []string {
 	return out
 }
 
-// fenceOf gives the run of backticks or tildes that opens or closes a code block, or "".
+// fenceOf returns the backticks or tildes that open or close a code block, or "".
 func fenceOf(line string) string {
 	body := strings.TrimLeft(line, " ")
 	if len(line)-len(body) > 3 || len(body) < 3 || body[0] != '`' && body[0] != '~' {

@@ -1,18 +1,18 @@
-// Package presence knows who is online: the sockets of this edge, and what other edges say of
-// theirs. It answers "what is the status of these users" from memory.
+// Package presence knows which users are online: from the sockets of this edge, and from the
+// signals of other edges. It answers "what is the status of these users" from memory.
 //
-// It is not replicated state: nothing here is logged, a lost signal is healed by the next
-// refresh, and a node that restarts learns the others' users within RefreshEvery. A status that
-// somebody sets by hand (do not disturb) has to survive restarts, so it does not belong here.
+// It is not replicated state: nothing here is logged, the next refresh replaces a lost signal,
+// and a node that restarts learns the users of other edges within RefreshEvery. A status that a
+// user sets manually (do not disturb) must survive restarts, so it does not belong here.
 //
-// A Map is passive: it starts no goroutine and reads no clock but Config.Now. Its owner, the
-// fan-out hub, calls Opened, Closed, Receive and, every few seconds, Tick; each tells which
-// statuses changed.
+// A Map starts no goroutine and reads no clock except Config.Now. Its owner, the fan-out hub,
+// calls Opened, Closed, Receive and, every few seconds, Tick; each returns the statuses that
+// changed.
 //
 // Concurrency: a Map is safe for concurrent use. Config.Send is called under its lock, so it must
-// not block nor call back.
+// neither block nor call the Map.
 //
-// Invariants: a user's status is the most present one of all edges; what another edge said is
-// forgotten after ExpireAfter; at most MaxRemote records of other edges are kept, and what comes
-// beyond is dropped.
+// Invariants: a user's status is the highest of all edges; the record of another edge is removed
+// after ExpireAfter; at most MaxRemote records of other edges are kept, and further ones are
+// dropped.
 package presence

@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The statuses, as the wire names them.
+// The statuses, as clients know them.
 const (
 	Online  = "online"
 	Away    = "away"
@@ -18,17 +18,17 @@ const (
 
 // Limits.
 const (
-	// AwayAfter is how long somebody may do nothing before they may be called away.
+	// AwayAfter is how long a user must be inactive to count as away.
 	AwayAfter = 5 * time.Minute
-	// RefreshEvery is how often an edge repeats who is here, so that lost signals are healed.
+	// RefreshEvery is how often an edge repeats its users' statuses, in case signals were lost.
 	RefreshEvery = time.Minute
-	// ExpireAfter is how long another edge's word counts: two lost refreshes.
+	// ExpireAfter is how long another edge's record is valid: longer than two lost refreshes.
 	ExpireAfter = 150 * time.Second
 	// MaxRemote is the default of Config.MaxRemote, about 20 MB.
 	MaxRemote = 200_000
 )
 
-// level orders the statuses: the most present edge decides.
+// level orders the statuses: the highest of all edges counts.
 type level uint8
 
 const (
@@ -40,7 +40,7 @@ const (
 
 var levelNames = [levels]string{Offline, Away, Online}
 
-// Status is what clients see of a user; offline with zero times when nothing is known.
+// Status is a user's status as clients see it; offline with zero times if nothing is known.
 type Status struct {
 	UserID         core.UserID `json:"user_id"`
 	Status         string      `json:"status"`
@@ -49,7 +49,7 @@ type Status struct {
 	DNDEndTime     int64       `json:"dnd_end_time"`
 }
 
-// Change says that a user's status is a new one.
+// Change is a new status of a user.
 type Change struct {
 	User   core.UserID
 	Status string
@@ -57,12 +57,12 @@ type Change struct {
 
 // Config configures a Map.
 type Config struct {
-	Send      func(signal []byte) // offers a signal to the other edges; nil = there are none
+	Send      func(signal []byte) // offers a signal to the other edges; nil if there are none
 	Now       func() time.Time    // default: time.Now
 	MaxRemote int                 // records of other edges; default MaxRemote
 }
 
-// Map is who is online. Use New.
+// Map knows which users are online. Use New.
 type Map struct {
 	// Immutable after New.
 	send      func([]byte)
@@ -79,7 +79,8 @@ type Map struct {
 	sweepNext   time.Time
 }
 
-// edgeID tells the edges apart. It is new at each start, so a restarted edge's old word expires.
+// edgeID identifies an edge. It is new at each start, so the records of a restarted edge's
+// previous run expire.
 type edgeID [8]byte
 
 type local struct {
@@ -113,11 +114,11 @@ func New(cfg Config) (*Map, error) {
 	if m.maxRemote == 0 {
 		m.maxRemote = MaxRemote
 	}
-	_, _ = rand.Read(m.self[:]) // never fails
+	_, _ = rand.Read(m.self[:]) // never returns an error
 	return m, nil
 }
 
-// Opened counts one more socket of a user: they are online.
+// Opened counts one more socket of a user, who is then online.
 func (m *Map) Opened(u core.UserID) (Change, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,7 +133,7 @@ func (m *Map) Opened(u core.UserID) (Change, bool) {
 	return m.changed(u, was)
 }
 
-// Closed counts one socket less; with the last one the user is gone from this edge.
+// Closed counts one socket less; after the last one the user is offline at this edge.
 func (m *Map) Closed(u core.UserID) (Change, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,8 +149,8 @@ func (m *Map) Closed(u core.UserID) (Change, bool) {
 	return m.changed(u, was)
 }
 
-// Active notes that a connected user did something, or not: then they are away, at once when
-// by hand, else if the last sign of them is older than AwayAfter.
+// Active records whether a connected user is active. An inactive user becomes away: at once if
+// byHand, otherwise if the last activity is longer ago than AwayAfter.
 func (m *Map) Active(u core.UserID, active, byHand bool) (Change, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,7 +170,7 @@ func (m *Map) Active(u core.UserID, active, byHand bool) (Change, bool) {
 	return m.changed(u, was)
 }
 
-// Status gives one answer for each id, in the order asked.
+// Status returns one status for each id, in the same order.
 func (m *Map) Status(ids []core.UserID) []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,7 +188,7 @@ func (m *Map) Status(ids []core.UserID) []Status {
 	return out
 }
 
-// Present gives the status of everybody who is not offline, at most limit of them.
+// Present returns the status of every user who is not offline, of at most limit users.
 func (m *Map) Present(limit int) map[core.UserID]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -206,14 +207,14 @@ func (m *Map) Present(limit int) map[core.UserID]string {
 	return out
 }
 
-// Dropped counts the records of other edges that found no room.
+// Dropped counts the records of other edges that were dropped at MaxRemote.
 func (m *Map) Dropped() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dropped
 }
 
-// set notes activity, and tells the others when the level is a new one.
+// set records activity, and sends a signal if the level changed.
 func (m *Map) set(u core.UserID, l *local, to level) {
 	fresh := l.level != to
 	l.level, l.activity = to, m.now().UnixMilli()

@@ -17,7 +17,7 @@ func (c *clock) now() time.Time { return c.at }
 
 func user(n int) core.UserID { return core.DeriveID[core.User]("u", fmt.Sprint(n)) }
 
-// two gives two edges; what the first sends reaches the second until it is cut.
+// two returns two edges; signals of the first reach the second until they are cut.
 func two(t *testing.T) (a, b *Map, c *clock, cut *bool) {
 	t.Helper()
 	c, cut = &clock{time.Unix(1_700_000_000, 0)}, new(bool)
@@ -44,7 +44,8 @@ func make1(t *testing.T, cfg Config) *Map {
 
 func (m *Map) of(n int) string { return m.Status([]core.UserID{user(n)})[0].Status }
 
-// A user is online with the first socket, offline with the last, and each change is told once.
+// A user is online after the first socket, offline after the last, and each change is reported
+// once.
 func TestMap_Sockets(t *testing.T) {
 	a, b, _, _ := two(t)
 	step := func(f func(core.UserID) (Change, bool), want string, changes bool) {
@@ -61,7 +62,8 @@ func TestMap_Sockets(t *testing.T) {
 	step(a.Closed, Offline, false)
 }
 
-// Somebody idle is away after five minutes, at once by hand, and back with the next sign.
+// An inactive user is away after five minutes, or at once by hand, and online again at the next
+// activity.
 func TestMap_Away(t *testing.T) {
 	a, b, c, _ := two(t)
 	a.Opened(user(1))
@@ -83,7 +85,7 @@ func TestMap_Away(t *testing.T) {
 	}
 }
 
-// The most present edge decides.
+// The highest status of all edges counts.
 func TestMap_TwoEdges(t *testing.T) {
 	a, b, _, _ := two(t)
 	a.Opened(user(1))
@@ -98,7 +100,7 @@ func TestMap_TwoEdges(t *testing.T) {
 	}
 }
 
-// A lost signal is healed by the next refresh, and what is not refreshed expires.
+// The next refresh replaces a lost signal, and records without a refresh expire.
 func TestMap_LostSignals(t *testing.T) {
 	a, b, c, cut := two(t)
 	*cut = true
@@ -123,7 +125,7 @@ func TestMap_LostSignals(t *testing.T) {
 	}
 }
 
-// An edge that stops takes its users with it.
+// When an edge stops, its users become offline.
 func TestMap_Leave(t *testing.T) {
 	a, b, _, _ := two(t)
 	a.Opened(user(1))
@@ -182,7 +184,7 @@ func TestMap_ConcurrentUse(t *testing.T) {
 	}
 }
 
-// Any bytes are a signal or are ignored; the books stay right.
+// Any bytes are a signal or are ignored; the counters stay right.
 func FuzzMap_Receive(f *testing.F) {
 	f.Add([]byte{SignalKind})
 	f.Add(make([]byte, headBytes+recordBytes))

@@ -39,8 +39,7 @@ func (m *Map) tell(u core.UserID, l level, activity int64) {
 	m.send(appendRecord(m.head(), record{u, l, activity}))
 }
 
-// Receive takes in another edge's signal. One that is not whole and well-formed, or our own
-// come back, is ignored.
+// Receive processes another edge's signal. A malformed one, and our own, is ignored.
 func (m *Map) Receive(signal []byte) []Change {
 	from, recs, ok := parse(signal)
 	if !ok || from == m.self {
@@ -52,7 +51,7 @@ func (m *Map) Receive(signal []byte) []Change {
 	now := m.now()
 	for _, r := range recs {
 		was := m.levelOf(r.user)
-		// A peer's clock may be wrong: nobody was active in the future.
+		// A peer's clock may be wrong: activity cannot be in the future.
 		m.learn(from, r.user, r.level, min(r.activity, now.UnixMilli()), now.Add(ExpireAfter))
 		if c, ok := m.changed(r.user, was); ok {
 			out = append(out, c)
@@ -78,7 +77,7 @@ func parse(signal []byte) (edgeID, []record, bool) {
 	return from, recs, true
 }
 
-// learn replaces what an edge said of a user.
+// learn replaces another edge's record of a user.
 func (m *Map) learn(from edgeID, u core.UserID, l level, activity int64, expires time.Time) {
 	rs := m.remote[u]
 	for i := range rs {
@@ -113,7 +112,7 @@ func (m *Map) forget(u core.UserID, i int) {
 	m.remote[u] = rs
 }
 
-// Tick forgets what has expired and repeats who is here when it is time; call it every few
+// Tick removes expired records and repeats our statuses when it is time. Call it every few
 // seconds.
 func (m *Map) Tick() []Change {
 	m.mu.Lock()
@@ -142,14 +141,14 @@ func (m *Map) Tick() []Change {
 	return out
 }
 
-// Leave tells the other edges that everybody here is gone, when the edge stops.
+// Leave tells the other edges that all users of this edge are gone. Call it when the edge stops.
 func (m *Map) Leave() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refresh(true)
 }
 
-// refresh sends everybody who is here, in as few signals as they fit.
+// refresh sends the statuses of all users of this edge, in as few signals as possible.
 func (m *Map) refresh(gone bool) {
 	b := m.head()
 	for u, l := range m.local {

@@ -9,11 +9,12 @@ import (
 const (
 	MaxAttempts  = 10          // wrong passwords in a row
 	lockedFor    = time.Minute // after the last attempt that counted
-	attemptsKept = 20_000      // logins remembered; past it all are forgotten
+	attemptsKept = 20_000      // logins remembered; beyond that, all are forgotten
 )
 
-// Attempts counts wrong passwords, so that nobody guesses one: per edge, and by what was typed
-// as login whether there is such an account or not, so that being locked tells nothing.
+// Attempts counts wrong passwords, so that passwords cannot be guessed. It counts per edge and by
+// the login as typed, whether the account exists or not, so that a lock does not reveal which
+// accounts exist.
 type Attempts struct {
 	now func() time.Time
 
@@ -34,8 +35,8 @@ func NewAttempts(now func() time.Time) *Attempts {
 	return &Attempts{now: now, tries: map[string]try{}}
 }
 
-// Allowed reports whether a password may be tried for a login. Those already on their way count
-// once they turn out wrong; a Hasher's queue bounds them.
+// Allowed reports whether a password may be tried for a login. Attempts that are still being
+// checked do not count yet; a Hasher's queue bounds them.
 func (a *Attempts) Allowed(login string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,7 +59,7 @@ func (a *Attempts) Wrong(login string) {
 	a.tries[login] = try{t.n + 1, now}
 }
 
-// Right forgets a login's wrong passwords.
+// Right resets a login's count.
 func (a *Attempts) Right(login string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 )
 
 func TestAttempts_Locks(t *testing.T) {
-	// Ten wrong passwords lock a login for a minute, whoever else signs in; a right one clears it.
+	// Ten wrong passwords lock a login for a minute, whichever others sign in; a right one resets
+	// the count.
 	now := time.Unix(1000, 0)
 	a := session.NewAttempts(func() time.Time { return now })
 	try := func(login string, n int) (allowed int) {

@@ -1,14 +1,14 @@
-// Package session is how an edge knows who asks: tokens and cookies, the CSRF rule, password
-// hashes and wrong passwords, and the sessions of the local replica kept at hand.
+// Package session finds out which user sends a request. It has tokens and cookies, the CSRF rule,
+// password hashes, the count of wrong passwords, and a cache of the local replica's sessions.
 //
-// It is not the authority over sessions: apply looks a caller's session up again when it
-// decides. It writes nothing.
+// It is not the authority over sessions: apply reads the caller's session again when it decides.
+// It writes nothing.
 //
-// A token has 128 random bits and exists only at its client. The log, the database and this
-// package's memory know its SHA-256.
+// A token has 128 random bits and is stored only by its client. The log, the database and this
+// package's memory have its SHA-256.
 //
 // Concurrency: Store, Hasher and Attempts are safe for concurrent use and start no goroutines.
 //
-// Invariant: a session that an ordered event ended is not found by any request that comes
-// after the event was given to Learn.
+// Invariant: once an ordered event that ends a session has been passed to the Store, no later
+// request finds that session.
 package session

@@ -23,27 +23,27 @@ const (
 	keyBytes     = 32
 )
 
-// Bounds on what a stored hash may ask of us; a row that asks for more is damaged.
+// Bounds for the parameters of a stored hash; a row with higher ones is damaged.
 const (
 	maxArgonTime   = 16
 	maxArgonMemory = 256 << 10 // KiB
 )
 
-// Limits of a Hasher by default.
+// The default limits of a Hasher.
 const (
 	DefaultParallel = 2
 	DefaultQueue    = 64
 )
 
-// Hasher hashes and verifies passwords, a few at a time: each costs a core and megabytes, so
-// a flood of sign-ins must wait, or be turned away, without starving everything else.
+// Hasher hashes and verifies passwords, a few at a time. Each costs a core and megabytes, so many
+// sign-ins at once must wait or be refused, so that they do not block everything else.
 type Hasher struct {
-	running chan struct{} // one place per hash under way
-	queued  chan struct{} // one place per caller, waiting or running
+	running chan struct{} // one token per running hash
+	queued  chan struct{} // one token per caller, waiting or running
 }
 
-// NewHasher makes a Hasher that works on at most parallel passwords and keeps queue callers
-// waiting; further ones are refused with KindUnavailable. Zeros mean the defaults.
+// NewHasher makes a Hasher that works on at most parallel passwords and lets queue callers wait;
+// more are refused with KindUnavailable. Zeros mean the defaults.
 func NewHasher(parallel, queue int) *Hasher {
 	if parallel <= 0 {
 		parallel = DefaultParallel
@@ -54,10 +54,10 @@ func NewHasher(parallel, queue int) *Hasher {
 	return &Hasher{running: make(chan struct{}, parallel), queued: make(chan struct{}, parallel+queue)}
 }
 
-// hashersBusy: too many passwords are being hashed.
+// hashersBusy is the refusal when too many passwords are being hashed.
 var hashersBusy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "passwords")
 
-// enter waits for a place; leave gives it back.
+// enter waits for a free place; leave frees it.
 func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case h.queued <- struct{}{}:
@@ -73,7 +73,7 @@ func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// Hash gives the PHC form of a password's argon2id hash.
+// Hash returns a password's argon2id hash in PHC form.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	leave, err := h.enter(ctx)
 	if err != nil {
@@ -87,9 +87,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// Verify reports whether a password has a stored hash: argon2id in PHC form, or bcrypt, which
-// existing databases hold. An empty or damaged hash matches nothing, but takes as long as one
-// that is right, so that the time does not tell whether an account exists.
+// Verify reports whether a password matches a stored hash: argon2id in PHC form, or bcrypt, which
+// existing databases contain. An empty or damaged hash matches nothing, but takes as long as a
+// right one, so that the time does not reveal whether an account exists.
 func (h *Hasher) Verify(ctx context.Context, stored, password string) (bool, error) {
 	leave, err := h.enter(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ type phc struct {
 	salt, key    []byte
 }
 
-// nobody is what a password is compared with when there is no hash.
+// nobody is the hash that is checked if there is no valid one.
 var nobody = phc{argonTime, argonMemory, argonThreads, make([]byte, saltBytes), make([]byte, keyBytes)}
 
 func parsePHC(s string) (phc, bool) {

@@ -17,7 +17,7 @@ import (
 )
 
 func TestTokenFrom_Order(t *testing.T) {
-	// A cookie wins over a header, a header over the query; schemes are case-insensitive.
+	// A cookie is preferred to a header, a header to the query; schemes are case-insensitive.
 	request := func(cookie, header, query string) *http.Request {
 		r := httptest.NewRequest("GET", "/api/v4/users/me?access_token="+query, nil)
 		if cookie != "" {
@@ -64,7 +64,7 @@ func TestPassesCSRF(t *testing.T) {
 }
 
 func TestNewToken_LooksLikeAnID(t *testing.T) {
-	// Tokens have the form that clients check, and do not repeat.
+	// Tokens have the format that clients check, and are not repeated.
 	seen := map[string]bool{}
 	for range 1000 {
 		tok := session.NewToken()
@@ -102,7 +102,7 @@ func TestHasher_Verify(t *testing.T) {
 }
 
 func TestHasher_FullQueueRefuses(t *testing.T) {
-	// Beyond its queue a Hasher says "try again" at once; a caller who leaves frees the place.
+	// A Hasher with a full queue refuses at once; if a caller leaves, its place becomes free.
 	h := session.NewHasher(1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -132,7 +132,7 @@ func TestHasher_FullQueueRefuses(t *testing.T) {
 	}
 }
 
-// replica is a table of sessions that a test fills.
+// replica is a test's table of sessions.
 type replica map[core.TokenHash]core.Session
 
 func (r replica) find(_ context.Context, h core.TokenHash) (core.Session, bool, error) {
@@ -150,7 +150,7 @@ func store(t *testing.T, cfg session.Config) *session.Store {
 }
 
 func TestStore_EndedSession(t *testing.T) {
-	// A session is found until its end is announced, or its time is over.
+	// A session is found until its end is announced, or it expires.
 	r, token, now := replica{}, session.NewToken(), time.UnixMilli(1000)
 	hash := core.HashToken(token)
 	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }})
@@ -171,7 +171,7 @@ func TestStore_EndedSession(t *testing.T) {
 }
 
 func TestStore_AsksHome(t *testing.T) {
-	// An unknown token is asked for at home before it is refused, and not again for a second.
+	// For an unknown token home is asked before it is refused, and not again for a second.
 	r, token, now, asked := replica{}, session.NewToken(), time.UnixMilli(0), 0
 	hash := core.HashToken(token)
 	var answer error

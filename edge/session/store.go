@@ -11,20 +11,20 @@ import (
 
 // Limits of a Store.
 const (
-	DefaultKept   = 50_000          // sessions at hand, about 500 bytes each
+	DefaultKept   = 50_000          // sessions in memory, about 500 bytes each
 	missesKept    = 1024            // unknown tokens remembered
-	missRemembers = time.Second     // for so long
+	missRemembers = time.Second     // for this long
 	askLimit      = 2 * time.Second // for an answer from home
 )
 
 // Config configures a Store. The zero value of each optional field means its documented default.
 type Config struct {
-	// Find looks a session up in the local replica. Required.
+	// Find reads a session from the local replica. Required.
 	Find func(context.Context, core.TokenHash) (core.Session, bool, error)
-	// CatchUp returns once the local replica has everything that home had when it was called.
-	// Default: nothing; the replica is never behind.
+	// CatchUp returns when the local replica has everything that home had at the time of the
+	// call. Default: it returns at once; the replica is never behind.
 	CatchUp func(context.Context) error
-	Kept    int64            // sessions at hand; default DefaultKept
+	Kept    int64            // sessions in memory; default DefaultKept
 	Caches  *hot.Metrics     // default: nothing is registered
 	Now     func() time.Time // default time.Now
 }
@@ -61,8 +61,8 @@ func NewStore(cfg Config) (*Store, error) {
 	}, nil
 }
 
-// Lookup gives a token's session. It fails with KindUnauthorized when there is none or it is
-// over, and with KindUnavailable when only home could tell and home cannot be reached.
+// Lookup returns a token's session. Errors: KindUnauthorized if there is none or it has expired;
+// KindUnavailable if only home knows and home cannot be reached.
 func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) {
 	if len(token) != core.IDLength {
 		return core.Session{}, noSession
@@ -81,7 +81,7 @@ func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) 
 	return f.session, nil
 }
 
-// Why a token gives no session.
+// The reasons why a token has no session.
 var (
 	noSession      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
 	sessionUnknown = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "session")
@@ -90,12 +90,12 @@ var (
 func (s *Store) find(ctx context.Context, hash core.TokenHash) (found, error) {
 	return s.kept.Get(ctx, hash, struct{}{}, func(ctx context.Context) (found, bool, error) {
 		sess, ok, err := s.cfg.Find(ctx, hash)
-		return found{sess, ok}, ok, err // no event tells that a session began, so misses are not kept
+		return found{sess, ok}, ok, err // no event announces a new session, so misses are not cached
 	})
 }
 
-// findAtHome looks again once the replica has caught up: the session may have begun at another
-// edge a moment ago.
+// findAtHome looks again when the replica has caught up: the session may have just begun at
+// another edge.
 func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, error) {
 	if s.cfg.CatchUp == nil || s.misses.Has(hash, s.cfg.Now()) {
 		return found{}, nil
@@ -112,8 +112,8 @@ func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, err
 	return f, err
 }
 
-// Ended forgets a session that an ordered event ended.
+// Ended removes a session that an ordered event ended.
 func (s *Store) Ended(e event.SessionEnded) { s.kept.Forget(e.Token) }
 
-// Reset forgets everything: history was replaced.
+// Reset removes everything, because history was replaced.
 func (s *Store) Reset() { s.kept.Clear() }

@@ -10,17 +10,17 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The cookies that browsers keep. The first is hidden from scripts.
+// The cookies of a browser. Scripts cannot read the first.
 const (
 	CookieToken = "MMAUTHTOKEN"
 	CookieUser  = "MMUSERID"
 	CookieCSRF  = "MMCSRF"
 )
 
-// maxTokenBytes is where a longer token is cut, as clients of existing servers expect.
+// maxTokenBytes is where longer tokens are cut off, as clients of existing servers expect.
 const maxTokenBytes = 50
 
-// Source says where a request carried its token.
+// Source is the place of a token in a request.
 type Source uint8
 
 // The sources.
@@ -31,19 +31,19 @@ const (
 	FromQuery
 )
 
-// NewToken mints a token: 128 random bits in the form of an id.
+// NewToken returns a new token: 128 random bits in the format of an id.
 func NewToken() string {
 	var id core.ID[core.Session]
 	_, _ = rand.Read(id[:]) // crypto/rand never returns an error
 	return id.String()
 }
 
-// CSRF gives the token that a browser's scripts must repeat. It is derived from the session's
+// CSRF returns the token that a browser's scripts must repeat. It is derived from the session's
 // token, so that nothing has to be stored.
 func CSRF(token string) string { return core.DeriveID[core.Session]("csrf", token).String() }
 
-// TokenFrom gives a request's token. A cookie wins over a header, even a dead cookie over a
-// good header.
+// TokenFrom returns a request's token. A cookie is preferred to a header, even if the cookie's
+// token is invalid and the header's is not.
 func TokenFrom(r *http.Request) (string, Source) {
 	if c, err := r.Cookie(CookieToken); err == nil && c.Value != "" {
 		return cut(c.Value), FromCookie
@@ -62,8 +62,8 @@ func TokenFrom(r *http.Request) (string, Source) {
 
 func cut(token string) string { return token[:min(len(token), maxTokenBytes)] }
 
-// PassesCSRF reports whether a request that is not a plain read, and whose token came by
-// cookie, was really made by our own page: only that can read the CSRF cookie or set headers.
+// PassesCSRF reports whether a request that writes, and whose token came by cookie, was made by
+// our own page: only that page can read the CSRF cookie or set headers.
 func PassesCSRF(r *http.Request, token string) bool {
 	got := r.Header.Get("X-CSRF-Token")
 	if got != "" && subtle.ConstantTimeCompare([]byte(got), []byte(CSRF(token))) == 1 {
@@ -88,7 +88,7 @@ func SetCookies(w http.ResponseWriter, r *http.Request, token string, user core.
 	}
 }
 
-// ClearCookie takes a browser's token away. The others are its page's own business.
+// ClearCookie removes a browser's token. The page removes the other cookies itself.
 func ClearCookie(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: CookieToken, Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure(r)})
 }

@@ -35,7 +35,7 @@ func Filled(path string, ids map[string]string) string {
 }
 
 // Furnish makes one of everything and gives the ids for paths.
-func Furnish(c *Client) map[string]string {
+func OneOfEach(c *Client) map[string]string {
 	team := c.NewTeam("crew")
 	ch := c.NewChannel(team.ID, "deck", "O")
 	f := c.AddPicture(ch, "sail.png")

@@ -173,7 +173,7 @@ var plainly = &http.Client{
 
 // Shipshape is a crew with a member, ann, somebody of the team outside the channel, bob, and an
 // outsider, eve. The channel is private.
-type Shipshape struct {
+type FileWorld struct {
 	Home          *Home
 	Site          *Site
 	Admin         *Client
@@ -182,9 +182,9 @@ type Shipshape struct {
 	Channel       core.ChannelID
 }
 
-func NewShipshape(t testing.TB, h *Home, s *Site) *Shipshape {
+func NewFileWorld(t testing.TB, h *Home, s *Site) *FileWorld {
 	t.Helper()
-	w := &Shipshape{Home: h, Site: s}
+	w := &FileWorld{Home: h, Site: s}
 	w.Admin, w.Ann, w.Bob, w.Eve = s.SignUp(t, "admin"), s.SignUp(t, "ann"), s.SignUp(t, "bob"), s.SignUp(t, "eve")
 	w.Team = w.Admin.NewTeam("crew")
 	w.Ann.JoinTeam(w.Team.ID)
@@ -194,7 +194,7 @@ func NewShipshape(t testing.TB, h *Home, s *Site) *Shipshape {
 }
 
 // File gives a file with what answers do not say: where it is stored.
-func (w *Shipshape) File(id core.FileID) core.File {
+func (w *FileWorld) File(id core.FileID) core.File {
 	w.Home.T.Helper()
 	f, ok, err := read.New(w.Site.DB, nil).File(w.Home.T.Context(), id)
 	if err != nil || !ok {

@@ -79,7 +79,7 @@ func BenchmarkCreatePost(b *testing.B) {
 // one large one, and many of a megabyte at once.
 func BenchmarkDownload(b *testing.B) {
 	h, s := apitest.NewHomeWith(b, func(cfg *areas.Config) { cfg.Files.Blobs = withCache(b, cfg.Files.Blobs) })
-	w := apitest.NewShipshape(b, h, s)
+	w := apitest.NewFileWorld(b, h, s)
 	for _, size := range []int{1 << 20, 64 << 20} {
 		content := apitest.Noise(size)
 		f := w.Ann.AddFile(w.Channel, "film.mp4", "video/mp4", content, nil)

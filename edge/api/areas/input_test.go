@@ -37,7 +37,7 @@ func TestInput_Malformed(t *testing.T) {
 	// No body, however broken, gives a 500 or anything but the error shape; nor does any path.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
-	ids := apitest.Furnish(ann)
+	ids := apitest.OneOfEach(ann)
 	bodies := map[string]string{
 		"nothing": "", "cut off": `{"message":`, "null": "null", "a number": "7", "a string": `"x"`, "wrong types": wrongTypes,
 		"not UTF-8": "{\"message\":\"\xff\xfe\",\"login_id\":\"\xff\",\"password\":\"\xff\"}", "a list of numbers": "[1,2,3]", "a list of lists": `[[["x"]]]`,
@@ -180,7 +180,7 @@ func FuzzQuery(f *testing.F) {
 	}
 	_, s := apitest.NewHome(f)
 	ann := s.SignUp(f, "ann")
-	ids := apitest.Furnish(ann)
+	ids := apitest.OneOfEach(ann)
 	f.Fuzz(func(t *testing.T, query string) {
 		if _, err := url.ParseRequestURI("http://x/?" + query); err != nil || strings.ContainsAny(query, " #") || len(query) > 1000 {
 			t.Skip()

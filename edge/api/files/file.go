@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// What a picture of a file can be refused for.
+// What requests for a file's picture can be refused for.
 var (
 	noThumbnail = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file_thumbnail.no_thumbnail.app_error"}
 	noPreview   = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file_preview.no_preview.app_error"}
@@ -26,7 +26,7 @@ var noFile = core.Refusal{Kind: core.KindNotFound, ID: "app.file_info.get.app_er
 
 var noFiles = core.Refusal{Kind: core.KindNotBuilt, ID: "api.file.attachments.disabled.app_error"}
 
-// kept allows whom a policy allows, where files are kept.
+// kept is a policy with the condition that files are stored at all.
 func kept[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	return api.If(func(*api.Call) error {
 		if s.cfg.Blobs == nil {
@@ -36,14 +36,15 @@ func kept[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	}, p)
 }
 
-// readable allows people who may read the file of the path.
+// readable allows callers who may read the path's file.
 func (s *Service) readable() api.Policy[core.File] {
 	return kept(s, api.Allow("may read file_id", s.fileOfPath))
 }
 
-// fileOfPath gives the file of the path, if it lives and who asks may read it: whoever may read
-// its channel, but its owner alone until a post has it. It may never be posted, so to others it
-// is not there; and if it was, at another edge, home is asked before they hear that.
+// fileOfPath returns the path's file if it exists and the caller may read it. A posted file may
+// be read by everybody who may read its channel; before that, only by its owner. For others it
+// does not exist, because it may never be posted. It may also have just been posted at another
+// edge, so home is asked before the answer is 404.
 func (s *Service) fileOfPath(c *api.Call) (core.File, error) {
 	id, err := api.PathID[core.File](c, "file_id")
 	if err != nil {
@@ -64,15 +65,15 @@ func (s *Service) fileOfPath(c *api.Call) (core.File, error) {
 	return f, err
 }
 
-// file gives a file; its id is zero when there is none. Only posted files are kept: until then
-// a file has no channel whose events tell of it.
+// file returns a file; its id is zero if there is none. Only posted files are cached: before
+// that, a file has no channel whose events would invalidate it.
 func (s *Service) file(c *api.Call, id core.FileID) (core.File, error) {
 	read := func(ctx context.Context) (core.File, bool, error) { return s.Read.File(ctx, id) }
 	var file core.File
-	asked := false // and file is what the database said: this call was the one to fill the cache
+	fresh := false // true if file is a fresh read from the database: this call filled the cache
 	place, err := s.places.Get(c.Context, id, struct{}{}, func(ctx context.Context) (_ core.ChannelID, ok bool, err error) {
 		file, ok, err = read(ctx)
-		asked = err == nil
+		fresh = err == nil
 		if !ok || file.PostID.IsZero() {
 			return core.ChannelID{}, false, err
 		}
@@ -81,7 +82,7 @@ func (s *Service) file(c *api.Call, id core.FileID) (core.File, error) {
 	if err != nil {
 		return core.File{}, err
 	}
-	if place.IsZero() && !asked {
+	if place.IsZero() && !fresh {
 		file, _, err = read(c)
 	}
 	if place.IsZero() {
@@ -110,8 +111,8 @@ func (s *Service) filePreview(c *api.Call, f core.File) (api.Answer, error) {
 
 func (s *Service) fileInfo(_ *api.Call, f core.File) (core.File, error) { return f, nil }
 
-// readablePost allows people who may read the post of the path, with its deleted files if they
-// ask for those.
+// readablePost allows callers who may read the path's post; with its deleted files if they
+// request these.
 func (s *Service) readablePost() api.Policy[core.Post] {
 	return api.If(func(c *api.Call) error {
 		if c.Flag("include_deleted") {
@@ -125,10 +126,10 @@ func (s *Service) filesOfPost(c *api.Call, p core.Post) ([]core.File, error) {
 	return s.Read.FilesOfPost(c, p.ID, c.Flag("include_deleted"))
 }
 
-// sendFile answers with a blob of a file that who asks may read, or with the place where the
-// object store gives it to them. Without a type the blob is a picture made here.
+// sendFile answers with a blob of a file that the caller may read, or redirects to the object
+// store. Without a type, the blob is a picture made here.
 func (s *Service) sendFile(c *api.Call, f core.File, blob core.BlobRef, kind string) (api.Answer, error) {
-	// A signed URL is good for one method. HEAD needs no bytes, so it is answered here.
+	// A signed URL is valid for one method. HEAD needs no bytes, so it is answered here.
 	if s.cfg.Signer == nil || c.Request.Method == http.MethodHead {
 		return s.fileDownload(c, f, blob, kind), nil
 	}
@@ -144,18 +145,18 @@ func (s *Service) sendFile(c *api.Call, f core.File, blob core.BlobRef, kind str
 		return nil, unreadable(err)
 	}
 	c.Header().Set("Location", to)
-	c.Header().Set("Cache-Control", "no-store") // the URL dies before a cache would let go of it
+	c.Header().Set("Cache-Control", "no-store") // the URL expires before a cache would drop the answer
 	return api.Raw{Status: http.StatusFound}, nil
 }
 
-// fileDownload is a blob of a file as it is served here: never compressed, because most files
-// are already, and ranges of what is packed on the way would be of no use.
+// fileDownload is a blob of a file as it is served here: uncompressed, since most files are
+// compressed already, and ranges of an answer that is compressed on the way would be useless.
 func (s *Service) fileDownload(c *api.Call, f core.File, blob core.BlobRef, kind string) *download {
 	d := &download{from: s, what: "file " + f.ID.String(), blob: blob, mime: kind, etag: `"` + blob.ID.String() + `"`}
-	d.modified = time.UnixMilli(f.CreateAt) // the bytes never change after
+	d.modified = time.UnixMilli(f.CreateAt) // the bytes never change
 	shown := kind
 	if kind == "" {
-		shown = "image/jpeg" // or PNG, which is shown alike
+		shown = "image/jpeg" // or PNG, which is displayed in the same way
 	}
 	d.headers = [][2]string{
 		{"Cache-Control", "private, max-age=86400"}, {"X-Frame-Options", "DENY"}, {"Content-Security-Policy", "Frame-ancestors 'none'"},
@@ -164,14 +165,16 @@ func (s *Service) fileDownload(c *api.Call, f core.File, blob core.BlobRef, kind
 	return d
 }
 
-// scripts are the types that a browser could run in our name; they are text here.
+// scripts has the types that a browser could execute with our page's rights; they are served as
+// plain text.
 var scripts = []string{
 	"application/javascript", "application/ecmascript", "application/x-javascript", "application/x-ecmascript",
 	"text/javascript", "text/ecmascript", "text/x-javascript", "text/x-ecmascript", "text/jscript", "text/livescript", "text/html",
 	"text/javascript1.0", "text/javascript1.1", "text/javascript1.2", "text/javascript1.3", "text/javascript1.4", "text/javascript1.5",
 }
 
-// shown are the types that browsers show in place. SVG is none: it can hold scripts.
+// shown has the types that browsers display inline. SVG is not among them: it can contain
+// scripts.
 var shown = []string{
 	"image/jpeg", "image/png", "image/bmp", "image/gif", "image/tiff", "image/webp",
 	"video/avi", "video/x-msvideo", "video/mpeg", "video/mp4", "audio/mpeg", "audio/wav",
@@ -179,7 +182,7 @@ var shown = []string{
 
 const anyType = "application/octet-stream"
 
-// servedType gives the type under which a file of a type goes out.
+// servedType returns the Content-Type for a file's type.
 func servedType(kind string) string {
 	kind, _, err := mime.ParseMediaType(kind)
 	switch {
@@ -191,7 +194,7 @@ func servedType(kind string) string {
 	return kind
 }
 
-// disposition says whether a browser shows a file or saves it, and under which name.
+// disposition decides whether a browser displays or saves a file, and under which name.
 func disposition(c *api.Call, name, kind string) string {
 	if slices.Contains(shown, kind) && !c.Flag("download") {
 		return dispositionOf("inline", name)
@@ -199,8 +202,8 @@ func disposition(c *api.Call, name, kind string) string {
 	return dispositionOf("attachment", name)
 }
 
-// dispositionOf writes a name so that nothing in it can end the value: as far as it is plain
-// for old clients, and whole by RFC 5987.
+// dispositionOf encodes a name so that it cannot end the header's value: the ASCII part for old
+// clients, and the whole name by RFC 5987.
 func dispositionOf(how, name string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || strings.ContainsRune(`"\%`, r) {
@@ -215,7 +218,7 @@ func dispositionOf(how, name string) string {
 	return s
 }
 
-// percent writes a name by RFC 5987.
+// percent encodes a name by RFC 5987.
 func percent(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(strings.ToValidUTF8(s, "\uFFFD")), "+", "%20")
 }

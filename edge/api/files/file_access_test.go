@@ -28,10 +28,10 @@ import (
 )
 
 func TestFiles_TypesAndDispositions(t *testing.T) {
-	// Browsers show pictures, films and sounds of known types and nothing else; what could run in
-	// a page is text, and never shown in place.
+	// Browsers display pictures, films and sounds of known types and nothing else; files that
+	// could be executed in a page are served as text and never displayed inline.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	for _, c := range []struct{ kind, served, how string }{
 		{"image/jpeg", "image/jpeg", "inline"}, {"image/png", "image/png", "inline"}, {"image/bmp", "image/bmp", "inline"}, {"image/gif", "image/gif", "inline"},
 		{"image/tiff", "image/tiff", "inline"}, {"image/webp", "image/webp", "inline"}, {"video/avi", "video/avi", "inline"}, {"video/mpeg", "video/mpeg", "inline"},
@@ -63,9 +63,9 @@ func TestFiles_TypesAndDispositions(t *testing.T) {
 }
 
 func TestFiles_HostileNames(t *testing.T) {
-	// Whatever a file is called, its name cannot break out of the header, and comes back whole.
+	// No file name can break out of the header, and each arrives complete.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	for _, name := range []string{
 		"plain.txt", `say "hello".txt`, "a\r\nSet-Cookie: stolen=1.txt", `back;filename="evil.html`, "naïve – 日本.png", "100%.txt", "%22.txt", "tab\there", "\u202egpj.exe",
 		"quote'.txt", "semi;colon=1", " leading", "+ & =.txt", "😀.gif", strings.Repeat("長", 256), "\u0085\u2028.txt",
@@ -93,7 +93,7 @@ func TestFiles_HostileNames(t *testing.T) {
 	}
 }
 
-// counting counts what is asked of a store.
+// counting counts the requests to a store.
 type counting struct {
 	edge.Blobs
 	reads atomic.Int64
@@ -110,14 +110,14 @@ func (c *counting) Stat(ctx context.Context, d cdn.Digest) (int64, error) {
 }
 
 func TestFiles_WhoMayRead(t *testing.T) {
-	// Only who may read a file's channel gets anything of it, and only its owner before it is posted;
-	// nobody gets anything of a deleted one. Who is refused costs the store nothing.
+	// Only users who may read a file's channel get anything of it, and before it is posted only
+	// its owner; nobody gets a deleted file. A refused request does not reach the store.
 	blobs := &counting{}
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) {
 		blobs.Blobs = cfg.Files.Blobs
 		cfg.Files.Blobs = blobs
 	})
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	mate := s.SignUp(t, "mate")
 	mate.JoinTeam(w.Team.ID)
 	w.Ann.Must(201, "POST", "/channels/"+w.Channel.String()+"/members", map[string]string{"user_id": mate.Me.ID.String()}, nil)
@@ -169,10 +169,10 @@ func TestFiles_WhoMayRead(t *testing.T) {
 }
 
 func TestFiles_ChangesShowAtOnce(t *testing.T) {
-	// What becomes of a file's post, and of who asks, holds for the very next request, also after
-	// the file was asked for many times.
+	// A change to a file's post, or to the caller's memberships, applies to the next request,
+	// even if the file was requested many times before.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddPicture(w.Channel, "sail.png")
 	other := w.Ann.AddPicture(w.Channel, "rope.png")
 	var info core.File
@@ -217,9 +217,9 @@ func TestFiles_ChangesShowAtOnce(t *testing.T) {
 }
 
 func TestFiles_HeadIsGetWithoutBody(t *testing.T) {
-	// HEAD answers as GET does, for whole files, ranges and conditions, without the bytes.
+	// HEAD is answered like GET, for whole files, ranges and conditions, but without the bytes.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddPicture(w.Channel, "sail.png")
 	for _, op := range []string{"", "/thumbnail", "/preview", "?download=1"} {
 		for _, headers := range [][]string{nil, {"Range", "bytes=5-20"}, {"Range", "bytes=99999999-"}, {"If-None-Match", "*"}, {"Range", "bytes=1-2,4-5"}} {
@@ -248,7 +248,7 @@ func TestFiles_HeadIsGetWithoutBody(t *testing.T) {
 	w.Ann.Fails(400, "api.file.get_file_preview.no_preview.app_error", "GET", "/files/"+plain.ID.String()+"/preview", nil)
 }
 
-// logged is what was logged.
+// logged collects log lines.
 type logged struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -267,11 +267,11 @@ func (l *logged) count(what string) int {
 }
 
 func TestFiles_DamagedAtTheStore(t *testing.T) {
-	// Bytes that are missing give 503 and damaged ones 500 or no end, never 404 and never other
-	// bytes; the log says it once, with the file.
+	// Missing bytes give 503, damaged ones 500 or a broken connection, never 404 or wrong bytes;
+	// the log reports it once, with the file.
 	var log logged
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	missing := w.Ann.AddFile(w.Channel, "missing", "image/png", apitest.Noise(1000), nil)
 	if err := h.Blobs.Delete(t.Context(), cdn.Digest(w.File(missing.ID).Content.ID)); err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func flip(t *testing.T, h *apitest.Home, id core.BlobID) {
 	}
 }
 
-// signer signs nothing, but says what it was asked for.
+// signer signs nothing, but records what was requested.
 type signer struct{ err error }
 
 func (s *signer) SignedURL(_ context.Context, d cdn.Digest, kind, disposition string, valid time.Duration) (string, error) {
@@ -319,11 +319,12 @@ func (s *signer) SignedURL(_ context.Context, d cdn.Digest, kind, disposition st
 }
 
 func TestFiles_Redirect(t *testing.T) {
-	// With an object store that signs, bytes come from there: for people who may read the file,
-	// for a minute, and no cache keeps the way. HEAD and public links are answered here.
+	// If the object store signs URLs, readers are redirected there: only users who may read the
+	// file, for a minute, and no cache stores the redirect. HEAD and public links are answered
+	// here.
 	sign := &signer{}
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files.Signer = sign })
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddPicture(w.Channel, "sail.png")
 	w.Ann.Attach(w.Channel, f)
 	f = w.File(f.ID)
@@ -357,7 +358,7 @@ func TestFiles_Redirect(t *testing.T) {
 }
 
 func TestFiles_NowhereToKeepThem(t *testing.T) {
-	// Without a store every operation on files says so, and clients are told in their settings.
+	// Without a store, every operation on files answers 501, and the client's settings say so.
 	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files = files.Config{} })
 	ann := s.SignUp(t, "ann")
 	id := core.NewID[core.File](t0).String()
@@ -377,7 +378,7 @@ func TestFiles_NowhereToKeepThem(t *testing.T) {
 }
 
 func TestFiles_Settings(t *testing.T) {
-	// Clients are told what they may do with files, and how large these may be.
+	// The client's settings say what is possible with files, and how large they may be.
 	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 7 << 20 })
 	ann := s.SignUp(t, "ann")
 	var settings map[string]string
@@ -392,10 +393,10 @@ func TestFiles_Settings(t *testing.T) {
 }
 
 func TestFiles_CountedAndInfo(t *testing.T) {
-	// A channel's files are counted and a post's are listed in its order, without deleted ones;
-	// storage in use is told roughly.
+	// A channel's files are counted, and a post's files are listed in its order, both without
+	// deleted ones; the storage in use is given roughly.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	one := w.Ann.AddFile(w.Channel, "one.txt", "text/plain", apitest.Noise(4321), nil)
 	two := w.Ann.AddPicture(w.Channel, "two.png")
 	w.Ann.AddFile(w.Channel, "loose.txt", "text/plain", []byte("x"), nil)
@@ -436,10 +437,10 @@ func TestFiles_CountedAndInfo(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	// A public link opens one file for anybody until links are made worthless, and then a new one
-	// does; asking again gives the same. The log holds no token.
+	// A public link opens one file for everybody until all links are expired; a new one works
+	// then. Repeating the request gives the same link. The log contains no token.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.png", "image/png", []byte("treasure"), nil)
 	other := w.Ann.AddFile(w.Channel, "other.png", "image/png", []byte("nothing"), nil)
 	w.Ann.Attach(w.Channel, f, other)
@@ -492,12 +493,12 @@ func TestLinks(t *testing.T) {
 }
 
 func TestLinks_Off(t *testing.T) {
-	// Where public links are off nobody gets one, and those given out before do not work.
+	// If public links are switched off, none are given out, and existing ones do not work.
 	on := true
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files.PublicLinks = on })
 	on = false
 	off := h.NewSite(nil)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.png", "image/png", []byte("treasure"), nil)
 	token := w.Ann.LinkToken(f.ID.String())
 	disabled := "api.file.get_public_link.disabled.app_error"
@@ -506,9 +507,9 @@ func TestLinks_Off(t *testing.T) {
 }
 
 func TestLinks_SiteURL(t *testing.T) {
-	// A link begins with the deployment's address, where that is known.
+	// A link begins with the deployment's address, if it is configured.
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.SiteURL = "https://chat.example/" })
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.png", "image/png", []byte("treasure"), nil)
 	var out struct{ Link string }
 	w.Ann.Must(200, "GET", "/files/"+f.ID.String()+"/link", nil, &out)
@@ -518,11 +519,11 @@ func TestLinks_SiteURL(t *testing.T) {
 }
 
 func TestLinks_AtAnEdgeThatIsBehind(t *testing.T) {
-	// An edge that has not seen a link yet asks home before it calls it wrong.
+	// An edge that does not know a link yet asks home before it refuses it.
 	h, s := apitest.NewHome(t)
 	ask := &apitest.Asker{Answer: api.AnswerPosition(s)}
 	behind := h.NewSite(ask)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.png", "image/png", []byte("treasure"), nil)
 	behind.Hold()
 	token := w.Ann.LinkToken(f.ID.String())

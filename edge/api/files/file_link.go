@@ -14,26 +14,27 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// maxLinkToken is more than a token has; longer ones are not worth a hash.
+// maxLinkToken is longer than any token; longer ones are refused without hashing them.
 const maxLinkToken = 128
 
 var noLinks = core.Refusal{Kind: core.KindNotBuilt, ID: "api.file.get_public_link.disabled.app_error"}
 
 var wrongLink = core.Refusal{Kind: core.KindInvalid, ID: "api.file.get_file.public_invalid.app_error"}
 
-// linkToken is what a public link of a file proves itself by. It follows from the session's
-// token, so that asking again gives the same link and the log, which has only the token's hash,
-// gives none; and from when links last expired, so that the next one is another.
+// linkToken is the token in a file's public link. It is derived from the session's token: so
+// repeating the request gives the same link, and the log, which has only the token's hash,
+// contains no link. It also depends on the time when links last expired, so the link after that
+// is another one.
 func linkToken(session string, id core.FileID, expired int64) string {
 	mac := hmac.New(sha256.New, []byte(session))
 	mac.Write([]byte("nearside file link\x00" + id.String() + "\x00" + strconv.FormatInt(expired, 10)))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// linkHash is what the log knows of a token.
+// linkHash is the hash that the log has of a token.
 func linkHash(token string) core.BlobID { return sha256.Sum256([]byte(token)) }
 
-// public allows whom a policy allows, where files have public links.
+// public is a policy with the condition that public links are enabled.
 func public[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	return kept(s, api.If(func(*api.Call) error {
 		if !s.cfg.PublicLinks {
@@ -43,7 +44,7 @@ func public[T any](s *Service, p api.Policy[T]) api.Policy[T] {
 	}, p))
 }
 
-// shareable allows people who may share the file of the path with anybody.
+// shareable allows users who may make a public link to the path's file.
 func (s *Service) shareable() api.Policy[core.File] {
 	return public(s, api.Allow("may share file_id", func(c *api.Call) (core.File, error) {
 		f, err := s.fileOfPath(c)
@@ -64,8 +65,8 @@ func (s *Service) fileLink(c *api.Call, f core.File) (map[string]string, error) 
 	return map[string]string{"link": s.siteURL(c) + "/files/" + f.ID.String() + "/public?h=" + token}, err
 }
 
-// share gives the token of a link that works. When links expire at the same moment the token
-// has to be another: then once more.
+// share returns the token of a valid link. If links expire at the same moment, the token must be
+// a new one, so it tries once more.
 func (s *Service) share(c *api.Call, id core.FileID) (string, error) {
 	for range 2 {
 		expired, err := s.Read.LinksExpiredAt(c)
@@ -91,7 +92,7 @@ func (s *Service) linked(c *api.Call, id core.FileID, token string) (bool, error
 	return ok && got == id, err
 }
 
-// siteURL is where clients find this deployment, as far as is known.
+// siteURL is the deployment's address, as far as it is known.
 func (s *Service) siteURL(c *api.Call) string {
 	if u := s.cfg.SiteURL; u != "" {
 		return strings.TrimRight(u, "/")
@@ -103,7 +104,7 @@ func (s *Service) siteURL(c *api.Call) string {
 	return scheme + "://" + c.Request.Host
 }
 
-// byLink allows whoever has a link to the file of the path.
+// byLink allows callers with a link to the path's file.
 func (s *Service) byLink() api.Policy[core.File] {
 	return public(s, api.AllowAnybody("who has a link to file_id", func(c *api.Call) (core.File, error) {
 		id, err := api.PathID[core.File](c, "file_id")
@@ -132,14 +133,14 @@ func (s *Service) byLink() api.Policy[core.File] {
 	}))
 }
 
-// publicFile answers anybody who has a link. The bytes come from here even when others are sent
-// to the object store: a link is opened by strangers, whom that store's address does not concern.
+// publicFile answers anybody with a link. The bytes always come from here, also if others are
+// redirected to the object store: its address should not be revealed to strangers.
 func (s *Service) publicFile(c *api.Call, f core.File) (api.Answer, error) {
 	return s.fileDownload(c, f, f.Content, servedType(f.MimeType)), nil
 }
 
-// expireLinks makes every public link worthless that anybody has. It is our own operation:
-// elsewhere one rotates a key in the configuration.
+// expireLinks invalidates all existing public links. This operation is our own: on other servers
+// one changes a key in the configuration.
 func (s *Service) expireLinks(c *api.Call, _ core.User) (api.Done, error) {
 	return api.Done{}, c.Propose(&command.ExpireLinks{}, nil)
 }

@@ -16,7 +16,7 @@ import (
 const (
 	maxTermsBytes = 4096
 	maxZone       = 26 * 60 * 60 // seconds; no zone is that far from UTC
-	maxSearches   = 4            // at once: they are slow, and must not take the connections that other reads need
+	maxSearches   = 4            // at once: searches are slow, and must not occupy the connections that other reads need
 )
 
 // fileQuestion is a search as clients send it.
@@ -29,7 +29,7 @@ type fileQuestion struct {
 	PerPage         *int   `json:"per_page"`
 }
 
-// fileList is files as the wire has them when they were searched for.
+// fileList is the result of a search, as clients receive it.
 type fileList struct {
 	Order                     []core.FileID             `json:"order"`
 	FileInfos                 map[core.FileID]core.File `json:"file_infos"`
@@ -88,7 +88,7 @@ func (s *Service) searchIn(c *api.Call, team core.TeamID) (fileList, error) {
 	return newFileList(files), err
 }
 
-// search waits for its turn.
+// search waits for a free place.
 func (s *Service) search(c *api.Call, q read.FileQuery) ([]core.File, error) {
 	select {
 	case s.searching <- struct{}{}:
@@ -99,12 +99,13 @@ func (s *Service) search(c *api.Call, q read.FileQuery) ([]core.File, error) {
 	return s.Read.SearchFiles(c, q)
 }
 
-// empty reports whether nothing is looked for.
+// empty reports whether the search has no terms.
 func (t *fileTerms) empty() bool {
 	return len(t.words)+len(t.excluded)+len(t.from)+len(t.notFrom)+len(t.in)+len(t.notIn)+len(t.ext)+len(t.notExt) == 0 && t.after == 0 && t.before == 0
 }
 
-// questionOf reads a search from JSON, which clients send, or from a form, as it is described.
+// questionOf reads a search from JSON, which clients send, or from a form, as the API's
+// description says.
 func questionOf(c *api.Call) (q fileQuestion, err error) {
 	kind := c.Request.Header.Get("Content-Type")
 	if strings.HasPrefix(kind, "multipart/form-data") || strings.HasPrefix(kind, "application/x-www-form-urlencoded") {
@@ -127,7 +128,7 @@ func formOf(c *api.Call, q *fileQuestion) error {
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, api.MaxBodyBytes)
 	err := c.Request.ParseMultipartForm(api.MaxBodyBytes)
 	if errors.Is(err, http.ErrNotMultipart) {
-		err = nil // a plain form, and parsed
+		err = nil // a plain form; it has been parsed
 	}
 	var large *http.MaxBytesError
 	switch {
@@ -165,8 +166,8 @@ func (q *fileQuestion) page() read.Page {
 	return p
 }
 
-// resolve looks up the people and channels that are named; found is false when all that files
-// would have to be from, or in, do not exist.
+// resolve looks up the named users and channels; found is false if all users, or all channels, to
+// which the search is restricted do not exist.
 func (s *Service) resolve(c *api.Call, t fileTerms, q *read.FileQuery) (found bool, err error) {
 	if q.From, err = s.people(c, t.from); err != nil {
 		return false, err
@@ -198,7 +199,7 @@ func (s *Service) people(c *api.Call, names []string) (ids []core.UserID, err er
 	return ids, err
 }
 
-// named gives those channels that have one of the names, or one of the ids.
+// named returns the ids of the channels with one of the names or ids.
 func named(list []core.Channel, names []string) (ids []core.ChannelID) {
 	for i := range list {
 		if slices.Contains(names, list[i].Name) || slices.Contains(names, list[i].ID.String()) {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestTerms(t *testing.T) {
-	// The search box means what its users mean by it.
+	// The syntax of the search box is parsed as users expect.
 	const day = int64(24 * 60 * 60 * 1000)
 	const may2 = int64(1_714_608_000_000) // 2024-05-02 in UTC
 	for s, want := range map[string]files.Terms{
@@ -41,7 +41,7 @@ func TestTerms(t *testing.T) {
 		"http://x.example/from:y":                          {Words: []string{"http://x.example/from:y"}},
 		"on:0000-00-00 on:9999-12-31":                      {Words: []string{"on:0000-00-00"}, After: 253402214400000, Before: 253402300800000},
 	} {
-		if s == "on:tomorrow from: in:" { // the value may stand after a space, whatever it is
+		if s == "on:tomorrow from: in:" { // a filter's value may follow after a space, whatever it is
 			want = files.Terms{Words: []string{"on:tomorrow"}, From: []string{"in:"}}
 		}
 		if diff := cmp.Diff(want, files.ParseTerms(s, 0)); diff != "" {
@@ -81,10 +81,10 @@ func FuzzTerms(f *testing.F) {
 }
 
 func TestSearch(t *testing.T) {
-	// Files are found by name, text, person, channel, kind and day, and by nobody who is not in
-	// their channel.
+	// Files are found by name, text, person, channel, type and day, and only by members of their
+	// channel.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	deck := w.Ann.NewChannel(w.Team.ID, "deck", "O")
 	w.Bob.Join(deck)
 	add := func(c *apitest.Client, ch core.ChannelID, name, text string) {
@@ -146,10 +146,10 @@ func TestSearch(t *testing.T) {
 }
 
 func TestSearch_Form(t *testing.T) {
-	// A search is understood in JSON and as either kind of form; one without words, with too many
-	// or of a team that is not one's own is refused.
+	// A search is read from JSON and from both kinds of forms; a search without words, with too
+	// many, or in a team of which the caller is no member is refused.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	w.Ann.Attach(w.Channel, w.Ann.AddFile(w.Channel, "map.pdf", "application/pdf", []byte("x"), nil))
 	form := "--edge\r\nContent-Disposition: form-data; name=\"terms\"\r\n\r\nmap\r\n--edge\r\nContent-Disposition: form-data; name=\"is_or_search\"\r\n\r\ntrue\r\n--edge--\r\n"
 	for _, path := range []string{"/files/search", "/teams/" + w.Team.ID.String() + "/files/search"} {
@@ -173,9 +173,9 @@ func TestSearch_Form(t *testing.T) {
 }
 
 func TestSearch_MoreThanAFew_WaitAndHoldNobodyUp(t *testing.T) {
-	// A search waits while others are under way, and what else is read meanwhile does not.
+	// A search waits while others run; other reads do not.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.txt", "text/plain", []byte("x"), nil)
 	w.Ann.Attach(w.Channel, f)
 	done := service(s).Searching()

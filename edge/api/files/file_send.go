@@ -15,31 +15,32 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// Limits of sending stored bytes. The limits of other answers are too short for a large file
-// and a slow line, so a download lasts as long as it gets on: a piece must go within its limit.
+// Limits of sending stored bytes. The limits of other answers are too short for a large file and
+// a slow connection. So a download may take any time while it makes progress: each piece has a
+// limit.
 const (
 	pieceBytes  = 256 << 10
 	pieceLimit  = 2 * time.Minute
-	smallBytes  = 64 << 10 // so much is read before anything is sent: when it is damaged, the client is told
-	sendsOfUser = 64       // downloads under way at this edge, small ones not counted
+	smallBytes  = 64 << 10 // this much is read before anything is sent: if it is damaged, the client gets an error
+	sendsOfUser = 64       // running downloads at this edge; small ones do not count
 	sendsOfEdge = 4096
-	rangesLimit = 32 // more parts than these in one request get the whole; nobody needs them, and each is a read
+	rangesLimit = 32 // a request for more ranges gets the whole file: each range is a separate read, and clients do not need more
 	signedFor   = time.Minute
 )
 
-// download is stored bytes that are an answer.
+// download is an answer that consists of stored bytes.
 type download struct {
 	from     *Service
-	what     string // for the log
+	what     string // description for the log
 	blob     core.BlobRef
 	modified time.Time
-	etag     string // as it stands in the header
-	mime     string // "": a picture of ours, known by its first bytes
+	etag     string // with quotes, as in the header
+	mime     string // "": a picture made here, whose type is detected
 	headers  [][2]string
 }
 
-// Send implements api.Answer. A large download takes a place: who reads slowly holds memory all
-// the while.
+// Send implements api.Answer. A large download needs a place: a slow reader occupies memory for a
+// long time.
 func (d *download) Send(c *api.Call) error {
 	if d.blob.Size > smallBytes && c.Request.Method != http.MethodHead {
 		if err := d.from.downloads.enter(c.User.ID); err != nil {
@@ -50,14 +51,14 @@ func (d *download) Send(c *api.Call) error {
 	return d.from.sendBlob(c.Writer, c.Request, d)
 }
 
-// sendBlob sends a download as http.ServeContent sends a file: ranges, conditions and HEAD are
-// its doing. It opens the blob when the answer needs bytes of it, and fails before anything is
-// sent, or ends the connection: a client never takes a part for the whole.
+// sendBlob sends a download like http.ServeContent, with ranges, conditions and HEAD. It opens
+// the blob when bytes of it are needed. It fails before anything is sent, or ends the connection:
+// a client never takes a part for the whole.
 func (s *Service) sendBlob(w http.ResponseWriter, r *http.Request, d *download) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	b := &blobReader{ctx: ctx, blobs: s.cfg.Blobs, blob: d.blob}
 	defer b.Close()
-	defer cancel() // before Close: a read that hangs must end for it
+	defer cancel() // before Close: it ends a read that hangs
 	o := &outlet{ResponseWriter: w, body: b, head: r.Method == http.MethodHead, mime: d.mime}
 	o.pace = pace{out: w, control: http.NewResponseController(w), stop: cancel}
 	defer o.pace.end()
@@ -70,7 +71,7 @@ func (s *Service) sendBlob(w http.ResponseWriter, r *http.Request, d *download) 
 		r.Header.Del("Range")
 	}
 	http.ServeContent(o, r, "", d.modified, b)
-	cancel() // the client may be gone while its ranges are still read
+	cancel() // the client may be gone while its ranges are still being read
 	if o.err != nil {
 		for _, h := range []string{"Etag", "Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified", "Content-Disposition", "Cache-Control"} {
 			w.Header().Del(h)
@@ -81,12 +82,12 @@ func (s *Service) sendBlob(w http.ResponseWriter, r *http.Request, d *download) 
 	if err := b.failed(); err != nil {
 		s.noteDamage(d, err)
 		s.log.Debug("a download was cut off", "of", d.what, "error", err)
-		panic(http.ErrAbortHandler) // the header promised more
+		panic(http.ErrAbortHandler) // the header announced more bytes
 	}
 	return nil
 }
 
-// noteDamage logs what somebody has to repair, once in a while for each blob.
+// noteDamage logs damage that somebody must repair, once per interval for each blob.
 func (s *Service) noteDamage(d *download, err error) {
 	k := core.KindOf(err)
 	if k != core.KindNotFound && k != core.KindDiverged && k != core.KindInvalid || s.damaged.Has(d.blob.ID, time.Now()) {
@@ -96,14 +97,14 @@ func (s *Service) noteDamage(d *download, err error) {
 	s.log.Error("stored bytes are missing or damaged", "of", d.what, "blob", d.blob.ID, "error", err)
 }
 
-// Why the content of a file cannot be sent.
+// The reasons why a file's content cannot be sent.
 var (
 	contentMissing = core.Refusal{Kind: core.KindUnavailable, ID: "api.file.read_file.missing.app_error"}
 	contentAway    = core.Refusal{Kind: core.KindUnavailable, ID: "api.file.read_file.unavailable.app_error"}
 	contentDamaged = core.Refusal{Kind: core.KindInternal, ID: "api.file.read_file.damaged.app_error"}
 )
 
-// unreadable says what is wrong with bytes that were promised. It is not 404: the file exists.
+// unreadable maps an error of the store. The result is not 404, because the file exists.
 func unreadable(err error) error {
 	switch core.KindOf(err) {
 	case core.KindNotFound:
@@ -116,15 +117,15 @@ func unreadable(err error) error {
 	return err
 }
 
-// outlet is what http.ServeContent writes to. It opens the blob when the status says that
-// bytes follow, and then knows which.
+// outlet is the ResponseWriter for http.ServeContent. It opens the blob when the status is
+// written, since then the range is known.
 type outlet struct {
 	http.ResponseWriter
 	body *blobReader
 	pace pace
 	head bool
 	mime string
-	err  error // why there is nothing to send; then nothing was
+	err  error // why nothing can be sent; if set, nothing was sent
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -164,8 +165,8 @@ func (o *outlet) Write(p []byte) (int, error) {
 	return o.pace.Write(p)
 }
 
-// ReadFrom implements io.ReaderFrom: what http.ServeContent copies is taken out of the blob
-// without a copy on the way, when the blob can do that.
+// ReadFrom implements io.ReaderFrom: the bytes that http.ServeContent copies are written by the
+// blob itself without another copy, if it supports that.
 func (o *outlet) ReadFrom(src io.Reader) (int64, error) {
 	if o.err != nil {
 		return 0, o.err
@@ -187,14 +188,14 @@ func copyPieces(w io.Writer, r io.Reader) (int64, error) {
 	return io.CopyBuffer(w, struct{ io.Reader }{r}, *b)
 }
 
-// pace writes in pieces, and gives each a time to go. It belongs to the request's goroutine.
+// pace writes in pieces, each with a time limit. It belongs to the request's goroutine.
 type pace struct {
 	out     io.Writer
 	control *http.ResponseController
-	stop    context.CancelFunc // ends the read that a piece is waited for from
+	stop    context.CancelFunc // ends the read that a piece waits for
 	timer   *time.Timer
 	armed   time.Time
-	err     error // the client's
+	err     error // the error of writing to the client
 }
 
 // Write implements io.Writer.
@@ -211,8 +212,8 @@ func (p *pace) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// arm moves the limits on. Servers that cannot have no limits either. Setting them is not free,
-// so a piece may find a quarter of its time gone.
+// arm renews the limits. A server that does not support deadlines has none here either. Renewing
+// is not free, so it is done once per quarter of the limit: a piece has at least three quarters.
 func (p *pace) arm() {
 	now := time.Now()
 	if now.Sub(p.armed) < pieceLimit/4 {
@@ -233,8 +234,8 @@ func (p *pace) end() {
 	}
 }
 
-// blobReader is a blob as http.ServeContent reads files: it can be put to any place, and is
-// opened there when it is read.
+// blobReader reads a blob in the way that http.ServeContent reads files: after Seek, the blob is
+// opened at that offset when it is read.
 type blobReader struct {
 	ctx   context.Context
 	blobs interface {
@@ -243,11 +244,11 @@ type blobReader struct {
 	}
 	blob core.BlobRef
 
-	mu     sync.Mutex // guards what follows: several ranges are read by a goroutine that may outlive the request
+	mu     sync.Mutex // guards everything below: several ranges are read by a goroutine that may outlive the request
 	at     int64
-	left   int64         // of what is open
-	part   io.ReadCloser // open at at; nil: nothing is
-	small  []byte        // what was read ahead, at at
+	left   int64         // bytes left of the open part
+	part   io.ReadCloser // open at offset at; nil if nothing is open
+	small  []byte        // bytes read ahead, at offset at
 	closed bool
 	err    error
 }
@@ -279,7 +280,7 @@ func (b *blobReader) shut() {
 	b.part, b.small = nil, nil
 }
 
-// Close lets go of the blob.
+// Close closes the blob.
 func (b *blobReader) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -294,7 +295,7 @@ func (b *blobReader) failed() error {
 	return b.err
 }
 
-// stat refuses a blob that is not there, or not as it was.
+// stat refuses a blob that is missing or has the wrong size.
 func (b *blobReader) stat() error {
 	size, err := b.blobs.Stat(b.ctx, cdn.Digest(b.blob.ID))
 	if err == nil && size != b.blob.Size {
@@ -326,7 +327,7 @@ func (b *blobReader) shutPart() {
 	b.part = nil
 }
 
-// endedEarly: bytes that end before their time are damage, which readers do not call so.
+// endedEarly turns a premature end, which readers report as io.EOF, into damage.
 func endedEarly(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // wrapped ones are of a store that says more
 		return core.E(core.KindDiverged, "the stored blob was cut short")
@@ -403,7 +404,7 @@ func (b *blobReader) writeTo(w *pace, n int64) (int64, error) {
 	return done, err
 }
 
-// picture gives the type of a picture that was made here.
+// picture detects the type of a picture that was made here.
 func (b *blobReader) picture() (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -423,7 +424,7 @@ func (b *blobReader) picture() (string, error) {
 
 const pngMagic = "\x89PNG\r\n\x1a\n"
 
-// pictureType tells the two kinds of pictures apart that are made here.
+// pictureType distinguishes the two types of pictures that are made here.
 func pictureType(head []byte) string {
 	if strings.HasPrefix(string(head), pngMagic) {
 		return "image/png"

@@ -27,12 +27,12 @@ import (
 	"github.com/nearside/nearside/edge/api/files"
 )
 
-// memory is blobs in memory. Its readers can write themselves, as those of a cache do, if it is
-// fast; they fail where broken says.
+// memory is a store in memory. If fast, its readers implement io.WriterTo, like those of a cache;
+// they fail at offset broken.
 type memory struct {
 	blobs  map[cdn.Digest][]byte
 	fast   bool
-	broken int64 // no byte from here on; 0: none is broken
+	broken int64 // first offset that cannot be read; 0: none
 }
 
 func (m *memory) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, error) {
@@ -52,12 +52,12 @@ func (m *memory) Get(ctx context.Context, d cdn.Digest, r cdn.Range) (cdn.Blob, 
 		return cdn.Blob{ReadCloser: io.NopCloser(io.MultiReader(bytes.NewReader(good), damage{})), Size: int64(len(b))}, nil
 	}
 	if m.fast {
-		return cdn.Blob{ReadCloser: io.NopCloser(bytes.NewReader(part)), Size: int64(len(b))}, nil // a NopCloser of a WriterTo is one
+		return cdn.Blob{ReadCloser: io.NopCloser(bytes.NewReader(part)), Size: int64(len(b))}, nil // a NopCloser of a WriterTo is a WriterTo
 	}
 	return cdn.Blob{ReadCloser: io.NopCloser(&waiting{ctx, bytes.NewReader(part)}), Size: int64(len(b))}, nil
 }
 
-// waiting is a reader that ends with its context, as those do that fetch from far away.
+// waiting is a reader that ends with its context, like readers of distant stores.
 type waiting struct {
 	ctx  context.Context
 	rest io.Reader
@@ -86,13 +86,13 @@ type damage struct{}
 
 func (damage) Read([]byte) (int, error) { return 0, core.E(core.KindDiverged, "a flipped bit") }
 
-// hold gives blobs in memory with one in it.
+// hold returns a store in memory with one blob.
 func hold(content []byte) (*memory, core.BlobRef) {
 	d := sha256.Sum256(content)
 	return &memory{blobs: map[cdn.Digest][]byte{d: content}}, core.BlobRef{ID: d, Size: int64(len(content))}
 }
 
-// likeServeContent compares an answer with what http.ServeContent says of the same bytes.
+// likeServeContent compares an answer with that of http.ServeContent for the same bytes.
 func likeServeContent(t *testing.T, blobs *memory, blob core.BlobRef, content []byte, method string, headers http.Header) {
 	t.Helper()
 	ask := func() *http.Request {
@@ -121,7 +121,7 @@ func likeServeContent(t *testing.T, blobs *memory, blob core.BlobRef, content []
 	}
 }
 
-// unmarked gives a body, with the boundary of its parts made the same as everywhere.
+// unmarked returns a body with a fixed boundary between its parts.
 func unmarked(r *httptest.ResponseRecorder) []byte {
 	_, params, _ := mime.ParseMediaType(r.Header().Get("Content-Type"))
 	b := params["boundary"]
@@ -133,8 +133,8 @@ func unmarked(r *httptest.ResponseRecorder) []byte {
 }
 
 func TestSend_AsServeContent(t *testing.T) {
-	// Ranges, conditions and HEAD are answered as the standard library answers them, for blobs of
-	// every size, and whether or not the store writes by itself.
+	// Ranges, conditions and HEAD are answered like in the standard library, for blobs of every
+	// size, whether or not the store's readers implement io.WriterTo.
 	tag := func(content []byte) string { return fmt.Sprintf(`"%x"`, sha256.Sum256(content)) }
 	const modified, before, after = "Tue, 14 Nov 2023 22:13:20 GMT", "Mon, 13 Nov 2023 22:13:20 GMT", "Wed, 15 Nov 2023 22:13:20 GMT"
 	for _, size := range []int{0, 1, 1000, 64 << 10, 64<<10 + 1, 700_000} {
@@ -164,7 +164,7 @@ func TestSend_AsServeContent(t *testing.T) {
 }
 
 func TestSend_ManyRanges(t *testing.T) {
-	// Somebody who asks for very many ranges gets the whole: each would be a read of its own.
+	// A request for very many ranges gets the whole file: each would be a separate read.
 	content := apitest.Noise(100_000)
 	blobs, blob := hold(content)
 	r := httptest.NewRequest("GET", "/", nil)
@@ -176,8 +176,8 @@ func TestSend_ManyRanges(t *testing.T) {
 }
 
 func TestSend_Damaged(t *testing.T) {
-	// A blob that is not there, not of its size, or damaged where it is small gives an error
-	// before anything is sent; damage further on ends the answer without its end.
+	// A blob that is missing, has the wrong size, or is small and damaged gives an error before
+	// anything is sent; damage later on ends the answer early.
 	content := apitest.Noise(300_000)
 	blobs, blob := hold(content)
 	ask := func(method string, b core.BlobRef, kind, ranges string) (w *httptest.ResponseRecorder, aborted any, err error) {
@@ -221,7 +221,7 @@ func TestSend_Damaged(t *testing.T) {
 }
 
 func TestSend_PictureType(t *testing.T) {
-	// The type of a picture is what its bytes say, whatever of it is asked for.
+	// A picture's type is detected from its bytes, whichever range is requested.
 	for kind, content := range map[string][]byte{"image/png": apitest.PNG(400, 300), "image/jpeg": apitest.JPEG(30, 30)} {
 		blobs, blob := hold(content)
 		for _, ranges := range []string{"", "bytes=0-9", "bytes=0-2", "bytes=100-200"} {
@@ -237,7 +237,7 @@ func TestSend_PictureType(t *testing.T) {
 	}
 }
 
-// pipes is a listener whose connections are in memory, so that time can be imitated.
+// pipes is a listener whose connections are in memory, so that time can be simulated.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once
@@ -260,8 +260,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// startDownload serves a blob with the API's own server and gives the client's end of a connection
-// on which it was asked for.
+// startDownload serves a blob with the API's own server, sends a request for it, and returns the
+// client's end of the connection.
 func startDownload(t *testing.T, blobs *memory, blob core.BlobRef) net.Conn {
 	srv := api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := files.SendBlob(blobs, blob, "audio/wav", t0, w, r); err != nil {
@@ -285,7 +285,7 @@ func startDownload(t *testing.T, blobs *memory, blob core.BlobRef) net.Conn {
 }
 
 func TestSend_SlowButSteady(t *testing.T) {
-	// A download that gets on lasts longer than any limit of other requests.
+	// A download that makes progress may last longer than the limits of other requests.
 	synctest.Test(t, func(t *testing.T) {
 		content := apitest.Noise(20 * files.PieceBytes)
 		blobs, blob := hold(content)
@@ -311,7 +311,7 @@ func TestSend_SlowButSteady(t *testing.T) {
 }
 
 func TestSend_StalledClient(t *testing.T) {
-	// A client that takes nothing is let go of after the limit for a piece, not before.
+	// A client that reads nothing is disconnected after the limit for a piece, not before.
 	synctest.Test(t, func(t *testing.T) {
 		blobs, blob := hold(apitest.Noise(20 * files.PieceBytes))
 		conn := startDownload(t, blobs, blob)

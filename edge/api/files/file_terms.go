@@ -6,20 +6,20 @@ import (
 	"unicode"
 )
 
-// fileTerms is what somebody looks for, as they wrote it.
+// fileTerms is a parsed search.
 type fileTerms struct {
-	words, excluded []string // of several words: these in a row; ending in *: words that begin so
+	words, excluded []string // a term of several words means these words in a row; a term that ends in * means words with this beginning
 	from, notFrom   []string // usernames
 	in, notIn       []string // names of channels
 	ext, notExt     []string
-	after, before   int64 // from the first moment on, and before the second, in milliseconds; 0: no bound
-	notOn           bool  // a day was excluded, which is not to be had
+	after, before   int64 // from the first time (inclusive) to the second (exclusive), in milliseconds; 0: no bound
+	notOn           bool  // a day was excluded, which is not supported
 }
 
-// parseTerms reads the language of the search box: words, "words in a row", -unwanted, begin*,
-// and filters from:, in:, ext:, before:, after:, on: with a day, which may stand after a space
-// and be excluded too. Days begin zone seconds before they do in UTC. What looks like a filter
-// and is none is a word.
+// parseTerms parses the syntax of the search box: words, "words in a row", -excluded, begin*, and
+// the filters from:, in:, ext:, before:, after:, on: with a day. A filter's value may follow
+// after a space, and filters can be excluded too. A day begins zone seconds earlier than in UTC.
+// Anything else is a word.
 func parseTerms(s string, zone int) fileTerms {
 	var t fileTerms
 	for s = strings.TrimLeftFunc(s, unicode.IsSpace); s != ""; s = strings.TrimLeftFunc(s, unicode.IsSpace) {
@@ -44,7 +44,7 @@ func parseTerms(s string, zone int) fileTerms {
 	return t
 }
 
-// filterOf gives the name of the filter that s begins with, and what follows it.
+// filterOf returns the name of the filter at the beginning of s, and the rest.
 func filterOf(s string) (name, rest string, ok bool) {
 	for _, name := range []string{"from", "in", "ext", "before", "after", "on"} {
 		if len(s) > len(name) && strings.EqualFold(s[:len(name)], name) && s[len(name)] == ':' {
@@ -54,8 +54,8 @@ func filterOf(s string) (name, rest string, ok bool) {
 	return "", "", false
 }
 
-// nextTerm takes a word, or what stands in quotes, from the beginning of s. Quotes that do not
-// end end with the text.
+// nextTerm takes a word or a quoted text from the beginning of s. A missing closing quote is
+// assumed at the end.
 func nextTerm(s string) (term, rest string) {
 	if quoted, ok := strings.CutPrefix(s, `"`); ok {
 		term, rest, _ = strings.Cut(quoted, `"`)
@@ -67,7 +67,7 @@ func nextTerm(s string) (term, rest string) {
 	return s, ""
 }
 
-// filter adds a filter; false when its value is none.
+// filter adds a filter; false if its value is invalid.
 func (t *fileTerms) filter(name, value string, not bool, zone int) bool {
 	if value == "" {
 		return false
@@ -92,7 +92,8 @@ func add(to, toNot *[]string, not bool, value string) {
 	*to = append(*to, value)
 }
 
-// day narrows the time by a filter. Not before a day is from it on, not after it until its end.
+// day restricts the time. "after" a day begins at its end, "before" ends at its beginning;
+// excluding one of them gives the opposite bound.
 func (t *fileTerms) day(name, value string, not bool, zone int) bool {
 	day, err := time.Parse("2006-1-2", value)
 	if err != nil || day.Year() < 1971 {

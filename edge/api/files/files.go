@@ -1,10 +1,10 @@
-// Package files is the area of the API that is about files: as they arrive, as they are found and
-// sent, and the pictures of users.
+// Package files is the API's area for files: uploads, searches, downloads, and the pictures of
+// users.
 //
-// incoming.go has the rule that a large and slow body lives by: it lasts as long as it gets on.
-// What arrives waits in a spool file without a name (spool.go), whole, until it has been looked
-// at; then its bytes are stored, and only then is it proposed. An upload of several requests
-// (upload_session.go) is stored and proposed part by part, so that any edge can go on with it.
+// Large and slow bodies have no total time limit, only one for progress (incoming.go). An upload
+// is first written to a spool file without a name (spool.go) and checked as a whole. Then its
+// bytes are stored, and only after that the file is proposed. An upload of several requests
+// (upload_session.go) is stored and proposed part by part, so that any edge can continue it.
 //
 // It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
 // use, and starts nothing.
@@ -26,26 +26,26 @@ import (
 	"github.com/nearside/nearside/edge/hot"
 )
 
-// Bounds of what is remembered.
+// Bounds of the caches.
 const (
 	filesKept   = 50_000
 	damagedKept = 1024
 )
 
-// DefaultBytes is how large a file may be.
+// DefaultBytes is the default size limit of a file.
 const DefaultBytes = 100 << 20
 
-// Config says where files are kept and what people may do with them. The zero value of each
-// optional field means its documented default.
+// Config configures the storage of files and their limits. The zero value of each optional field
+// means its documented default.
 type Config struct {
 	Access      *access.Access // required
-	Blobs       edge.Blobs     // where the bytes are; default: nowhere, and operations on files answer 501
-	Spool       string         // directory for what is arriving; default: the system's for temporary files
+	Blobs       edge.Blobs     // the store of the bytes; default: none, and operations on files answer 501
+	Spool       string         // directory for arriving uploads; default: the system's temporary directory
 	MaxBytes    int64          // of one file; default DefaultBytes
-	PublicLinks bool           // people may share links that need no session
-	SiteURL     string         // where clients find this deployment; default: where the request came
-	Signer      cdn.Signer     // sends readers to the object store by signed URLs; default: bytes come from here
-	Scanner     scan.Scanner   // asked about every upload; default: nobody is
+	PublicLinks bool           // users may make links that need no session
+	SiteURL     string         // the deployment's address for clients; default: the one in the request
+	Signer      cdn.Signer     // redirects readers to the object store by signed URLs; default: bytes come from here
+	Scanner     scan.Scanner   // scans every upload; default: none
 	Logger      *slog.Logger   // default: discard
 }
 
@@ -54,17 +54,17 @@ type Service struct {
 	*access.Access
 	cfg      Config
 	log      *slog.Logger
-	places   api.Cache[core.FileID, struct{}, core.ChannelID] // of posted files, which stay where they are
+	places   api.Cache[core.FileID, struct{}, core.ChannelID] // of posted files, whose channel never changes
 	files    api.Cache[core.ChannelID, core.FileID, core.File]
 	pictures *image.Maker
-	initials *hot.Cache[core.UserID, string, []byte] // drawn pictures, by username
-	damaged  *hot.Misses[core.BlobID]                // stored bytes that the log has a line about
+	initials *hot.Cache[core.UserID, string, []byte] // drawn pictures, by user and username
+	damaged  *hot.Misses[core.BlobID]                // damaged blobs that were logged recently
 
 	gate      *gate
-	downloads *places // large ones under way
+	downloads *places // running large ones
 	spools    *spooler
 	transfers *transfers
-	searching chan struct{} // a token for each search that is under way
+	searching chan struct{} // a token for each running search
 }
 
 // New makes a Service.
@@ -88,7 +88,7 @@ func New(cfg Config) *Service {
 	}
 }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	var (
 		signedIn = kept(s, api.SignedIn)

@@ -14,19 +14,19 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// Limits of what arrives. A body may take as long as it gets on: the limits of other requests
-// are too short for a large file on a slow line.
+// Limits of uploads. A body may take any time while it makes progress: the limits of other
+// requests are too short for a large file on a slow connection.
 const (
-	uploadsOfUser = 16  // under way at this edge
-	uploadsOfEdge = 256 // under way
+	uploadsOfUser = 16  // running at this edge
+	uploadsOfEdge = 256 // running
 	minPace       = 64 << 10
-	paceWindow    = 30 * time.Second // minPace bytes must come in each, or the rest of the body
-	answerWindow  = 60 * time.Second // for the client to take the answer
-	leftoverLimit = 5 * time.Second  // for the rest of a body that nobody wants
-	slowStore     = 256 << 10        // bytes in a second that a store takes at the very least
+	paceWindow    = 30 * time.Second // in each window minPace bytes, or the rest of the body, must arrive
+	answerWindow  = 60 * time.Second // for the client to read the answer
+	leftoverLimit = 5 * time.Second  // for the rest of a body that is not needed
+	slowStore     = 256 << 10        // bytes per second that a store accepts at least
 )
 
-// gate says who may send now, and how fast at least.
+// gate bounds the running uploads and their minimum rate.
 type gate struct {
 	*places
 	window time.Duration // paceWindow
@@ -37,33 +37,34 @@ func newGate() *gate {
 	return &gate{places: newPlaces(uploadsOfUser, uploadsOfEdge, uploadsOfUserUsed, uploadsBusy), window: paceWindow, pace: minPace}
 }
 
-// incoming is the body of a request that may be large and slow. Its reader is the goroutine of
-// the request; stop and silent may be called by others.
+// incoming is the body of a request, which may be large and slow. The request's goroutine reads
+// it; stop and silent may be called by others.
 type incoming struct {
 	call    *api.Call
 	gate    *gate
 	control *http.ResponseController
 	body    io.Reader
-	due     int64 // bytes that have to come before the deadlines move on
+	due     int64 // bytes that must arrive before the deadlines are renewed
 	room    int64 // bytes that may still be read
-	err     error // how the body ended
+	err     error // the error with which the body ended
 
-	stopped atomic.Bool   // nobody waits for more
-	over    atomic.Bool   // the body has ended, however
-	reading atomic.Bool   // somebody waits for bytes
-	heard   atomic.Int64  // when bytes came last, or somebody began to wait for them, in Unix milliseconds
-	bytes   atomic.Int64  // that came
-	taken   chan struct{} // closed by settled; of an upload of several requests only
+	stopped atomic.Bool   // stop was called
+	over    atomic.Bool   // the body has ended, with or without an error
+	reading atomic.Bool   // a read is waiting for bytes
+	heard   atomic.Int64  // when bytes last arrived, or a read began to wait, in Unix milliseconds
+	bytes   atomic.Int64  // number that arrived
+	taken   chan struct{} // closed by settled; only for uploads of several requests
 
-	mu   sync.Mutex // guards gone, and is held by stop: the connection may be another request's after end
+	mu   sync.Mutex // guards gone, and is held by stop: after end, the connection may belong to another request
 	gone bool
 }
 
-// receive begins to take the body of a request in: from here on the request lasts as long as the
-// body gets on, and each step after it has a limit of its own (see api.Call.Within). end must follow when
-// everything is done but the answer: the deadlines that it sets could end the work.
+// receive begins to read a request's body: from here on the request may last while the body makes
+// progress, and each later step has its own limit (see api.Call.Within). The caller must call end
+// when everything except the answer is done: the deadlines that end sets could interrupt the
+// work.
 func (s *Service) receive(c *api.Call) (*incoming, error) {
-	if !s.Local.Linked() { // before the client has sent it all in vain
+	if !s.Local.Linked() { // refuse before the client has sent everything for nothing
 		return nil, core.E(core.KindUnavailable, "")
 	}
 	g := s.gate
@@ -87,10 +88,10 @@ func (in *incoming) Read(b []byte) (int, error) {
 	case in.due <= 0:
 		in.extend()
 	}
-	if in.stopped.Load() { // after extend, whose deadline could be later than stop's
+	if in.stopped.Load() { // after extend, whose deadline could be later than that of stop
 		return 0, in.fail(os.ErrDeadlineExceeded)
 	}
-	in.heard.Store(time.Now().UnixMilli()) // what was not listened to was not silence
+	in.heard.Store(time.Now().UnixMilli()) // the time before this read does not count as silence of the client
 	in.reading.Store(true)
 	begin := time.Now()
 	n, err := in.body.Read(b[:min(int64(len(b)), in.room)])
@@ -107,15 +108,15 @@ func (in *incoming) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// extend moves the deadlines on: there was progress.
+// extend renews the deadlines after progress.
 func (in *incoming) extend() {
 	in.due = in.gate.pace
 	by := time.Now().Add(in.gate.window)
 	_ = in.control.SetReadDeadline(by)
-	_ = in.control.SetWriteDeadline(by.Add(answerWindow)) // of "100 Continue", and of an early answer
+	_ = in.control.SetWriteDeadline(by.Add(answerWindow)) // for "100 Continue", and for an early answer
 }
 
-// pause says that the client was not waited for: what it did not send meanwhile is not its fault.
+// pause ends the current window: while we did not read, the client could not send.
 func (in *incoming) pause() { in.due = 0 }
 
 func (in *incoming) fail(err error) error {
@@ -132,23 +133,23 @@ func (in *incoming) fail(err error) error {
 	return in.err
 }
 
-// free lifts the deadlines while the body is made use of. The read deadline would end the
-// request: once the body has been read, the server reads on to notice that its client went.
+// free removes the deadlines while the body is processed. The read deadline would end the
+// request: after the body, the server reads on, to notice that the client disconnects.
 func (in *incoming) free() {
 	_ = in.control.SetReadDeadline(time.Time{})
 	_ = in.control.SetWriteDeadline(time.Time{})
 }
 
-// settled says that what came is stored, or never will be.
+// settled signals that what arrived is stored, or never will be.
 func (in *incoming) settled() { close(in.taken) }
 
-// end gives the client time for the answer, and no more than a moment for what it still sends.
+// end gives the client time to read the answer, but only a moment for what it still sends.
 func (in *incoming) end() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.gone = true
 	leftover := leftoverLimit
-	if core.KindOf(in.err) == core.KindTimeout { // it has had its time
+	if core.KindOf(in.err) == core.KindTimeout { // it already had its time
 		leftover = 0
 	}
 	_ = in.control.SetReadDeadline(time.Now().Add(leftover))
@@ -159,7 +160,7 @@ func (in *incoming) end() {
 	in.gate.leave(in.call.User.ID)
 }
 
-// stop ends a read that waits, and every later one.
+// stop ends a waiting read, and every later one.
 func (in *incoming) stop() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -168,31 +169,31 @@ func (in *incoming) stop() {
 	}
 }
 
-// silent reports whether bytes have been waited for so long.
+// silent reports whether a read has waited for bytes this long.
 func (in *incoming) silent(d time.Duration) bool {
 	return in.reading.Load() && time.Since(time.UnixMilli(in.heard.Load())) >= d
 }
 
-// storeLimit is how long storing so many bytes may take.
+// storeLimit is how long storing this many bytes may take.
 func storeLimit(size int64) time.Duration {
 	return 2*time.Minute + time.Duration(size/slowStore)*time.Second
 }
 
 func cutShort(cause error) error {
 	if errors.Is(cause, io.EOF) {
-		cause = io.ErrUnexpectedEOF // or it would pass for a proper end
+		cause = io.ErrUnexpectedEOF // otherwise it would look like a proper end
 	}
 	return requestCut.WithCause(cause)
 }
 
-// What is wrong with what arrives.
+// What uploads can be refused for.
 var (
 	tooSlow    = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.upload_slow.app_error"}
 	requestCut = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.read_request.app_error"}
 	badForm    = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.read_form.app_error"}
 )
 
-// bodyError gives the error that reading a body ended with as one for the client.
+// bodyError maps an error from reading a body to one for the client.
 func bodyError(err error) error {
 	var ours *core.Error
 	if errors.As(err, &ours) {

@@ -12,22 +12,22 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// Limits of a multipart form, files aside.
+// Limits of a multipart form, besides the files.
 const (
 	maxFormParts = 100
 	maxFormField = 1 << 10
-	formSlack    = 16 << 10 // bytes between two files' contents: the headers, and what is read ahead
+	formSlack    = 16 << 10 // bytes between the contents of two files: the headers, and what is read ahead
 	maxBoundary  = 70       // RFC 2046
 	tailBytes    = 8 << 10  // more than the standard library reads ahead
 )
 
-// form reads a multipart body, part by part, without keeping any of it.
+// form reads a multipart body part by part, without storing it.
 type form struct {
 	body     *incoming
 	boundary string
 	parts    *multipart.Reader
 	count    int
-	tail     []byte // the end of what was read so far
+	tail     []byte // the end of what has been read
 }
 
 // formPart is a field, or a file if the part has a file name, even an empty one.
@@ -37,7 +37,7 @@ type formPart struct {
 	io.Reader   // its content; the next part ends it
 }
 
-// formBoundary gives the boundary of a multipart body; multi is false for any other body.
+// formBoundary returns the boundary of a multipart body; multi is false for any other body.
 func formBoundary(h http.Header) (boundary string, multi bool, err error) {
 	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(h.Get("Content-Type"))), "multipart/") {
@@ -56,7 +56,7 @@ func newForm(body *incoming, boundary string) *form {
 	return f
 }
 
-// formBody is the body, of which the form keeps the tail.
+// formBody reads the body for the form and stores its tail.
 type formBody struct{ *form }
 
 // Read implements io.Reader.
@@ -69,14 +69,14 @@ func (f formBody) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// closed reports whether the form has its end. The standard library takes one that was cut off in
-// the headers of a part for a whole one; that can only be when there is nothing left to read.
+// closed reports whether the form's end has been read. The standard library accepts a form that
+// was cut off in the headers of a part; this can only happen at the end of the body.
 func (f *form) closed() bool {
 	end := "--" + f.boundary + "--"
 	return !f.body.over.Load() || strings.HasPrefix(string(f.tail), end) || strings.Contains(string(f.tail), "\n"+end)
 }
 
-// next gives the next part; io.EOF after the last. Its other errors are for the client.
+// next returns the next part; io.EOF after the last. Its other errors are for the client.
 func (f *form) next() (*formPart, error) {
 	if f.count++; f.count > maxFormParts {
 		return nil, badForm.With("reason", "parts")
@@ -100,7 +100,7 @@ func (f *form) next() (*formPart, error) {
 	return &formPart{field: params["name"], name: name, file: file, Reader: formContent{f, p}}, nil
 }
 
-// failed says how the form ended: as it should, or by an error for the client.
+// failed returns the form's end: io.EOF, or an error for the client.
 func (f *form) failed(err error) error {
 	switch {
 	case err == io.EOF && f.closed(): //nolint:errorlint // a wrapped one means that the closing boundary is missing
@@ -121,7 +121,7 @@ func (f *form) drain() error {
 	return err
 }
 
-// formContent is what a part holds, with errors for the client.
+// formContent is a part's content, with errors for the client.
 type formContent struct {
 	form *form
 	part *multipart.Part
@@ -136,7 +136,7 @@ func (c formContent) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// text gives a field's value.
+// text returns a field's value.
 func (p *formPart) text() (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(p, maxFormField+1))
 	switch {

@@ -6,17 +6,17 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// places bounds what is under way at once: of one user, and of all at this edge.
+// places bounds what runs at once, for each user and in total at this edge.
 type places struct {
 	tooMany, busy  core.Refusal
 	ofUser, ofEdge int
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards everything below
 	all   int
 	users map[core.UserID]int
 }
 
-// Why there is no place: too many of the user, or of all.
+// The reasons why there is no place: too many of the user, or in total.
 var (
 	uploadsOfUserUsed   = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.uploads_of_user.app_error"}
 	uploadsBusy         = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.uploads_busy.app_error"}
@@ -28,8 +28,8 @@ func newPlaces(ofUser, ofEdge int, tooMany, busy core.Refusal) *places {
 	return &places{tooMany: tooMany, busy: busy, ofUser: ofUser, ofEdge: ofEdge, users: map[core.UserID]int{}}
 }
 
-// enter takes a place for a user, or for nobody known, who all share one user's. leave gives it
-// back.
+// enter takes a place for a user; requests without a user share the places of one. leave frees
+// it.
 func (p *places) enter(u core.UserID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

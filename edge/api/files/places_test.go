@@ -9,11 +9,11 @@ import (
 	"github.com/nearside/nearside/edge/api/files"
 )
 
-// Who has as many large downloads under way as one may have gets no further one; others do, and
-// small files, which hold nothing, are sent to everybody.
+// A user with the maximum number of large downloads gets no further one; other users do, and
+// small files are always sent, because they occupy nothing.
 func TestFiles_DownloadsAtOnce_AreBounded(t *testing.T) {
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	large := w.Ann.AddFile(w.Channel, "a.bin", "application/octet-stream", apitest.Noise(200_000), nil)
 	small := w.Ann.AddFile(w.Channel, "b.txt", "text/plain", []byte("b"), nil)
 	w.Ann.Attach(w.Channel, large, small)

@@ -15,37 +15,38 @@ import (
 )
 
 const (
-	spoolReserve = 256 << 20 // bytes that arriving files leave free on the disk, which may be the database's too
-	// Bytes after which the free space is looked at again: so few that all uploads of an edge at
-	// once, none of which knows of the others, leave half of the reserve.
+	spoolReserve = 256 << 20 // bytes that arriving files leave free on the disk, which may also be the database's
+	// The free space is checked again after this many bytes. All uploads of an edge together,
+	// which do not know of each other, then leave half of the reserve.
 	spoolCheck = spoolReserve / 2 / uploadsOfEdge
 	copyBytes  = 64 << 10
-	typeBytes  = 512 // of a file's beginning that may tell its type
+	typeBytes  = 512 // bytes at a file's beginning from which its type can be detected
 )
 
-// spooler keeps on disk what is arriving, so that a large file takes no memory.
+// spooler stores arriving files on disk, so that a large file needs no memory.
 type spooler struct {
-	dir  string // "": the system's
+	dir  string // "": the system's temporary directory
 	free func(dir string) (int64, error)
 }
 
-// spool is a file that is arriving, or has arrived, with the hash of what it has. It has no name
-// in its directory: whatever ends it, the process or the request, takes it along.
+// spool is an arriving file with the hash of what has arrived. It has no name in its directory,
+// so it disappears when it is closed or the process ends.
 type spool struct {
 	from    *spooler
 	file    *os.File
 	hash    hash.Hash
 	size    int64
-	checkAt int64 // size at which the disk is looked at again
+	checkAt int64 // size at which the free space is checked again
 }
 
-// Why no file can arrive now.
+// The reasons why no file can be received now.
 var (
 	spoolBroken = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.spool.app_error"}
 	noRoom      = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.disk_full.app_error"}
 )
 
-// open makes room for a file of about so many bytes; below zero: nobody knows.
+// open makes a spool file, after a check of the free space for the expected size. A negative
+// size is not known.
 func (s *spooler) open(expected int64) (*spool, error) {
 	dir := s.dir
 	if dir == "" {
@@ -62,7 +63,7 @@ func (s *spooler) open(expected int64) (*spool, error) {
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
-		return nil, spoolFailed("unname a spool file", err)
+		return nil, spoolFailed("unlink a spool file", err)
 	}
 	p := &spool{from: s, file: f, hash: sha256.New()}
 	if err := p.check(max(expected, 0)); err != nil {
@@ -72,7 +73,7 @@ func (s *spooler) open(expected int64) (*spool, error) {
 	return p, nil
 }
 
-// check refuses when the disk has no room for so many more bytes.
+// check refuses if the disk does not have space for this many more bytes.
 func (p *spool) check(more int64) error {
 	dir := p.from.dir
 	if dir == "" {
@@ -80,7 +81,7 @@ func (p *spool) check(more int64) error {
 	}
 	free, err := p.from.free(dir)
 	if err != nil {
-		return spoolFailed("ask for free space", err)
+		return spoolFailed("read the free space", err)
 	}
 	if free-spoolReserve < more {
 		return noRoom
@@ -107,7 +108,7 @@ func (p *spool) Write(b []byte) (int, error) {
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
-// take takes what r gives, up to limit bytes, and reports whether that was all.
+// take reads up to limit bytes from r, and reports whether that was everything.
 func (p *spool) take(r io.Reader, limit int64) (all bool, err error) {
 	buf := copyBuffers.Get().(*[copyBytes]byte)
 	defer copyBuffers.Put(buf)
@@ -115,8 +116,8 @@ func (p *spool) take(r io.Reader, limit int64) (all bool, err error) {
 	return err == nil && n < limit, err
 }
 
-// takeFile takes a whole file in. One of more than limit bytes gives tooLarge. Its errors are for
-// the client.
+// takeFile reads a whole file. If it has more than limit bytes, the error is tooLarge. Its errors
+// are for the client.
 func (p *spool) takeFile(r io.Reader, limit int64, tooLarge error) error {
 	all, err := p.take(r, limit)
 	if err == nil && !all {
@@ -131,10 +132,10 @@ func (p *spool) takeFile(r io.Reader, limit int64, tooLarge error) error {
 	return nil
 }
 
-// atEnd reports whether r has nothing more; a byte more is lost.
+// atEnd reports whether r is at its end; if not, one byte is lost.
 func atEnd(r io.Reader) (bool, error) {
 	var b [1]byte
-	for { // a reader may give nothing without being at its end
+	for { // a reader may return nothing without being at its end
 		n, err := r.Read(b[:])
 		switch {
 		case n > 0:
@@ -147,7 +148,7 @@ func atEnd(r io.Reader) (bool, error) {
 	}
 }
 
-// cut forgets the last bytes.
+// cut removes the last bytes.
 func (p *spool) cut(bytes int64) error {
 	p.size = max(0, p.size-bytes)
 	p.hash.Reset()
@@ -157,18 +158,18 @@ func (p *spool) cut(bytes int64) error {
 	return nil
 }
 
-// onlyWriter keeps io.Copy to Write.
+// onlyWriter hides other methods, so that io.Copy uses Write.
 type onlyWriter struct{ io.Writer }
 
-// ref names what has arrived.
+// ref is the reference to what has arrived.
 func (p *spool) ref() core.BlobRef {
 	return core.BlobRef{ID: core.BlobID(p.hash.Sum(nil)), Size: p.size}
 }
 
-// reader reads what has arrived from its beginning, beside other readers.
+// reader returns a new reader of what has arrived; several may be used at once.
 func (p *spool) reader() *io.SectionReader { return io.NewSectionReader(p.file, 0, p.size) }
 
-// head gives the beginning of what has arrived.
+// head returns the beginning of what has arrived.
 func (p *spool) head() ([]byte, error) {
 	b := make([]byte, min(p.size, typeBytes))
 	if _, err := p.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -177,10 +178,10 @@ func (p *spool) head() ([]byte, error) {
 	return b, nil
 }
 
-// close forgets the file. More than once is harmless.
+// close removes the file. It may be called more than once.
 func (p *spool) close() { _ = p.file.Close() }
 
-// freeBytes gives what a user may still write to the file system of a directory.
+// freeBytes returns the free space for us in the file system of a directory.
 func freeBytes(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
@@ -189,7 +190,7 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // other widths on other systems
 }
 
-// spoolFailed is a fault of this node's disk: another edge, or a later moment, may do.
+// spoolFailed is an error of this node's disk: another edge, or a later attempt, may succeed.
 func spoolFailed(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

@@ -20,17 +20,17 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// maxClientID bounds what a client calls its file.
+// maxClientID bounds a client's own id of a file.
 const maxClientID = 256
 
-// fileRequest is what an upload request says besides the files' bytes.
+// fileRequest is an upload request without the files' bytes.
 type fileRequest struct {
 	channel   core.Channel
 	clientIDs []string
 	files     []arrived
 }
 
-// arrived is a file whose bytes are here, and nowhere else yet.
+// arrived is a file that has been received but not stored yet.
 type arrived struct {
 	name string
 	*spool
@@ -58,8 +58,8 @@ func (q *fileRequest) close() {
 	}
 }
 
-// uploadFiles takes files in, by a form or as the body. All of them have arrived before anything
-// is kept of any, and all are kept before the first is made known.
+// uploadFiles receives files, in a form or as the body. It stores nothing before all have
+// arrived, and proposes nothing before all are stored.
 func (s *Service) uploadFiles(c *api.Call, _ core.User) (out uploaded, err error) {
 	boundary, multi, err := formBoundary(c.Request.Header)
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *Service) uploadFiles(c *api.Call, _ core.User) (out uploaded, err error
 	return s.keepFiles(c, q)
 }
 
-// checkRequest checks what can be checked before any of the body is read, and gives the name of
-// the file that is the body.
+// checkRequest checks what can be checked before the body is read, and returns the file's name if
+// the body is the file.
 func (s *Service) checkRequest(c *api.Call, q *fileRequest, multi bool) (name string, err error) {
 	if !multi || c.Query("channel_id") != "" {
 		if q.channel, err = s.uploadChannel(c, c.Query("channel_id")); err != nil {
@@ -111,12 +111,13 @@ func (s *Service) checkRequest(c *api.Call, q *fileRequest, multi bool) (name st
 	return cleanName(c.Query("filename"))
 }
 
-// emptyBody refuses a body without bytes. In a form a file may be empty; here nobody means it.
+// emptyBody refuses a body without bytes. In a form a file may be empty; as a body it is a
+// mistake.
 func emptyBody() error {
 	return noBody
 }
 
-// uploaded is files as they are known now, and what their client calls them.
+// uploaded is the created files and the client's ids for them.
 type uploaded struct {
 	Files     []core.File `json:"file_infos"`
 	ClientIDs []string    `json:"client_ids"`
@@ -145,7 +146,7 @@ func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
 	return out, nil
 }
 
-// receiveBody takes in a request whose body is a file.
+// receiveBody receives a request whose body is a file.
 func (s *Service) receiveBody(c *api.Call, q *fileRequest, name string, in *incoming) error {
 	if err := s.receiveFile(c, q, name, in); err != nil {
 		return err
@@ -156,7 +157,7 @@ func (s *Service) receiveBody(c *api.Call, q *fileRequest, name string, in *inco
 	return q.complete()
 }
 
-// receiveForm takes in a request whose body is a multipart form.
+// receiveForm receives a request whose body is a multipart form.
 func (s *Service) receiveForm(c *api.Call, q *fileRequest, f *form) error {
 	for {
 		p, err := f.next()
@@ -177,7 +178,7 @@ func (s *Service) receiveForm(c *api.Call, q *fileRequest, f *form) error {
 }
 
 func (s *Service) receivePart(c *api.Call, q *fileRequest, p *formPart) error {
-	if p.file { // also before the channel: the documented command line sends it last
+	if p.file { // files may come before the channel: the command line in the documentation sends it last
 		if len(q.files) >= core.MaxFilesPerPost {
 			return tooManyFiles.With("max", core.MaxFilesPerPost)
 		}
@@ -203,7 +204,7 @@ func (s *Service) receivePart(c *api.Call, q *fileRequest, p *formPart) error {
 	return err
 }
 
-// receiveFile takes one file in.
+// receiveFile receives one file.
 func (s *Service) receiveFile(c *api.Call, q *fileRequest, name string, r io.Reader) error {
 	limit := s.cfg.MaxBytes
 	sp, err := s.spools.open(min(c.Request.ContentLength, limit))
@@ -214,7 +215,7 @@ func (s *Service) receiveFile(c *api.Call, q *fileRequest, name string, r io.Rea
 	return sp.takeFile(r, limit, tooLarge(limit))
 }
 
-// complete checks what can be checked only when all is here.
+// complete checks what can be checked only when everything has arrived.
 func (q *fileRequest) complete() error {
 	switch {
 	case q.channel.ID.IsZero():
@@ -232,8 +233,8 @@ func (q *fileRequest) complete() error {
 	return nil
 }
 
-// uploadChannel gives a channel that who asks may upload to. It is decided again when the file is
-// made known; here it spares everybody the transfer.
+// uploadChannel returns a channel to which the caller may upload. Apply checks this again;
+// checking here avoids a useless transfer.
 func (s *Service) uploadChannel(c *api.Call, said string) (core.Channel, error) {
 	id, ok := core.ParseID[core.Channel](said)
 	if !ok {
@@ -262,8 +263,8 @@ func tooLarge(limit int64) *core.Error {
 	return fileTooLarge.With("max", limit)
 }
 
-// keep makes of an arrived file what can be made known: it is looked at, and its bytes and those
-// of its previews are put where they last. What it has put when it fails is swept later.
+// keep prepares a received file for its proposal: it checks the file, makes previews, and stores
+// the bytes. If it fails, the sweep removes what was stored.
 func (s *Service) keep(c *api.Call, f arrived, id core.FileID, ch core.Channel) (*command.CreateFile, error) {
 	if err := s.scan(c, f); err != nil {
 		return nil, err
@@ -287,7 +288,7 @@ func (s *Service) keep(c *api.Call, f arrived, id core.FileID, ch core.Channel) 
 	return cmd, s.put(c, blobs)
 }
 
-// scan asks the scanner, if there is one. What it cannot judge is not clean.
+// scan asks the scanner, if there is one. A file without a verdict is not treated as clean.
 func (s *Service) scan(c *api.Call, f arrived) error {
 	if s.cfg.Scanner == nil {
 		return nil
@@ -307,7 +308,7 @@ func (s *Service) scan(c *api.Call, f arrived) error {
 	return nil
 }
 
-// blob is bytes to put.
+// blob is bytes to be stored.
 type blob struct {
 	core.BlobRef
 	io.Reader
@@ -317,8 +318,7 @@ func blobOf(b []byte) blob {
 	return blob{core.BlobRef{ID: sha256.Sum256(b), Size: int64(len(b))}, bytes.NewReader(b)}
 }
 
-// picture makes the previews of what should be a picture. One that is broken is a file like any
-// other.
+// picture makes the previews of a picture. A broken picture is stored like any other file.
 func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, error) {
 	set, err := s.pictures.Make(c, f.reader())
 	switch {
@@ -342,7 +342,7 @@ func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, erro
 	return []blob{thumbnail, preview}, nil
 }
 
-// words gives what the file can be found by. A file without is kept all the same.
+// words extracts the file's words for the search. A file without words is stored all the same.
 func (s *Service) words(c *api.Call, f arrived, kind string) string {
 	words, err := text.Extract(c, f.name, kind, f.file, f.size, core.MaxFileText)
 	if err != nil {
@@ -352,7 +352,7 @@ func (s *Service) words(c *api.Call, f arrived, kind string) string {
 	return words
 }
 
-// put stores blobs at once, as each may have to travel far.
+// put stores blobs concurrently, as each may go to a distant node.
 func (s *Service) put(c *api.Call, blobs []blob) error {
 	errs := make([]error, len(blobs))
 	ctx, cancel := context.WithCancel(c.Context)
@@ -361,7 +361,7 @@ func (s *Service) put(c *api.Call, blobs []blob) error {
 	for i, b := range blobs {
 		all.Go(func() {
 			if errs[i] = s.cfg.Blobs.Put(ctx, cdn.Digest(b.ID), b.Size, b.Reader); errs[i] != nil {
-				cancel() // the others are of no use
+				cancel() // the others are not needed any more
 			}
 		})
 	}
@@ -369,8 +369,8 @@ func (s *Service) put(c *api.Call, blobs []blob) error {
 	return notStored(c, errors.Join(errs...))
 }
 
-// notStored gives what a store said as an error for the client: whatever it is, nothing was made,
-// and it is not the client's fault.
+// notStored maps a store's error to one for the client: nothing was created, and the client is
+// not at fault.
 func notStored(c *api.Call, err error) error {
 	switch {
 	case err == nil:

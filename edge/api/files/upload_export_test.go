@@ -17,18 +17,18 @@ import (
 	"github.com/nearside/nearside/edge/hot"
 )
 
-// SetPace has uploads send so many bytes in each window.
+// SetPace sets the minimum number of bytes in each window of an upload.
 func (s *Service) SetPace(window time.Duration, bytes int64) {
 	s.gate.window, s.gate.pace = window, bytes
 }
 
-// SetPartBytes has uploads of several requests stored in smaller parts.
+// SetPartBytes sets the size of the parts of uploads of several requests.
 func (s *Service) SetPartBytes(n int64) { s.transfers.part = n }
 
-// SetFree has the disk say how much room it has.
+// SetFree replaces the function that reads the disk's free space.
 func (s *Service) SetFree(free func(string) (int64, error)) { s.spools.free = free }
 
-// Searching takes the place of every search, until done is called.
+// Searching occupies all places for searches until done is called.
 func (s *Service) Searching() (done func()) {
 	for range maxSearches {
 		s.searching <- struct{}{}
@@ -40,13 +40,13 @@ func (s *Service) Searching() (done func()) {
 	}
 }
 
-// DownloadsOfUser is how many large downloads of a user may be under way.
+// DownloadsOfUser is the number of large downloads that a user may have at once.
 const DownloadsOfUser = sendsOfUser
 
-// Downloading takes n places of a user's downloads, until done is called.
+// Downloading occupies n places of a user's downloads until done is called.
 func (s *Service) Downloading(u core.UserID, n int) (done func()) {
 	for range n {
-		_ = s.downloads.enter(u) // there is room in a fresh world
+		_ = s.downloads.enter(u) // there are free places in a new world
 	}
 	return func() {
 		for range n {
@@ -75,7 +75,7 @@ type FormPart struct {
 	Content     string
 }
 
-// ReadForm reads a body as uploads read it.
+// ReadForm reads a body like an upload does.
 func ReadForm(body io.Reader, boundary string) (parts []FormPart, err error) {
 	in := &incoming{gate: newGate(), control: http.NewResponseController(httptest.NewRecorder()), body: body, room: math.MaxInt64}
 	f := newForm(in, boundary)
@@ -102,8 +102,8 @@ func ReadForm(body io.Reader, boundary string) (parts []FormPart, err error) {
 	}
 }
 
-// SpoolTogether writes so many files at once, none of which says how long it will be, to a disk
-// with so much room above what is kept free, and gives what is left of that when all were refused.
+// SpoolTogether writes this many files of unknown size at once to a disk with this much space
+// above the reserve, and returns what is left of it when all were refused.
 func SpoolTogether(files int, room int64) (left int64, err error) {
 	free := spoolReserve + room
 	s := &spooler{free: func(string) (int64, error) { return free, nil }}
@@ -130,27 +130,27 @@ func SpoolTogether(files int, room int64) (left int64, err error) {
 	return free, nil
 }
 
-// PieceLimit is how long a piece of a download may take, and PieceBytes what a piece is.
+// PieceLimit is the time limit of a piece of a download, and PieceBytes its size.
 const (
 	PieceLimit = pieceLimit
 	PieceBytes = pieceBytes
 )
 
-// SendBlob answers with a blob, as operations do once access was decided.
+// SendBlob answers with a blob, like operations do after the check of access.
 func SendBlob(blobs edge.Blobs, blob core.BlobRef, kind string, modified time.Time, w http.ResponseWriter, r *http.Request) error {
 	s := &Service{log: slog.New(slog.DiscardHandler), damaged: hot.NewMisses[core.BlobID](1, time.Minute)}
 	s.cfg.Blobs = blobs
 	return s.sendBlob(w, r, &download{what: "test", blob: blob, modified: modified, etag: `"` + blob.ID.String() + `"`, mime: kind})
 }
 
-// Terms is what a text of the search box means.
+// Terms is a parsed search.
 type Terms struct {
 	Words, Excluded, From, NotFrom, In, NotIn, Ext, NotExt []string
 	After, Before                                          int64
 	NotOn                                                  bool
 }
 
-// ParseTerms reads a text of the search box.
+// ParseTerms parses a text of the search box.
 func ParseTerms(s string, zone int) Terms {
 	t := parseTerms(s, zone)
 	return Terms{t.words, t.excluded, t.from, t.notFrom, t.in, t.notIn, t.ext, t.notExt, t.after, t.before, t.notOn}

@@ -11,15 +11,15 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-const maxExtension = 64 // characters; what is longer is no extension
+const maxExtension = 64 // characters; a longer one is not an extension
 
-// badName: no file can be kept under it.
+// badName is the refusal of a name that no file can have.
 var badName = core.Refusal{Kind: core.KindInvalid, ID: "model.file_info.is_valid.name.app_error"}
 
-// cleanName gives the name that a file is kept under: the last element of what the client says,
-// however its system writes paths, without what is not seen or turns the reading direction
-// around (so that "exe.gpj" cannot pass for "jpg.exe"), and not too long. A NUL means that
-// somebody means ill.
+// cleanName returns the name under which a file is stored: the last element of the client's path,
+// for any system's separators, without invisible characters or ones that reverse the reading
+// direction (so that "exe.gpj" cannot look like "jpg.exe"), shortened if necessary. A NUL is
+// refused, because only an attack has one.
 func cleanName(said string) (string, error) {
 	if strings.ContainsRune(said, 0) {
 		return "", badName
@@ -43,7 +43,7 @@ func turnsText(r rune) bool {
 	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029 || r == 0xfeff
 }
 
-// shorten cuts the middle of a name that is too long: its extension says what it is.
+// shorten removes the middle of a long name, so that the extension stays.
 func shorten(name string) string {
 	if utf8.RuneCountInString(name) <= core.MaxFileName {
 		return name
@@ -56,7 +56,7 @@ func shorten(name string) string {
 	return string(stem[:core.MaxFileName-utf8.RuneCountInString(ext)]) + ext
 }
 
-// extensionOf gives what follows the last dot, in lower case.
+// extensionOf returns what follows the last dot, in lower case.
 func extensionOf(name string) string {
 	ext := strings.ToLower(strings.TrimPrefix(path.Ext(name), "."))
 	if utf8.RuneCountInString(ext) > maxExtension {
@@ -65,9 +65,8 @@ func extensionOf(name string) string {
 	return ext
 }
 
-// typeOf gives a file's type by its extension, or else by how it begins. What the client says
-// it is counts for nothing, and neither does the table of this machine's system: the type must
-// not depend on the edge.
+// typeOf returns a file's type by its extension, or else by its beginning. It ignores the
+// client's type and the system's table of types: the result must be the same at every edge.
 func typeOf(name string, head []byte) string {
 	if t := types[extensionOf(name)]; t != "" {
 		return t
@@ -79,7 +78,7 @@ func typeOf(name string, head []byte) string {
 	return t
 }
 
-// pictures are the types that get a preview.
+// pictures has the types that get a preview.
 var pictures = map[string]bool{
 	"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true, "image/bmp": true, "image/tiff": true,
 }

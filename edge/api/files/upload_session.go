@@ -17,13 +17,13 @@ import (
 
 // Limits of uploads that take several requests.
 const (
-	partBytes    = 4 << 20 // stored at once, so that little is lost when anything dies
+	partBytes    = 4 << 20 // stored at once, so that a failure loses little
 	partsAtMost  = core.MaxUploadParts / 2
-	silentLimit  = time.Second     // after which a request is taken for dead when its client asks again
-	settleLimit  = 5 * time.Second // for a request that has ended to have stored what it got
+	silentLimit  = time.Second     // after this time without bytes a request counts as dead if its client asks again
+	settleLimit  = 5 * time.Second // for a request that has ended to store what it received
 	settleTick   = 20 * time.Millisecond
-	onTheLine    = 16 << 20        // bytes; more than a kernel keeps of a connection
-	headerOffset = "Upload-Offset" // where a client believes that its bytes belong; not required
+	onTheLine    = 16 << 20        // bytes; more than a kernel buffers for a connection
+	headerOffset = "Upload-Offset" // the offset at which the client believes its bytes belong; optional
 )
 
 // What the parts of an upload can be refused for.
@@ -80,8 +80,9 @@ func (s *Service) getUpload(c *api.Call, up core.Upload) (core.Upload, error) {
 	return s.ownUpload(c, up.ID)
 }
 
-// settle has what is arriving of uploads arrive, if their clients seem to be gone. What was read
-// of them before is of the past, also if there was nothing to wait for: it may just have arrived.
+// settle ends the running requests of uploads whose clients seem to be gone, so that their bytes
+// are stored. The caller must read the uploads again afterwards, also if nothing was running: the
+// bytes may have just been stored.
 func (s *Service) settle(c *api.Call, list ...core.Upload) {
 	ctx, cancel := context.WithTimeout(c.Context, settleLimit)
 	defer cancel()
@@ -90,7 +91,7 @@ func (s *Service) settle(c *api.Call, list ...core.Upload) {
 	}
 }
 
-// ours allows the owner of the upload of the path.
+// ours allows the owner of the path's upload.
 func (s *Service) ours() api.Policy[core.Upload] {
 	return kept(s, api.Allow("the owner of upload_id", func(c *api.Call) (core.Upload, error) {
 		id, err := newestUpload(c)
@@ -101,7 +102,7 @@ func (s *Service) ours() api.Policy[core.Upload] {
 	}))
 }
 
-// oursOrMade is ours, and also allows the owner of the file that an upload has become.
+// oursOrMade is ours, and also allows the owner of the file that was made of the upload.
 func (s *Service) oursOrMade() api.Policy[made] {
 	return kept(s, api.Allow("the owner of upload_id, or of its file", func(c *api.Call) (m made, err error) {
 		id, err := newestUpload(c)
@@ -128,9 +129,9 @@ type made struct {
 	file   core.File
 }
 
-// newestUpload gives the id of the path's upload, of which this edge then knows the latest: who
-// goes on with an upload at another edge must not be told an offset of the past, or the bytes that
-// follow would go to the wrong place.
+// newestUpload returns the id of the path's upload after this edge has caught up with home: a
+// client that continues at another edge must not get an old offset, or its next bytes would go to
+// the wrong place.
 func newestUpload(c *api.Call) (core.UploadID, error) {
 	id, err := api.PathID[core.Upload](c, "upload_id")
 	if err == nil {
@@ -139,7 +140,7 @@ func newestUpload(c *api.Call) (core.UploadID, error) {
 	return id, err
 }
 
-// ownUpload gives an upload of who asks.
+// ownUpload returns an upload of the caller.
 func (s *Service) ownUpload(c *api.Call, id core.UploadID) (core.Upload, error) {
 	up, ok, err := s.Read.Upload(c, id)
 	switch {
@@ -154,10 +155,10 @@ func (s *Service) ownUpload(c *api.Call, id core.UploadID) (core.Upload, error) 
 	return up, nil
 }
 
-// uploadData takes in what comes next of an upload. What has arrived is stored part by part, so
-// whatever dies, the client, this edge or home's leader, any edge goes on from the last part. When
-// all is there the file is made; should that fail, the next request does it, also one without a
-// body, and also when the file is there already and its client was never told.
+// uploadData receives the next bytes of an upload. They are stored part by part. So if the
+// client, this edge or home's leader fails, any edge continues after the last part. When
+// everything has arrived, the file is made. If that fails, the next request does it, even one
+// without a body, and also if the file was made but its client never got the answer.
 func (s *Service) uploadData(c *api.Call, m made) (api.Answer, error) {
 	if !m.file.ID.IsZero() {
 		return api.Value(http.StatusCreated, m.file), nil
@@ -169,7 +170,7 @@ func (s *Service) uploadData(c *api.Call, m made) (api.Answer, error) {
 	return s.addTo(c, m.upload, ch)
 }
 
-// addTo adds the body to an upload, and makes the file when that was the last of it.
+// addTo adds the body to an upload, and makes the file when everything has arrived.
 func (s *Service) addTo(c *api.Call, up core.Upload, ch core.Channel) (api.Answer, error) {
 	boundary, multi, err := formBoundary(c.Request.Header)
 	if err != nil {
@@ -197,15 +198,16 @@ func (s *Service) addTo(c *api.Call, up core.Upload, ch core.Channel) (api.Answe
 		f, err := s.finishUpload(c, d.up, ch)
 		return api.Value(http.StatusCreated, f), err
 	}
-	s.transfers.leave(up.ID, in) // before settled: who waited for that goes on at once
+	s.transfers.leave(up.ID, in) // before settled: a caller that waited for it continues at once
 	in.settled()
 	return api.Raw{Status: http.StatusNoContent}, err
 }
 
-// fileOf is the id of the file that is made of an upload: so a repeated request finds it.
+// fileOf is the id of the file that is made of an upload: a repeated request finds the file by
+// it.
 func fileOf(id core.UploadID) core.FileID { return core.FileID(id) }
 
-// checkExtent refuses a body that cannot fit, before any of it is read.
+// checkExtent refuses a body that cannot fit, before it is read.
 func checkExtent(c *api.Call, up core.Upload, multi bool) error {
 	left := up.FileSize - up.FileOffset
 	if said := c.Request.Header.Get(headerOffset); said != "" && said != strconv.FormatInt(up.FileOffset, 10) {
@@ -226,12 +228,12 @@ type data struct {
 	service *Service
 	call    *api.Call
 	body    *incoming
-	from    io.Reader // the bytes of the file in the body
-	form    *form     // nil when the body is the bytes
+	from    io.Reader // the file's bytes in the body
+	form    *form     // nil if the body is the file
 	up      core.Upload
 }
 
-// findFile goes to the file in the form.
+// findFile reads to the file in the form.
 func (d *data) findFile() error {
 	for {
 		p, err := d.form.next()
@@ -250,7 +252,7 @@ func (d *data) findFile() error {
 	}
 }
 
-// receive takes in parts until the body ends.
+// receive stores parts until the body ends.
 func (d *data) receive() error {
 	if d.form != nil {
 		if err := d.findFile(); err != nil {
@@ -270,8 +272,8 @@ func (d *data) receive() error {
 	return nil
 }
 
-// part takes in one part, and reports whether it was the last of the body. Of a body that is cut
-// short, what came is kept; of one that is too long, the last part is not.
+// part receives one part, and reports whether it was the body's last. Of a body that is cut off,
+// the received bytes are stored; of a body that is too long, the last part is not.
 func (d *data) part() (all bool, err error) {
 	left := d.up.FileSize - d.up.FileOffset
 	want := min(left, max(d.service.transfers.part, d.up.FileSize/partsAtMost))
@@ -281,8 +283,8 @@ func (d *data) part() (all bool, err error) {
 	}
 	defer sp.close()
 	if all, err = sp.take(d.from, want); err == nil && !all && d.form != nil && d.body.over.Load() {
-		// The form's reader has all that will come, and cannot tell data from the beginning of a
-		// boundary that was cut off until its end is seen.
+		// At the end of the input, the form's reader cannot distinguish data from the beginning
+		// of a boundary that was cut off.
 		all, err = sp.take(d.from, left-sp.size)
 	}
 	if err == nil && !all && sp.size == left {
@@ -296,10 +298,10 @@ func (d *data) part() (all bool, err error) {
 	return all, d.append(sp)
 }
 
-// keepCut keeps what came before a body was cut short, if it was.
+// keepCut stores what was received of a body that was cut off.
 func (d *data) keepCut(sp *spool, why error) error {
 	if d.body.err == nil || d.body.err == io.EOF && d.form == nil { //nolint:errorlint // incoming gives nothing else
-		return why // not the body's fault: a full disk, or a form that makes no sense
+		return why // not because of the body's end: a full disk, or a malformed form
 	}
 	if d.form != nil {
 		if err := sp.cut(int64(len("\r\n--" + d.form.boundary + "--"))); err != nil {
@@ -312,7 +314,7 @@ func (d *data) keepCut(sp *spool, why error) error {
 	return why
 }
 
-// append stores a part and makes it known, even if the client has gone: it will want to go on.
+// append stores a part and proposes it, even if the client has gone: it will want to continue.
 func (d *data) append(sp *spool) error {
 	if sp.size == 0 {
 		return nil
@@ -337,7 +339,7 @@ func (d *data) append(sp *spool) error {
 	})
 }
 
-// finishUpload gives the file of an upload that has all its parts.
+// finishUpload makes the file of an upload that has all its parts.
 func (s *Service) finishUpload(c *api.Call, up core.Upload, ch core.Channel) (out core.File, err error) {
 	err = c.Within(storeLimit(up.FileSize), func() error {
 		whole, err := s.assemble(c, up)
@@ -355,7 +357,7 @@ func (s *Service) finishUpload(c *api.Call, up core.Upload, ch core.Channel) (ou
 	return out, err
 }
 
-// assemble makes a whole of parts that are stored, wherever they came in.
+// assemble reads the stored parts, whichever edge received them, into one spool file.
 func (s *Service) assemble(c *api.Call, up core.Upload) (*spool, error) {
 	whole, err := s.spools.open(up.FileSize)
 	if err != nil {
@@ -386,7 +388,8 @@ func (s *Service) copyPart(c *api.Call, to *spool, p core.BlobRef) error {
 	return nil
 }
 
-// lost is notStored for a part that should be stored: that it is not, nobody else would notice.
+// lost is notStored for a part that should be stored. It logs the loss, since nobody else would
+// notice.
 func lost(c *api.Call, p core.BlobRef, err error) error {
 	if k := core.KindOf(err); k == core.KindNotFound || k == core.KindDiverged {
 		c.Log().Error("a part of an upload is lost or damaged", "blob", p.ID, "error", err)
@@ -396,9 +399,10 @@ func lost(c *api.Call, p core.BlobRef, err error) error {
 
 var concurrent = core.Refusal{Kind: core.KindConflict, ID: "app.upload.upload_data.concurrent.app_error"}
 
-// transfers are the requests that are adding to uploads at this edge, one for each upload.
+// transfers has the requests that are adding to uploads at this edge, at most one for each
+// upload.
 type transfers struct {
-	part int64 // partBytes
+	part int64 // size of a part; partBytes
 
 	mu   sync.Mutex // guards byID
 	byID map[core.UploadID]*incoming
@@ -418,7 +422,7 @@ func (t *transfers) begin(id core.UploadID, in *incoming) error {
 	return nil
 }
 
-// leave ends what begin began. More than once is harmless.
+// leave undoes begin. It may be called more than once.
 func (t *transfers) leave(id core.UploadID, in *incoming) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -427,10 +431,10 @@ func (t *transfers) leave(id core.UploadID, in *incoming) {
 	}
 }
 
-// settle waits until a request that is over, though nobody may have noticed yet, has stored what
-// it got: who asks how far an upload is goes on from there, and nothing may be added after that.
-// A request that has gone silent is ended. One that is getting on is left alone, once more has
-// come than could have waited on the line.
+// settle waits until a request that has ended, perhaps unnoticed, has stored what it received:
+// the client continues from the offset that it is told, and nothing may be added after that. A
+// silent request is ended. A request that is making progress continues, if more bytes have
+// arrived than a connection can buffer.
 func (t *transfers) settle(ctx context.Context, id core.UploadID) {
 	t.mu.Lock()
 	in := t.byID[id]

@@ -23,7 +23,7 @@ import (
 	"github.com/nearside/nearside/edge/api/files"
 )
 
-// wantSameForm compares with the standard library.
+// wantSameForm compares the parts with those of the standard library.
 func wantSameForm(t *testing.T, body []byte, got []files.FormPart) {
 	t.Helper()
 	r := multipart.NewReader(bytes.NewReader(body), "edge")
@@ -47,12 +47,12 @@ func wantSameForm(t *testing.T, body []byte, got []files.FormPart) {
 	}
 }
 
-// fileAt gives a file as the edge's replica has it, with its blobs.
+// fileAt returns a file from the edge's replica, with its blobs.
 func fileAt(s *apitest.Site, id core.FileID) (core.File, bool, error) {
 	return read.New(s.DB, nil).File(context.Background(), id)
 }
 
-// offset asks how far an upload is.
+// offset requests an upload's offset.
 func offset(c *apitest.Client, id core.UploadID) int64 {
 	c.T.Helper()
 	var up core.Upload
@@ -60,8 +60,8 @@ func offset(c *apitest.Client, id core.UploadID) int64 {
 	return up.FileOffset
 }
 
-// tide is bytes of which no stretch is like another one nearby.
-func tide(n int) []byte {
+// distinct returns bytes in which nearby stretches differ.
+func distinct(n int) []byte {
 	b := make([]byte, 0, n+32)
 	for i := 0; len(b) < n; i++ {
 		sum := sha256.Sum256(fmt.Append(nil, i))
@@ -71,11 +71,11 @@ func tide(n int) []byte {
 }
 
 func TestUploadSession_PartByPart(t *testing.T) {
-	// An upload may come in any number of requests, as the body or in a form; the last one makes
-	// the file, and the parts are let go.
-	w := newHarbor(t, nil)
+	// An upload may be sent in any number of requests, as the body or in a form; the last one
+	// makes the file, and the parts are released.
+	w := newUploadWorld(t, nil)
 	service(w.Site).SetPartBytes(1000)
-	want := tide(10_000)
+	want := distinct(10_000)
 	up := w.Ann.Begin(w.Channel.String(), "../log.txt", int64(len(want)))
 	if up.Filename != "log.txt" || up.Type != "attachment" || up.UserID != w.Ann.Me.ID || up.FileOffset != 0 || up.CreateAt == 0 {
 		t.Errorf("%+v", up)
@@ -110,13 +110,13 @@ func TestUploadSession_PartByPart(t *testing.T) {
 }
 
 func TestUploadSession_AnswerWasLost(t *testing.T) {
-	// A client that was never told that its upload is finished asks again, and gets the file; one
-	// whose last part came in while the edge could not make the file has it made by asking.
-	w := newHarbor(t, nil)
+	// A client that did not get the answer of its finished upload asks again and gets the file;
+	// if the edge could not make the file after the last part, the next request makes it.
+	w := newUploadWorld(t, nil)
 	up := w.Ann.Begin(w.Channel.String(), "a.txt", 4)
 	path := "/uploads/" + up.ID.String()
 	ref := w.Store([]byte("ahoy"))
-	w.Ann.Order(&command.AppendUpload{UploadID: up.ID, Part: ref}) // and the edge died
+	w.Ann.Order(&command.AppendUpload{UploadID: up.ID, Part: ref}) // and the edge failed
 	if at := offset(w.Ann, up.ID); at != 4 {
 		t.Errorf("at %d", at)
 	}
@@ -132,9 +132,9 @@ func TestUploadSession_AnswerWasLost(t *testing.T) {
 }
 
 func TestUploadSession_Refusals(t *testing.T) {
-	// Only who began an upload sees it and goes on with it; what cannot become a file is refused
-	// at the beginning; and what does not fit leaves everything as it was.
-	w := newHarbor(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 10_000 })
+	// Only the owner of an upload sees and continues it; what cannot become a file is refused at
+	// the beginning; and bytes that do not fit change nothing.
+	w := newUploadWorld(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 10_000 })
 	service(w.Site).SetPartBytes(1000)
 	eve := w.SignUp(t, "eve")
 	ch := w.Channel.String()
@@ -173,21 +173,21 @@ func TestUploadSession_Refusals(t *testing.T) {
 	if at := offset(w.Ann, up.ID); at != 0 {
 		t.Errorf("at %d", at)
 	}
-	resp, err = send(w.Ann, t.Context(), path, bytes.NewReader(tide(5001)), -1, nil)
+	resp, err = send(w.Ann, t.Context(), path, bytes.NewReader(distinct(5001)), -1, nil)
 	wantProblem(t, resp, err, 400, over)
 	if at := offset(w.Ann, up.ID); at != 4000 {
 		t.Errorf("at %d: the last part of a body that is too long is not kept", at)
 	}
-	w.Ann.Fails(400, over, "POST", path, apitest.FormWith("data", "x", tide(1001)))
-	w.Ann.Must(201, "POST", path, string(tide(5001)[4000:5000]), nil)
+	w.Ann.Fails(400, over, "POST", path, apitest.FormWith("data", "x", distinct(1001)))
+	w.Ann.Must(201, "POST", path, string(distinct(5001)[4000:5000]), nil)
 }
 
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// cutOff sends a body that fails in the middle, once the edge is taking it in: of a request that
-// is still on its way nobody can know when its client asks how far the upload is.
+// cutOff sends a body that fails in the middle, after the edge has begun to receive it: nobody
+// can know about a request that is still on its way when the client asks for the offset.
 func cutOff(c *apitest.Client, s *apitest.Site, id core.UploadID, body []byte, form bool) {
 	c.T.Helper()
 	h := map[string]string{}
@@ -199,17 +199,17 @@ func cutOff(c *apitest.Client, s *apitest.Site, id core.UploadID, body []byte, f
 		return 0, errors.New("the client died")
 	})
 	resp, err := send(c, context.Background(), "/uploads/"+id.String(), io.MultiReader(bytes.NewReader(body), died), -1, h)
-	if err == nil { // answered before it was all sent
+	if err == nil { // it was answered before everything was sent
 		resp.Body.Close()
 	}
 }
 
 func TestUploadSession_ClientDies(t *testing.T) {
-	// What came before a client died is kept, to the byte, but for what in a form may be the
-	// beginning of its end; and another edge goes on from there.
-	w := newHarbors(t)
+	// The bytes received before a client failed are kept exactly, except those in a form that may
+	// be the beginning of its boundary; another edge continues there.
+	w := newTwoEdges(t)
 	service(w.Site).SetPartBytes(1000)
-	want := tide(8000)
+	want := distinct(8000)
 	up := w.Ann.Begin(w.Channel.String(), "a.bin", int64(len(want)))
 	path := "/uploads/" + up.ID.String()
 	cutOff(w.Ann, w.Site, up.ID, want[:2345], false)
@@ -241,16 +241,16 @@ func TestUploadSession_ClientDies(t *testing.T) {
 }
 
 func TestUploadSession_TailIsKept(t *testing.T) {
-	// Of a request that stops half way through a part, that half is kept.
-	w := newHarbor(t, nil)
+	// If a request stops in the middle of a part, that half is kept.
+	w := newUploadWorld(t, nil)
 	service(w.Site).SetPace(200*time.Millisecond, 1000)
 	up := w.Ann.Begin(w.Channel.String(), "a", 100_000)
 	path := "/uploads/" + up.ID.String()
 	conn := dial(w.Ann, t, path, "Content-Length: 50000")
-	if _, err := conn.Write(tide(12_345)); err != nil {
+	if _, err := conn.Write(distinct(12_345)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(conn); err != nil { // to the end: the edge has given up
+	if _, err := io.ReadAll(conn); err != nil { // to the end: the edge has closed it
 		t.Fatal(err)
 	}
 	if at := offset(w.Ann, up.ID); at != 12_345 {
@@ -259,10 +259,10 @@ func TestUploadSession_TailIsKept(t *testing.T) {
 }
 
 func TestUploadSession_SilentRequestGivesWay(t *testing.T) {
-	// Who lost the line and asks how far the upload is need not wait until the edge notices: the
-	// silent request is ended, and nothing is added after the answer.
-	w := newHarbor(t, nil)
-	want := tide(20_000)
+	// A client that lost its connection and asks for the offset need not wait until the edge
+	// notices: the silent request is ended, and nothing is added after the answer.
+	w := newUploadWorld(t, nil)
+	want := distinct(20_000)
 	up := w.Ann.Begin(w.Channel.String(), "a", int64(len(want)))
 	path := "/uploads/" + up.ID.String()
 	conn := dial(w.Ann, t, path, "Content-Length: 20000")
@@ -284,13 +284,13 @@ func TestUploadSession_SilentRequestGivesWay(t *testing.T) {
 }
 
 func TestUploadSession_TwoEdgesAtOnce(t *testing.T) {
-	// Two requests at two edges cannot mix their bytes: one of them wins each part, and what comes
-	// out is whole.
-	w := newHarbors(t)
+	// Two requests at two edges cannot mix their bytes: only one of them adds each part, and the
+	// result is correct.
+	w := newTwoEdges(t)
 	for _, s := range []*apitest.Site{w.Site, w.away} {
 		service(s).SetPartBytes(500)
 	}
-	want := tide(20_000)
+	want := distinct(20_000)
 	up := w.Ann.Begin(w.Channel.String(), "a", int64(len(want)))
 	path := "/uploads/" + up.ID.String()
 	answers := make(chan int, 2)
@@ -302,7 +302,7 @@ func TestUploadSession_TwoEdgesAtOnce(t *testing.T) {
 		t.Fatalf("%d and %d", a, b)
 	}
 	f, ok, err := fileAt(w.Site, core.FileID(up.ID))
-	for range 3 { // both may have stopped when each took a part
+	for range 3 { // both may have stopped if each added a part
 		if ok || err != nil {
 			break
 		}
@@ -317,9 +317,9 @@ func TestUploadSession_TwoEdgesAtOnce(t *testing.T) {
 }
 
 func TestUploadSession_OriginDown(t *testing.T) {
-	// While the origin is away an upload stays where it was, and goes on when it is back.
+	// While the origin is away an upload keeps its offset, and continues when the origin is back.
 	origin := &brokenBlobs{}
-	w := newHarbor(t, func(cfg *areas.Config) { origin.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = origin })
+	w := newUploadWorld(t, func(cfg *areas.Config) { origin.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = origin })
 	up := w.Ann.Begin(w.Channel.String(), "a", 8)
 	path := "/uploads/" + up.ID.String()
 	w.Ann.Must(204, "POST", path, "ahoy", nil)
@@ -332,26 +332,27 @@ func TestUploadSession_OriginDown(t *testing.T) {
 	w.Ann.Must(201, "POST", path, "mate", nil)
 }
 
-// model is what an upload should be.
+// model is the expected state of an upload.
 type model struct {
 	t    *testing.T
 	want []byte
 	at   int64
 	up   core.Upload
 	path string
-	site *apitest.Site // where the next step is
+	site *apitest.Site // the edge of the next step
 }
 
-// step does one thing with the upload at an edge, chosen by two numbers, and asks how far it is.
+// step does one action on the upload at an edge, chosen by two numbers, and then requests the
+// offset.
 func (m *model) step(c *apitest.Client, kind byte, n int64) {
 	left := int64(len(m.want)) - m.at
-	if left == 0 { // all came before the last request was cut off: any other finishes it
+	if left == 0 { // everything had arrived before the last request was cut off: any other request finishes it
 		return
 	}
 	n %= left + 1
 	next := m.want[m.at : m.at+n]
 	switch kind % 8 {
-	case 0, 1: // some, but not the last byte, which would finish it
+	case 0, 1: // a part, without the last byte, which would finish it
 		if n == left {
 			n--
 			next = next[:n]
@@ -369,7 +370,7 @@ func (m *model) step(c *apitest.Client, kind byte, n int64) {
 	case 3:
 		cutOff(c, m.site, m.up.ID, []byte(apitest.FormWith("data", "x", next))[:int64(len(strings.TrimSuffix(filePart("x", nil), "\r\n")))+n], true)
 		m.check(c, m.at, m.at+n)
-	case 4: // too much, with its length and without
+	case 4: // too much, with and without its length
 		c.Fails(400, "api.upload.upload_data.invalid_content_length", "POST", m.path, string(m.want[m.at:])+"x")
 		m.check(c, m.at, m.at)
 	case 5:
@@ -386,7 +387,7 @@ func (m *model) step(c *apitest.Client, kind byte, n int64) {
 	}
 }
 
-// check asks how far the upload is, which must be between two offsets.
+// check requests the offset, which must be between two values.
 func (m *model) check(c *apitest.Client, from, to int64) {
 	m.t.Helper()
 	if m.at = offset(c, m.up.ID); m.at < from || m.at > to {
@@ -395,17 +396,17 @@ func (m *model) check(c *apitest.Client, from, to int64) {
 }
 
 func FuzzUploadOffsets(f *testing.F) {
-	// Whatever is sent, cut, repeated and sent wrongly, in whatever order and at whatever edge, the
-	// offset is where the kept bytes end, and the file is the bytes that were sent from it.
+	// Whatever is sent, cut off, repeated or wrong, in any order and at any edge, the offset is
+	// the end of the kept bytes, and the file has the sent bytes.
 	for _, s := range []string{"", "\x00\x01\x00", "\x02\x10\x00\x03\x10\x00\x04\x00\x00\x05\x00\x00\x06\x01\x00\x07\x00\x00", "\x03\xff\x03\x83\xff\x03\x02\xff\x04\x82\x01\x00",
 		"\x05\x00\x00\x05\x00\x00\x81\x00\x02\x01\x00\x02"} {
 		f.Add([]byte(s))
 	}
-	w := newHarbors(f)
+	w := newTwoEdges(f)
 	for _, s := range []*apitest.Site{w.Site, w.away} {
 		service(s).SetPartBytes(700)
 	}
-	want := tide(5000)
+	want := distinct(5000)
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		edges := [2]*apitest.Client{w.Ann.At(w.Site), w.Ann.At(w.away)}
 		edges[0].T, edges[1].T = t, t

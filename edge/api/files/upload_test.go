@@ -45,7 +45,7 @@ type uploaded struct {
 	ClientIDs []string    `json:"client_ids"`
 }
 
-// stored counts the blobs that are kept.
+// stored counts the stored blobs.
 func stored(h *apitest.Home) (n int) {
 	h.T.Helper()
 	err := h.Blobs.List(h.T.Context(), cdn.Digest{}, func(cdn.Info) error { n++; return nil })
@@ -55,7 +55,7 @@ func stored(h *apitest.Home) (n int) {
 	return n
 }
 
-// wantContent checks the bytes under a file's name.
+// wantContent checks the bytes of a blob.
 func wantContent(h *apitest.Home, ref core.BlobRef, want []byte) {
 	h.T.Helper()
 	b, err := h.Blobs.Get(h.T.Context(), cdn.Digest(ref.ID), cdn.Whole)
@@ -69,7 +69,7 @@ func wantContent(h *apitest.Home, ref core.BlobRef, want []byte) {
 	}
 }
 
-// spools counts the files of a spool directory that the process holds.
+// spools counts the open files of a spool directory.
 func spools(t testing.TB, dir string) (n int) {
 	t.Helper()
 	held, err := os.ReadDir("/proc/self/fd")
@@ -84,32 +84,32 @@ func spools(t testing.TB, dir string) (n int) {
 	return n
 }
 
-// harbor is what tests of uploads need.
-type harbor struct {
+// uploadWorld is the world of upload tests.
+type uploadWorld struct {
 	*apitest.Home
 	*apitest.Site
-	away    *apitest.Site // another edge; of newHarbors only
+	away    *apitest.Site // another edge; only in newTwoEdges
 	Ann     *apitest.Client
 	Channel core.ChannelID
 	spool   string // of both edges
 }
 
-func newHarbor(t testing.TB, configure func(*areas.Config)) harbor {
-	return furnished(newHomeWithSpool(t, configure))
+func newUploadWorld(t testing.TB, configure func(*areas.Config)) uploadWorld {
+	return withUsers(newHomeWithSpool(t, configure))
 }
 
-// newHarbors is newHarbor with another edge.
-func newHarbors(t testing.TB) harbor {
+// newTwoEdges is newUploadWorld with another edge.
+func newTwoEdges(t testing.TB) uploadWorld {
 	w := newHomeWithSpool(t, nil)
 	w.away = w.NewSite(&apitest.Asker{Answer: api.AnswerPosition(w.Site)})
 	t.Cleanup(func() { // before either edge stops
 		eventually.True(t, "the other edge has everything", func() bool { return w.away.Position().Index >= w.Site.Position().Index })
 	})
-	return furnished(w)
+	return withUsers(w)
 }
 
-func newHomeWithSpool(t testing.TB, configure func(*areas.Config)) harbor {
-	w := harbor{spool: t.TempDir()}
+func newHomeWithSpool(t testing.TB, configure func(*areas.Config)) uploadWorld {
+	w := uploadWorld{spool: t.TempDir()}
 	w.Home, w.Site = apitest.NewHomeWith(t, func(cfg *areas.Config) {
 		cfg.Files.Spool = w.spool
 		if configure != nil {
@@ -119,14 +119,14 @@ func newHomeWithSpool(t testing.TB, configure func(*areas.Config)) harbor {
 	return w
 }
 
-// furnished has somebody in a channel.
-func furnished(w harbor) harbor {
+// withUsers adds a user and a channel.
+func withUsers(w uploadWorld) uploadWorld {
 	w.Ann = w.SignUp(w.Home.T, "ann")
 	w.Channel = w.Ann.NewChannel(w.Ann.NewTeam("crew").ID, "deck", "O")
 	return w
 }
 
-// send is do with a body and headers as they are.
+// send is do with a given body and headers.
 func send(c *apitest.Client, ctx context.Context, path string, body io.Reader, length int64, headers map[string]string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, "POST", c.URL+"/api/v4"+path, body)
 	if err != nil {
@@ -141,9 +141,9 @@ func send(c *apitest.Client, ctx context.Context, path string, body io.Reader, l
 }
 
 func TestUpload_Form(t *testing.T) {
-	// Files of a form are kept with the names, types and bytes they came with, in order, and can
-	// be attached to a post of their owner.
-	w := newHarbor(t, nil)
+	// The files of a form keep their names, types and bytes, in order, and their owner can attach
+	// them to a post.
+	w := newUploadWorld(t, nil)
 	picture := apitest.PNG(300, 200)
 	var got uploaded
 	form := field("channel_id", w.Channel.String()) + field("client_ids", "one") + field("client_ids", "two") + field("ignored", "x") +
@@ -184,7 +184,7 @@ func TestUpload_Form(t *testing.T) {
 
 func TestUpload_Body(t *testing.T) {
 	// A request whose body is the file needs its name and channel in the URL.
-	w := newHarbor(t, nil)
+	w := newUploadWorld(t, nil)
 	var got uploaded
 	path := "/files?channel_id=" + w.Channel.String()
 	w.Ann.Must(201, "POST", path+"&filename=Maps%2Fisland.html&client_id=c", "<h1>here</h1>", &got)
@@ -201,9 +201,9 @@ func TestUpload_Body(t *testing.T) {
 }
 
 func TestUpload_Pictures(t *testing.T) {
-	// Each picture has its previews; a broken one is a plain file, an animation stays as it is,
+	// Each picture gets its previews; a broken one is a plain file, an animation stays unchanged,
 	// and one over the limits is refused.
-	w := newHarbor(t, nil)
+	w := newUploadWorld(t, nil)
 	send := func(name string, content []byte) core.File {
 		var got uploaded
 		w.Ann.Must(201, "POST", "/files?channel_id="+w.Channel.String()+"&filename="+name, string(content), &got)
@@ -263,7 +263,7 @@ func animated(t *testing.T) []byte {
 	return all.Bytes()
 }
 
-// bomb is a PNG that says it is larger than it should be.
+// bomb is a PNG whose header has a size that is too large.
 func bomb(w, h uint32) []byte {
 	b := bytes.Clone(apitest.PNG(1, 1))
 	binary.BigEndian.PutUint32(b[16:], w)
@@ -273,9 +273,9 @@ func bomb(w, h uint32) []byte {
 }
 
 func TestUpload_BadRequestsLeaveNothing(t *testing.T) {
-	// A request that is wrong in any way is refused with its reason, and nothing of it is kept:
-	// no bytes, no file, no room on the disk.
-	w := newHarbor(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 100_000 })
+	// A wrong request is refused with its reason, and leaves nothing: no bytes, no file, no used
+	// disk space.
+	w := newUploadWorld(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 100_000 })
 	eve := w.SignUp(t, "eve")
 	gone := w.Ann.NewChannel(w.Ann.NewTeam("ghosts").ID, "hold", "O")
 	w.Ann.Must(200, "DELETE", "/channels/"+gone.String(), nil, nil)
@@ -362,8 +362,8 @@ func dial(c *apitest.Client, t *testing.T, path string, length string) net.Conn 
 }
 
 func TestUpload_WrongLength(t *testing.T) {
-	// A body shorter than its announced length is refused, and nothing of it is kept.
-	w := newHarbor(t, nil)
+	// A body shorter than its announced length is refused, and leaves nothing.
+	w := newUploadWorld(t, nil)
 	for _, length := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
 		conn := dial(w.Ann, t, "/files?filename=a&channel_id="+w.Channel.String(), length)
 		fmt.Fprint(conn, "4\r\nabc")
@@ -378,9 +378,9 @@ func TestUpload_WrongLength(t *testing.T) {
 }
 
 func TestUpload_RefusedBeforeTheBody(t *testing.T) {
-	// A client that asks first is told that it may not upload before it has sent anything; and
-	// while home is out of reach, that it need not try.
-	w := newHarbor(t, nil)
+	// A client that sends "Expect: 100-continue" is refused before it sends the body, if it may
+	// not upload or home cannot be reached.
+	w := newUploadWorld(t, nil)
 	eve := w.SignUp(t, "eve")
 	path := "/files?filename=a&channel_id=" + w.Channel.String()
 	refused := func(by *apitest.Client, length string, status int, id string) {
@@ -406,8 +406,9 @@ func TestUpload_RefusedBeforeTheBody(t *testing.T) {
 }
 
 func TestUpload_SlowLoris(t *testing.T) {
-	// Who sends too slowly is cut off and holds nothing; who is slow but gets on is not.
-	w := newHarbor(t, nil)
+	// A client that sends too slowly is disconnected and occupies nothing; one that is slow but
+	// makes progress is not.
+	w := newUploadWorld(t, nil)
 	service(w.Site).SetPace(300*time.Millisecond, 1000)
 	path := "/files?filename=a&channel_id=" + w.Channel.String()
 	conn := dial(w.Ann, t, path, "Content-Length: 100000")
@@ -422,7 +423,7 @@ func TestUpload_SlowLoris(t *testing.T) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	conn = dial(w.Ann, t, path, "Content-Length: 10000")
-	for range 10 { // a second in all: longer than any window
+	for range 10 { // one second together: longer than any window
 		<-tick.C
 		fmt.Fprint(conn, strings.Repeat("x", 1000))
 	}
@@ -432,10 +433,10 @@ func TestUpload_SlowLoris(t *testing.T) {
 }
 
 func TestUpload_LongWorkAfterTheBody(t *testing.T) {
-	// What is done after the body has come may take longer than any wait for the body, and the
+	// The work after the body has arrived may take longer than any limit for the body, and the
 	// connection serves the next request.
 	slow := &slowBlobs{wait: 1500 * time.Millisecond}
-	w := newHarbor(t, func(cfg *areas.Config) { slow.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = slow })
+	w := newUploadWorld(t, func(cfg *areas.Config) { slow.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = slow })
 	service(w.Site).SetPace(300*time.Millisecond, 1000)
 	srv := w.API.Server()
 	srv.ReadTimeout, srv.WriteTimeout = time.Second, time.Second
@@ -453,7 +454,7 @@ func TestUpload_LongWorkAfterTheBody(t *testing.T) {
 	}
 }
 
-// slowBlobs takes its time to put.
+// slowBlobs waits in Put.
 type slowBlobs struct {
 	edge.Blobs
 	wait time.Duration
@@ -469,8 +470,8 @@ func (s *slowBlobs) Put(ctx context.Context, d cdn.Digest, size int64, r io.Read
 }
 
 func TestUpload_GivenUp(t *testing.T) {
-	// A client that goes away in the middle leaves nothing behind.
-	w := newHarbor(t, nil)
+	// A client that disconnects in the middle leaves nothing.
+	w := newUploadWorld(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r, more := io.Pipe()
@@ -511,9 +512,9 @@ func (b *brokenBlobs) Put(ctx context.Context, d cdn.Digest, size int64, r io.Re
 }
 
 func TestUpload_OriginDown(t *testing.T) {
-	// While the origin is away uploads say so, and when to come back; nothing is half made.
+	// While the origin is away, uploads answer 503 with Retry-After, and leave nothing.
 	origin := &brokenBlobs{}
-	w := newHarbor(t, func(cfg *areas.Config) { origin.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = origin })
+	w := newUploadWorld(t, func(cfg *areas.Config) { origin.Blobs = cfg.Files.Blobs; cfg.Files.Blobs = origin })
 	origin.down.Store(true)
 	path := "/files?filename=a.png&channel_id=" + w.Channel.String()
 	before := w.Position()
@@ -529,8 +530,8 @@ func TestUpload_OriginDown(t *testing.T) {
 }
 
 func TestUpload_DiskFull(t *testing.T) {
-	// When the disk of the edge has no room, or runs out of it in the middle, uploads say so.
-	w := newHarbor(t, nil)
+	// If the edge's disk is full, or becomes full in the middle, uploads answer 503.
+	w := newUploadWorld(t, nil)
 	path := "/files?filename=a&channel_id=" + w.Channel.String()
 	service(w.Site).SetFree(func(string) (int64, error) { return 256<<20 + 1000, nil })
 	w.Ann.Fails(503, "api.nearside.disk_full.app_error", "POST", path, strings.Repeat("x", 1001))
@@ -547,7 +548,7 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// scanner finds "plague", and can be away.
+// scanner finds "plague", and can be switched off.
 type scanner struct{ away, full atomic.Bool }
 
 func (s *scanner) Scan(_ context.Context, r io.Reader) (scan.Verdict, error) {
@@ -564,9 +565,9 @@ func (s *scanner) Scan(_ context.Context, r io.Reader) (scan.Verdict, error) {
 }
 
 func TestUpload_Scanner(t *testing.T) {
-	// What the scanner finds something in, or cannot judge, is not kept.
+	// A file that the scanner rejects, or cannot judge, is not stored.
 	s := new(scanner)
-	w := newHarbor(t, func(cfg *areas.Config) { cfg.Files.Scanner = s })
+	w := newUploadWorld(t, func(cfg *areas.Config) { cfg.Files.Scanner = s })
 	path := "/files?filename=a&channel_id=" + w.Channel.String()
 	w.Ann.Must(201, "POST", path, "healthy", nil)
 	w.Ann.Fails(400, "api.nearside.infected.app_error", "POST", path, "the plague")
@@ -584,8 +585,9 @@ func TestUpload_Scanner(t *testing.T) {
 }
 
 func TestUpload_AtOnce(t *testing.T) {
-	// One user cannot take all the room for uploads: those over the limit are told to come later.
-	w := newHarbor(t, nil)
+	// One user cannot occupy all places for uploads: requests over the limit get 429 and
+	// Retry-After.
+	w := newUploadWorld(t, nil)
 	path := "/files?filename=a&channel_id=" + w.Channel.String()
 	bob := w.SignUp(t, "bob")
 	bob.JoinTeam(w.TeamOf(w.Channel))
@@ -607,8 +609,8 @@ func TestUpload_AtOnce(t *testing.T) {
 }
 
 func TestUpload_FlatMemory(t *testing.T) {
-	// A large upload takes as much memory as a small one, by a form or as the body.
-	w := newHarbor(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 1 << 30 })
+	// A large upload needs as much memory as a small one, in a form or as the body.
+	w := newUploadWorld(t, func(cfg *areas.Config) { cfg.Files.MaxBytes = 1 << 30 })
 	const size = 300 << 20
 	for name, send := range map[string]func() (*http.Response, error){
 		"body": func() (*http.Response, error) {
@@ -641,7 +643,7 @@ func heap() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// watchHeap keeps the most that the heap had until it is stopped.
+// watchHeap records the maximum size of the heap until it is stopped.
 func watchHeap(t *testing.T) (*atomic.Uint64, func()) {
 	peak, ctx := new(atomic.Uint64), t.Context()
 	ctx, cancel := context.WithCancel(ctx)
@@ -662,7 +664,7 @@ func watchHeap(t *testing.T) (*atomic.Uint64, func()) {
 }
 
 func TestUpload_NotConfigured(t *testing.T) {
-	// Where no files are kept, every operation on uploads says so.
+	// Without a store, every operation on uploads answers 501.
 	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files.Blobs = nil })
 	ann := s.SignUp(t, "ann")
 	const id = "api.file.attachments.disabled.app_error"
@@ -675,8 +677,8 @@ func TestUpload_NotConfigured(t *testing.T) {
 }
 
 func TestCleanName(t *testing.T) {
-	// A name is the last element of whatever path came, without what deceives the eye, and short
-	// enough with its extension.
+	// A name is the last element of any path, without misleading characters, and shortened with
+	// its extension kept.
 	long := strings.Repeat("ü", 300)
 	for said, want := range map[string]string{
 		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\Users\ann\a.txt`: "a.txt", `..\..\a`: "a", "dir/": "", "": "", ".": "", "..": "", "/..": "",
@@ -692,7 +694,7 @@ func TestCleanName(t *testing.T) {
 }
 
 func TestTypeOf(t *testing.T) {
-	// The type is by the extension, else by the beginning; never with parameters.
+	// The type is determined by the extension, or else by the beginning; it never has parameters.
 	for _, c := range [][3]string{
 		{"a.HTML", "", "text/html"}, {"a.jpg", "<html>", "image/jpeg"}, {"a", "<html>", "text/html"}, {"a", "\x89PNG\r\n\x1a\n", "image/png"},
 		{"a.unknown", "words", "text/plain"}, {"a", "\x00\x01", "application/octet-stream"}, {"a", "", "text/plain"}, {"a.tar.gz", "", "application/gzip"},
@@ -704,8 +706,8 @@ func TestTypeOf(t *testing.T) {
 }
 
 func FuzzMultipart(f *testing.F) {
-	// Whatever comes as a form is read like the standard library reads it, or refused as invalid;
-	// however it is cut into reads; and a form that is cut short is never taken for a whole one.
+	// Any form is read like in the standard library, or refused as invalid, in whatever pieces it
+	// arrives; a form that is cut off is never accepted.
 	good := field("channel_id", "x") + filePart("a.txt", []byte("hello\r\n--edg\r\n")) + apitest.FormWith("files", "", nil)
 	for _, s := range []string{good, good + "epilogue", "preamble\r\n" + good, "", "--edge--", "--edge\r\n\r\n--edge--", strings.ReplaceAll(good, "\r\n", "\n"),
 		good[:60], field("x", strings.Repeat("y", 5000)), filePart(`"\`, []byte("x"))} {
@@ -733,8 +735,8 @@ func FuzzMultipart(f *testing.F) {
 }
 
 func TestSpool_ManyAtOnce_LeaveTheDiskItsReserve(t *testing.T) {
-	// As many uploads as an edge takes, all at once and of unknown length, do not fill a disk that
-	// is nearly full: each is refused in time, though none knows of the others.
+	// The maximum number of uploads of an edge, all at once and of unknown length, do not fill a
+	// disk that is nearly full: each is refused in time, although none knows of the others.
 	left, err := files.SpoolTogether(256, 10<<20)
 	if err != nil || left < 100<<20 {
 		t.Errorf("%d bytes are left: %v", left, err)

@@ -14,9 +14,9 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// Pictures of users.
+// The pictures of users.
 const (
-	userImageSide  = 256 // of what is kept of an uploaded one
+	userImageSide  = 256 // pixels of an uploaded picture, as it is stored
 	initialsSide   = 128
 	initialsBytes  = 8 << 20 // memory for drawn initials
 	userImageCache = "max-age=86400, private"
@@ -36,8 +36,8 @@ func (s *Service) userImage(c *api.Call, u core.User) (api.Answer, error) {
 	}, nil
 }
 
-// defaultUserImage answers with the picture of somebody who has none. Its ETag holds the name,
-// because the drawing changes with it.
+// defaultUserImage answers with the picture of a user who has not set one. Its ETag depends on
+// the name, because the drawing does.
 func (s *Service) defaultUserImage(c *api.Call, u core.User) (api.Answer, error) {
 	c.Header().Set("Cache-Control", userImageCache)
 	if unchanged(c, strconv.FormatInt(u.LastPictureUpdate, 10)+"-"+u.Username) {
@@ -51,8 +51,8 @@ func (s *Service) defaultUserImage(c *api.Call, u core.User) (api.Answer, error)
 	return api.Raw{Status: http.StatusOK, Body: png}, err
 }
 
-// unchanged reports whether the client has what the ETag names. Clients of this API send the tag
-// back as they got it: without quotes, so that comparing is by text.
+// unchanged reports whether the client has what the ETag identifies. Clients of this API send the
+// tag without quotes, so it is compared as text.
 func unchanged(c *api.Call, etag string) bool {
 	c.Header().Set("Etag", etag)
 	return strings.Trim(strings.TrimPrefix(c.Request.Header.Get("If-None-Match"), "W/"), `"`) == etag
@@ -90,8 +90,8 @@ var (
 	badPicture      = core.Refusal{Kind: core.KindInvalid, ID: "api.user.upload_profile_user.decode.app_error"}
 )
 
-// receivePicture takes the field "image" of a form in, and reads the form to its end: one that
-// was cut short changes nothing.
+// receivePicture receives the field "image" of a form, and reads the form to its end: a form that
+// is cut off changes nothing.
 func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 	defer func() {
 		if err != nil && sp != nil {
@@ -123,7 +123,7 @@ func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 	}
 }
 
-// keepPicture cuts a picture square, and makes it a user's.
+// keepPicture cuts a square from a picture, and makes it the user's.
 func (s *Service) keepPicture(c *api.Call, id core.UserID, sp *spool) error {
 	png, err := s.pictures.Square(c, sp.reader(), userImageSide)
 	if core.KindOf(err) == core.KindInvalid {

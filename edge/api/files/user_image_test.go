@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/edge/api/areas"
 )
 
-// imageOf gives somebody's picture as another sees it.
+// imageOf requests a user's picture as another user.
 func imageOf(c *apitest.Client, t testing.TB, user core.UserID, headers ...string) (status int, etag string, m image.Image) {
 	t.Helper()
 	resp, body := c.Fetch("GET", "/users/"+user.String()+"/image", append(headers, "Accept-Encoding", "gzip")...)
@@ -33,10 +33,10 @@ func imageOf(c *apitest.Client, t testing.TB, user core.UserID, headers ...strin
 }
 
 func TestUserImage(t *testing.T) {
-	// People have their initials until they set a picture, and again after they took it away;
-	// everybody sees the change at once and is not sent the same twice.
+	// Users have their initials until they set a picture, and again after they remove it;
+	// everybody sees a change at once, and an unchanged picture is not sent again.
 	h, s := apitest.NewHome(t)
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	id := w.Ann.Me.ID
 	_, first, m := imageOf(w.Bob, t, id)
 	if m.Bounds().Dx() != 128 || m.Bounds().Dy() != 128 {
@@ -80,11 +80,11 @@ func TestUserImage(t *testing.T) {
 }
 
 func TestUserImage_Refused(t *testing.T) {
-	// Nobody changes another's picture, and what is no picture, too large a one or a broken form
-	// changes nothing and leaves nothing behind.
+	// Nobody can change another user's picture. A file that is no picture or is too large, or a
+	// broken form, changes nothing and leaves nothing.
 	spool := t.TempDir()
 	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Files.MaxBytes, cfg.Files.Spool = 1<<20, spool })
-	w := apitest.NewShipshape(t, h, s)
+	w := apitest.NewFileWorld(t, h, s)
 	path := "/users/" + w.Ann.Me.ID.String() + "/image"
 	w.Bob.Fails(403, "api.context.permissions.app_error", "POST", path, apitest.PictureForm)
 	w.Bob.Fails(403, "api.context.permissions.app_error", "DELETE", path, nil)

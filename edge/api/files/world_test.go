@@ -9,7 +9,7 @@ import (
 
 var t0 = time.UnixMilli(1_800_000_000_000)
 
-// service gives the area of a site.
+// service returns the files area of a site.
 func service(s *apitest.Site) *files.Service {
 	for _, area := range s.API.Areas {
 		if f, ok := area.(*files.Service); ok {
