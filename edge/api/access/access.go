@@ -17,11 +17,11 @@ const (
 	usersKept       = 20_000
 	channelsKept    = 50_000
 	teamsKept       = 10_000
-	membershipsKept = 2_000_000 // memberships, not people
+	membershipsKept = 2_000_000 // memberships, not users
 	placesKept      = 50_000
 )
 
-// Access knows who may do what.
+// Access knows what each user may do.
 type Access struct {
 	Local *api.Local
 	Read  *read.Store
@@ -31,7 +31,7 @@ type Access struct {
 	belongs  api.Cache[core.UserID, struct{}, *belongings]
 	channels api.Cache[core.ChannelID, struct{}, core.Channel]
 	teams    api.Cache[core.TeamID, struct{}, core.Team]
-	places   *hot.Cache[[16]byte, struct{}, core.ChannelID] // of posts, files and uploads, by their ids: they stay where they are
+	places   *hot.Cache[[16]byte, struct{}, core.ChannelID] // channels of posts, files and uploads, by id; they never change
 }
 
 // New makes an Access.
@@ -54,10 +54,10 @@ func New(l *api.Local, store *read.Store) (*Access, error) {
 	return a, nil
 }
 
-// member gives whose memberships an event has changed.
+// member returns the user whose memberships an event has changed.
 func member(e event.MembershipChanged) core.UserID { return e.MembershipChanged().User }
 
-// Authenticate gives the session of a token and its user.
+// Authenticate returns the session of a token and its user.
 func (a *Access) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {
 	a.Local.CatchUp()
 	s, err := a.sessions.Lookup(ctx, token)
@@ -71,23 +71,23 @@ func (a *Access) Authenticate(ctx context.Context, token string) (core.Session, 
 	return s, u, err
 }
 
-// User gives a user; its id is zero when there is none.
+// User returns a user; its id is zero if there is none.
 func (a *Access) User(ctx context.Context, id core.UserID) (core.User, error) {
 	return api.Row(ctx, a.users, id, a.Read.User)
 }
 
-// Channel gives a channel; its id is zero when there is none. Its counters and times may be
-// old: they change with every post, and nothing here is for showing.
+// Channel returns a channel; its id is zero if there is none. Its counters and times may be old:
+// they change with every post, so do not show them to clients.
 func (a *Access) Channel(ctx context.Context, id core.ChannelID) (core.Channel, error) {
 	return api.Row(ctx, a.channels, id, a.Read.Channel)
 }
 
-// Team gives a team; its id is zero when there is none.
+// Team returns a team; its id is zero if there is none.
 func (a *Access) Team(ctx context.Context, id core.TeamID) (core.Team, error) {
 	return api.Row(ctx, a.teams, id, a.Read.Team)
 }
 
-// belongings is the roles that a user has by belonging somewhere.
+// belongings has the roles that a user has by being a member of teams and channels.
 type belongings struct {
 	teams    map[core.TeamID]string
 	channels map[core.ChannelID]string
@@ -95,7 +95,7 @@ type belongings struct {
 
 func (b *belongings) size() int64 { return int64(1 + len(b.teams) + len(b.channels)) }
 
-// of gives where a user belongs.
+// of returns a user's memberships.
 func (a *Access) of(ctx context.Context, user core.UserID) (*belongings, error) {
 	return api.Row(ctx, a.belongs, user, a.readBelongings)
 }
@@ -106,7 +106,7 @@ func (a *Access) readBelongings(ctx context.Context, user core.UserID) (*belongi
 		return nil, false, err
 	}
 	b := &belongings{make(map[core.TeamID]string, len(m.Teams)), make(map[core.ChannelID]string, len(m.Channels))}
-	same := map[string]string{} // nearly all roles are alike: keep one string of each
+	same := map[string]string{} // nearly all roles are equal: store each string once
 	one := func(s string) string {
 		if _, ok := same[s]; !ok {
 			same[s] = s
@@ -122,7 +122,7 @@ func (a *Access) readBelongings(ctx context.Context, user core.UserID) (*belongi
 	return b, true, nil
 }
 
-// Belongs reports whether who asks is a member of a channel.
+// Belongs reports whether the caller is a member of a channel.
 func (a *Access) Belongs(c *api.Call, channel core.ChannelID) (bool, error) {
 	b, err := a.of(c, c.User.ID)
 	if err != nil {
@@ -132,7 +132,7 @@ func (a *Access) Belongs(c *api.Call, channel core.ChannelID) (bool, error) {
 	return ok, nil
 }
 
-// MayPost refuses unless a user may post to a channel.
+// MayPost refuses if a user may not post to a channel.
 func (a *Access) MayPost(ctx context.Context, user core.UserID, channel core.ChannelID) error {
 	a.Local.CatchUp()
 	u, err := a.User(ctx, user)

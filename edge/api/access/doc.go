@@ -1,7 +1,7 @@
-// Package access says who may ask for what: it finds out who somebody is and where they belong,
+// Package access decides which user may do what: it identifies the caller, knows the memberships,
 // and has the policies that several areas of the API need. It answers no operation.
 //
-// What it knows is cached; ordered events say what to forget, so a change takes effect at once.
+// Its data is cached and invalidated by ordered events, so a change takes effect at once.
 //
-// An Access is safe for concurrent use once it has been made. It imports edge/api, and no area.
+// An Access is safe for concurrent use. It imports edge/api, and no area.
 package access

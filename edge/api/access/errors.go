@@ -2,7 +2,7 @@ package access
 
 import "github.com/nearside/nearside/core"
 
-// What is not there.
+// The refusals for things that do not exist.
 var (
 	NoUser          = core.Refusal{Kind: core.KindNotFound, ID: "app.user.missing_account.const"}
 	NoTeam          = core.Refusal{Kind: core.KindNotFound, ID: "app.team.get.find.app_error"}

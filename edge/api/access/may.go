@@ -8,13 +8,13 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// May reports whether the system roles of who asks allow p.
+// May reports whether the caller's system roles allow p.
 func May(c *api.Call, p authz.Permission) bool { return authz.Allows(p, c.User.Roles) }
 
-// Need refuses unless system roles allow p.
+// Need refuses if the caller's system roles do not allow p.
 func Need(c *api.Call, p authz.Permission) error { return Granted(May(c, p), nil) }
 
-// Granted refuses unless ok.
+// Granted refuses if ok is false.
 func Granted(ok bool, err error) error {
 	if err == nil && !ok {
 		return api.Forbidden
@@ -22,7 +22,7 @@ func Granted(ok bool, err error) error {
 	return err
 }
 
-// MayInTeam reports whether roles in the system or a team allow p.
+// MayInTeam reports whether the caller's roles in the system or a team allow p.
 func (a *Access) MayInTeam(c *api.Call, t core.TeamID, p authz.Permission) (bool, error) {
 	if May(c, p) {
 		return true, nil
@@ -34,12 +34,12 @@ func (a *Access) MayInTeam(c *api.Call, t core.TeamID, p authz.Permission) (bool
 	return authz.Allows(p, b.teams[t]), nil
 }
 
-// NeedInTeam refuses unless roles in the system or a team allow p.
+// NeedInTeam refuses if the caller's roles in the system or a team do not allow p.
 func (a *Access) NeedInTeam(c *api.Call, t core.TeamID, p authz.Permission) error {
 	return Granted(a.MayInTeam(c, t, p))
 }
 
-// MayInChannel reports whether roles in the system, a channel or its team allow p.
+// MayInChannel reports whether the caller's roles in the system, a channel or its team allow p.
 func (a *Access) MayInChannel(c *api.Call, ch core.Channel, p authz.Permission) (bool, error) {
 	return a.mayInChannel(c, c.User, ch, p)
 }
@@ -55,8 +55,8 @@ func (a *Access) mayInChannel(ctx context.Context, u core.User, ch core.Channel,
 	return authz.Allows(p, b.channels[ch.ID], b.teams[ch.TeamID]), nil
 }
 
-// MayRead reports whether who asks may read a channel: its members, and people of the team
-// when it is open.
+// MayRead reports whether the caller may read a channel: its members may, and members of the team
+// if the channel is open.
 func (a *Access) MayRead(c *api.Call, ch core.Channel) (bool, error) {
 	ok, err := a.MayInChannel(c, ch, authz.ReadChannel)
 	if ok || err != nil || ch.Type != core.ChannelOpen {
@@ -65,7 +65,7 @@ func (a *Access) MayRead(c *api.Call, ch core.Channel) (bool, error) {
 	return a.MayInTeam(c, ch.TeamID, authz.ReadPublicChannel)
 }
 
-// Readable gives a channel that who asks may read. Its counters may be old.
+// Readable returns a channel that the caller may read. Its counters may be old.
 func (a *Access) Readable(c *api.Call, id core.ChannelID) (core.Channel, error) {
 	ch, err := a.Channel(c, id)
 	switch {
@@ -77,7 +77,7 @@ func (a *Access) Readable(c *api.Call, id core.ChannelID) (core.Channel, error) 
 	return ch, Granted(a.MayRead(c, ch))
 }
 
-// ReadablePost gives a post, if it lives and who asks may read it.
+// ReadablePost returns a post if it exists and the caller may read it.
 func (a *Access) ReadablePost(c *api.Call, id core.PostID) (core.Post, error) {
 	p, ok, err := a.Read.Post(c, id)
 	if err != nil {
@@ -91,7 +91,8 @@ func (a *Access) ReadablePost(c *api.Call, id core.PostID) (core.Post, error) {
 	return p, err
 }
 
-// VisibleTeam gives a team that who asks may see: its members, and everybody if it is open.
+// VisibleTeam returns a team that the caller may see: its members may, and everybody if it is
+// open.
 func (a *Access) VisibleTeam(c *api.Call, id core.TeamID) (core.Team, error) {
 	t, err := a.Team(c, id)
 	switch {

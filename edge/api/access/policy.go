@@ -6,7 +6,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// SystemRole allows people whose system roles have one of some permissions.
+// SystemRole allows users whose system roles have one of the given permissions.
 func SystemRole(any ...authz.Permission) api.Policy[core.User] {
 	name := "system role with"
 	for i, p := range any {
@@ -25,7 +25,7 @@ func SystemRole(any ...authz.Permission) api.Policy[core.User] {
 	})
 }
 
-// pathUser gives the user of the path; "me" is who asks.
+// pathUser returns the path's user; "me" is the caller.
 func pathUser(c *api.Call) (core.UserID, error) {
 	if c.Param("user_id") == "me" {
 		return c.User.ID, nil
@@ -33,13 +33,14 @@ func pathUser(c *api.Call) (core.UserID, error) {
 	return api.PathID[core.User](c, "user_id")
 }
 
-// AnyUserID allows everybody who is signed in to ask about whoever the path names, even nobody.
+// AnyUserID allows every signed-in user to name any user in the path, even one that does not
+// exist.
 var AnyUserID = api.Allow("signed in, about any user_id", pathUser)
 
-// HomeDecidesUser is api.HomeDecides for the user of the path.
+// HomeDecidesUser is api.HomeDecides for the path's user.
 var HomeDecidesUser = api.Allow("home decides about user_id", pathUser)
 
-// Oneself allows the user of the path.
+// Oneself allows the path's user.
 var Oneself = api.Allow("the user of user_id", func(c *api.Call) (core.UserID, error) {
 	u, err := pathUser(c)
 	if err == nil && !c.IsMe(u) {
@@ -48,7 +49,7 @@ var Oneself = api.Allow("the user of user_id", func(c *api.Call) (core.UserID, e
 	return u, err
 })
 
-// OneselfOrEditor allows the user of the path, and whoever may edit other users.
+// OneselfOrEditor allows the path's user, and users who may edit other users.
 var OneselfOrEditor = api.Allow("the user of user_id, or system role with "+string(authz.EditOtherUsers), func(c *api.Call) (core.UserID, error) {
 	u, err := pathUser(c)
 	if err != nil || c.IsMe(u) {
@@ -57,7 +58,7 @@ var OneselfOrEditor = api.Allow("the user of user_id, or system role with "+stri
 	return u, Need(c, authz.EditOtherUsers)
 })
 
-// PathUser allows everybody who is signed in, and gives the user of the path.
+// PathUser allows every signed-in user, and returns the path's user.
 func (a *Access) PathUser() api.Policy[core.User] {
 	return api.Allow("signed in, about the user of user_id", func(c *api.Call) (core.User, error) {
 		id, err := pathUser(c)
@@ -72,7 +73,7 @@ func (a *Access) PathUser() api.Policy[core.User] {
 	})
 }
 
-// PathTeam allows people whose roles in the system or in the team of the path have p.
+// PathTeam allows users whose roles in the system or in the path's team have p.
 func (a *Access) PathTeam(p authz.Permission) api.Policy[core.Team] {
 	return api.Allow("role with "+string(p)+" in team_id", func(c *api.Call) (core.Team, error) {
 		id, err := api.PathID[core.Team](c, "team_id")
@@ -90,7 +91,7 @@ func (a *Access) PathTeam(p authz.Permission) api.Policy[core.Team] {
 	})
 }
 
-// PathChannel allows people who may read the channel of the path. Its counters may be old.
+// PathChannel allows users who may read the path's channel. Its counters may be old.
 func (a *Access) PathChannel() api.Policy[core.Channel] {
 	return api.Allow("may read channel_id", func(c *api.Call) (core.Channel, error) {
 		id, err := api.PathID[core.Channel](c, "channel_id")
@@ -101,12 +102,12 @@ func (a *Access) PathChannel() api.Policy[core.Channel] {
 	})
 }
 
-// PathPost allows people who may read the post of the path, if it lives.
+// PathPost allows users who may read the path's post, if it exists.
 func (a *Access) PathPost() api.Policy[core.Post] {
 	return api.Allow("may read post_id", a.PostOfPath)
 }
 
-// PostOfPath gives the post of the path, if it lives and who asks may read it.
+// PostOfPath returns the path's post if it exists and the caller may read it.
 func (a *Access) PostOfPath(c *api.Call) (core.Post, error) {
 	id, err := api.PathID[core.Post](c, "post_id")
 	if err != nil {

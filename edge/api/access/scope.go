@@ -8,9 +8,9 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// Scope gives whom a command concerns. A command that names what this edge has not heard of may be
-// about something that was made elsewhere a moment ago: home would refuse another scope than its own, so
-// the edge first catches up.
+// Scope returns the scope of a command. If a command names something that this edge does not
+// know, it may have just been made elsewhere: home refuses a wrong scope, so the edge first
+// catches up.
 func (a *Access) Scope(ctx context.Context, cmd command.Command) (core.Scope, error) {
 	at := &whereabouts{Places: a.Read.Places(ctx), ctx: ctx, access: a}
 	scope := command.ScopeOf(cmd, at)
@@ -23,12 +23,12 @@ func (a *Access) Scope(ctx context.Context, cmd command.Command) (core.Scope, er
 	return scope, at.Err
 }
 
-// whereabouts implements command.Places with what this edge has in memory.
+// whereabouts implements command.Places from the caches of this edge.
 type whereabouts struct {
 	*read.Places
 	ctx     context.Context
 	access  *Access
-	unknown bool // something is not known here
+	unknown bool // something is not in the caches
 }
 
 // TeamOfChannel implements command.Places.
@@ -71,7 +71,7 @@ func placeOf[T any](w *whereabouts, id core.ID[T], find func(core.ID[T]) core.Ch
 	return ch
 }
 
-// Placed remembers where a post, a file or an upload is: who reads it may go on to change it.
+// Placed records the channel of a post, a file or an upload: a user who reads it may change it next.
 func (a *Access) Placed(ctx context.Context, id [16]byte, ch core.ChannelID) {
 	_, _ = a.places.Get(ctx, id, struct{}{}, func(context.Context) (core.ChannelID, bool, error) { return ch, true, nil })
 }

@@ -1,8 +1,8 @@
-// Package accounts is the area of the API that is about people: their accounts, sessions,
-// preferences, roles and presence.
+// Package accounts is the API's area for users: their accounts, sessions, preferences, roles and
+// presence.
 //
 // It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
-// use; New subscribes to nothing and starts nothing.
+// use; New starts nothing and subscribes to nothing.
 package accounts
 
 import (
@@ -17,15 +17,15 @@ import (
 type Config struct {
 	Access     *access.Access // required
 	OpenServer bool           // anybody may sign up
-	Typing     Typing         // told when somebody writes; default: nobody
-	Presence   Presence       // tells who is there; default: everybody is offline
+	Typing     Typing         // called when a user is typing; default: nothing
+	Presence   Presence       // returns users' statuses; default: everybody is offline
 }
 
-// Typing is told that a user is writing in a channel, in a thread unless parent is zero.
+// Typing is called when a user is typing in a channel, or in a thread if parent is not zero.
 type Typing func(user core.UserID, channel core.ChannelID, parent core.PostID)
 
-// Presence gives the status of each of the given users, in any order; of those it leaves out
-// nothing is known.
+// Presence returns the statuses of users, in any order; it leaves out users of whom nothing is
+// known.
 type Presence func(ids []core.UserID) []Status
 
 // Service answers the operations of the area.
@@ -47,7 +47,7 @@ func New(cfg Config) *Service {
 	return &Service{Access: cfg.Access, cfg: cfg, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil)}
 }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
 		api.Post("/users", api.Anybody, api.Body(s.createUser)).Created(),

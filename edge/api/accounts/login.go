@@ -18,7 +18,8 @@ var (
 	inactive        = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.inactive.app_error"}
 )
 
-// badLogin is what every failed sign-in is told, so that it does not tell who has an account.
+// badLogin is the refusal of every failed sign-in, so that it does not reveal which accounts
+// exist.
 var badLogin = core.Refusal{Kind: core.KindUnauthorized, ID: "api.user.login.invalid_credentials_email_username"}
 
 type loginBody struct {
@@ -43,10 +44,10 @@ func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, err
 	return s.signIn(c, u, in.DeviceID)
 }
 
-// checkPassword gives the user who has a login and a password.
+// checkPassword returns the user with a login and a password.
 func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.User, error) {
 	key := clip(api.Lower(login))
-	if _, ok := core.ParseID[core.User](id); ok { // then findLogin does not look at the login
+	if _, ok := core.ParseID[core.User](id); ok { // with an id, findLogin ignores the login
 		key = id
 	}
 	if !s.attempts.Allowed(key) {
@@ -59,7 +60,7 @@ func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.U
 	if err != nil {
 		return u, err
 	}
-	right, err := s.hasher.Verify(c, u.PasswordHash, password) // for nobody it takes as long
+	right, err := s.hasher.Verify(c, u.PasswordHash, password) // it takes as long if there is no such user
 	switch {
 	case err != nil:
 		return u, err
@@ -74,7 +75,7 @@ func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.U
 	return u, nil
 }
 
-// clip bounds what a client may make us remember.
+// clip bounds a client's text before we store it in memory.
 func clip(s string) string { return s[:min(len(s), core.MaxEmail)] }
 
 func (s *Service) findLogin(ctx context.Context, id, login string) (core.User, bool, error) {
@@ -92,7 +93,7 @@ func (s *Service) findLogin(ctx context.Context, id, login string) (core.User, b
 	return s.Read.UserByEmail(ctx, login)
 }
 
-// signIn begins a session and gives its token to the client alone.
+// signIn begins a session and returns its token only to this client.
 func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, error) {
 	token := session.NewToken()
 	begun := core.Session{
@@ -112,7 +113,7 @@ func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, er
 	return profile(u, true), nil
 }
 
-// agent says in three words what a client is.
+// agent describes the client in three words.
 func agent(ua string) map[string]string {
 	pick := func(names ...string) string {
 		for i := 0; i+1 < len(names); i += 2 {
@@ -133,12 +134,12 @@ type loginTypeBody struct {
 	LoginID string `json:"login_id"`
 }
 
-// loginType says how an account signs in: with a password, which is the empty string.
+// loginType answers how an account signs in: with a password, which is the empty string.
 func (s *Service) loginType(*api.Call, api.Nobody, loginTypeBody) (map[string]string, error) {
 	return map[string]string{"auth_service": ""}, nil
 }
 
-// logout ends the session, if there is one, and always succeeds for a client that has none.
+// logout ends the session, if there is one, and succeeds without one too.
 func (s *Service) logout(c *api.Call, _ api.Nobody) (api.Done, error) {
 	session.ClearCookie(c.Writer, c.Request)
 	if c.Session.ID.IsZero() {
@@ -147,7 +148,7 @@ func (s *Service) logout(c *api.Call, _ api.Nobody) (api.Done, error) {
 	return api.Done{}, c.Propose(&command.EndSession{SessionID: c.Session.ID}, nil)
 }
 
-// wireSession is a session as its user sees it; the token is nowhere to be had.
+// wireSession is a session as its user sees it, without the token.
 type wireSession struct {
 	core.Session
 	Token       string            `json:"token"`

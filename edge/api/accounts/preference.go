@@ -43,7 +43,7 @@ func (s *Service) deletePreferences(c *api.Call, id core.UserID, list []core.Pre
 	return api.Done{}, c.Propose(&command.DeletePreferences{Preferences: list}, nil)
 }
 
-// ownPreferences refuses settings that are not all a user's own.
+// ownPreferences refuses preferences of other users.
 func ownPreferences(id core.UserID, list []core.Preference) error {
 	if len(list) == 0 || len(list) > core.MaxPreferencesPerCall {
 		return api.BadParam("preferences")

@@ -8,7 +8,7 @@ import (
 
 const maxRoleNames = 100
 
-// role is a role as the wire has it.
+// role is a role as clients receive it.
 type role struct {
 	ID            string             `json:"id"`
 	Name          string             `json:"name"`

@@ -5,7 +5,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// Status is whether a user is there.
+// Status is a user's presence.
 type Status struct {
 	UserID         core.UserID `json:"user_id"`
 	Status         string      `json:"status"` // online, away, dnd or offline
@@ -22,7 +22,7 @@ func (s *Service) statusesByIDs(_ *api.Call, _ core.User, ids []core.UserID) ([]
 	return s.statuses(ids), nil
 }
 
-// statuses gives one status for each user, offline for those of whom nothing is known.
+// statuses returns one status for each user, offline if nothing is known.
 func (s *Service) statuses(ids []core.UserID) []Status {
 	known := make(map[core.UserID]Status, len(ids))
 	for _, st := range s.cfg.Presence(ids) {

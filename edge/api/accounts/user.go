@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// profile is a user as others see them, or as they see themselves.
+// profile is a user as others see them, or with self, as they see themselves.
 func profile(u core.User, self bool) core.User {
 	if u.Props == nil {
 		u.Props = map[string]string{}
@@ -100,8 +100,8 @@ func (s *Service) usersByNames(c *api.Call, _ core.User, names []string) ([]core
 	return shownUsers(c, users, err)
 }
 
-// sorts are the orders of a list of users that clients ask for; those that need what is not
-// kept here fall back to the username.
+// sorts has the orders of a list of users that clients request; if an order needs data that is
+// not stored here, the list is sorted by username.
 var sorts = map[string]bool{"": true, "username": true, "create_at": true, "last_activity_at": true, "status": true, "admin": true, "display_name": true}
 
 func (s *Service) listUsers(c *api.Call, _ core.User) ([]core.User, error) {
@@ -125,8 +125,8 @@ func (s *Service) listUsers(c *api.Call, _ core.User) ([]core.User, error) {
 	return shownUsers(c, users, err)
 }
 
-// placeFilter reads the teams and channels that users are looked for in, and refuses those
-// that who asks may not look into.
+// placeFilter reads the teams and channels to which a list of users is restricted, and refuses
+// those that the caller may not see.
 func (s *Service) placeFilter(c *api.Call, f *read.UserFilter, get func(string) string) (err error) {
 	if f.InTeam, err = s.teamFilter(c, get("in_team"), "in_team"); err != nil {
 		return err
@@ -194,16 +194,16 @@ func (s *Service) searchUsers(c *api.Call, _ core.User, in userSearch) ([]core.U
 
 func term(s string) string { return strings.TrimPrefix(strings.TrimSpace(s), "@") }
 
-// userSuggestions are users whose names begin as somebody writes.
+// userSuggestions are users whose names begin with a prefix.
 type userSuggestions struct {
 	Users        []core.User  `json:"users"`
-	OutOfChannel *[]core.User `json:"out_of_channel,omitempty"` // there when a channel was asked about
+	OutOfChannel *[]core.User `json:"out_of_channel,omitempty"` // present if the request names a channel
 }
 
 func (s *Service) autocompleteUsers(c *api.Call, _ core.User) (out userSuggestions, err error) {
 	limit := read.Page{Size: c.Number("limit", 100, read.MaxIDs)}
 	f := read.UserFilter{Term: term(c.Query("name")), Active: true}
-	if f.InTeam, err = s.teamFilter(c, c.Query("in_team")+c.Query("team_id"), "in_team"); err != nil { // clients say the first, the description the second
+	if f.InTeam, err = s.teamFilter(c, c.Query("in_team")+c.Query("team_id"), "in_team"); err != nil { // clients send the first, the API's description has the second
 		return out, err
 	}
 	if f.InChannel, err = s.channelFilter(c, c.Query("in_channel")+c.Query("channel_id"), "in_channel"); err != nil {
@@ -236,7 +236,7 @@ type userPatch struct {
 	NotifyProps *map[string]string `json:"notify_props"`
 	Locale      *string            `json:"locale"`
 	Timezone    *map[string]string `json:"timezone"`
-	Password    string             `json:"password"` // the present one, to change one's own address
+	Password    string             `json:"password"` // the current password, for changing one's own address
 }
 
 func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.User, error) {
@@ -257,7 +257,8 @@ func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.Use
 	return shown(c, out), err
 }
 
-// ownPassword refuses unless who asks knows their password. 401 would sign the client out.
+// ownPassword refuses if the caller's password is wrong. The status is not 401, which would sign
+// the client out.
 func (s *Service) ownPassword(c *api.Call, password string) error {
 	key := c.User.ID.String()
 	if !s.attempts.Allowed(key) {

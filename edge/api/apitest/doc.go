@@ -1,3 +1,3 @@
-// Package apitest is a world for tests of the API: a home that orders without Raft, edges over
-// real replicas, and people who are their clients.
+// Package apitest has a world for tests of the API: a home that orders without Raft, edges over
+// real replicas, and clients.
 package apitest

@@ -13,8 +13,8 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// ChannelOf makes a channel with n posts "1" … "n" and gives them; the oldest post is the
-// creator's joining.
+// ChannelOf makes a channel with n posts "1" … "n" and returns them; the oldest post is the
+// system message that the creator joined.
 func ChannelOf(c *Client, n int) (core.ChannelID, []core.Post) {
 	team := c.NewTeam("crew")
 	ch := c.NewChannel(team.ID, "deck", "O")
@@ -25,7 +25,7 @@ func ChannelOf(c *Client, n int) (core.ChannelID, []core.Post) {
 	return ch, posts
 }
 
-// Filled gives a route's path with ids that exist.
+// Filled returns a route's path with existing ids.
 func Filled(path string, ids map[string]string) string {
 	path = strings.TrimPrefix(path, "/api/v4")
 	for name, v := range ids {
@@ -34,7 +34,7 @@ func Filled(path string, ids map[string]string) string {
 	return path
 }
 
-// Furnish makes one of everything and gives the ids for paths.
+// OneOfEach makes one team, channel, post and so on, and returns the ids for paths.
 func OneOfEach(c *Client) map[string]string {
 	team := c.NewTeam("crew")
 	ch := c.NewChannel(team.ID, "deck", "O")
@@ -81,7 +81,7 @@ func (a *Asker) Ask(ctx context.Context, q []byte) ([]byte, error) {
 	return a.Answer(ctx, q)
 }
 
-// TwoEdges makes a home with an edge at home and one away.
+// TwoEdges makes a home with an edge at home and one elsewhere.
 func TwoEdges(t *testing.T) (near, away *Site, ask *Asker) {
 	h, near := NewHome(t)
 	ask = &Asker{Answer: api.AnswerPosition(near)}

@@ -20,7 +20,7 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// PNG and JPEG draw pictures that are nothing in particular.
+// PNG and JPEG draw arbitrary pictures.
 func PNG(w, h int) []byte {
 	var b bytes.Buffer
 	if err := png.Encode(&b, Drawn(w, h)); err != nil {
@@ -54,7 +54,7 @@ func FormWith(field, name string, content []byte) string {
 	return "--edge\r\nContent-Disposition: form-data; name=\"" + field + "\"; filename=\"" + name + "\"\r\n\r\n" + string(content) + "\r\n--edge--\r\n"
 }
 
-// Store puts bytes where files are kept.
+// Store stores bytes in the origin.
 func (h *Home) Store(content []byte) core.BlobRef {
 	h.T.Helper()
 	ref := core.BlobRef{ID: sha256.Sum256(content), Size: int64(len(content))}
@@ -64,7 +64,7 @@ func (h *Home) Store(content []byte) core.BlobRef {
 	return ref
 }
 
-// Order orders a command of the client's.
+// Order orders a command of the client's user.
 func (c *Client) Order(cmd command.Command) {
 	c.T.Helper()
 	s, ok, err := read.New(c.Site.DB, nil).SessionByToken(c.T.Context(), core.HashToken(c.Token))
@@ -85,7 +85,7 @@ func (c *Client) Order(cmd command.Command) {
 	}
 }
 
-// AddFile makes a file without a post; more may change it before.
+// AddFile makes a file without a post; more may change the command before.
 func (c *Client) AddFile(ch core.ChannelID, name, kind string, content []byte, more func(*command.CreateFile)) core.File {
 	c.T.Helper()
 	cmd := &command.CreateFile{File: core.File{
@@ -124,7 +124,7 @@ func (c *Client) Attach(ch core.ChannelID, files ...core.File) (p core.Post) {
 	return p
 }
 
-// LinkToken asks for a public link of a file and gives its token.
+// LinkToken requests a public link of a file and returns its token.
 func (c *Client) LinkToken(id string) string {
 	c.T.Helper()
 	var out struct{ Link string }
@@ -136,7 +136,7 @@ func (c *Client) LinkToken(id string) string {
 	return token
 }
 
-// Fetch asks for something with headers, and gives the answer and its body.
+// Fetch sends a request with headers, and returns the answer and its body.
 func (c *Client) Fetch(method, path string, headers ...string) (*http.Response, []byte) {
 	c.T.Helper()
 	resp, body, err := c.TryFetch(method, path, headers...)
@@ -164,15 +164,15 @@ func (c *Client) TryFetch(method, path string, headers ...string) (*http.Respons
 	return resp, body, err
 }
 
-// plainly is a client that neither follows nor unpacks anything.
+// plainly is a client that neither follows redirects nor decompresses.
 var plainly = &http.Client{
 	Timeout:       Limit,
 	Transport:     &http.Transport{DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Shipshape is a crew with a member, ann, somebody of the team outside the channel, bob, and an
-// outsider, eve. The channel is private.
+// FileWorld has a team with a private channel: ann is its member, bob is only in the team, and
+// eve is in neither.
 type FileWorld struct {
 	Home          *Home
 	Site          *Site
@@ -193,7 +193,7 @@ func NewFileWorld(t testing.TB, h *Home, s *Site) *FileWorld {
 	return w
 }
 
-// File gives a file with what answers do not say: where it is stored.
+// File returns a file with the fields that answers do not contain: where it is stored.
 func (w *FileWorld) File(id core.FileID) core.File {
 	w.Home.T.Helper()
 	f, ok, err := read.New(w.Site.DB, nil).File(w.Home.T.Context(), id)

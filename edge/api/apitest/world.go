@@ -29,16 +29,17 @@ import (
 // Limit is how long a test waits for anything.
 const Limit = 30 * time.Second
 
-// Home orders proposals as a region does, without Raft, and has every edge of a test apply them.
+// Home orders proposals like a region, but without Raft, and makes every edge of a test apply
+// them.
 type Home struct {
 	T     testing.TB
-	Blobs *disk.Store // the origin, at every edge
-	Dir   string      // where it is
+	Blobs *disk.Store // the origin of every edge
+	Dir   string      // its directory
 
 	asks      chan asked
-	configure func(*areas.Config) // of each edge; may be nil
+	configure func(*areas.Config) // changes the configuration of each edge; may be nil
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards everything below
 	edges []*Site
 	index core.Index
 	at    time.Time
@@ -54,7 +55,7 @@ type answer struct {
 	err     error
 }
 
-// Site is one edge: a replica, an API over it, and how it stands to home.
+// Site is one edge: a replica, an API over it, and its link to home.
 type Site struct {
 	*replica.Replica
 	Home *Home
@@ -62,13 +63,13 @@ type Site struct {
 	API  *areas.API
 	URL  string
 
-	OnWait func() // called when somebody waits for what the edge does not have; set before any request
+	OnWait func() // called when a request waits for an index that the edge has not applied; set before any request
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards everything below
 	link edge.Link
-	lost core.Index   // how many entries the database has lost
-	held bool         // entries wait
-	wait []core.Entry // those that do
+	lost core.Index   // number of entries that the database has lost
+	held bool         // Hold was called
+	wait []core.Entry // the entries that are held
 }
 
 // Subscribe implements edge.View.
@@ -111,7 +112,7 @@ func (s *Site) Hold() {
 	s.held = true
 }
 
-// Release gives entries to the edge again, those that wait first.
+// Release applies the held entries and ends Hold.
 func (s *Site) Release() {
 	s.Home.mu.Lock()
 	defer s.Home.mu.Unlock()
@@ -124,7 +125,7 @@ func (s *Site) Release() {
 	}
 }
 
-// LoseCommit has the database be one commit behind what the edge has seen.
+// LoseCommit makes the database one commit older than what the edge has seen.
 func (s *Site) LoseCommit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +159,7 @@ func (h *Home) Propose(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	}
 }
 
-// order batches proposals, stamps them and has everybody apply them, home first.
+// order batches proposals, stamps them and makes all edges apply them, home first.
 func (h *Home) order(ctx context.Context) {
 	for {
 		var batch []asked
@@ -227,7 +228,7 @@ func NewHomeWith(t testing.TB, configure func(*areas.Config)) (*Home, *Site) {
 	return h, first
 }
 
-// NewSite makes an edge that has nothing yet; it must be made before anything is proposed.
+// NewSite makes an empty edge; call it before anything is proposed.
 func (h *Home) NewSite(asker edge.Asker) *Site {
 	t := h.T
 	t.Helper()
@@ -277,18 +278,18 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	return s
 }
 
-// Client is somebody at an edge.
+// Client is a user at an edge.
 type Client struct {
 	T        testing.TB
-	Site     *Site // where they signed up
+	Site     *Site // where the user signed up
 	URL      string
 	Token    string
 	Me       core.User
-	Position string // sent with each request when set; what the last answer said
-	Roams    bool   // keeps Position
+	Position string // if set, sent with each request; the position in the last answer
+	Roams    bool   // whether answers update Position
 }
 
-// Place gives where a path of the API is: all but the page of public links are in one place.
+// Place returns the full path of an API path: all but the page of public links have one prefix.
 func Place(path string) string {
 	if strings.HasPrefix(path, "/files/") && strings.Contains(path, "/public") {
 		return path
@@ -296,8 +297,8 @@ func Place(path string) string {
 	return "/api/v4" + path
 }
 
-// Do sends a request and gives the answer, decoded into out unless that is nil. A body that
-// begins like a form is one.
+// Do sends a request and returns the answer, decoded into out unless that is nil. A body that
+// begins like a form is sent as one.
 func (c *Client) Do(method, path string, body, out any) *http.Response {
 	c.T.Helper()
 	var in io.Reader
@@ -349,7 +350,7 @@ func (c *Client) Do(method, path string, body, out any) *http.Response {
 	return resp
 }
 
-// Must is Do for a request that has to succeed with a status.
+// Must is Do for a request that must succeed with a status.
 func (c *Client) Must(status int, method, path string, body, out any) *http.Response {
 	c.T.Helper()
 	resp := c.Do(method, path, body, nil)
@@ -375,7 +376,7 @@ type Problem struct {
 	Status    int    `json:"status_code"`
 }
 
-// Fails is Do for a request that has to fail with a status and an id.
+// Fails is Do for a request that must fail with a status and an id.
 func (c *Client) Fails(status int, id, method, path string, body any) {
 	c.T.Helper()
 	var p Problem
@@ -385,14 +386,14 @@ func (c *Client) Fails(status int, id, method, path string, body any) {
 	}
 }
 
-// At gives somebody at another edge.
+// At returns the same user at another edge.
 func (c *Client) At(s *Site) *Client {
 	other := *c
 	other.URL = s.URL
 	return &other
 }
 
-// Password is everybody's.
+// Password is the password of all users.
 const Password = "correct horse"
 
 // SignUp makes an account and signs it in.
@@ -439,7 +440,7 @@ func (c *Client) Reply(root core.Post, text string) (p core.Post) {
 	return p
 }
 
-// List is a list of posts as clients get it.
+// List is a list of posts as clients receive it.
 type List struct {
 	Order   []core.PostID
 	Posts   map[core.PostID]core.Post
@@ -448,7 +449,7 @@ type List struct {
 	HasNext *bool  `json:"has_next"`
 }
 
-// Texts gives the messages in order, newest first.
+// Texts returns the messages in order, newest first.
 func (l List) Texts() string {
 	var out []string
 	for _, id := range l.Order {

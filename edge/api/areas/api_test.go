@@ -8,7 +8,7 @@ import (
 )
 
 func TestAPI_FirstSteps(t *testing.T) {
-	// Somebody signs up, signs in, makes a team and a channel, posts, and finds the post.
+	// A user signs up, signs in, makes a team and a channel, posts, and finds the post.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	if ann.Me.Roles != "system_admin system_user" {

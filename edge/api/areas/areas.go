@@ -1,5 +1,5 @@
-// Package areas puts the API together: the kernel, and every area that answers operations. It is
-// the only package that imports them all; a new area is one line in Areas.
+// Package areas assembles the API: the kernel, and every area that answers operations. It is the
+// only package that imports them all; a new area is one line in Areas.
 package areas
 
 import (
@@ -28,21 +28,21 @@ type Config struct {
 	Proposer   edge.Proposer         // required
 	View       edge.View             // required
 	Read       *read.Store           // required
-	Asker      edge.Asker            // asks home how far it is; default: this edge is never behind
+	Asker      edge.Asker            // asks home for its position; default: this edge is never behind
 	WebSocket  http.Handler          // serves /api/v4/websocket; default: 501
-	Typing     accounts.Typing       // told when somebody writes; default: nobody
-	Presence   accounts.Presence     // tells who is there; default: everybody is offline
+	Typing     accounts.Typing       // called when a user is typing; default: nothing
+	Presence   accounts.Presence     // returns users' statuses; default: everybody is offline
 	OpenServer bool                  // anybody may sign up
-	SiteURL    string                // where clients find this deployment; default: unknown
+	SiteURL    string                // the deployment's address for clients; default: unknown
 	Build      string                // this build, in X-Version-Id and the client configuration; default "dev"
 	PageBytes  int64                 // memory for encoded pages of posts; default 64 MiB
-	Files      files.Config          // what is done with files; what is set above need not be set in it
-	Assets     http.Handler          // serves the web client at every path that is not the API's; default: a page that says there is none
-	Metrics    prometheus.Registerer // of the caches; default: nothing is registered
+	Files      files.Config          // configuration of files; the fields above need not be repeated in it
+	Assets     http.Handler          // serves the web client at every path that is not the API's; default: a page that says that there is none
+	Metrics    prometheus.Registerer // of the caches; default: metrics are not registered
 	Logger     *slog.Logger          // default: discard
 }
 
-// settings is what clients are told.
+// settings returns the configuration that clients see.
 func (cfg Config) settings() system.Settings {
 	max := cfg.Files.MaxBytes
 	if max <= 0 {
@@ -54,7 +54,7 @@ func (cfg Config) settings() system.Settings {
 	})
 }
 
-// VersionID is what clients are told of this server in X-Version-Id and in hello.
+// VersionID identifies this server for clients, in X-Version-Id and in hello.
 func (cfg Config) VersionID() string { return cfg.settings().VersionID }
 
 // API serves the REST API.
@@ -67,7 +67,7 @@ type API struct {
 // Area is a part of the API.
 type Area interface{ Routes() []api.Route }
 
-// Routes gives the operations of all areas.
+// Routes returns the operations of all areas.
 func (a *API) Routes() (all []api.Route) {
 	for _, area := range a.Areas {
 		all = append(all, area.Routes()...)
@@ -108,15 +108,15 @@ func New(cfg Config) (*API, error) {
 	return a, err
 }
 
-// Run keeps the caches true until ctx ends.
+// Run invalidates the caches by events until ctx ends.
 func (a *API) Run(ctx context.Context) error { return a.access.Local.Run(ctx) }
 
-// Authenticate gives the session of a token and its user, for the WebSocket.
+// Authenticate returns the session of a token and its user, for the WebSocket.
 func (a *API) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {
 	return a.access.Authenticate(ctx, token)
 }
 
-// MayPost refuses unless a user may post to a channel, for the WebSocket.
+// MayPost refuses if a user may not post to a channel, for the WebSocket.
 func (a *API) MayPost(ctx context.Context, user core.UserID, channel core.ChannelID) error {
 	return a.access.MayPost(ctx, user, channel)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/nearside/nearside/edge/api/areas"
 )
 
-// crowd is an HTTP client with room for many connections to one server.
+// crowd is an HTTP client that keeps many connections to one server.
 var crowd = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 func quick(c *apitest.Client, b *testing.B, method, path string, body []byte, status int) {
@@ -75,8 +75,8 @@ func BenchmarkCreatePost(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 }
 
-// BenchmarkDownload reads a file from an edge's cache, beside the same file from http.ServeFile:
-// one large one, and many of a megabyte at once.
+// BenchmarkDownload reads a file from an edge's cache, and the same file through http.ServeFile:
+// one large file, and many of a megabyte at once.
 func BenchmarkDownload(b *testing.B) {
 	h, s := apitest.NewHomeWith(b, func(cfg *areas.Config) { cfg.Files.Blobs = withCache(b, cfg.Files.Blobs) })
 	w := apitest.NewFileWorld(b, h, s)

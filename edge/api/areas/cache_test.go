@@ -16,8 +16,8 @@ import (
 )
 
 func TestPages_NeverOlderThanWritten(t *testing.T) {
-	// While several people post, whoever reads a page finds at least every post that was
-	// acknowledged before they asked, whether the page comes from the cache or not.
+	// While several users post, each page has at least the posts that were acknowledged before it
+	// was requested, whether it comes from the cache or not.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	team := ann.NewTeam("crew")
@@ -76,7 +76,7 @@ func TestPages_NeverOlderThanWritten(t *testing.T) {
 }
 
 func TestPages_EditsAndDeletesShow(t *testing.T) {
-	// A kept page does not outlive an edit, a pin, a reply or a deletion of one of its posts.
+	// A cached page is dropped after an edit, a pin, a reply or a deletion of one of its posts.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, p := apitest.ChannelOf(ann, 2)
@@ -101,7 +101,7 @@ func TestPages_EditsAndDeletesShow(t *testing.T) {
 }
 
 func TestAccess_ChangesTakeEffectAtOnce(t *testing.T) {
-	// Joining, leaving, signing out and renaming count from the moment they are acknowledged.
+	// Joining, leaving, signing out and renaming take effect when they are acknowledged.
 	_, s := apitest.NewHome(t)
 	ann, bob := s.SignUp(t, "ann"), s.SignUp(t, "bob")
 	team := ann.NewTeam("crew")
@@ -127,8 +127,8 @@ func TestAccess_ChangesTakeEffectAtOnce(t *testing.T) {
 }
 
 func TestPages_DatabaseLostCommits(t *testing.T) {
-	// What is read while the database is behind what was seen here, as after its crash, is not
-	// kept: the lost entries are applied again, but not announced again.
+	// Data that is read while the database is behind what was seen here, as after its crash, is
+	// not cached: the lost entries are applied again, but not announced again.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 1)
@@ -155,8 +155,8 @@ func TestPages_DatabaseLostCommits(t *testing.T) {
 }
 
 func TestPages_HistoryReplaced(t *testing.T) {
-	// When history is replaced by a shorter one, nothing of the old one is shown, and nobody
-	// waits for what is gone.
+	// When history is replaced by a shorter one, nothing of the old one is shown, and no request
+	// waits for an index that no longer exists.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 1)

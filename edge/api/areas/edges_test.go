@@ -14,7 +14,8 @@ import (
 )
 
 func TestEdges_ReadYourWrites(t *testing.T) {
-	// Whoever moves to an edge that is behind waits there until it has what they have seen.
+	// A client that moves to an edge that is behind waits there until the edge has what the
+	// client has seen.
 	near, away, _ := apitest.TwoEdges(t)
 	ann := near.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 1)
@@ -40,7 +41,7 @@ func TestEdges_ReadYourWrites(t *testing.T) {
 }
 
 func TestEdges_StaleSaysSo(t *testing.T) {
-	// An edge that cannot catch up answers after a moment all the same, and says how old that is.
+	// An edge that cannot catch up answers after a limited time, with the age of its data.
 	near, away, _ := apitest.TwoEdges(t)
 	ann := near.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 1)
@@ -64,7 +65,7 @@ func TestEdges_StaleSaysSo(t *testing.T) {
 }
 
 func TestEdges_CutOff(t *testing.T) {
-	// Cut off from home, reads go on and writes are refused at once with Retry-After.
+	// While home cannot be reached, reads work and writes are refused at once with Retry-After.
 	near, away, _ := apitest.TwoEdges(t)
 	ann := near.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 1)
@@ -80,8 +81,8 @@ func TestEdges_CutOff(t *testing.T) {
 }
 
 func TestEdges_AskHomeBeforeSayingNo(t *testing.T) {
-	// A session, an account or a channel that an edge does not have yet is asked for at home
-	// before 401 or 404 is said; the same question waits a second.
+	// If an edge does not know a session, an account or a channel, it asks home before it answers
+	// 401 or 404; the same question is not asked again for a second.
 	near, away, ask := apitest.TwoEdges(t)
 	away.Hold()
 	ann := near.SignUp(t, "ann")
@@ -112,8 +113,8 @@ func TestEdges_AskHomeBeforeSayingNo(t *testing.T) {
 }
 
 func TestEdges_UnknownTokenCutOff(t *testing.T) {
-	// Cut off from home, a token that may be good elsewhere is not called bad: 401 would make
-	// the client forget it.
+	// While home cannot be reached, a token that may be valid elsewhere is not refused with 401:
+	// the client would forget it.
 	near, away, ask := apitest.TwoEdges(t)
 	away.Hold()
 	defer away.Release()

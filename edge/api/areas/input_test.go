@@ -16,7 +16,7 @@ import (
 var t0 = time.UnixMilli(1_800_000_000_000)
 
 func TestInput_WithoutSession(t *testing.T) {
-	// Every operation that needs a session says 401 in the error shape without one, with a
+	// Every operation that needs a session answers 401 in the error format without one, with a
 	// forged one, and with one in the URL.
 	_, s := apitest.NewHome(t)
 	nobody := &apitest.Client{T: t, URL: s.URL}
@@ -34,7 +34,8 @@ func TestInput_WithoutSession(t *testing.T) {
 }
 
 func TestInput_Malformed(t *testing.T) {
-	// No body, however broken, gives a 500 or anything but the error shape; nor does any path.
+	// No body and no path, however broken, gives a 500 or an answer that is not in the error
+	// format.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ids := apitest.OneOfEach(ann)
@@ -52,7 +53,7 @@ func TestInput_Malformed(t *testing.T) {
 			resp := ann.Do(r.Method, apitest.Filled(r.Path, ids), body, nil)
 			fine := name == "deep" || name == "bad ids" // unknown fields are ignored, and any text may be a name
 			takesBody := !strings.HasSuffix(r.Path, "pin") && !strings.HasSuffix(r.Path, "/expire")
-			form := strings.HasSuffix(r.Path, "/image") || strings.HasSuffix(r.Path, "/files") || strings.HasSuffix(r.Path, "/{upload_id}") // refused unread
+			form := strings.HasSuffix(r.Path, "/image") || strings.HasSuffix(r.Path, "/files") || strings.HasSuffix(r.Path, "/{upload_id}") // refused before it is read
 			switch {
 			case resp.StatusCode >= 500, takesBody && !fine && resp.StatusCode < 400:
 				t.Errorf("%s %s with %s: %d", r.Method, r.Path, name, resp.StatusCode)
@@ -73,18 +74,18 @@ func TestInput_Malformed(t *testing.T) {
 				t.Errorf("%s %s: %d", r.Method, path, resp.StatusCode)
 			}
 			if strings.Contains(bad, "%2f") && r.Path == "/files/{file_id}/public" {
-				continue // of the web client's pages
+				continue // a page of the web client
 			}
 			checkShape(t, r.Method+" "+path, resp)
 		}
 	}
 }
 
-// wrongTypes gives every field that any body has a type that none of them has.
+// wrongTypes has every field of any body, with a type that is wrong in each.
 const wrongTypes = `{"id":{},"user_id":{},"user_ids":{},"team_id":[],"channel_id":{},"message":{},"username":{},"email":[],"password":7,
 "login_id":{},"display_name":{},"name":{},"type":{},"props":7,"root_id":{},"is_pinned":"x","term":{},"nickname":{},"header":{},"notify_props":1}`
 
-// checkShape checks that an answer is JSON, and an error one in the error shape.
+// checkShape checks that an answer is JSON, and an error in the error format.
 func checkShape(t *testing.T, what string, resp *http.Response) {
 	t.Helper()
 	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
@@ -109,14 +110,14 @@ func checkShape(t *testing.T, what string, resp *http.Response) {
 }
 
 func TestInput_URITooLong(t *testing.T) {
-	// A URL over the limit is refused with 414 before anything is looked at.
+	// A URL over the limit is refused with 414 before anything is read.
 	_, s := apitest.NewHome(t)
 	c := &apitest.Client{T: t, URL: s.URL}
 	c.Fails(414, "basic_security_check.url.too_long_error", "GET", "/system/ping?x="+strings.Repeat("y", 2048), nil)
 }
 
 func TestInput_RestOfTheAPI(t *testing.T) {
-	// Operations that are not built say 501 and what they are; what is no operation says 404.
+	// Operations that are not built answer 501 with their name; an unknown path answers 404.
 	_, s := apitest.NewHome(t)
 	c := &apitest.Client{T: t, URL: s.URL}
 	built := map[string]bool{}
@@ -144,7 +145,7 @@ func TestInput_RestOfTheAPI(t *testing.T) {
 }
 
 func TestLanding_SaysWhatThisIs(t *testing.T) {
-	// A browser finds a page at the root, and the same page with 404 elsewhere.
+	// A browser gets a page at the root, and the same page with 404 elsewhere.
 	_, s := apitest.NewHome(t)
 	for path, want := range map[string]int{"/": 200, "/crew/channels/deck": 404} {
 		resp, err := http.Get(s.URL + path)

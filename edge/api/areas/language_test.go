@@ -10,8 +10,8 @@ import (
 	"github.com/nearside/nearside/edge/api/apitest"
 )
 
-// A refusal that comes out of the log is told in the reader's language: that of the profile, else
-// the one that the client asks for.
+// A refusal by apply is shown in the reader's language: that of the profile, or else the one that
+// the client prefers.
 func TestLanguage_OfTheReader(t *testing.T) {
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
@@ -20,7 +20,7 @@ func TestLanguage_OfTheReader(t *testing.T) {
 	} {
 		ann.Must(200, "PUT", "/users/me/patch", map[string]string{"locale": locale}, nil)
 		team := core.Team{Name: "town", DisplayName: "town", Type: "O"}
-		ann.Do("POST", "/teams", team, nil) // the first of them is made
+		ann.Do("POST", "/teams", team, nil) // the first request makes the team
 		var p apitest.Problem
 		ann.Do("POST", "/teams", team, &p)
 		if p.ID != "app.team.save.existing.app_error" || p.Message != want {

@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestPolicies_EveryOperationHasOne(t *testing.T) {
-	// Every operation says who may ask for it, and the table of who that is changes only on purpose.
+	// Every operation has a policy, and the golden table of policies changes only intentionally.
 	_, s := apitest.NewHome(t)
 	var b strings.Builder
 	for _, r := range s.API.Routes() {

@@ -14,8 +14,8 @@ import (
 )
 
 func TestPrivacy_OutsiderReadsNothing(t *testing.T) {
-	// Who belongs neither to a team nor to its private channel reads nothing of either, by any
-	// operation, and no answer tells them what is said or called there.
+	// A user who is neither in a team nor in its private channel can read nothing of either by
+	// any operation, and no answer contains their texts or names.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	var team core.Team
@@ -80,7 +80,7 @@ func TestPrivacy_OutsiderReadsNothing(t *testing.T) {
 }
 
 func TestPrivacy_WhatOthersHaveRead(t *testing.T) {
-	// When somebody last looked into a channel is their own business, and nobody else's.
+	// The time when a user last viewed a channel is shown only to that user.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	bob := s.SignUp(t, "bob")
@@ -125,7 +125,7 @@ func TestPrivacy_WhatOthersHaveRead(t *testing.T) {
 }
 
 func TestPrivacy_ListsForAdministrators(t *testing.T) {
-	// Who belongs nowhere, and how many belong to a team, is not for everybody.
+	// Users without a team, and the number of a team's members, are not shown to everybody.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	eve := s.SignUp(t, "eve")
@@ -138,8 +138,8 @@ func TestPrivacy_ListsForAdministrators(t *testing.T) {
 }
 
 func TestUser_OwnEmailTakesPassword(t *testing.T) {
-	// Who finds an open session cannot take the account over by changing its address: that
-	// takes the password. Administrators change others' without.
+	// Somebody who finds an open session cannot take over the account by changing its address:
+	// this needs the password. Administrators change others' addresses without.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	bob := s.SignUp(t, "bob")
@@ -153,8 +153,8 @@ func TestUser_OwnEmailTakesPassword(t *testing.T) {
 }
 
 func TestWire_ForgedRequestOnOpenRoute(t *testing.T) {
-	// Another site's page cannot use a browser's cookie on the routes that need no session
-	// either; and nobody is told that they are signed out while the session lives.
+	// Another site's page cannot use a browser's cookie, even on routes that need no session; and
+	// no answer claims that the user is signed out while the session is valid.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	cookie := map[string]string{"Cookie": session.CookieToken + "=" + ann.Token}
@@ -171,7 +171,7 @@ func TestWire_ForgedRequestOnOpenRoute(t *testing.T) {
 }
 
 func TestServer_HasEveryTimeout(t *testing.T) {
-	// Neither a client that writes slowly nor one that reads slowly holds a connection for ever.
+	// A client that writes or reads slowly does not occupy a connection for ever.
 	_, s := apitest.NewHome(t)
 	srv := s.API.Server()
 	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
@@ -180,7 +180,7 @@ func TestServer_HasEveryTimeout(t *testing.T) {
 }
 
 func TestUser_SettingsAreBounded(t *testing.T) {
-	// Settings go to every socket when a profile changes, so nobody may have many of them.
+	// A profile's settings are sent to every socket when they change, so their size is bounded.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	big := map[string]string{"x": strings.Repeat("y", 5000)}
@@ -194,8 +194,8 @@ func TestUser_SettingsAreBounded(t *testing.T) {
 }
 
 func TestLogin_GuessingLocks(t *testing.T) {
-	// Nobody guesses passwords: after ten wrong ones not even the right one signs in, for a
-	// while; that an account exists is not told by it, and others are not kept out.
+	// Passwords cannot be guessed: after ten wrong ones even the right one fails for a while.
+	// This does not reveal whether an account exists, and does not affect other users.
 	_, s := apitest.NewHome(t)
 	s.SignUp(t, "ann")
 	bobID := s.SignUp(t, "bob").Me.ID.String()
@@ -208,7 +208,7 @@ func TestLogin_GuessingLocks(t *testing.T) {
 	}
 	bob := map[string]string{"id": bobID, "login_id": "", "password": "a guess"}
 	for i := range session.MaxAttempts {
-		bob["login_id"] = fmt.Sprint(i) // is not looked at
+		bob["login_id"] = fmt.Sprint(i) // it is ignored
 		c.Fails(401, "api.user.login.invalid_credentials_email_username", "POST", "/users/login", bob)
 	}
 	c.Fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", bob)
@@ -216,8 +216,8 @@ func TestLogin_GuessingLocks(t *testing.T) {
 }
 
 func TestPrivacy_NothingLeftOfDeletedPosts(t *testing.T) {
-	// What was deleted or edited away is nowhere in a list of changes: not in the tags, nor in
-	// what was attached.
+	// Text that was deleted or replaced is nowhere in a list of changes: not in the tags, nor in
+	// the attachments.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, first := apitest.ChannelOf(ann, 1)

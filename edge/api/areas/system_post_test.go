@@ -10,8 +10,8 @@ import (
 	"github.com/nearside/nearside/edge/api/apitest"
 )
 
-// What the server writes into channels reads the same wherever a post is shown, though neither log
-// nor database has a text of it.
+// The server's messages are the same wherever a post is shown, although neither log nor database
+// has their text.
 func TestSystemPosts_AreWorded(t *testing.T) {
 	_, s := apitest.NewHome(t)
 	ann, bob, cyd := s.SignUp(t, "ann"), s.SignUp(t, "bob"), s.SignUp(t, "cyd")

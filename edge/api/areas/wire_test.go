@@ -14,7 +14,7 @@ import (
 )
 
 func TestWire_Headers(t *testing.T) {
-	// Every answer has the headers that clients need, to the letter.
+	// Every answer has exactly the headers that clients need.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	auth := map[string]string{"Authorization": "BEARER " + ann.Token}
@@ -44,7 +44,8 @@ func TestWire_Headers(t *testing.T) {
 }
 
 func TestWire_Gzip(t *testing.T) {
-	// Large answers are compressed for those who can read that, and say the same; small ones are not.
+	// Large answers are compressed for clients that support it, with the same content; small ones
+	// are not.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 10)
@@ -69,8 +70,8 @@ func TestWire_Gzip(t *testing.T) {
 }
 
 func TestWire_BrowserSession(t *testing.T) {
-	// A browser gets its cookies, must prove that its own page writes, and loses the cookie
-	// with its session.
+	// A browser gets its cookies, must prove that its own page writes, and loses the cookie with
+	// its session.
 	_, s := apitest.NewHome(t)
 	s.SignUp(t, "ann")
 	xhr := map[string]string{"X-Requested-With": "XMLHttpRequest"}
@@ -116,7 +117,7 @@ func TestWire_BrowserSession(t *testing.T) {
 }
 
 func TestLogin_FailuresLookAlike(t *testing.T) {
-	// A wrong name and a wrong password are told apart by nobody.
+	// Nobody can distinguish a wrong name from a wrong password.
 	_, s := apitest.NewHome(t)
 	s.SignUp(t, "ann")
 	c := &apitest.Client{T: t, URL: s.URL}
@@ -128,7 +129,8 @@ func TestLogin_FailuresLookAlike(t *testing.T) {
 }
 
 func TestConfig_ForEverybodyAndForPeople(t *testing.T) {
-	// The configuration is strings only, smaller without a session, and knows whether there are accounts.
+	// The configuration has only strings, fewer of them without a session, and says whether
+	// accounts exist.
 	_, s := apitest.NewHome(t)
 	c := &apitest.Client{T: t, URL: s.URL}
 	var limited, full map[string]string
@@ -158,7 +160,7 @@ func TestConfig_ForEverybodyAndForPeople(t *testing.T) {
 }
 
 func TestChannelMembers_Lines(t *testing.T) {
-	// Page -1 of one's memberships comes as lines of JSON with the names of the teams.
+	// Page -1 of one's own memberships is lines of JSON with the names of the teams.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	apitest.ChannelOf(ann, 0)

@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// category is a part of somebody's sidebar.
+// category is a section of a user's sidebar.
 type category struct {
 	ID          string           `json:"id"`
 	UserID      core.UserID      `json:"user_id"`
@@ -21,13 +21,13 @@ type category struct {
 	ChannelIDs  []core.ChannelID `json:"channel_ids"`
 }
 
-// sidebar is the parts of a sidebar, and their order.
+// sidebar is the sections of a sidebar, and their order.
 type sidebar struct {
 	Categories []category `json:"categories"`
 	Order      []string   `json:"order"`
 }
 
-// listCategories answers with the three categories that every sidebar has; own ones are not
+// listCategories answers with the three categories that every sidebar has; custom ones are not
 // built yet.
 func (s *Service) listCategories(c *api.Call, in api.Two[core.UserID, core.Team]) (sidebar, error) {
 	user, team := in.First, in.Second.ID

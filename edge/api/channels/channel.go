@@ -23,7 +23,7 @@ func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (core
 	return api.Changed(c, &command.CreateChannel{Channel: ch}, s.Read.Channel, ch.ID)
 }
 
-// getChannel reads the channel anew, with its counters as they are now.
+// getChannel reads the channel again, because the cached one may have old counters.
 func (s *Service) getChannel(c *api.Call, known core.Channel) (core.Channel, error) {
 	return api.Found[core.Channel](access.NoChannel)(s.Read.Channel(c, known.ID))
 }
@@ -49,7 +49,7 @@ func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) 
 	return api.Done{}, c.Propose(&command.DeleteChannel{ChannelID: ch.ID}, nil)
 }
 
-// channelStats is how much a channel has.
+// channelStats is the numbers of members, posts and files of a channel.
 type channelStats struct {
 	ChannelID core.ChannelID `json:"channel_id"`
 	Members   int64          `json:"member_count"`
@@ -63,7 +63,7 @@ func (s *Service) channelStats(c *api.Call, ch core.Channel) (out channelStats, 
 	if out.Members, out.Pinned, err = s.Read.ChannelStats(c, ch.ID); err != nil || c.Flag("exclude_files_count") {
 		return out, err
 	}
-	out.Files, err = s.Read.FilesInChannel(c, ch.ID) // it may be slow, and not every client shows it
+	out.Files, err = s.Read.FilesInChannel(c, ch.ID) // only on request, because counting may be slow and not every client shows it
 	return out, err
 }
 
@@ -87,7 +87,7 @@ func (s *Service) channelsOf(c *api.Call, user core.UserID, team core.TeamID) ([
 	return s.Read.ChannelsOf(c, user, team, c.Flag("include_deleted"), since)
 }
 
-// unread is what waits for somebody in a channel.
+// unread is a user's unread messages and mentions in a channel.
 type unread struct {
 	TeamID             core.TeamID       `json:"team_id"`
 	ChannelID          core.ChannelID    `json:"channel_id"`

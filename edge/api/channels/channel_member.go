@@ -12,13 +12,13 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// maxBatchMembers is how many people one request may add to a channel.
+// maxBatchMembers is how many users one request may add to a channel.
 const maxBatchMembers = 100
 
-// hidden stands where a time is nobody else's business.
+// hidden replaces a time that is private.
 const hidden = -1
 
-// shown is a membership without what only its user may know: when they were there last.
+// shown is a membership without what only its user may know: when they last viewed the channel.
 func shown(c *api.Call, m core.ChannelMember) core.ChannelMember {
 	if !c.IsMe(m.UserID) {
 		m.LastViewedAt, m.LastUpdateAt = hidden, hidden
@@ -95,8 +95,8 @@ func (s *Service) membersOfUser(c *api.Call, in api.Two[core.UserID, core.Team])
 	return out, err
 }
 
-// allMembersOfUser answers with memberships in all teams: a page of them, or all in lines of
-// JSON, which is how clients ask for page -1.
+// allMembersOfUser answers with a user's memberships in all teams: a page of them, or all of them
+// as lines of JSON for page -1.
 func (s *Service) allMembersOfUser(c *api.Call, user core.UserID) (api.Answer, error) {
 	lines, page := c.Query("page") == "-1", c.Page()
 	if lines {
@@ -135,7 +135,7 @@ type view struct {
 	PrevChannelID core.ChannelID `json:"prev_channel_id"`
 }
 
-// viewed is up to when channels are read.
+// viewed is the times up to which channels have been read.
 type viewed struct {
 	Status string                   `json:"status"`
 	Times  map[core.ChannelID]int64 `json:"last_viewed_at_times"`

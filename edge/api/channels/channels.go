@@ -1,7 +1,8 @@
-// Package channels is the area of the API that is about channels, their members, and the parts
-// of the sidebar.
+// Package channels is the API's area for channels, their members, and the categories of the
+// sidebar.
 //
-// It imports edge/api and edge/api/access, and no other area.
+// It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
+// use.
 package channels
 
 import (
@@ -13,15 +14,15 @@ import (
 	"github.com/nearside/nearside/edge/hot"
 )
 
-// readKept is how many people who have read everything in a channel are kept, over all channels.
+// readKept is how many pairs of a channel and a user who has read everything in it are cached.
 const readKept = 100_000
 
 // Service answers the operations of the area.
 type Service struct {
 	*access.Access
 
-	// read has the time up to which a user has read a channel, while that is everything. What it says
-	// comes from home's answers and not from the database, so it is kept whatever the database has lost.
+	// read has the time up to which a user has read a channel, if that is everything. It comes from
+	// home's answers and not from the database, so it stays valid if the database loses commits.
 	read *hot.Cache[core.ChannelID, core.UserID, int64]
 }
 
@@ -34,7 +35,7 @@ func New(a *access.Access) *Service {
 	return s
 }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	var (
 		readable = s.PathChannel()
@@ -74,7 +75,7 @@ func (s *Service) Routes() []api.Route {
 	}
 }
 
-// readableByName allows people who may read the channel of a team that the path names.
+// readableByName allows callers who may read the channel that the path names in a team.
 func (s *Service) readableByName() api.Policy[core.Channel] {
 	return api.Allow("may read channel_name in team_id", func(c *api.Call) (core.Channel, error) {
 		id, err := api.PathID[core.Team](c, "team_id")
@@ -85,7 +86,7 @@ func (s *Service) readableByName() api.Policy[core.Channel] {
 	})
 }
 
-// readableByNames is readableByName for a path that names the team too.
+// readableByNames is readableByName for a path with the team's name.
 func (s *Service) readableByNames() api.Policy[core.Channel] {
 	return api.Allow("may read channel_name in team_name", func(c *api.Call) (core.Channel, error) {
 		t, err := api.Found[core.Team](access.NoTeamOfName)(s.Read.TeamByName(c, api.Lower(c.Param("team_name"))))
@@ -96,8 +97,8 @@ func (s *Service) readableByNames() api.Policy[core.Channel] {
 	})
 }
 
-// byName gives a channel of a team. One that may not be read is said not to exist: its name may
-// be a secret.
+// byName returns a channel of a team. A channel that the caller may not read is reported as
+// missing: its name may be a secret.
 func (s *Service) byName(c *api.Call, team core.TeamID) (core.Channel, error) {
 	ch, err := api.Found[core.Channel](noChannelOfName)(s.Read.ChannelByName(c, team, api.Lower(c.Param("channel_name"))))
 	if err == nil && ch.DeleteAt != 0 && !c.Flag("include_deleted") {

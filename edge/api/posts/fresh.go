@@ -7,16 +7,17 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// freshKept is how many new posts are at hand for whoever made them, and freshBytes about how much
-// memory they may take: a post can have half a megabyte.
+// freshKept is how many new posts are cached for their authors, and freshBytes about how much
+// memory they may use: a post can have half a megabyte.
 const (
 	freshKept  = 512
 	freshBytes = 16 << 20
 )
 
-// fresh is the newest posts as they were announced, so that who makes one need not read it.
+// fresh is a cache of the newest posts as they were announced, so that the request that makes a
+// post need not read it.
 type fresh struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards everything below
 	posts map[core.PostID]freshPost
 	ring  [freshKept]core.PostID
 	next  int
@@ -30,7 +31,7 @@ type freshPost struct {
 
 func newFresh() *fresh { return &fresh{posts: make(map[core.PostID]freshPost, freshKept)} }
 
-// add keeps a post that was announced, in place of the oldest ones.
+// add adds an announced post, and removes the oldest ones if necessary.
 func (f *fresh) add(p core.Post) {
 	kept := freshPost{p, read.PostBytes(&p)}
 	f.mu.Lock()
@@ -45,13 +46,13 @@ func (f *fresh) add(p core.Post) {
 	}
 }
 
-// remove forgets a post. The lock is held.
+// remove removes a post. The caller holds the lock.
 func (f *fresh) remove(id core.PostID) {
 	f.bytes -= f.posts[id].bytes
 	delete(f.posts, id)
 }
 
-// drop forgets a post that has changed since.
+// drop removes a post that has changed.
 func (f *fresh) drop(id core.PostID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,7 +66,7 @@ func (f *fresh) get(id core.PostID) (core.Post, bool) {
 	return p.Post, ok
 }
 
-// reset forgets everything.
+// reset removes everything.
 func (f *fresh) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// The newest posts are at hand, as many as there is memory for, whatever their size.
+// The newest posts are cached, as many as fit into the memory, whatever their size.
 func TestFresh_Bounds(t *testing.T) {
 	for name, c := range map[string]struct{ size, kept int }{
 		"short": {10, freshKept},

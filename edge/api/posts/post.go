@@ -32,12 +32,12 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	}
 	pending := p.PendingPostID
 	p, err := api.ReadBack(c, s.Read.Post, made.ID)
-	p.PendingPostID = pending // not kept with it
+	p.PendingPostID = pending // it is not stored with the post
 	return p, err
 }
 
-// proposalOf gives a new id, but for a post that names its pending id always the same: a client
-// that sends it again gets the first post.
+// proposalOf returns a new id, except for a post with a pending id: its proposal id is derived
+// from that, so a client that sends the post again gets the first one.
 func proposalOf(c *api.Call, p core.Post) core.ProposalID {
 	if p.PendingPostID == "" {
 		return core.NewID[core.Proposal](time.Now())
@@ -45,7 +45,7 @@ func proposalOf(c *api.Call, p core.Post) core.ProposalID {
 	return core.DeriveID[core.Proposal]("pending post", c.User.ID.String(), p.PendingPostID)
 }
 
-// checkPost refuses what no server would keep, before it becomes a proposal.
+// checkPost refuses an invalid post before it is proposed.
 func checkPost(p *core.Post) error {
 	if len(p.Props) > 0 && len(api.JSON(p.Props)) > core.MaxPropsRunes {
 		return api.BadParam("props")
@@ -55,7 +55,7 @@ func checkPost(p *core.Post) error {
 
 func (s *Service) getPost(_ *api.Call, p core.Post) (core.Post, error) { return p, nil }
 
-// postPatch is what clients may change of a post.
+// postPatch has the fields of a post that clients may change.
 type postPatch struct {
 	ID       *core.PostID    `json:"id"`
 	Message  *string         `json:"message"`
@@ -64,7 +64,7 @@ type postPatch struct {
 	FileIDs  *[]core.FileID  `json:"file_ids"`
 }
 
-// updatePost is patchPost for clients that send the whole post, with its id.
+// updatePost is patchPost for clients that send the whole post with its id.
 func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
 	if in.ID == nil || *in.ID != p.ID {
 		return p, api.BadParam("id")
@@ -121,7 +121,7 @@ func (s *Service) postHistory(c *api.Call, p core.Post) ([]core.Post, error) {
 	return list, err
 }
 
-// postsByIDs gives those posts that who asks may read.
+// postsByIDs returns those of the posts that the caller may read.
 func (s *Service) postsByIDs(c *api.Call, _ core.User, ids []core.PostID) ([]core.Post, error) {
 	list, err := s.Read.PostsByIDs(c, ids)
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"github.com/nearside/nearside/edge/api/apitest"
 )
 
-// A post takes the files that it names, in one request and without a word beside them; its
-// answer, its event's readers and every list show them, and an edit and a deletion take them
-// away.
+// A post gets the files that it names, in one request and without a message; its answer, its
+// event and every list show them, and an edit and a deletion remove them.
 func TestPost_Files(t *testing.T) {
 	_, s := apitest.NewHome(t)
 	ada, bob := s.SignUp(t, "ada"), s.SignUp(t, "bob")

@@ -11,15 +11,15 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// maxSharedPage is the last page that is kept for everybody; older ones are rarely asked for.
+// maxSharedPage is the last page that is cached; older ones are rarely requested.
 const maxSharedPage = 3
 
-// postList is posts as the wire has them.
+// postList is a list of posts as clients receive it.
 type postList struct {
 	Order                     []core.PostID             `json:"order"`
 	Posts                     map[core.PostID]core.Post `json:"posts"`
-	NextPostID                core.PostID               `json:"next_post_id"` // the newer neighbour
-	PrevPostID                core.PostID               `json:"prev_post_id"` // the older one
+	NextPostID                core.PostID               `json:"next_post_id"` // the next newer post
+	PrevPostID                core.PostID               `json:"prev_post_id"` // the next older post
 	HasNext                   *bool                     `json:"has_next,omitempty"`
 	FirstInaccessiblePostTime int64                     `json:"first_inaccessible_post_time"`
 }
@@ -36,14 +36,14 @@ func newPostList(p read.PostPage) postList {
 	return l
 }
 
-// listing is how a client wants a list of posts.
+// listing is the form in which a client wants a list of posts.
 type listing struct {
-	Collapsed   bool // threads are shown by their root alone
-	SkipThreads bool // no replies beside the page
+	Collapsed   bool // of a thread, only the root is listed
+	SkipThreads bool // without the other posts of the page's threads
 	Deleted     bool
 }
 
-// pageKey is what one page of a channel's posts depends on, beside the channel.
+// pageKey identifies a page of a channel's posts in the cache, together with the channel.
 type pageKey struct {
 	listing
 	read.Page
@@ -92,7 +92,7 @@ func (s *Service) listPosts(c *api.Call, ch core.Channel) (api.Answer, error) {
 	return s.newest(c, ch.ID, pageKey{l, c.Page()})
 }
 
-// anchored: a page from a post that is not there is empty, not an error.
+// anchored makes a page empty instead of an error if the post at which it begins does not exist.
 func anchored(err error) error {
 	if read.IsNoAnchor(err) {
 		return nil
@@ -100,7 +100,7 @@ func anchored(err error) error {
 	return err
 }
 
-// newest gives a page counted from the newest post, from the cache if it can.
+// newest returns a page counted from the newest post, from the cache if possible.
 func (s *Service) newest(c *api.Call, ch core.ChannelID, k pageKey) (api.Answer, error) {
 	fill := func(ctx context.Context) (*api.Page, bool, error) {
 		p, err := s.Read.Posts(ctx, ch, k.filter(), k.Page)
@@ -123,7 +123,7 @@ func (s *Service) newest(c *api.Call, ch core.ChannelID, k pageKey) (api.Answer,
 	return api.Raw{Status: http.StatusOK, Page: page}, err
 }
 
-// some gives posts that are nobody else's.
+// some answers with posts that are not cached, because only this caller wants them.
 func (s *Service) some(c *api.Call, l listing, p read.PostPage, err error) (api.Answer, error) {
 	if err != nil {
 		return nil, err
@@ -132,8 +132,8 @@ func (s *Service) some(c *api.Call, l listing, p read.PostPage, err error) (api.
 	return api.Value(http.StatusOK, list), err
 }
 
-// threaded makes a list of a page and, unless threads are collapsed, of the threads that its
-// replies belong to.
+// threaded makes a list of a page and, unless threads are collapsed, of the threads of its
+// replies.
 func (s *Service) threaded(ctx context.Context, l listing, p read.PostPage) (postList, error) {
 	list := newPostList(p)
 	if l.Collapsed {
@@ -148,8 +148,8 @@ func (s *Service) threaded(ctx context.Context, l listing, p read.PostPage) (pos
 	return list, err
 }
 
-// unreadPosts answers with the posts around the first that the user has not seen; with the
-// newest when there is none such, or they have never looked.
+// unreadPosts answers with the posts around the first one that the user has not seen; with the
+// newest posts if all are seen or the user has never viewed the channel.
 func (s *Service) unreadPosts(c *api.Call, in api.Two[core.UserID, core.Channel]) (api.Answer, error) {
 	ch := in.Second.ID
 	l, err := listingOf(c)

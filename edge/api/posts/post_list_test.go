@@ -10,7 +10,7 @@ import (
 )
 
 func TestPosts_Pages(t *testing.T) {
-	// Pages count from the newest post and name their neighbours.
+	// Pages count from the newest post and name the next newer and older posts.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, p := apitest.ChannelOf(ann, 5)
@@ -34,7 +34,7 @@ func TestPosts_Pages(t *testing.T) {
 	} {
 		l := ann.List("/channels/%s/posts?%s", ch, c.query)
 		if c.next == "last" {
-			c.next = l.Next // beyond the end there is nothing to be next to
+			c.next = l.Next // beyond the end there are no neighbours
 		}
 		if l.Texts() != c.texts || l.Next != c.next || l.Prev != c.prev {
 			t.Errorf("%s: %q next %q prev %q; want %q %q %q", c.query, l.Texts(), l.Next, l.Prev, c.texts, c.next, c.prev)
@@ -43,7 +43,7 @@ func TestPosts_Pages(t *testing.T) {
 }
 
 func TestPosts_Since(t *testing.T) {
-	// A list since a time holds what was made, changed or deleted after it, deleted posts
+	// A list since a time has the posts that were made, changed or deleted after it, deleted ones
 	// without their message, and earlier texts.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
@@ -72,7 +72,7 @@ func TestPosts_Since(t *testing.T) {
 }
 
 func TestPosts_Threads(t *testing.T) {
-	// Replies stand in the channel unless threads are collapsed, and bring their thread along.
+	// Replies are listed unless threads are collapsed, and their threads are added.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, p := apitest.ChannelOf(ann, 2)
@@ -112,8 +112,9 @@ func TestPosts_Threads(t *testing.T) {
 }
 
 func TestPosts_Unread(t *testing.T) {
-	// The list around the first unread post begins limit_after above it and ends limit_before
-	// below; with nothing unread, or never having looked, it is the newest page.
+	// The list around the first unread post begins limit_after posts above it and ends
+	// limit_before posts below; if everything is read, or the channel was never viewed, it is the
+	// newest page.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	bob := s.SignUp(t, "bob")
@@ -158,7 +159,7 @@ func TestPosts_Unread(t *testing.T) {
 }
 
 func TestPosts_PendingID(t *testing.T) {
-	// Sending a post again under one pending id, even at once and often, gives the one post.
+	// Sending a post several times with one pending id, even concurrently, makes one post.
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	ch, _ := apitest.ChannelOf(ann, 0)

@@ -1,8 +1,8 @@
-// Package posts is the area of the API that is about posts, threads and reactions.
+// Package posts is the API's area for posts, threads and reactions.
 //
-// It imports edge/api and edge/api/access, and no other area. Pages of posts that everybody asks
-// for are kept encoded, until an event says that the channel's posts have changed. A Service is
-// safe for concurrent use.
+// It imports edge/api and edge/api/access, and no other area. Pages of posts that many users
+// request are cached encoded, until an event reports a change of the channel's posts. A Service
+// is safe for concurrent use.
 package posts
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// defaultPageBytes is the memory for encoded pages.
+// defaultPageBytes is the memory for the cache of encoded pages.
 const defaultPageBytes = 64 << 20
 
 // Config configures a Service. The zero value of each optional field means its documented default.
@@ -43,7 +43,7 @@ func New(cfg Config) *Service {
 	return s
 }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	var (
 		readable = s.PathPost()
@@ -71,7 +71,7 @@ func (s *Service) Routes() []api.Route {
 	}
 }
 
-// own allows the author of the post of the path.
+// own allows the author of the path's post.
 func (s *Service) own() api.Policy[core.Post] {
 	return api.Allow("the author of post_id", func(c *api.Call) (core.Post, error) {
 		p, err := s.PostOfPath(c)

@@ -34,7 +34,7 @@ func (s *Service) listReactions(c *api.Call, p core.Post) ([]core.Reaction, erro
 	return s.Read.Reactions(c, p.ID)
 }
 
-// reactionsOfPosts answers for the posts that may be read; the others have none to show.
+// reactionsOfPosts answers for the posts that the caller may read; the others are left out.
 func (s *Service) reactionsOfPosts(c *api.Call, me core.User, ids []core.PostID) (map[core.PostID][]core.Reaction, error) {
 	posts, err := s.postsByIDs(c, me, ids)
 	out := make(map[core.PostID][]core.Reaction, len(posts))

@@ -8,12 +8,12 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// landing is what a browser finds where no web client is configured.
+// landing is the page for browsers if no web client is configured.
 //
 //go:embed landing.html
 var landing []byte
 
-// Landing answers a browser that looks for a page.
+// Landing answers a browser's request for a page.
 func Landing(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -28,6 +28,6 @@ func Landing(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(landing) // a client that went away cannot be told
+		_, _ = w.Write(landing) // an error means that the client has gone
 	}
 }

@@ -12,29 +12,29 @@ import (
 	"github.com/nearside/nearside/edge/parse"
 )
 
-// Config says what differs between deployments. The zero value of each optional field means its
-// documented default.
+// Config has the settings that differ between deployments. The zero value of each optional field
+// means its documented default.
 type Config struct {
 	OpenServer  bool   // anybody may sign up
-	SiteURL     string // where clients find this deployment; default: unknown
+	SiteURL     string // the deployment's address for clients; default: unknown
 	Build       string // this build; default "dev"
-	Files       bool   // files are kept
+	Files       bool   // files can be stored
 	MaxBytes    int64  // of one file
-	PublicLinks bool   // people may share links that need no session
+	PublicLinks bool   // users may make links that need no session
 }
 
 // Settings is the configuration that clients see. All values are strings, as clients expect.
 type Settings struct {
 	limited map[string]string // for everybody
-	full    map[string]string // for people with a session
+	full    map[string]string // for users with a session
 
-	// VersionID is what clients are told of this server in X-Version-Id and in hello: version,
-	// build, hash of this configuration, licensed. Web clients load no roles unless both are
-	// there, and load everything anew when it changes.
+	// VersionID identifies this server for clients, in X-Version-Id and in hello: version, build,
+	// hash of this configuration, licensed. Web clients load no roles without it, and reload
+	// everything when it changes.
 	VersionID string
 }
 
-// NewSettings makes the configuration that clients see.
+// NewSettings returns the configuration that clients see.
 func NewSettings(cfg Config) Settings {
 	build := cfg.Build
 	if build == "" {
@@ -99,7 +99,7 @@ func hashOf(m map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// zones are the time zones offered by name.
+// zones has the names of the time zones that clients offer.
 var zones = []string{
 	"Africa/Cairo", "Africa/Casablanca", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "America/Anchorage",
 	"America/Argentina/Buenos_Aires", "America/Bogota", "America/Caracas", "America/Chicago", "America/Denver", "America/Halifax",

@@ -1,5 +1,5 @@
-// Package system is the area of the API that is about the server itself: what it is, how it is
-// configured, and how much it holds.
+// Package system is the API's area for the server itself: its version, its configuration, and its
+// usage.
 //
 // It imports edge/api and edge/api/access, and no other area. A Service is safe for concurrent
 // use.
@@ -21,7 +21,7 @@ import (
 type Service struct {
 	*access.Access
 	settings Settings
-	peopled  atomic.Bool // there is an account
+	peopled  atomic.Bool // an account exists
 }
 
 // New makes a Service.
@@ -31,7 +31,7 @@ func New(a *access.Access, settings Settings) *Service {
 	return s
 }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
 		api.Get("/config/client", api.Anybody, s.clientConfig),
@@ -61,8 +61,7 @@ func (s *Service) ping(c *api.Call, _ api.Nobody) (map[string]any, error) {
 	return out, nil
 }
 
-// timezones answers with the names that clients offer. The rest of the database of time zones
-// is theirs.
+// timezones answers with the names of time zones. Their rules are in the clients.
 func (s *Service) timezones(*api.Call, core.User) ([]string, error) { return zones, nil }
 
 // webPlugins answers with the plugins for the web client: none.
@@ -91,7 +90,7 @@ func (s *Service) clientConfig(c *api.Call, _ api.Nobody) (map[string]string, er
 	return out, err
 }
 
-// oldFormat refuses requests for a configuration in any form but the one there is.
+// oldFormat refuses requests for any other format of the configuration than the only one.
 func oldFormat(c *api.Call) error {
 	if c.Query("format") != "old" {
 		return api.BadQuery("format")
@@ -99,7 +98,7 @@ func oldFormat(c *api.Call) error {
 	return nil
 }
 
-// hasPeople reports whether there is any account; once there is, there always will be.
+// hasPeople reports whether an account exists. Once true, it stays true.
 func (s *Service) hasPeople(ctx context.Context) (bool, error) {
 	if s.peopled.Load() {
 		return true, nil
@@ -111,13 +110,13 @@ func (s *Service) hasPeople(ctx context.Context) (bool, error) {
 	return len(users) > 0, err
 }
 
-// storageUsage answers how many bytes all files have: to everybody the first digit and zeros.
+// storageUsage answers with the bytes of all files, rounded to the first digit.
 func (s *Service) storageUsage(c *api.Call, _ core.User) (map[string]int64, error) {
 	n, err := s.Read.StorageUsed(c)
 	return map[string]int64{"bytes": roughly(n)}, err
 }
 
-// roughly keeps the first digit.
+// roughly rounds down to the first digit.
 func roughly(n int64) int64 {
 	unit := int64(1)
 	for n/unit >= 10 {

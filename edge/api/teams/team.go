@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/edge/catalogue"
 )
 
-// shown is a team without what only its own people, or its administrators, may know.
+// shown is a team without the fields that only its members, or its administrators, may see.
 func (s *Service) shown(c *api.Call, t core.Team) (core.Team, error) {
 	manage, err := s.MayInTeam(c, t.ID, authz.ManageTeam)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (core.Team,
 	return api.Changed(c, &command.CreateTeam{Team: t, TownSquare: catalogue.ChannelName(core.TownSquare), OffTopic: catalogue.ChannelName(core.OffTopic)}, s.Read.Team, t.ID)
 }
 
-// countedTeams are teams with how many there are.
+// countedTeams is a page of teams with the total number.
 type countedTeams struct {
 	Teams []core.Team `json:"teams"`
 	Total int64       `json:"total_count"`
@@ -110,7 +110,7 @@ func (s *Service) teamsOfUser(c *api.Call, id core.UserID) ([]core.Team, error) 
 	return s.shownTeams(c, teams, err)
 }
 
-// teamStats is how many people a team has.
+// teamStats is the numbers of a team's members.
 type teamStats struct {
 	TeamID core.TeamID `json:"team_id"`
 	Total  int64       `json:"total_member_count"`

@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-// maxBatchMembers is how many people one request may add to a team.
+// maxBatchMembers is how many users one request may add to a team.
 const maxBatchMembers = 20
 
 func (s *Service) listTeamMembers(c *api.Call, t core.Team) ([]core.TeamMember, error) {
@@ -27,7 +27,7 @@ type memberBody struct {
 	UserID string      `json:"user_id"`
 }
 
-// user gives the user of a membership in a team.
+// user returns the user of a membership in a team.
 func (m memberBody) user(c *api.Call, team core.TeamID) (core.UserID, error) {
 	if m.TeamID != team {
 		return core.UserID{}, api.BadParam("team_id")
@@ -57,7 +57,7 @@ func (s *Service) add(c *api.Call, team core.TeamID, user core.UserID) (core.Tea
 	return api.Changed(c, &command.AddTeamMember{TeamID: team, UserID: user}, find, user)
 }
 
-// batchResult is what came of adding one of many, when the others go on all the same.
+// batchResult is the result of adding one of several users; a failure does not stop the others.
 type batchResult struct {
 	UserID core.UserID      `json:"user_id"`
 	Member *core.TeamMember `json:"member"`

@@ -1,7 +1,6 @@
-// Package teams is the area of the API that is about teams, their members, and what waits for
-// them there.
+// Package teams is the API's area for teams, their members, and their unread messages.
 //
-// It imports edge/api and edge/api/access, and no other area. A Service keeps nothing.
+// It imports edge/api and edge/api/access, and no other area. A Service has no state.
 package teams
 
 import (
@@ -17,7 +16,7 @@ type Service struct{ *access.Access }
 // New makes a Service.
 func New(a *access.Access) *Service { return &Service{a} }
 
-// Routes gives the operations of the area.
+// Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	var (
 		member  = s.PathTeam(authz.ViewTeam)
@@ -45,7 +44,7 @@ func (s *Service) Routes() []api.Route {
 	}
 }
 
-// visible allows people who may see the team of the path.
+// visible allows callers who may see the path's team.
 func (s *Service) visible() api.Policy[core.Team] {
 	return api.Allow("may see team_id", func(c *api.Call) (core.Team, error) {
 		id, err := api.PathID[core.Team](c, "team_id")

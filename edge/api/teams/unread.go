@@ -6,7 +6,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 )
 
-// teamUnreads is what waits for somebody in a team.
+// teamUnreads is a user's unread messages and mentions in a team.
 type teamUnreads struct {
 	TeamID             core.TeamID `json:"team_id"`
 	MsgCount           int64       `json:"msg_count"`
@@ -18,7 +18,7 @@ type teamUnreads struct {
 	ThreadUrgentCount  int64       `json:"thread_urgent_mention_count"`
 }
 
-// add counts what waits in a channel. Muted channels count by their mentions alone.
+// add adds the unread messages of a channel. Of muted channels only mentions count.
 func (u *teamUnreads) add(m *read.Membership) {
 	if m.NotifyProps["mark_unread"] != "mention" {
 		u.MsgCount += max(0, m.Total-m.MsgCount)
