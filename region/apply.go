@@ -19,20 +19,20 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// gatherFor is how long the applier waits for proposals that Raft has already been given, so that one
-// transaction takes them too. A transaction costs PostgreSQL and us about the same whatever is in it: with
-// 16 clients that wait for their answers, batches become twice as large. A proposal that is alone never waits.
+// gatherFor is how long the applier waits for proposals that Raft already has, so that they are in the
+// same transaction. A transaction costs about the same whatever is in it, and with 16 clients that wait
+// for their answers batches become twice as large. A single proposal never waits.
 const gatherFor = time.Millisecond
 
-// item is one committed log that means something to us.
+// item is a committed log that is an entry or a mark.
 type item struct {
 	entry core.Entry
-	mark  uint64 // a leader's term; the entry is then empty
+	mark  uint64 // the term, if it is a mark; the entry is then empty
 }
 
-// applier feeds committed entries to the machine. Raft hands over a batch per commit round,
-// often of one entry; the applier takes all that gathered while the machine was busy, so that
-// a slow transaction makes the next one larger instead of making a queue of small ones.
+// applier gives committed entries to the machine. Raft hands over a batch per commit round, often of one
+// entry. The applier takes all entries that came while the machine was busy, so that after a slow
+// transaction the next one is larger.
 type applier struct {
 	machine Machine
 	feed    *feed
@@ -48,7 +48,7 @@ type applier struct {
 	bytes   int
 	busy    bool      // a batch is out of the queue but not applied
 	since   time.Time // when it was taken, while busy
-	stopped bool      // nothing is taken or given any more
+	stopped bool      // push and take do nothing any more
 }
 
 func newApplier(c *Config, f *feed, l *lead) *applier {
@@ -57,8 +57,8 @@ func newApplier(c *Config, f *feed, l *lead) *applier {
 	return a
 }
 
-// push queues items in order. It blocks while the queue is full, which holds Raft up: the
-// bound is large enough that this means a machine that is down, not one that is slow.
+// push queues items in order. It blocks while the queue is full, and Raft waits. The bound is large, so
+// that happens only if the machine is down, not if it is slow.
 func (a *applier) push(items []item) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,7 +75,7 @@ func (a *applier) push(items []item) {
 	a.cond.Broadcast()
 }
 
-// drain waits until all that was pushed is applied; false when the applier stopped first.
+// drain waits until everything pushed is applied; it reports false if the applier stopped before.
 func (a *applier) drain() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,7 +85,7 @@ func (a *applier) drain() bool {
 	return !a.stopped
 }
 
-// late gives how long the machine has been at its present batch, 0 when it has none.
+// late gives how long the machine has been working on its present batch; 0 if it has none.
 func (a *applier) late() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,7 +103,7 @@ func (a *applier) stop() {
 	a.cond.Broadcast()
 }
 
-// take gives the next entries, at most one batch, and the mark that follows them, if one does.
+// take gives the next entries, at most one batch, and the mark after them, if there is one.
 func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +125,7 @@ func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
 		}
 		n++
 	}
-	clear(a.queue[:n]) // let go of the data
+	clear(a.queue[:n]) // so that the data can be garbage-collected
 	if a.queue = a.queue[n:]; len(a.queue) == 0 {
 		a.queue = nil
 	}
@@ -134,8 +134,8 @@ func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
 	return entries, mark, true
 }
 
-// gather waits until everything that somebody waits for is in the queue, at most gatherFor. The caller
-// holds mu, and something is in the queue.
+// gather waits until all proposals under way are in the queue, but at most gatherFor. The caller holds mu,
+// and the queue is not empty.
 func (a *applier) gather() {
 	if len(a.queue) >= a.underWay() {
 		return
@@ -174,7 +174,8 @@ func (a *applier) run(ctx context.Context) error {
 	}
 }
 
-// apply applies entries that the machine does not have, feeds and answers them.
+// apply applies the entries that the machine does not have, adds them to the feed, and answers their
+// waiters.
 func (a *applier) apply(ctx context.Context, entries []core.Entry) error {
 	entries = a.fresh(entries)
 	if len(entries) == 0 {
@@ -195,7 +196,7 @@ func (a *applier) apply(ctx context.Context, entries []core.Entry) error {
 	return nil
 }
 
-// fresh drops the entries that the machine has from before a restart or from a restore.
+// fresh leaves out the entries that the machine has from before a restart or from a restore.
 func (a *applier) fresh(entries []core.Entry) []core.Entry {
 	at := a.machine.Position().Index
 	n := 0
@@ -206,8 +207,8 @@ func (a *applier) fresh(entries []core.Entry) []core.Entry {
 	return entries[n:]
 }
 
-// persist gives entries to the machine until it takes them: a committed entry is never
-// skipped. Only an entry that can never be applied here ends the attempts.
+// persist gives entries to the machine until it accepts them: a committed entry is never skipped. Only
+// an entry that can never be applied here ends the attempts.
 func (a *applier) persist(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
 	pauses := backoff.Backoff{Min: 20 * time.Millisecond, Max: time.Second}
 	for n := 0; ; n++ {

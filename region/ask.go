@@ -23,18 +23,18 @@ func (r *Region) Answer(ctx context.Context, question []byte) ([]byte, error) {
 		}
 		return d[:], nil
 	case len(question) == 1 && question[0] == askPosition:
-		// A node that was elected but has not applied yet what was before it knows less than
-		// its followers, and nobody may take its word, itself included.
+		// A node that was elected but has not applied all earlier entries may know less than its
+		// followers, so its position must not be used, not even by itself.
 		if !r.IsLeader() {
-			return nil, core.E(core.KindUnavailable, "this node does not lead, or is not ready to")
+			return nil, core.E(core.KindUnavailable, "this node does not lead, or is not ready yet")
 		}
 		return []byte(r.cfg.Machine.Position().String()), nil
 	}
-	return nil, core.E(core.KindInvalid, "home nodes do not ask this")
+	return nil, core.E(core.KindInvalid, "unknown question of a home node")
 }
 
-// LeaderPosition asks how far the leader is. Whoever has applied that much knows everything
-// that was acknowledged before the call.
+// LeaderPosition asks for the position of the leader. A replica at that position has everything that was
+// acknowledged before the call.
 func (r *Region) LeaderPosition(ctx context.Context) (core.Position, error) {
 	if r.IsLeader() {
 		return r.cfg.Machine.Position(), nil
@@ -50,7 +50,7 @@ func (r *Region) LeaderPosition(ctx context.Context) (core.Position, error) {
 	return core.ParsePosition(string(answer))
 }
 
-// askDigest asks another home node for its digest after an entry; false when it does not know.
+// askDigest asks another home node for its digest after an entry; ok is false if that node does not know it.
 func (r *Region) askDigest(ctx context.Context, addr string, i core.Index) (d core.Digest, ok bool, err error) {
 	answer, err := r.cfg.Ask(ctx, addr, binary.BigEndian.AppendUint64([]byte{askDigest}, uint64(i)))
 	if err != nil || len(answer) != len(d) {
@@ -59,8 +59,8 @@ func (r *Region) askDigest(ctx context.Context, addr string, i core.Index) (d co
 	return core.Digest(answer), true, nil
 }
 
-// digestAt gives this node's digest after an entry, false when it is not there yet or no longer
-// remembers.
+// digestAt gives this node's digest after an entry; false if the entry is not applied yet or no longer
+// remembered.
 func (r *Region) digestAt(ctx context.Context, i core.Index) (core.Digest, bool, error) {
 	select {
 	case <-r.ended:

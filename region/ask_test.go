@@ -8,8 +8,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Who was elected but is still applying what was before it does not say how far home is: a
-// sweep of blobs that went by it would remove what it has not come to yet.
+// A node that was elected but is still applying earlier entries does not say how far home is. A sweep
+// that relied on it would remove blobs whose entries it has not applied yet.
 func TestAnswer_Position_OnlyOfAReadyLeader(t *testing.T) {
 	w := startWorld(t, 1, nil)
 	w.leader().propose(0, 3)

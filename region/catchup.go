@@ -13,9 +13,9 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// catchUp brings the machine to the newest snapshot pointer before Raft starts. Raft takes
-// for granted that the machine is there; it is not when the node was killed while it fetched,
-// or when its database was replaced by an older one.
+// catchUp brings the machine to the newest snapshot pointer before Raft starts, because Raft assumes that
+// the machine is there. It is not there if the node was killed while it fetched the state, or if its
+// database was replaced by an older one.
 func (r *Region) catchUp(ctx context.Context, log *guard, snaps raft.SnapshotStore) error {
 	list, err := snaps.List()
 	if err != nil || len(list) == 0 {
@@ -39,7 +39,7 @@ func (r *Region) catchUp(ctx context.Context, log *guard, snaps raft.SnapshotSto
 	return r.fetchFromAny(ctx, at)
 }
 
-// replay applies what the machine lacks up to an index from this node's own log.
+// replay applies the entries that the machine lacks, up to an index, from this node's own log.
 func (r *Region) replay(ctx context.Context, log *guard, to core.Index) error {
 	if last, err := log.LastIndex(); err != nil {
 		return fmt.Errorf("reading the log's end: %w", err)
@@ -57,10 +57,10 @@ func (r *Region) replay(ctx context.Context, log *guard, to core.Index) error {
 	}
 }
 
-// fetchFromAny asks the other voters in turn until one can help.
+// fetchFromAny asks the other voters one after another until one has the state.
 func (r *Region) fetchFromAny(ctx context.Context, at core.Position) error {
 	if len(r.cfg.Voters) == 1 {
-		return core.E(core.KindDiverged, "the replica is at %s, the log begins after it, and nobody else has the entries: restore a backup", r.cfg.Machine.Position())
+		return core.E(core.KindDiverged, "the replica is at %s, the log begins after it, and no other home node has the entries: restore a backup", r.cfg.Machine.Position())
 	}
 	for {
 		for _, v := range r.cfg.Voters {

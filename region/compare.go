@@ -14,23 +14,23 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// compareLimit bounds the wait for what the other home nodes say.
+// compareLimit bounds the wait for the answers of the other home nodes.
 const compareLimit = time.Second
 
-// ErrOutvoted says that a majority of the home nodes agrees on a digest that is not this node's:
-// its machine went another way, and must be discarded before the node starts again.
+// ErrOutvoted says that a majority of the home nodes agrees on a digest that is not this node's. Its
+// machine has diverged and must be discarded before the node starts again.
 var ErrOutvoted = errors.New("a majority of the home nodes has another digest")
 
-// compareLoop compares this node's digest with those of the other home nodes. Raft sees to it
-// that all apply the same entries, not that their machines make the same of them; edges find
-// out by the digest of each batch, and a home node by its peers.
+// compareLoop compares this node's digest with those of the other home nodes. Raft guarantees that all
+// apply the same entries, but not that their machines come to the same state. Edges find a difference by
+// the digest of each batch, home nodes by comparing with one another.
 func (r *Region) compareLoop(ctx context.Context) error {
 	if len(r.cfg.Voters) == 1 {
 		return nil
 	}
 	t := time.NewTicker(r.cfg.CompareEvery)
 	defer t.Stop()
-	var mine core.Position // of the tick before, so that the others are likely to be there too
+	var mine core.Position // of the tick before, so that the others have probably reached it too
 	for {
 		select {
 		case <-ctx.Done():
@@ -46,8 +46,8 @@ func (r *Region) compareLoop(ctx context.Context) error {
 	}
 }
 
-// compare fails when a majority has another digest at our position. When there are different
-// ones but no majority, it cannot be said who is wrong, and an operator must know.
+// compare fails if a majority has another digest at our position. If digests differ but no majority
+// agrees, nobody can know which one is wrong; that is logged for the operator.
 func (r *Region) compare(ctx context.Context, mine core.Position) error {
 	votes := r.votes(ctx, mine)
 	if len(votes) < 2 {
@@ -68,8 +68,8 @@ func (r *Region) compare(ctx context.Context, mine core.Position) error {
 	return nil
 }
 
-// votes counts the home nodes by their digest at our position. One that does not answer, is not
-// there yet or no longer remembers has no vote.
+// votes counts the home nodes by their digest at our position. A node that does not answer, has not
+// reached the position or no longer remembers the digest has no vote.
 func (r *Region) votes(ctx context.Context, mine core.Position) map[core.Digest]int {
 	ctx, cancel := context.WithTimeout(ctx, compareLimit)
 	defer cancel()
@@ -92,10 +92,10 @@ func (r *Region) votes(ctx context.Context, mine core.Position) map[core.Digest]
 	return votes
 }
 
-// outvotedFile says, in the region's directory, that this node was outvoted.
+// outvotedFile is a file in the region's directory; if it exists, this node was outvoted.
 const outvotedFile = "outvoted"
 
-// noteOutvoted sees to it that the next start begins without this node's machine.
+// noteOutvoted writes outvotedFile if err is ErrOutvoted, so that the next start discards the machine.
 func (r *Region) noteOutvoted(err error) error {
 	if errors.Is(err, ErrOutvoted) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(r.cfg.Dir, outvotedFile), []byte(err.Error()+"\n"), 0o600))
@@ -104,8 +104,8 @@ func (r *Region) noteOutvoted(err error) error {
 }
 
 // DiscardOutvoted calls discard if the region in dir was outvoted when it last ran: the machine
-// must then be emptied before New, and the region fills it again. The log stays: it is the same
-// everywhere.
+// must then be emptied before New, and the region fills it again. The log stays, because it is the same
+// on all home nodes.
 func DiscardOutvoted(dir string, discard func(why string) error) error {
 	path := filepath.Join(dir, outvotedFile)
 	why, err := os.ReadFile(path)

@@ -9,8 +9,8 @@ import (
 )
 
 func TestCompare_OutvotedStops(t *testing.T) {
-	// A home node whose machine makes something else of the same entries stops, leader or not;
-	// without its machine it starts again and becomes what the others are.
+	// A home node whose machine comes to another state from the same entries stops, whether it leads
+	// or not. It starts again without its machine and comes to the state of the others.
 	for _, leads := range []bool{false, true} {
 		t.Run(fmt.Sprint("Leader=", leads), func(t *testing.T) {
 			w := startWorld(t, 3, nil)
@@ -34,7 +34,7 @@ func TestCompare_OutvotedStops(t *testing.T) {
 }
 
 func TestCompare_NoMajority(t *testing.T) {
-	// Of two that differ nobody knows which is wrong, so both go on.
+	// If two home nodes differ, nobody can know which one is wrong, so both go on.
 	w := startWorld(t, 3, nil)
 	w.leader().propose(0, 10)
 	w.agree()
@@ -52,7 +52,7 @@ func TestCompare_NoMajority(t *testing.T) {
 	}
 }
 
-// spoil makes the machine another one than it was.
+// spoil changes the state of the machine.
 func (c *chain) spoil() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

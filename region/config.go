@@ -14,8 +14,8 @@ import (
 	"github.com/nearside/nearside/core/trace"
 )
 
-// Machine is what the log is applied to: the replica of this node. It earns its six methods
-// because ordering, feeding and compacting each need to ask it something.
+// Machine is what the log is applied to: the replica of this node. Ordering, the feed and compaction use
+// different parts of it, so it has six methods.
 type Machine interface {
 	// Position says how far the machine has come.
 	Position() core.Position
@@ -28,7 +28,7 @@ type Machine interface {
 	Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt, error)
 	// Flush makes everything applied so far survive a crash and says how far that is.
 	Flush(ctx context.Context) (core.Position, error)
-	// DigestAt gives the digest the machine had after an entry, if it still knows.
+	// DigestAt gives the digest that the machine had after an entry, if it still remembers it.
 	DigestAt(ctx context.Context, i core.Index) (core.Digest, bool, error)
 	// Snapshot gives the snapshot with an id while it is kept, else a recent one.
 	Snapshot(ctx context.Context, id string) (core.Snapshot, error)
@@ -77,14 +77,14 @@ type Config struct {
 	ProposeTimeout  time.Duration // how long Propose tries across elections; default 10 s
 
 	SnapshotEvery     time.Duration // how often the machine is flushed and the log compacted; default 10 s
-	SnapshotThreshold uint64        // entries since the last time that make it worth while; default 4096
+	SnapshotThreshold uint64        // fewer entries since the last time are not worth it; default 4096
 	TrailingLogs      uint64        // entries kept behind for lagging replicas; default 100,000
 	TailBytes         int           // bytes of recent entries kept in memory for followers; default 16 MiB
 
 	MaxInFlight      int   // proposals at once; default 8192
 	MaxInFlightBytes int64 // their bytes at once; default 64 MiB
 
-	MachineLate time.Duration // how long the machine of a leader may be at one batch before another node should lead; default 3 s
+	MachineLate time.Duration // how long the machine of a leader may take for one batch before another node should lead; default 3 s
 
 	MinFreeBytes uint64        // free disk space below which proposals are refused; default 64 MiB
 	DiskEvery    time.Duration // how often the free space is read; default 1 s
@@ -105,7 +105,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	election := 300 * time.Millisecond
 	if len(c.Voters) == 1 {
-		election = 20 * time.Millisecond // nobody to wait for: lead at once
+		election = 20 * time.Millisecond // there are no other voters to wait for
 	}
 	def(&c.Epoch, 1)
 	def(&c.ElectionTimeout, election)

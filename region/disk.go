@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// disk watches the space that is left for the log. Proposals are refused while some is still
-// left, so that Raft's own housekeeping never meets a full disk.
+// disk watches the free space for the log. Proposals are refused before the disk is full, so that Raft's
+// own writes always have space.
 type disk struct {
 	dir   string
 	least uint64
@@ -35,7 +35,7 @@ func (d *disk) check() error {
 	return nil
 }
 
-// run checks until ctx ends and calls changed after every check that found little space.
+// run checks until ctx ends and calls onLow after every check that found little space.
 func (d *disk) run(ctx context.Context, onLow func()) error {
 	t := time.NewTicker(d.every)
 	defer t.Stop()

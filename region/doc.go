@@ -1,8 +1,8 @@
 // Package region is the home: it puts proposals into one order with Raft, gives each its
 // time, applies the order to this node's replica, and offers the committed log as a feed.
 //
-// It is the only importer of hashicorp/raft. It does not know what an entry means, does not
-// know the link (it is given a Network), and does not talk to clients.
+// It is the only importer of hashicorp/raft. It does not know what an entry means, does not import the
+// link (it gets a Network), and does not talk to clients.
 //
 // Concurrency: every method of a Region may be called by many goroutines. Run starts the
 // loops (see DESIGN.md for the table); Raft starts its own and they end with Run.

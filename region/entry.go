@@ -12,7 +12,7 @@ import (
 // The first byte of what we put into a Raft log. Append-only: never renumber or reuse.
 const (
 	formatEntry byte = 1 // term, time, proposal id, scope, data
-	formatMark  byte = 2 // term; ordered once by every new leader, given to nobody
+	formatMark  byte = 2 // term; ordered once by every new leader, and not an entry
 )
 
 // Offsets in formatEntry, whose integers are big-endian.
@@ -24,16 +24,16 @@ const (
 	offData  = offScope + 16
 )
 
-// what a committed log means to us.
+// what is the kind of a committed log.
 type what int
 
 const (
-	isNothing what = iota // Raft's own, or void: stamped for a term in which it was not ordered
+	isNothing what = iota // Raft's own, or void: ordered in another term than it was stamped for
 	isEntry
 	isMark
 )
 
-// encodeEntry lays a proposal out; the leader fills term and time in by stampEntry.
+// encodeEntry encodes a proposal; the leader adds term and time with stampEntry.
 func encodeEntry(p core.Proposal) []byte {
 	b := make([]byte, offData+len(p.Data))
 	b[0] = formatEntry
@@ -52,9 +52,9 @@ func encodeMark(term uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{formatMark}, term)
 }
 
-// decodeLog reads a committed log. What the leader stamped for one term but Raft ordered in
-// another is void on every replica: between the two terms another leader may have given later
-// times, and time would run backwards. Nobody was told that it succeeded.
+// decodeLog reads a committed log. An entry that a leader stamped for one term, but that Raft ordered in
+// another, is void on every replica: another leader may have given later times in between, and time
+// would run backwards. No caller was told that it succeeded.
 func decodeLog(l *raft.Log) (what, core.Entry, error) {
 	if l.Type != raft.LogCommand {
 		return isNothing, core.Entry{}, nil

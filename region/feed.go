@@ -12,10 +12,10 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// maxVerified bounds the positions that are remembered as part of our history.
+// maxVerified bounds how many positions are remembered as part of our history.
 const maxVerified = 1024
 
-// feed keeps the newest applied entries in memory and wakes who waits for more.
+// feed keeps the newest applied entries in memory and wakes the callers that wait for more.
 type feed struct {
 	epoch core.Epoch
 	limit int // bytes kept
@@ -25,12 +25,12 @@ type feed struct {
 	bytes    int
 	start    core.Index
 	end      core.Index
-	verified map[core.Index]core.Digest // positions we gave or checked
+	verified map[core.Index]core.Digest // positions that were sent or checked
 	order    []core.Index               // of verified, oldest first
 	wake     chan struct{}              // closed and replaced when there is more
 }
 
-// chunk is what one call of Machine.Apply took.
+// chunk has the entries of one call of Machine.Apply.
 type chunk struct {
 	entries []core.Entry
 	digest  core.Digest // after the last entry
@@ -54,7 +54,7 @@ func newFeed(epoch core.Epoch, limit int) *feed {
 	return &feed{epoch: epoch, limit: limit, verified: map[core.Index]core.Digest{}, wake: make(chan struct{})}
 }
 
-// reset forgets everything; the machine is at an index that the feed did not see it come to.
+// reset forgets everything, because the machine has jumped to another index.
 func (f *feed) reset(at core.Index) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -96,8 +96,8 @@ func (f *feed) find(i core.Index) int {
 	return sort.Search(len(f.chunks), func(n int) bool { return f.chunks[n].last() >= i })
 }
 
-// recent gives whole chunks after i, up to about maxBytes; ok is false when memory does not
-// reach back to i. wake is closed when there is more.
+// recent gives whole chunks after i, up to about maxBytes. ok is false if the entries after i are no
+// longer in memory. wake is closed when there is more.
 func (f *feed) recent(i core.Index, maxBytes int) (b core.Batch, wake <-chan struct{}, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,7 +112,7 @@ func (f *feed) recent(i core.Index, maxBytes int) (b core.Batch, wake <-chan str
 		}
 		skip := sort.Search(len(c.entries), func(k int) bool { return c.entries[k].Index > i })
 		if fresh := c.entries[skip:]; b.Entries == nil {
-			b.Entries = fresh[:len(fresh):len(fresh)] // shared: a follower at the tip costs no copy
+			b.Entries = fresh[:len(fresh):len(fresh)] // shared: for a follower at the end of the log nothing is copied
 		} else {
 			b.Entries = append(b.Entries, fresh...)
 		}
@@ -147,7 +147,7 @@ func (f *feed) remember(p core.Position) {
 	f.order = append(f.order, p.Index)
 }
 
-// Position is how far this node's machine has come.
+// Position gives the position of this node's machine.
 func (r *Region) Position() core.Position {
 	p := r.cfg.Machine.Position()
 	p.Epoch = r.cfg.Epoch
@@ -159,9 +159,9 @@ func (r *Region) Snapshot(ctx context.Context, id string) (core.Snapshot, error)
 	return r.cfg.Machine.Snapshot(ctx, id)
 }
 
-// Tail gives the applied entries after a position: at least one, and no more chunks of at
-// most about 1.5 MiB than fit maxBytes, but one. It waits until there are some or ctx ends;
-// so does a position that is ahead of this node. It fails with core.ErrDiverged when the
+// Tail gives the applied entries after a position: at least one chunk, and more while they fit into
+// maxBytes; a chunk has at most about 1.5 MiB. It waits until there are some or ctx ends, also if the
+// position is ahead of this node. It fails with core.ErrDiverged when the
 // position is not part of this history, with core.ErrCompacted when the log does not reach
 // back to it, and with KindUnavailable when the region ends.
 func (r *Region) Tail(ctx context.Context, after core.Position, maxBytes int) (core.Batch, error) {
@@ -217,7 +217,7 @@ func (r *Region) verify(ctx context.Context, p core.Position) error {
 	return nil
 }
 
-// readBatch reads a batch from the log on disk; an empty one when there is nothing yet.
+// readBatch reads a batch from the log on disk; it is empty if there is nothing yet.
 func (r *Region) readBatch(ctx context.Context, after core.Index, maxBytes int) (core.Batch, error) {
 	entries, err := readLog(r.log, after+1, r.cfg.Machine.Position().Index, maxBytes)
 	if err != nil || len(entries) == 0 {
@@ -237,7 +237,7 @@ func (r *Region) readBatch(ctx context.Context, after core.Index, maxBytes int) 
 }
 
 // readLog reads the entries in [from, to] that the log holds, at least one if there is one,
-// up to about maxBytes. to must be applied, so that nothing read can still be replaced.
+// up to about maxBytes. to must be applied, so that no entry that was read can still be replaced.
 func readLog(s raft.LogStore, from, to core.Index, maxBytes int) ([]core.Entry, error) {
 	first, err := s.FirstIndex()
 	if err != nil {

@@ -61,7 +61,7 @@ func TestTail(t *testing.T) {
 			n := w.nodes[0]
 			rec := n.propose(0, 50)
 
-			// From nothing, from the middle and from the tip, a follower gets every entry once.
+			// A follower gets every entry once, from the beginning, the middle or the end.
 			ids, tip := n.follow(core.Position{}, 50, 700)
 			if d := cmp.Diff(wantIDs(0, 50), ids); d != "" {
 				t.Error(d)
@@ -85,7 +85,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestTail_OverRestart(t *testing.T) {
-	// A follower goes on where it was after its source restarted, reading the log on disk.
+	// After its source has restarted, a follower goes on where it was, from the log on disk.
 	w := startWorld(t, 1, nil)
 	n := w.nodes[0]
 	n.propose(0, 10)
@@ -129,7 +129,7 @@ func TestTail_Refuses(t *testing.T) {
 		})
 	}
 	t.Run("ForgottenDigestIsCompacted", func(t *testing.T) {
-		// A position whose digest nobody remembers cannot be verified, so it gets a snapshot.
+		// A position whose digest is not remembered cannot be verified, so the follower needs a snapshot.
 		n.machine.mu.Lock()
 		delete(n.machine.digests, rec[27].Index)
 		n.machine.mu.Unlock()
@@ -138,7 +138,7 @@ func TestTail_Refuses(t *testing.T) {
 		}
 	})
 	t.Run("AheadWaits", func(t *testing.T) {
-		// A position ahead of a lagging home node is no divergence: it waits.
+		// A position ahead of a home node that is behind is no divergence: Tail waits.
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		ahead := core.Position{Epoch: 1, Index: good.Index + 100}
@@ -155,7 +155,7 @@ func TestTail_Refuses(t *testing.T) {
 }
 
 func TestTail_SteadyFollowerAsksNoDatabase(t *testing.T) {
-	// A follower at the tip is served from memory alone.
+	// A follower at the end of the log is served from memory only.
 	w := startWorld(t, 1, nil)
 	n := w.nodes[0]
 	n.propose(0, 5)
@@ -221,8 +221,8 @@ func TestSnapshot_LaggingFollowerFetches(t *testing.T) {
 		}
 	})
 	t.Run("KilledWhileFetching", func(t *testing.T) {
-		// A node that dies between getting the pointer and having the state must not apply
-		// what follows onto what it had.
+		// A node that was killed after it got the pointer and before it had the state must not apply
+		// later entries to its old state.
 		w, n := laggingWorld(t)
 		n.failFetch(errors.New("link cut"))
 		n.start()
@@ -299,7 +299,7 @@ func FuzzDecodeLog(f *testing.F) {
 	f.Add(encodeMark(1))
 	f.Add(encodeEntry(proposal(1)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// Any bytes decode to something or to KindUpgrade, never to a panic.
+		// Decoding any bytes gives a result or KindUpgrade, never a panic.
 		kind, e, err := decodeLog(&raft.Log{Index: 3, Term: 1, Type: raft.LogCommand, Data: b})
 		if err != nil && core.KindOf(err) != core.KindUpgrade {
 			t.Errorf("%v", err)

@@ -32,8 +32,8 @@ var _ raft.BatchingFSM = (*fsm)(nil)
 // Apply implements raft.FSM.
 func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
-// ApplyBatch queues a batch. The receipts do not travel in its responses but from the applier
-// to the waiters, because Raft answers a batch only when all of it is applied.
+// ApplyBatch queues a batch. Receipts go from the applier to the waiters, not through the results of this
+// method, because Raft would deliver them only when the whole batch is applied.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	items := make([]item, 0, len(logs))
 	for _, l := range logs {
@@ -71,8 +71,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	return pointer(at), nil
 }
 
-// Restore is called when the leader's log no longer reaches back to us. The snapshot says
-// only how far the machine must be; the machine gets there over a link.
+// Restore is called when the leader's log no longer has the entries after ours. The snapshot is only a
+// position; the machine gets the state over a link.
 func (f *fsm) Restore(rc io.ReadCloser) error {
 	defer rc.Close()
 	at, err := readPointer(rc)

@@ -9,8 +9,8 @@ import (
 )
 
 func TestApplier_Gathers(t *testing.T) {
-	// What is on its way through Raft comes into the same transaction, what is alone does not wait,
-	// and nothing waits for long for what does not come.
+	// Proposals that are on their way through Raft get into the same transaction. A single one does not
+	// wait, and the wait is short if others do not come.
 	synctest.Test(t, func(t *testing.T) {
 		a := newApplier(&Config{now: time.Now}, nil, newLead())
 		underWay := 1
@@ -47,7 +47,7 @@ func TestApplier_Gathers(t *testing.T) {
 }
 
 func TestStamper_Gathers(t *testing.T) {
-	// Many who propose at once are given to Raft together; one or two do not wait for anybody.
+	// Many proposals at once are given to Raft together; one or two do not wait.
 	synctest.Test(t, func(t *testing.T) {
 		r := &Region{lead: newLead(), queue: make(chan *waiter, 64)}
 		var g group
@@ -77,7 +77,7 @@ func TestStamper_Gathers(t *testing.T) {
 			come(15)
 		}()
 		gather(16, groupPause/2)
-		for n := 0; g.peak >= groupFrom; n++ { // the crowd has left, and is forgotten
+		for n := 0; g.peak >= groupFrom; n++ { // there are few proposals now, and the peak is forgotten
 			if n > 100 {
 				t.Fatalf("still waiting for %d", g.peak)
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// errRetry says that an attempt to order something came to nothing, or to nobody knows what,
-// and should be repeated with the same id.
+// errRetry says that an attempt to order a proposal failed, or that its effect is not known, and that it
+// should be repeated with the same id.
 var errRetry = errors.New("leadership moved")
 
 // waiter is a proposal whose caller waits for its receipt.
@@ -25,8 +25,8 @@ type result struct {
 	err     error
 }
 
-// lead is what this node knows of leadership, and who waits for receipts. Registering a
-// waiter and losing leadership exclude each other here, so that no waiter is forgotten.
+// lead has what this node knows about leadership, and the callers that wait for receipts. One mutex
+// guards both registering a waiter and losing leadership, so that no waiter is forgotten.
 type lead struct {
 	mu      sync.Mutex // guards all below
 	term    uint64     // in which this node leads; 0 when it does not
@@ -66,8 +66,7 @@ func (l *lead) announce() {
 	l.changed = make(chan struct{})
 }
 
-// begin prepares for a leader: base is what the contexts of leaderships derive from, last the
-// newest time of the log.
+// begin sets the parent of the contexts of leadership, and the newest time of the log.
 func (l *lead) begin(base context.Context, last int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +82,7 @@ func (l *lead) elected(term uint64) {
 	l.announce()
 }
 
-// deposed notes that this node leads no more and sends every waiter to try again.
+// deposed notes that this node no longer leads, and makes every waiter try again.
 func (l *lead) deposed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,8 +103,8 @@ func (l *lead) marked(term uint64, last int64) {
 	l.announce()
 }
 
-// pause stops or resumes stamping. Raft drops what it is given while it hands leadership
-// over, silently to us; so when the attempt ends all waiters must try again.
+// pause stops or resumes stamping. While Raft hands leadership over it drops what it is given and does not
+// report that, so after the attempt all waiters must try again.
 func (l *lead) pause(on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,7 +114,7 @@ func (l *lead) pause(on bool) {
 	l.announce()
 }
 
-// follow notes who leads, "" for nobody.
+// follow notes which node leads, "" for none.
 func (l *lead) follow(node string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,14 +146,14 @@ func (l *lead) sweep(err error) {
 	clear(l.waiters)
 }
 
-// waiting is how many proposals somebody waits for.
+// waiting gives how many proposals have a waiter.
 func (l *lead) waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.waiters)
 }
 
-// electedTerm gives the term whose mark is still to be ordered, if any.
+// electedTerm gives the term whose mark is not ordered yet, or 0.
 func (l *lead) electedTerm() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,7 +178,7 @@ func (l *lead) stamp(w *waiter, now int64) bool {
 	return true
 }
 
-// deliver gives receipts to whoever waits for these entries.
+// deliver gives receipts to the waiters of these entries.
 func (l *lead) deliver(entries []core.Entry, receipts []core.Receipt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -194,8 +193,8 @@ func (l *lead) deliver(entries []core.Entry, receipts []core.Receipt) {
 	}
 }
 
-// resultOf: a machine that had the entry already may not know its receipt; asking again with
-// the same id tells.
+// resultOf gives the result for a receipt. A machine that had the entry already may not know its receipt;
+// then repeating the proposal with the same id gives it.
 func resultOf(r core.Receipt) result {
 	if r.Index == 0 {
 		return result{err: errRetry}

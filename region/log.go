@@ -6,13 +6,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// silent is a logger of Raft's kind that says nothing.
+// silent gives a logger for Raft that logs nothing.
 func silent() hclog.InterceptLogger {
 	return hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Off})
 }
 
-// raftLogger passes Raft's messages to slog, one level down: what Raft calls an error is
-// mostly a peer that does not answer, which is not this node's fault.
+// raftLogger passes Raft's messages to slog, one level lower: what Raft logs as an error is mostly a peer
+// that does not answer, and no fault of this node.
 func raftLogger(l *slog.Logger) hclog.Logger {
 	out := silent()
 	out.RegisterSink(sink{l})

@@ -11,7 +11,7 @@ type metrics struct {
 	elections prometheus.Counter
 }
 
-// newMetrics registers with the configured registerer; without one, nowhere.
+// newMetrics makes the metrics and registers them, if a registerer is configured.
 func newMetrics(r *Region) *metrics {
 	f := promauto.With(r.cfg.Metrics)
 	gauge := func(name, help string, value func() float64) {

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// streams is Raft's stream layer over a Network. It knows every open stream, so that closing
-// it ends Raft's readers, which the library leaves running.
+// streams is Raft's stream layer over a Network. It has a list of open streams, so that closing it ends
+// Raft's readers, which the library does not end itself.
 type streams struct {
 	network Network
 	addr    raftAddr
@@ -69,7 +69,7 @@ func (s *streams) track(c net.Conn, accepted bool) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		_ = c.Close() // nobody may read it any more
+		_ = c.Close() // no reader may start any more
 		return nil, net.ErrClosed
 	}
 	st := &stream{Conn: c, owner: s, accepted: accepted}
@@ -128,7 +128,7 @@ func (s *streams) shut() error {
 	}
 }
 
-// voterAddrs tells Raft where a voter is now.
+// voterAddrs tells Raft the present address of a voter.
 type voterAddrs struct{ cfg *Config }
 
 // ServerAddr implements raft.ServerAddressProvider.

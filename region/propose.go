@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/core/backoff"
 )
 
-// What a peer must tell apart. The ids are append-only.
+// Refusals, whose ids tell a peer what to do. The ids are append-only.
 var (
 	diskFull  = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.disk_full"}
 	busy      = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.busy"}
@@ -22,16 +22,16 @@ var (
 )
 
 // Propose orders a proposal of this node's own, here or by handing it to the leader, and gives its
-// receipt once it is committed and applied at the leader. It goes on over elections, repeating the same id,
-// until ctx or Config.ProposeTimeout ends. A Temporary error means that the effect is
-// unknown; KindTooLarge and KindInvalid that there is none.
+// receipt once it is committed and applied at the leader. During elections it tries again with the same
+// id, until ctx or Config.ProposeTimeout ends. A Temporary error means that the effect is unknown;
+// KindTooLarge and KindInvalid mean that there is none.
 func (r *Region) Propose(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
 		return r.attempts(ctx, p, r.order)
 	})
 }
 
-// Accept is Propose for what another node proposes: the leader, and only the leader, checks it first.
+// Accept is like Propose for a proposal of another node. The leader checks it first; other nodes do not.
 func (r *Region) Accept(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
 		return r.attempts(ctx, p, r.checkAndOrder)
@@ -39,8 +39,8 @@ func (r *Region) Accept(ctx context.Context, p core.Proposal) (core.Receipt, err
 }
 
 // Order checks and orders a proposal if this node leads, and refuses at once with KindUnavailable if it
-// does not. It is what the far side of Config.Handover calls, so that two nodes that each
-// think the other leads do not hand a proposal to and fro.
+// does not. The far side of Config.Handover calls it and not Propose. Otherwise two nodes that each
+// believe that the other leads would hand a proposal to each other again and again.
 func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
 		for v := r.lead.view(); v.leads && !v.ready; v = r.lead.view() {
@@ -93,8 +93,8 @@ func (r *Region) leave(size int64) {
 // repeats are the pauses between two attempts to propose.
 var repeats = backoff.Backoff{Min: 10 * time.Millisecond, Max: 200 * time.Millisecond}
 
-// attempts repeats until something but errRetry comes of it. A change of leadership ends a
-// pause early; the pause is for a leader that is known but does not answer.
+// attempts repeats an attempt while the error is errRetry. A change of leadership ends a pause early; the
+// pause is for a leader that is known but does not answer.
 func (r *Region) attempts(ctx context.Context, p core.Proposal, order orderFunc) (core.Receipt, error) {
 	for n := 0; ; n++ {
 		v := r.lead.view()
@@ -128,7 +128,7 @@ func (r *Region) attempt(ctx context.Context, v view, p core.Proposal, order ord
 	return core.Receipt{}, errRetry
 }
 
-// handOver gives the proposal to the known leader, until another one is known.
+// handOver gives the proposal to the known leader. It gives up as soon as another node leads.
 func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Receipt, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -161,7 +161,7 @@ func (r *Region) checkAndOrder(ctx context.Context, p core.Proposal) (core.Recei
 	return r.order(ctx, p)
 }
 
-// order has the stamper put the proposal into the log and waits for the receipt.
+// order queues the proposal for the stamper and waits for the receipt.
 func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	if err := r.disk.refusal(); err != nil {
 		return core.Receipt{}, err
@@ -190,7 +190,7 @@ func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	}
 }
 
-// unknown is the error of a wait that ended while the proposal may be on its way.
+// unknown gives the error of a wait that ended although the proposal may still be ordered.
 func unknown(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return canceled.WithCause(context.Cause(ctx))
@@ -212,7 +212,7 @@ func (r *Region) wait(ctx context.Context, c <-chan struct{}) error {
 	}
 }
 
-// waitAtMost is wait that is content after d.
+// waitAtMost is like wait, but returns nil after d.
 func (r *Region) waitAtMost(ctx context.Context, c <-chan struct{}, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

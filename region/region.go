@@ -15,8 +15,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// How Raft is tuned. Entries per append bounds group commits; the cache is what followers a
-// little behind are served from; streams are kept per peer.
+// Settings of Raft. maxAppendEntries bounds how many entries one write takes; followers that are a little
+// behind are served from the cache of logCacheEntries.
 const (
 	maxAppendEntries = 256
 	logCacheEntries  = 1024
@@ -50,7 +50,7 @@ type Region struct {
 	inFlight      atomic.Int64
 	inFlightBytes atomic.Int64
 	gathered      atomic.Int64           // proposals that the stamper has taken and not stamped
-	differs       atomic.Pointer[string] // how the home nodes differ; nil: not that we know
+	differs       atomic.Pointer[string] // how the home nodes differ; nil: no difference is known
 }
 
 // New validates cfg. It starts nothing.
@@ -92,11 +92,11 @@ func (r *Region) Run(ctx context.Context) error {
 	return err
 }
 
-// run opens what is underneath, then runs, then closes it in the opposite order.
+// run opens network, log and snapshots, runs, and closes them in the opposite order.
 func (r *Region) run(ctx context.Context) (err error) {
 	net := newStreams(context.WithoutCancel(ctx), r.cfg.Network, r.cfg.addrOf(r.cfg.Node))
 	defer func() { err = errors.Join(err, net.shut()) }()
-	// The log is told to stop only once the network is closed; guard says why.
+	// The log stops only after the network is closed; see guard.
 	stop, stopLog := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLog()
 	if err := os.MkdirAll(r.cfg.Dir, 0o700); err != nil {
@@ -129,7 +129,7 @@ func (r *Region) run(ctx context.Context) (err error) {
 
 // serve runs Raft and the loops until ctx ends or one of them fails.
 func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore, net *streams, stopLog func()) error {
-	// work outlives ctx for as long as it takes to hand leadership over.
+	// work ends later than ctx, because leadership is handed over first.
 	work, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(errStopping)
 	r.feed.reset(r.cfg.Machine.Position().Index)
@@ -204,7 +204,7 @@ func (r *Region) raftConfig(notify chan<- bool) *raft.Config {
 	c.TrailingLogs = r.cfg.TrailingLogs
 	c.SnapshotInterval = r.cfg.SnapshotEvery
 	c.SnapshotThreshold = r.cfg.SnapshotThreshold
-	c.NoSnapshotRestoreOnStart = true // the machine kept its state; catchUp sees to the rest
+	c.NoSnapshotRestoreOnStart = true // the machine has kept its state; catchUp does the rest
 	c.NoLegacyTelemetry = true
 	c.NotifyCh = notify
 	c.Logger = raftLogger(r.cfg.Logger)
@@ -239,7 +239,7 @@ func (r *Region) bootstrap(log *guard, snaps raft.SnapshotStore) error {
 
 // watch keeps lead up to date. It must never block: Raft waits for it to take notify.
 func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan raft.Observation) error {
-	r.follow() // a leader may have been heard of before anybody observed
+	r.follow() // a leader may be known from before the observer was registered
 	for {
 		select {
 		case <-ctx.Done():
@@ -256,7 +256,7 @@ func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan 
 			r.metrics.elections.Inc()
 			select {
 			case r.kick <- struct{}{}:
-			default: // one is due already and will see this term
+			default: // a kick is waiting already; its mark will be of this term
 			}
 			r.cfg.Logger.Info("elected leader", "node", r.cfg.Node, "term", term)
 		case <-observed:
@@ -270,9 +270,9 @@ func (r *Region) follow() {
 	r.lead.follow(string(id))
 }
 
-// stampLoop is the only place that gives times and puts anything into Raft, so the order of
-// times is the order of the log. Raft's futures are not looked at: they may never answer. What
-// they would say comes from the applier (applied) and from watch (leadership lost).
+// stampLoop is the only place that gives times and puts entries into Raft, so the order of times is the
+// order of the log. It does not use Raft's futures, because they may never answer. What they would tell
+// comes from the applier (applied) and from watch (leadership lost).
 func (r *Region) stampLoop(ctx context.Context) error {
 	var g group
 	for {
@@ -296,21 +296,22 @@ func (r *Region) stampLoop(ctx context.Context) error {
 	}
 }
 
-// Bounds of what a proposal waits for others, so that Raft writes them to the disk at once. A write costs
-// the same whatever is in it; without waiting, 16 clients that wait for their answers share one in threes.
+// How long a proposal waits for others, so that Raft writes them to the disk together. A write costs the
+// same whatever is in it; without the wait, 16 clients that wait for their answers would get about three
+// proposals into one write.
 const (
 	groupPause = time.Millisecond
 	groupFrom  = 4 // proposals under way at once; when there are fewer, none waits
 )
 
-// group is the proposals that are given to Raft together, and how many there may be.
+// group has the proposals that are given to Raft together, and how many are likely to come.
 type group struct {
 	waiters []*waiter
 	peak    int // of the proposals under way lately
 }
 
-// gather gives the proposals that go to Raft with w: it waits until all those are here that are likely to
-// come, going by how many were under way at once lately.
+// gather gives the proposals that go to Raft together with w. It waits until as many are here as were
+// under way at once lately.
 func (r *Region) gather(ctx context.Context, g *group, w *waiter) []*waiter {
 	g.waiters = append(g.waiters[:0], w)
 	g.peak = max(r.underWay(), g.peak*15/16)
@@ -329,7 +330,7 @@ func (r *Region) gather(ctx context.Context, g *group, w *waiter) []*waiter {
 			break
 		}
 	}
-	for len(r.queue) > 0 && len(g.waiters) < maxBatchItems { // nobody else takes from the queue
+	for len(r.queue) > 0 && len(g.waiters) < maxBatchItems { // only this goroutine takes from the queue
 		g.waiters = append(g.waiters, <-r.queue)
 	}
 	r.gathered.Store(int64(len(g.waiters)))
@@ -337,11 +338,11 @@ func (r *Region) gather(ctx context.Context, g *group, w *waiter) []*waiter {
 	return g.waiters
 }
 
-// underWay is how many proposals wait for their receipts here.
+// underWay gives how many proposals wait for their receipts here.
 func (r *Region) underWay() int { return r.lead.waiting() + int(r.gathered.Load()) + len(r.queue) }
 
-// transfer gives leadership to another voter, so that a clean stop costs writes a moment and
-// not an election.
+// transfer gives leadership to another voter, so that writes wait only a moment at a clean stop, and not
+// for an election.
 func (r *Region) transfer(ctx context.Context) {
 	if len(r.cfg.Voters) == 1 || !r.lead.view().leads {
 		return
@@ -350,7 +351,7 @@ func (r *Region) transfer(ctx context.Context) {
 	defer cancel()
 	r.lead.pause(true)
 	defer r.lead.pause(false)
-	r.raft.LeadershipTransfer() // whether it worked shows in lead
+	r.raft.LeadershipTransfer() // lead shows whether it worked
 	for v := r.lead.view(); v.leads; v = r.lead.view() {
 		if r.wait(ctx, v.changed) != nil {
 			return
@@ -358,8 +359,8 @@ func (r *Region) transfer(ctx context.Context) {
 	}
 }
 
-// yield gives a function that gives leadership away, now and then, because the next leader may
-// be no better off.
+// yield gives a function that gives leadership away, at most once per transferEvery, because the next
+// leader may have the same problem.
 func (r *Region) yield(ctx context.Context, why string, detail func() any) func() {
 	var last time.Time
 	return func() {
@@ -372,7 +373,7 @@ func (r *Region) yield(ctx context.Context, why string, detail func() any) func(
 	}
 }
 
-// watchMachine makes way for another home node when the machine of this one hangs: receipts come
+// watchMachine gives leadership to another home node when the machine of this one hangs: receipts come
 // from the leader's machine, so a database that does not answer here would stop all writes.
 func (r *Region) watchMachine(ctx context.Context) error {
 	yield := r.yield(ctx, "the database is late", func() any { return r.applier.late() })

@@ -24,7 +24,7 @@ func TestRegion_OneVoter(t *testing.T) {
 		eventually.InTime(t, begin, time.Second)
 	})
 	t.Run("RestartLosesAndDoublesNothing", func(t *testing.T) {
-		// What was acknowledged before a restart is there once after it, in the same order.
+		// After a restart, everything that was acknowledged before is there once, in the same order.
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.propose(0, 50)
@@ -44,7 +44,7 @@ func TestRegion_OneVoter(t *testing.T) {
 		}
 	})
 	t.Run("LostDatabaseIsReplayedFromTheLog", func(t *testing.T) {
-		// A machine that fell back to nothing gets everything again from the log.
+		// A machine that has lost its state gets everything again from the log.
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.propose(0, 20)
@@ -60,7 +60,7 @@ func TestRegion_OneVoter(t *testing.T) {
 		})
 	})
 	t.Run("LostLogIsRefused", func(t *testing.T) {
-		// A database without the log that made it must not start a new history in silence.
+		// A database whose log is gone must not silently start a new history.
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.propose(0, 5)
@@ -128,7 +128,7 @@ func TestPropose_Bounds(t *testing.T) {
 	if _, err := n.Propose(t.Context(), big); err != nil {
 		t.Errorf("largest: %v", err)
 	}
-	n.enter(0) // as if one were on its way
+	n.enter(0) // as if a proposal were under way
 	_, err := n.Propose(t.Context(), proposal(1))
 	if e := core.AsError(err); err == nil || e.Kind != core.KindUnavailable || e.ID != busy.ID {
 		t.Errorf("busy: %v", err)
@@ -138,7 +138,7 @@ func TestPropose_Bounds(t *testing.T) {
 }
 
 func TestPropose_SameIDFromMany(t *testing.T) {
-	// Callers that retry one id at the same time all get the receipt of its one application.
+	// Callers that retry one id at the same time all get the same receipt, and it is applied once.
 	w := startWorld(t, 1, nil)
 	n := w.nodes[0]
 	var wg sync.WaitGroup
@@ -165,7 +165,7 @@ func TestPropose_SameIDFromMany(t *testing.T) {
 }
 
 func TestPropose_Canceled(t *testing.T) {
-	// A caller that goes away leaves nothing behind that could block the others.
+	// A caller that goes away does not block the others.
 	w := newWorld(t, 1, nil)
 	n := w.nodes[0]
 	n.machine.failures = 1 << 30
@@ -197,8 +197,8 @@ func TestRegion_ThreeVoters(t *testing.T) {
 		}
 	})
 	t.Run("KilledLeaderCostsUnderTwoSeconds", func(t *testing.T) {
-		// Writes go on within two seconds of a leader's sudden death; all that was
-		// acknowledged is there once on every node, also on the dead one when it returns.
+		// Writes go on within two seconds after the leader was killed. Everything that was acknowledged
+		// is there once on every node, also on the killed one after its restart.
 		w := startWorld(t, 3, nil)
 		var acked []core.ProposalID
 		old := w.leader()
@@ -271,7 +271,7 @@ func TestStamp_GrowsOverLeaderChanges(t *testing.T) {
 }
 
 func TestStamp_OtherTermIsVoid(t *testing.T) {
-	// What was stamped for one term and ordered in another is applied nowhere and fed to nobody.
+	// An entry that was stamped for one term and ordered in another is not applied and not in the feed.
 	w := startWorld(t, 1, nil)
 	n := w.nodes[0]
 	b := encodeEntry(proposal(0))
@@ -356,8 +356,8 @@ func TestApply_StopsWhileMachineIsDown(t *testing.T) {
 }
 
 func TestApply_HangingMachineYields(t *testing.T) {
-	// A leader whose database does not answer makes way for another home node; what was waiting
-	// there is ordered once, and the node catches up when its database is back.
+	// If the database of the leader does not answer, another home node leads. Proposals that waited are
+	// ordered once, and the node catches up when its database answers again.
 	w := startWorld(t, 3, func(c *Config) { c.MachineLate = 50 * time.Millisecond })
 	old := w.leader()
 	old.propose(0, 1)
@@ -378,7 +378,7 @@ func TestApply_HangingMachineYields(t *testing.T) {
 
 func TestApply_UnknownEntryStops(t *testing.T) {
 	t.Run("UnknownToTheMachine", func(t *testing.T) {
-		// A command that the machine does not know stops the node and says what to do.
+		// A command that the machine does not know stops the node with an error that says what to do.
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.machine.mu.Lock()
@@ -388,7 +388,7 @@ func TestApply_UnknownEntryStops(t *testing.T) {
 		wantUpgrade(t, n.ended())
 	})
 	t.Run("UnknownForm", func(t *testing.T) {
-		// So does an entry in a form of a later version; nothing after it is applied.
+		// An entry in a form of a later version does the same; nothing after it is applied.
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.propose(0, 1)

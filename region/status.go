@@ -2,20 +2,20 @@ package region
 
 import "github.com/nearside/nearside/core"
 
-// Status is a node's part of the home region as it sees it, for operators.
+// Status is the state of the home region as this node sees it, for operators.
 type Status struct {
 	Node    string        `json:"node"`
 	State   string        `json:"state"` // starting, Follower, Candidate, Leader, Shutdown
 	Leader  string        `json:"leader"`
 	Term    uint64        `json:"term"`
-	First   core.Index    `json:"first_index"`  // in this node's log; what was before is in snapshots only
+	First   core.Index    `json:"first_index"`  // in this node's log; earlier entries are only in snapshots
 	Last    core.Index    `json:"last_index"`   // in this node's log
 	Commit  core.Index    `json:"commit_index"` // known to be committed
 	Applied core.Position `json:"applied"`      // by this node's machine
 	Voters  []Voter       `json:"voters"`
 	Free    uint64        `json:"disk_free_bytes"`
 	Trouble string        `json:"trouble,omitempty"` // why this node cannot write its log
-	Differs string        `json:"differs,omitempty"` // how the home nodes' digests differ, while no majority says who is wrong
+	Differs string        `json:"differs,omitempty"` // how the home nodes' digests differ, if no majority agrees
 }
 
 // Leader gives the known leader's node and address.
@@ -27,7 +27,7 @@ func (r *Region) Leader() (node, addr string, ok bool) {
 // IsLeader reports whether this node orders proposals right now.
 func (r *Region) IsLeader() bool { return r.lead.view().ready }
 
-// Status says how this node is doing.
+// Status gives the state of this node.
 func (r *Region) Status() Status {
 	st := Status{Node: r.cfg.Node, State: "starting", Applied: r.Position(), Voters: r.cfg.Voters}
 	st.Leader, _, _ = r.Leader()

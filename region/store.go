@@ -16,24 +16,24 @@ import (
 	"github.com/hashicorp/raft-wal/metadb"
 )
 
-// segmentBytes is the size in which the log takes disk space. It is well under the default
-// MinFreeBytes, so that a new segment always fits while proposals are accepted.
+// segmentBytes is the size of the files of the log. It is well under the default MinFreeBytes, so that
+// there is space for a new file while proposals are accepted.
 const segmentBytes = 16 << 20
 
 // logStore is Raft's log and its few stable values, in one directory.
 type logStore interface {
 	raft.LogStore
 	raft.StableStore
-	// Reopen gives a store over the same directory that works again after a failed write, and
-	// leaves the old one open for reading.
+	// Reopen gives a store over the same directory that works again after a failed write. The old
+	// one stays open for reading.
 	Reopen() (logStore, error)
-	// CloseLog closes this store; Close also what its reopened successors share.
+	// CloseLog closes this store; Close also what it shares with the reopened ones.
 	CloseLog() error
 	Close() error
 }
 
-// walStore is a raft-wal. After a failed write the library refuses all further ones until the
-// log is opened anew; its meta database stays open meanwhile, because its file is locked.
+// walStore is a raft-wal. After a failed write the library refuses all further writes until the log is
+// opened again. Its meta database stays open for that, because its file is locked.
 type walStore struct {
 	*wal.WAL
 	dir     string
@@ -41,10 +41,10 @@ type walStore struct {
 	meta    meta
 }
 
-// meta is a meta database that outlives the WAL over it.
+// meta is a meta database that stays open when its WAL is closed.
 type meta struct{ *metadb.BoltMetaDB }
 
-// Close does nothing: the WAL calls it whenever it is closed, walStore.Close for good.
+// Close does nothing, because the WAL calls it when it is closed. walStore.Close closes the database.
 func (meta) Close() error { return nil }
 
 func openWAL(dir string, segment int) (logStore, error) {
@@ -71,11 +71,11 @@ func (s *walStore) CloseLog() error { return s.WAL.Close() }
 
 func (s *walStore) Close() error { return errors.Join(s.WAL.Close(), s.meta.BoltMetaDB.Close()) }
 
-// guard stands between Raft and its log. A disk that is full or failing makes appends fail,
-// which Raft survives by stepping down; it must never see a stable value fail, because then it
-// panics. Those wait here until the disk takes them or the region stops.
+// guard stands between Raft and its log. If the disk is full or fails, appends fail, and Raft steps down.
+// But Raft panics if it cannot write a stable value (term or vote). So these writes wait here until the
+// disk accepts them or the region stops.
 type guard struct {
-	stop context.Context // ended once the network is closed, never before
+	stop context.Context // ends after the network is closed, never before
 
 	cur     atomic.Pointer[logStore]
 	trouble atomic.Pointer[string] // the last failure, nil when the last write worked
@@ -83,7 +83,7 @@ type guard struct {
 	mu     sync.Mutex // guards all below and orders writes
 	last   uint64     // the last log that was stored, 0 when there is none
 	broken bool       // cur needs to be reopened before the next write
-	owed   bool       // a suffix was deleted; Raft does not survive that nothing follows
+	owed   bool       // a suffix was deleted, and an append must follow: Raft still believes in the suffix
 }
 
 func newGuard(stop context.Context, s logStore) (*guard, error) {
@@ -98,7 +98,7 @@ func newGuard(stop context.Context, s logStore) (*guard, error) {
 
 func (g *guard) store() logStore { return *g.cur.Load() }
 
-// Trouble says why the last write failed, "" when it did not.
+// Trouble says why the last write failed; "" if it did not.
 func (g *guard) Trouble() string {
 	if t := g.trouble.Load(); t != nil {
 		return *t
@@ -136,7 +136,7 @@ func (g *guard) GetLog(i uint64, l *raft.Log) error {
 	return g.read(func(s logStore) error { return s.GetLog(i, l) })
 }
 
-// read repeats a read that met a store just replaced: Raft panics when its log cannot be read.
+// read repeats a read if the store was replaced meanwhile: Raft panics when it cannot read its log.
 func (g *guard) read(do func(logStore) error) error {
 	for {
 		p := g.cur.Load()
@@ -191,7 +191,7 @@ func (g *guard) DeleteRange(from, to uint64) error {
 // write does one write on a working store. The caller holds mu.
 func (g *guard) write(do func(logStore) error) error {
 	if g.stop.Err() != nil {
-		return errStopping // so that nothing decided while stopping is ever acknowledged
+		return errStopping // so that nothing is acknowledged while the region stops
 	}
 	if g.broken {
 		if err := g.reopen(); err != nil {
@@ -203,8 +203,8 @@ func (g *guard) write(do func(logStore) error) error {
 	return g.note(err)
 }
 
-// reopen replaces the store. Logs beyond the last one that was stored are of a write that was
-// reported as failed; they go, because Raft will write others in their place.
+// reopen replaces the store. Logs after the last stored one are of a write that was reported as failed.
+// They are removed, because Raft will write others with the same indexes.
 func (g *guard) reopen() error {
 	old := g.store()
 	s, err := old.Reopen()
@@ -246,9 +246,9 @@ func (g *guard) SetUint64(key []byte, val uint64) error {
 	return g.insist(func(s logStore) error { return s.SetUint64(key, val) })
 }
 
-// insist waits until the disk takes a stable value. When the region stops first it claims
-// success, which harms nobody: the network is closed, so no vote leaves, and StoreLogs
-// refuses, so no leadership begins.
+// insist repeats the write of a stable value until the disk accepts it. If the region stops first, it
+// reports success although nothing was written. That does no harm: the network is closed, so no vote is
+// sent, and StoreLogs refuses, so this node cannot become leader.
 func (g *guard) insist(do func(logStore) error) error {
 	failed := false
 	for {

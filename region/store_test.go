@@ -18,7 +18,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// sick is a store whose writes fail while it is told so.
+// sick is a store whose writes fail on demand.
 type sick struct {
 	logStore
 	ill *illness
@@ -26,7 +26,7 @@ type sick struct {
 
 type illness struct {
 	logs, stable atomic.Bool
-	half         atomic.Bool // a failing append reaches the disk all the same
+	half         atomic.Bool // a failing append is on the disk although it fails
 }
 
 func (s sick) StoreLogs(logs []*raft.Log) error {
@@ -79,8 +79,8 @@ func sickWorld(t *testing.T, voters int) (*world, map[string]*illness) {
 func TestStore_FailingAppend(t *testing.T) {
 	for _, half := range []bool{false, true} {
 		t.Run(fmt.Sprintf("OneVoter/ReachedTheDisk=%v", half), func(t *testing.T) {
-			// A failing disk makes proposals fail and shows in Status; when it works again the
-			// node goes on by itself, and nothing is lost or doubled over a restart.
+			// While the disk fails, proposals fail and Status says so. When it works again the node
+			// goes on by itself, and after a restart nothing is lost or doubled.
 			w, ills := sickWorld(t, 1)
 			n, ill := w.nodes[0], ills["h1"]
 			n.propose(0, 10)
@@ -141,8 +141,8 @@ func TestStore_FailingAppend(t *testing.T) {
 		}
 	})
 	t.Run("StableValueWaits", func(t *testing.T) {
-		// Raft panics when a term cannot be saved, so saving waits for the disk instead, also
-		// when the node is stopped meanwhile.
+		// Raft panics when a term cannot be saved, so saving waits for the disk, also if the node is
+		// stopped meanwhile.
 		w, ills := sickWorld(t, 1)
 		n, ill := w.nodes[0], ills["h1"]
 		n.propose(0, 3)
@@ -163,8 +163,8 @@ func TestStore_FailingAppend(t *testing.T) {
 }
 
 func TestStore_OwedSuffixWaits(t *testing.T) {
-	// After a conflicting suffix was deleted, the append that replaces it waits for the disk:
-	// Raft would go on believing in the suffix.
+	// After a conflicting suffix was deleted, the append that replaces it waits for the disk, because
+	// Raft would still believe in the suffix.
 	stop := t.Context()
 	in, err := openWAL(t.TempDir(), 4096)
 	if err != nil {
@@ -241,7 +241,7 @@ func TestDisk_LowIsRefused(t *testing.T) {
 }
 
 func TestDisk_LowLeaderYields(t *testing.T) {
-	// A leader with a full disk makes way for a home node that can still write.
+	// A leader with a full disk gives leadership to a home node that can still write.
 	var full sync.Map
 	w := startWorld(t, 3, func(c *Config) {
 		node := c.Node
@@ -265,7 +265,7 @@ func TestDisk_LowLeaderYields(t *testing.T) {
 }
 
 func TestDisk_ReallyFull(t *testing.T) {
-	// A disk that fills up under the log stops writes, not the node, and space brings them back.
+	// A full disk stops writes but not the node; with free space, writes work again.
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
 		t.Skip("cannot mount a small tmpfs: ", err)

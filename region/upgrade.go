@@ -17,25 +17,25 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// rememberFor is how long a node counts that is away: one that comes back later finds that it has
-// to be upgraded first, and an operator who took it down for good need not say so.
+// rememberFor is how long a node that is away counts. If it comes back later it may have to be upgraded
+// first. If it was removed for good, the operator need not tell.
 const rememberFor = 7 * 24 * time.Hour
 
-// Member is a node as others tell of it.
+// Member is what is known of a node.
 type Member struct {
 	Node       string
-	Seen       time.Time // now, if it is there
-	LogVersion int64     // the newest that it understands; 0: it has not said
+	Seen       time.Time // the present time, if it is online
+	LogVersion int64     // the newest that it understands; 0: not known
 }
 
 // UpgradeConfig configures an Upgrade. The zero value of each optional field means its default.
 type UpgradeConfig struct {
-	Voters     []string                                  // required: they count even if nobody has heard of them
+	Voters     []string                                  // required: they count even if they were never online
 	Members    func() []Member                           // required: the nodes that are known, this one included
-	LogVersion func() int64                              // required: that of the log now
-	Leads      func() bool                               // required: whether this node is the one to decide
+	LogVersion func() int64                              // required: the present version of the log
+	Leads      func() bool                               // required: whether this node leads and so decides
 	Raise      func(ctx context.Context, to int64) error // required: orders the version entry
-	File       string                                    // required: remembers who was seen over a restart
+	File       string                                    // required: keeps the nodes that were seen, for the next start
 	After      time.Duration                             // how long all must have understood the next version; default 24 h
 	Every      time.Duration                             // how often to look; default 5 s
 	Logger     *slog.Logger                              // default: discard
@@ -45,21 +45,20 @@ type UpgradeConfig struct {
 	understood int64
 }
 
-// Upgrade decides when the log goes on in its next version: once every node that was seen in the
-// last days has understood it for long enough that nobody will want to roll back, or when an
-// operator says so.
+// Upgrade decides when the next version of the log begins: when every node that was seen in the last days
+// has understood it for so long that nobody will want to roll back, or when an operator says so.
 type Upgrade struct {
 	cfg UpgradeConfig
 
 	mu    sync.Mutex // guards all below
 	seen  map[string]*Seen
-	since time.Time // since when nothing stands in the way; zero: something does
+	since time.Time // since when all nodes understand the next version; zero: some do not
 }
 
 // Seen is a node that counts.
 type Seen struct {
 	Node        string    `json:"node"`
-	Understands int64     `json:"understands"` // newest version of the log; 0: it has not said
+	Understands int64     `json:"understands"` // newest version of the log; 0: not known
 	At          time.Time `json:"seen_at"`     // zero: never
 }
 
@@ -70,7 +69,7 @@ type UpgradeStatus struct {
 	Leads       bool      `json:"leads"`
 	Nodes       []Seen    `json:"nodes"`
 	Waiting     []string  `json:"waiting"`            // nodes that do not understand the next version
-	RaisedAt    time.Time `json:"raised_at,omitzero"` // when it is raised if nothing comes between
+	RaisedAt    time.Time `json:"raised_at,omitzero"` // when the version will be raised if nothing changes
 }
 
 // NewUpgrade makes an Upgrade, with what an earlier process remembered.
@@ -99,13 +98,13 @@ func NewUpgrade(cfg UpgradeConfig) (*Upgrade, error) {
 	return u, nil
 }
 
-// Run looks again and again until ctx ends.
+// Run checks again and again until ctx ends.
 func (u *Upgrade) Run(ctx context.Context) error {
 	tick := time.NewTicker(u.cfg.Every)
 	defer tick.Stop()
 	for {
 		if err := u.look(ctx); err != nil && ctx.Err() == nil {
-			u.cfg.Logger.Warn("the log stays in its version", "error", err)
+			u.cfg.Logger.Warn("the version of the log was not raised", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -115,7 +114,7 @@ func (u *Upgrade) Run(ctx context.Context) error {
 	}
 }
 
-// look raises the version when it has been possible for long enough.
+// look raises the version if that has been possible for long enough.
 func (u *Upgrade) look(ctx context.Context) error {
 	err := u.note()
 	if st := u.Status(); err != nil || !st.Leads || st.RaisedAt.IsZero() || u.cfg.now().Before(st.RaisedAt) {
@@ -124,7 +123,7 @@ func (u *Upgrade) look(ctx context.Context) error {
 	return u.Raise(ctx, nil)
 }
 
-// note takes what is known of the nodes now.
+// note records what is known of the nodes now.
 func (u *Upgrade) note() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -139,7 +138,7 @@ func (u *Upgrade) note() error {
 			continue
 		}
 		if m.LogVersion != s.Understands || m.Seen.Sub(s.At) > time.Hour {
-			changed = true // and more often would only wear the disk
+			changed = true // writing it more often would only wear the disk
 		}
 		s.Understands, s.At = m.LogVersion, m.Seen
 	}
@@ -179,7 +178,7 @@ func (u *Upgrade) waiting(without []string) []string {
 	return out
 }
 
-// nodes gives all that count. It is called with mu held.
+// nodes gives all nodes that count. It is called with mu held.
 func (u *Upgrade) nodes() []Seen {
 	out := []Seen{}
 	for _, s := range u.seen {
@@ -194,7 +193,7 @@ func (u *Upgrade) nodes() []Seen {
 	return out
 }
 
-// Status says where the deployment stands.
+// Status gives the state of the upgrade.
 func (u *Upgrade) Status() UpgradeStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -207,8 +206,8 @@ func (u *Upgrade) Status() UpgradeStatus {
 	return st
 }
 
-// Raise begins the next version at once. Nodes that an operator excludes need not understand it; they
-// stop applying there, until they are upgraded.
+// Raise begins the next version at once. Nodes that the operator excludes need not understand it; they
+// stop applying at that entry, until they are upgraded.
 func (u *Upgrade) Raise(ctx context.Context, without []string) error {
 	if err := u.note(); err != nil {
 		return err
@@ -218,7 +217,7 @@ func (u *Upgrade) Raise(ctx context.Context, without []string) error {
 	u.mu.Unlock()
 	switch {
 	case !u.cfg.Leads():
-		return core.E(core.KindConflict, "only the home node that leads begins a version")
+		return core.E(core.KindConflict, "only the home node that leads can raise the version")
 	case version >= u.cfg.understood:
 		return core.E(core.KindConflict, "the log is in version %d already, the newest that this program understands", version)
 	case len(waiting) > 0:
@@ -227,6 +226,6 @@ func (u *Upgrade) Raise(ctx context.Context, without []string) error {
 	if err := u.cfg.Raise(ctx, version+1); err != nil {
 		return err
 	}
-	u.cfg.Logger.Info("the log goes on in its next version", "version", version+1, "without", without)
+	u.cfg.Logger.Info("the next version of the log has begun", "version", version+1, "without", without)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// upgrading is a deployment in version 1, seen from its leader, whose program understands 2.
+// upgrading is the leader of a deployment in version 1; its program understands version 2.
 type upgrading struct {
 	*Upgrade
 	now     time.Time
@@ -44,8 +44,8 @@ func (d *upgrading) after(t *testing.T, pause time.Duration, members ...Member) 
 	}
 }
 
-// The next version begins a day after the last node has understood it: one that was rolled back, is
-// away or was never heard of keeps it from beginning, over a restart too.
+// The next version begins a day after the last node has understood it. A node that was rolled back, is
+// away or was never online prevents that, also after a restart of the leader.
 func TestUpgrade_BeginsWhenAllUnderstand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "seen.json")
 	d := newUpgrading(t, file)
@@ -83,7 +83,7 @@ func TestUpgrade_BeginsWhenAllUnderstand(t *testing.T) {
 	}
 }
 
-// An operator begins it at once, and may exclude a node; one that is away for a week is forgotten.
+// An operator can begin it at once, and may exclude a node. A node that is away for a week is forgotten.
 func TestUpgrade_Operator(t *testing.T) {
 	for name, c := range map[string]struct {
 		pause   time.Duration

@@ -19,7 +19,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// chain is a machine in memory: it only chains digests and remembers what it applied.
+// chain is a machine in memory that only chains digests and remembers the entries.
 type chain struct {
 	mu       sync.Mutex // guards all below
 	pos      core.Position
@@ -31,7 +31,7 @@ type chain struct {
 	light    bool // benchmarks: remember nothing but the position
 
 	failures int   // calls of Apply that still fail
-	fatal    error // what every Apply fails with
+	fatal    error // the error of every Apply
 	flushErr error
 	hang     chan struct{} // Apply does not return before it is closed, if set
 }
@@ -111,7 +111,7 @@ func (c *chain) Snapshot(context.Context, string) (core.Snapshot, error) {
 	return nil, core.E(core.KindNotBuilt, "no snapshot")
 }
 
-// copyFrom makes c what from is now, as a fetch over a link would.
+// copyFrom copies the state of from, as a fetch over a link does.
 func (c *chain) copyFrom(from *chain) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
@@ -137,7 +137,7 @@ func (c *chain) ids() []core.ProposalID {
 	return ids
 }
 
-// tcp is a Network over loopback. cut ends it without a word to anybody.
+// tcp is a Network over loopback. cut closes it without a clean stop.
 type tcp struct {
 	net.Listener
 	mu    sync.Mutex // guards all below
@@ -237,7 +237,7 @@ func (n *node) listen() {
 	if err != nil {
 		n.world.t.Fatal(err)
 	}
-	n.world.mu.Lock() // the others look nodes up by address while one starts again
+	n.world.mu.Lock() // other nodes look up this node by its address while it starts again
 	defer n.world.mu.Unlock()
 	n.addr = l.Addr().String()
 	n.net = &tcp{Listener: l}
@@ -261,7 +261,7 @@ func (n *node) config() Config {
 	return cfg
 }
 
-// start starts a node, again if it was stopped, and gives it its directory and machine back.
+// start starts a node. If it was stopped before, it has the same directory and machine again.
 func (n *node) start() {
 	n.world.t.Helper()
 	if n.net == nil {
@@ -303,7 +303,7 @@ func (n *node) ended() error {
 	}
 }
 
-// kill stops a node without giving it a chance to say so.
+// kill stops a node without a clean stop.
 func (n *node) kill() {
 	n.net.cut()
 	if err := n.stop(); err != nil {
