@@ -6,8 +6,8 @@ import (
 	"github.com/nearside/nearside/cdn/tier/tiertrace"
 )
 
-// cache measures how well an edge's cache chooses what to keep: a cache of a tenth of the files,
-// beside one that knows from the start which tenth is the most popular.
+// cache measures how well an edge's cache chooses what to keep: a cache with space for a tenth of the
+// files, compared with one that knows from the start which tenth is read most.
 func (b *bench) cache(context.Context) error {
 	for _, day := range []struct {
 		what string

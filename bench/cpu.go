@@ -13,7 +13,8 @@ import (
 
 const cpuTurns = 3
 
-// operation is what one client does again and again, and what it may cost beside what it cost before.
+// operation is what one client does again and again, and what it may cost compared with the earlier
+// program.
 type operation struct {
 	name   string
 	job    func(p load.Person, channel string) func(context.Context) error
@@ -35,9 +36,9 @@ type side struct {
 	spent  [][]time.Duration // CPU time of one operation, by operation and turn
 }
 
-// cpu measures what an operation costs the server and its PostgreSQL in CPU time: on a shared
-// machine that holds where a rate does not. The program before and ours run at once and are
-// measured in turns, so that what disturbs one disturbs the other.
+// cpu measures the CPU time of the server and its PostgreSQL for one operation, because rates are not
+// reliable on a shared machine. The earlier program and the present one run together and are measured in
+// turns, so that a disturbance affects both.
 func (b *bench) cpu(ctx context.Context) error {
 	programs := []string{b.program}
 	if b.before != "" {
@@ -77,7 +78,7 @@ func (b *bench) cpu(ctx context.Context) error {
 	return nil
 }
 
-// side starts a program with as many people as there are clients.
+// side starts a program with one user for each client.
 func (b *bench) side(ctx context.Context, program string) (*side, error) {
 	w, err := world.Serve(ctx, program)
 	if err != nil {
@@ -124,12 +125,12 @@ func microseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f µs", float64(d)/float64(time.Microsecond))
 }
 
-// viewer gives a job that says that somebody has seen a channel.
+// viewer gives a job that marks a channel as read.
 func viewer(p load.Person, channel string) func(context.Context) error {
 	return repeat(p, "POST", "/api/v4/channels/members/me/view", fmt.Appendf(nil, `{"channel_id":%q}`, channel))
 }
 
-// oneself gives a job that asks who one is.
+// oneself gives a job that reads the account of its own user.
 func oneself(p load.Person, _ string) func(context.Context) error {
 	return repeat(p, "GET", "/api/v4/users/me", nil)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	overDistance = 15 * time.Millisecond // that a post may take beyond its way
+	overDistance = 15 * time.Millisecond // that a post may take in addition to its distance
 	postPause    = 150 * time.Millisecond
 )
 
@@ -49,8 +49,8 @@ func (b *bench) demo(ctx context.Context) error {
 	return nil
 }
 
-// crossings measures, from every edge to every edge, how long a post takes to be seen beyond
-// the way that it has to go: to home, and from home to where it is seen.
+// crossings measures, from every edge to every edge, how long a post takes to be seen, without the time
+// of its distance: to home, and from home to the edge where it is seen.
 func (b *bench) crossings(ctx context.Context, edges []world.Node, leader world.Node, people []load.Person, room load.Room) error {
 	var beyond []time.Duration
 	for from, p := range people {
@@ -82,7 +82,7 @@ func (b *bench) crossings(ctx context.Context, edges []world.Node, leader world.
 	return nil
 }
 
-// steadily posts every number, each when its time has come.
+// steadily posts all messages at a steady rate.
 func (t *ears) steadily(ctx context.Context, p load.Person, channel string) error {
 	tick := time.NewTicker(postPause)
 	defer tick.Stop()
@@ -101,7 +101,7 @@ func (t *ears) steadily(ctx context.Context, p load.Person, channel string) erro
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		c := <-idle // one way around the world takes longer than the pause
+		c := <-idle // a post to the other side of the world takes longer than the pause
 		wg.Go(func() {
 			if err := t.post(ctx, c, p, channel, n); err != nil {
 				failed <- err
@@ -144,7 +144,7 @@ func (b *bench) frozen(ctx context.Context) error {
 	return b.storm(ctx, chaos.Frozen, 3, func(chaos.Report) {})
 }
 
-// storm runs a fresh demo without distances (they would hide how long we take) through a storm.
+// storm runs a storm in a new demo without distances, which would hide how long the program takes.
 func (b *bench) storm(ctx context.Context, victim chaos.Victim, kills int, also func(chaos.Report)) error {
 	w, err := world.Demo(ctx, b.program, "--latency", "none")
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// ears are sockets that note when they heard which post.
+// ears are sockets that record when they got each post.
 type ears struct {
 	mark    string         // in front of the number in each message
 	base    time.Time      // monotonic zero of the times below
 	sent    []atomic.Int64 // by number: when the post left
 	sockets []*load.Socket
-	heard   [][]time.Duration // by socket: latency by number; owned by its reader until it ended
+	heard   [][]time.Duration // by socket: latency by number; owned by the reader of the socket until it has ended
 	count   atomic.Int64
 	readers sync.WaitGroup
 }
@@ -58,8 +58,8 @@ func (t *ears) post(ctx context.Context, c *load.Conn, p load.Person, channel st
 	return post(ctx, c, p, channel, fmt.Sprintf("%s%d and so on", t.mark, n), fmt.Sprint("ears", n))
 }
 
-// wait waits until every socket has heard every post, or the limit, then closes the sockets. It
-// gives all latencies, sorted, and how many were never heard.
+// wait waits until every socket has every post, or until the limit, and closes the sockets. It gives all
+// latencies, sorted, and how many posts are missing.
 func (t *ears) wait(ctx context.Context, limit time.Duration) (all []time.Duration, missing int) {
 	want := int64(len(t.sockets) * len(t.sent))
 	_ = eventually.Poll(ctx, limit, func() error { // what is missing is counted below

@@ -24,7 +24,7 @@ const (
 	streamBytes  = 64 << 20
 	smallBytes   = 1 << 20
 	smallReaders = 64
-	rounds       = 5 // of each of two that are compared, in turns
+	rounds       = 5 // of each of the two that are compared, in turns
 	farBytes     = 10 << 20
 	farOneWay    = 100 * time.Millisecond
 	farMbit      = 100
@@ -32,25 +32,25 @@ const (
 	hugeRSS      = 64 // MiB above idle
 )
 
-// noise gives a reader of n bytes that no compression and no deduplication helps with.
+// noise gives a reader of n bytes that can be neither compressed nor deduplicated.
 func noise(seed byte, n int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{seed, 1}), n)
 }
 
-// files measures one node: how fast cached files are read, beside what http.ServeFile gives for
-// the same files.
+// files measures how fast cached files are read from one node, compared with http.ServeFile for the same
+// files.
 func (b *bench) files(ctx context.Context) error {
 	return b.alone(ctx, "", func(_ *world.World, p load.Person, room load.Room) error { return b.hits(ctx, p, room) })
 }
 
-// upload measures what memory a huge upload needs, on a node that has done nothing before.
+// upload measures how much memory a huge upload needs, on a newly started node.
 func (b *bench) upload(ctx context.Context) error {
 	return b.alone(ctx, "files: {max_mb: 4096, cache_mb: 8192}\n", func(w *world.World, p load.Person, room load.Room) error {
 		return b.hugeUpload(ctx, w, p, room)
 	})
 }
 
-// alone measures on one node with somebody who may write in a channel.
+// alone runs a measurement on one node, with a user and a channel.
 func (b *bench) alone(ctx context.Context, config string, measure func(*world.World, load.Person, load.Room) error) error {
 	w, err := world.Alone(ctx, b.program, config)
 	if err != nil {
@@ -112,8 +112,8 @@ func (b *bench) hits(ctx context.Context, p load.Person, room load.Room) error {
 	return b.compare(ctx, "64 files of 1 MiB from cache at once", p.Token, small, smallPlain)
 }
 
-// compare reads from both in turns, a reader for each address, and reports the median ratio of
-// their rates: the two of a turn meet the same disturbances.
+// compare reads from both in turns, with a reader for each address, and reports the median ratio of their
+// rates, because a disturbance affects both reads of a turn.
 func (b *bench) compare(ctx context.Context, what, token string, ours, theirs []string) error {
 	var mine, plain []float64
 	for range rounds {
@@ -171,7 +171,7 @@ func rateOf(ctx context.Context, d time.Duration, urls []string, token string) (
 	return float64(total) / time.Since(began).Seconds(), failed
 }
 
-// hugeUpload measures the memory that an upload of 2 GiB takes at its most.
+// hugeUpload measures the peak of memory during an upload of 2 GiB.
 func (b *bench) hugeUpload(ctx context.Context, w *world.World, p load.Person, room load.Room) error {
 	size := int64(hugeBytes)
 	if b.short {
@@ -249,7 +249,7 @@ func (b *bench) far(ctx context.Context) error {
 	return nil
 }
 
-// narrow gives the way between an edge and every other node its length and width.
+// narrow sets delay and bandwidth between an edge and every other node.
 func narrow(ctx context.Context, w *world.World, edge world.Node) error {
 	nodes, err := w.Nodes()
 	if err != nil {
@@ -269,7 +269,7 @@ func narrow(ctx context.Context, w *world.World, edge world.Node) error {
 	return nil
 }
 
-// known waits until an edge has heard of a file, without reading it.
+// known waits until an edge knows a file, without reading it.
 func known(ctx context.Context, p load.Person, id string) error {
 	c := p.Conn()
 	defer c.Close()

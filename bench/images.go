@@ -25,8 +25,7 @@ const (
 	pictureMemory = 256 // MiB at most
 )
 
-// images measures the making of thumbnails in a process of its own, so that its memory is
-// nobody else's.
+// images measures making thumbnails in a process of its own, so that its memory can be measured.
 func (b *bench) images(ctx context.Context) error {
 	n := pictures
 	if b.short {
@@ -53,8 +52,8 @@ func (b *bench) images(ctx context.Context) error {
 	return nil
 }
 
-// beThumbnails is what the other process does: it prints pictures a second and the peak of its
-// memory in MiB.
+// beThumbnails runs in the other process: it prints pictures per second and the peak of its memory in
+// MiB.
 func beThumbnails(ctx context.Context, n int) error {
 	if n <= 0 {
 		return errors.New("no pictures to make")
@@ -63,7 +62,7 @@ func beThumbnails(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // what it took to make the photo is not counted
+	debug.FreeOSMemory() // the memory for making the photo is not counted
 	if err := forgetPeak(os.Getpid()); err != nil {
 		return err
 	}

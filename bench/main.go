@@ -1,9 +1,9 @@
 // Command bench measures every number that we promise, prints each beside its target, and
-// keeps the result with a description of the machine. It drives the built program from
-// outside, as processes, and runs the benchmarks of the parts that can be measured alone.
+// writes the result with a description of the machine to a file. It runs the built program in processes
+// and uses it as a client does, and runs the Go benchmarks of parts that can be measured alone.
 //
-// The load shares the machine with what it measures. The exit code is 1 when a number misses
-// its target, a promise broke, or a measurement could not be made.
+// The load runs on the same machine as the program. The exit code is 1 if a number misses its target, a
+// promise was broken, or a measurement failed.
 package main
 
 import (
@@ -18,10 +18,10 @@ import (
 	"syscall"
 )
 
-// bench is what the measurements share.
+// bench has what all measurements need.
 type bench struct {
 	program  string // path of the built nearside
-	before   string // the same of an earlier commit, to compare with; empty: there is none
+	before   string // path of an earlier program to compare with; empty: there is none
 	noBefore string // why there is none
 	short    bool   // shorter loads, for trying the bench itself
 	report   *report
@@ -118,7 +118,7 @@ func earlierProgram(path string) (abs, missing string) {
 	return abs, ""
 }
 
-// exit gives the exit code of one of the processes that the bench starts.
+// exit gives the exit code of a process that the bench starts.
 func exit(err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// plainServer is http.ServeFile in a process of its own, so that it shares no more with the
-// load than what it is compared with does.
+// plainServer is http.ServeFile in a process of its own, as the program that it is compared with.
 type plainServer struct {
 	url string
 	cmd *exec.Cmd
@@ -51,7 +50,7 @@ func (s *plainServer) stop() {
 	_ = s.cmd.Wait()
 }
 
-// beServeFiles is what the other process does.
+// beServeFiles runs in the other process.
 func beServeFiles(dir string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +68,7 @@ func beServeFiles(dir string) error {
 func residentNow(pid int) (int64, error)  { return memoryField(pid, "VmRSS") }
 func residentPeak(pid int) (int64, error) { return memoryField(pid, "VmHWM") }
 
-// forgetPeak makes what a process has now its peak.
+// forgetPeak resets the peak of a process to its present memory.
 func forgetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
@@ -86,8 +85,8 @@ func memoryField(pid int, name string) (int64, error) {
 // tick is the unit of CPU times in /proc, on every machine.
 const tick = 10 * time.Millisecond
 
-// cpuOf gives the CPU time of a process, of all processes below it, and of those below it that
-// have ended and were waited for.
+// cpuOf gives the CPU time of a process and of all its descendants, including those that have ended and
+// were waited for.
 func cpuOf(root int) (time.Duration, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {

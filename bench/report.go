@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// line is one number beside its target.
+// line is one number with its target.
 type line struct{ what, got, target, verdict string }
 
 // report collects the lines of a run.
@@ -51,7 +51,7 @@ func (r *report) atMost(what string, got, target float64, unit string) {
 	r.add(what, number(got)+unit, "≤ "+number(target)+unit, got > 0 && got <= target)
 }
 
-// within records a time that should be short; a time of zero was not measured.
+// within records a time that should be short; a zero time was not measured.
 func (r *report) within(what string, got, target time.Duration) {
 	r.add(what, milliseconds(got), "≤ "+milliseconds(target), got != 0 && got <= target)
 }
@@ -126,7 +126,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
-// describeMachine gives one paragraph on what the numbers were measured with.
+// describeMachine gives one paragraph about the machine and the software.
 func describeMachine(ctx context.Context) string {
 	return fmt.Sprintf("%s, %d cores used, %s memory, %s, %s, %s, commit %s",
 		firstField("/proc/cpuinfo", "model name"), runtime.GOMAXPROCS(0), firstField("/proc/meminfo", "MemTotal"),

@@ -18,7 +18,7 @@ const (
 	pagePosts   = 60
 )
 
-// duration gives a load's length.
+// duration gives the length of a load.
 func (b *bench) duration(d time.Duration) time.Duration {
 	if b.short {
 		return d / 5
@@ -37,7 +37,7 @@ func (b *bench) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make accounts: %w", err)
 	}
-	// First what is measured in a trickle: the flood leaves the database busy for a while.
+	// Light loads first, because the database is busy for a while after a heavy one.
 	if err := b.fanout(ctx, people, room); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (b *bench) serve(ctx context.Context) error {
 	return nil
 }
 
-// starts measures from an empty folder to ready, three times, and leaves the last one running.
+// starts measures the time from an empty folder to ready, three times, and leaves the last one running.
 func (b *bench) starts(ctx context.Context) (*world.World, error) {
 	var took []time.Duration
 	for {
@@ -130,7 +130,7 @@ func (b *bench) errors(what string, r load.Result) {
 	}
 }
 
-// fanout measures from the sending of a post to its event at every one of the sockets.
+// fanout measures the time from sending a post to its event at each socket.
 func (b *bench) fanout(ctx context.Context, people []load.Person, room load.Room) error {
 	total := int(b.duration(20*time.Second).Seconds()) * fanoutPosts
 	t, err := openSockets(ctx, people, room.Channel, total)

@@ -1,9 +1,9 @@
-// Package chaos breaks a running demo under load and lets the judge of package check say
-// whether a promise broke with it.
+// Package chaos kills parts of a running demo under load, and uses package check to find out whether a
+// promise was broken.
 //
-// Writers post at a steady rate through every edge. A write that fails is sent again with the
-// same pending id, through the next edge when its own does not answer, as clients do, until it
-// is acknowledged or its patience ends.
+// Writers post at a steady rate through every edge. As clients do, a writer sends a failed write again
+// with the same pending id, and through the next edge if its own does not answer, until the write is
+// acknowledged or its time is over.
 //
 // Concurrency: Storm belongs to one goroutine. Lifecycle: Run returns when every writer has
 // ended and every replica was read.

@@ -25,7 +25,7 @@ func content(seed uint64, n int) []byte {
 	return b
 }
 
-// far is a demo at its real distances with a person at every edge, all in one channel.
+// far starts a demo with real distances and a user at every edge, all in one channel.
 func far(t *testing.T) (*world.World, []world.Node, []load.Person, load.Room) {
 	t.Helper()
 	program := os.Getenv("NEARSIDE")
@@ -53,7 +53,7 @@ func far(t *testing.T) (*world.World, []world.Node, []load.Person, load.Room) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range people { // an edge far away hears of the channel a moment later
+	for _, p := range people { // an edge far away knows the channel a moment later
 		err := eventually.Poll(t.Context(), time.Minute, func() error {
 			c := p.Conn()
 			defer c.Close()
@@ -67,8 +67,8 @@ func far(t *testing.T) (*world.World, []world.Node, []load.Person, load.Room) {
 	return w, edges, people, room
 }
 
-// A file that an edge acknowledged is whole at every other edge, cold and warm, although the
-// edge that took it was killed right after it had answered.
+// A file that an edge has acknowledged can be read at every other edge, from the origin and from the
+// cache, although the edge that took it was killed right after it answered.
 func TestFiles_SurviveTheEdgeThatTookThem(t *testing.T) {
 	w, edges, people, room := far(t)
 	first, second := people[2], people[1] // Singapore and Frankfurt
@@ -102,8 +102,8 @@ func TestFiles_SurviveTheEdgeThatTookThem(t *testing.T) {
 	}
 }
 
-// An upload goes on at another edge, from the byte that was acknowledged, when the first one is
-// killed in the middle of it.
+// If an edge is killed in the middle of an upload, the upload goes on at another edge from the byte that
+// was acknowledged.
 func TestFiles_UploadGoesOnAtAnotherEdge(t *testing.T) {
 	w, edges, people, room := far(t)
 	first := people[2]
@@ -167,7 +167,7 @@ func again(t *testing.T, w *world.World, was world.Node) {
 	}
 }
 
-// serves asks a node for what anybody may ask.
+// serves makes a request that needs no session.
 func serves(ctx context.Context, n world.Node) error {
 	c := load.NewConn(n.URL, "")
 	defer c.Close()

@@ -22,13 +22,13 @@ import (
 // Victim says what a storm kills.
 type Victim string
 
-// The victims. Each is killed with -9, under load, but for Frozen.
+// The victims. Each is killed with -9 under load, except Frozen.
 const (
 	Leader   Victim = "leader"   // the home node that orders writes
 	Edge     Victim = "edge"     // an edge, another one each time
 	Database Victim = "database" // the PostgreSQL of a node, the leader's first
 	Follower Victim = "follower" // a home node that does not lead
-	Frozen   Victim = "frozen"   // the leader, stopped for some seconds: it wakes and believes that it leads
+	Frozen   Victim = "frozen"   // the leader, stopped for some seconds: after that it still believes that it leads
 )
 
 const (
@@ -39,25 +39,25 @@ const (
 	frozenFor     = 4 * time.Second
 )
 
-// Storm is a plan: kill a victim so many times under so much load.
+// Storm says what to kill, how often, and under which load.
 type Storm struct {
 	World  *world.World
 	Victim Victim
 	Kills  int
 	Rate   int // posts a second
-	// Without names columns that replicas need not have in common, as TABLE.COLUMN.
+	// Without names columns, as TABLE.COLUMN, that may differ between replicas.
 	Without []string
 	Say     func(format string, args ...any)
 }
 
-// Report is what a storm came to. No findings means that every promise held.
+// Report is the result of a storm. If there are no findings, no promise was broken.
 type Report struct {
 	Writes, Acked int
 	Resumed       []time.Duration // from each kill to the first accepted write that was sent after it
 	Findings      []string
 }
 
-// Run makes the storm and judges it.
+// Run makes the storm and checks its result.
 func (s Storm) Run(ctx context.Context) (Report, error) {
 	edges, err := s.World.Edges()
 	if err != nil {
@@ -85,7 +85,7 @@ func (s Storm) Run(ctx context.Context) (Report, error) {
 	return r, err
 }
 
-// kills kills the victims one after another, each when the one before is well again.
+// kills kills the victims one after another, each after the one before works again.
 func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, err error) {
 	if !backoff.Pause(ctx, settle) {
 		return nil, ctx.Err()
@@ -122,7 +122,7 @@ func (s Storm) kills(ctx context.Context, w *writers) (resumed []time.Duration, 
 	return resumed, nil
 }
 
-// kill kills the i-th victim. back tells whether it is well again.
+// kill kills the i-th victim. back gives no error once it works again.
 func (s Storm) kill(ctx context.Context, i int) (name string, back func() error, err error) {
 	leader, err := s.World.Leader(ctx)
 	if err != nil {
@@ -210,7 +210,7 @@ func killDatabase(data, node string) error {
 	var pid int
 	err := filepath.WalkDir(filepath.Join(data, "nodes", node), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "postmaster.pid" {
-			return nil // files come and go under a running server
+			return nil // a running server creates and removes files
 		}
 		text, err := os.ReadFile(p)
 		if err != nil {
@@ -231,7 +231,7 @@ func killDatabase(data, node string) error {
 	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// judge waits until all replicas agree, compares their tables, and lets the history be judged.
+// judge waits until all replicas agree, compares their tables, and checks the history.
 func (s Storm) judge(ctx context.Context, w *writers, people []load.Person, room load.Room) (r Report, err error) {
 	if r.Findings, err = s.World.Converged(ctx, convergeLimit, s.Without...); err != nil {
 		return r, fmt.Errorf("the replicas do not come together: %w", err)
@@ -251,7 +251,7 @@ func (s Storm) judge(ctx context.Context, w *writers, people []load.Person, room
 		}
 		replica := check.Replica{Name: p.Base}
 		for _, post := range posts {
-			if post.Type == "" { // not an announcement of the server
+			if post.Type == "" { // not a system post
 				replica.Posts = append(replica.Posts, check.Post{ID: post.ID, Message: post.Message, CreateAt: post.CreateAt})
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/nearside/nearside/bench/world"
 )
 
-// Killing leaders, edges and databases under load loses nothing, doubles nothing, and leaves
-// every replica with the same history and the same tables.
+// When leaders, edges and databases are killed under load, nothing is lost or doubled, and all replicas
+// have the same history and the same tables afterwards.
 func TestStorm_LosesAndDoublesNothing(t *testing.T) {
 	program := os.Getenv("NEARSIDE")
 	if program == "" {

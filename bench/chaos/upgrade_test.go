@@ -21,8 +21,8 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// What replicas of two programs need not have in common: a column that one does not know, and what an
-// outcome says beside the decision, such as a refusal's arguments, which the digest does not cover.
+// What may differ between replicas of two programs: a column that one program does not have, and outcomes,
+// because they have more than the digest covers, such as the arguments of a refusal.
 const (
 	newColumn = "posts.mood"
 	said      = "entries.outcome"
@@ -30,8 +30,8 @@ const (
 
 const reworded = "Somebody else has that name."
 
-// The next program, as changes of this one: a later log version, a refusal in other words
-// and with an argument, a column, an optional field of a noun, and a rule that takes effect with the version.
+// The next program, as changes of this one: a later log version, a refusal with another text and an
+// argument, a column, an optional field of a noun, and a rule that takes effect with the version.
 var nextProgram = []struct{ file, old, new string }{
 	{"core/log.go", "const LogVersion = 1\n", "const LogVersion = 2\n"},
 	{"core/apply/user.go", `ID: "app.user.save.username_exists.app_error"}`, `ID: "app.user.save.username_exists.app_error"}.With("try", "another")`},
@@ -84,7 +84,7 @@ func buildNext(t *testing.T) string {
 	return out
 }
 
-// upgrade is a demo whose program is replaced while it runs.
+// upgrade is a running demo whose program is replaced.
 type upgrade struct {
 	*testing.T
 	world    *world.World
@@ -92,7 +92,7 @@ type upgrade struct {
 	restarts map[string]int
 }
 
-// install puts a program in place; what runs goes on with the one before.
+// install replaces the program file; running nodes go on with the earlier one.
 func (u *upgrade) install(from string) {
 	u.Helper()
 	raw, err := os.ReadFile(from)
@@ -107,7 +107,7 @@ func (u *upgrade) install(from string) {
 	}
 }
 
-// restart stops a node as an operator would and waits until it serves by the installed program.
+// restart stops a node as an operator does, and waits until it serves with the installed program.
 func (u *upgrade) restart(name string, understands int64) {
 	u.Helper()
 	s := Storm{World: u.world}
@@ -140,7 +140,7 @@ func (u *upgrade) restart(name string, understands int64) {
 	u.Logf("%s understands %d after %s", name, understands, time.Since(began).Round(time.Millisecond))
 }
 
-// listen keeps a socket open at a person's edge and counts how often it was closed.
+// listen keeps a socket open at a user's edge and counts how often it was closed.
 func listen(ctx context.Context, p load.Person, closed *atomic.Int64) {
 	for ctx.Err() == nil {
 		s, err := p.Listen(ctx)
@@ -159,9 +159,9 @@ func listen(ctx context.Context, p load.Person, closed *atomic.Int64) {
 	}
 }
 
-// A deployment is upgraded node by node under load, rolled back, upgraded again, and its log goes on
-// in the next version: replicas stay the same, sockets close only with their edge, and nothing that
-// was acknowledged is lost or doubled.
+// A deployment is upgraded node by node under load, rolled back and upgraded again, and then the next
+// version of the log begins. Replicas stay the same, sockets close only when their edge is restarted, and
+// nothing that was acknowledged is lost or doubled.
 func TestUpgrade_AndBack(t *testing.T) {
 	this := os.Getenv("NEARSIDE")
 	if this == "" {
@@ -227,7 +227,7 @@ func TestUpgrade_AndBack(t *testing.T) {
 		for i := len(nodes) - 1; i >= 2; i-- { // edges and one home node
 			u.restart(nodes[i].Name, 2)
 		}
-		for _, e := range edges { // two programs apply the entry
+		for _, e := range edges { // both programs apply the entry
 			_, err := load.SignUp(t.Context(), e.URL, people[0].Name)
 			var refused *load.Problem
 			if !errors.As(err, &refused) || refused.Text != reworded {

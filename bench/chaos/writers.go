@@ -19,7 +19,7 @@ const (
 	retryPause = 25 * time.Millisecond
 )
 
-// writers post in the name of one person at each edge.
+// writers post as one user at each edge.
 type writers struct {
 	channel string
 	people  []load.Person // one at each edge, in the order of the edges
@@ -44,7 +44,7 @@ func newWriters(channel string, people []load.Person) *writers {
 	return w
 }
 
-// conn gives the writer's connection to an edge, signed by a person.
+// conn gives the writer's connection to an edge with the token of a user.
 func (w *writer) conn(all *writers, edge, person int) *load.Conn {
 	key := [2]int{edge, person}
 	if w.conns[key] == nil {
@@ -53,7 +53,7 @@ func (w *writer) conn(all *writers, edge, person int) *load.Conn {
 	return w.conns[key]
 }
 
-// write posts message n until it is acknowledged, and remembers what became of it.
+// write posts message n until it is acknowledged, and records the result.
 func (w *writers) write(ctx context.Context, n int) {
 	me := <-w.idle
 	defer func() { w.idle <- me }()
@@ -77,9 +77,9 @@ func (w *writers) write(ctx context.Context, n int) {
 		}
 		var refused *load.Problem
 		if !errors.As(err, &refused) {
-			edge = (edge + 1) % len(w.urls) // no answer: this edge is gone
+			edge = (edge + 1) % len(w.urls) // no answer: this edge does not work
 		} else if refused.Status < 500 && refused.Status != 429 {
-			break // it will never be accepted; the judge will see whether it was
+			break // it will never be accepted; the check of the history finds out whether it was after all
 		}
 		backoff.Pause(ctx, retryPause)
 	}

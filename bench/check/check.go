@@ -1,8 +1,8 @@
-// Package check judges a history: given what was acknowledged to the writers and what every
-// replica holds afterwards, it says what was lost, doubled, invented or put in another order.
+// Package check checks a history: it compares what was acknowledged to the writers with what every replica
+// has afterwards, and says what was lost, doubled, invented or put in another order.
 //
-// It is a pure function of its input. It knows nothing of how the history was made, so the
-// same judge serves tests, chaos runs and drills.
+// It is a pure function of its input and does not depend on how the history was made, so tests, chaos runs
+// and drills use the same check.
 package check
 
 import (
@@ -16,33 +16,33 @@ type Write struct {
 	Writer  string
 	Edge    string
 	Sent    time.Time // when it was sent for the first time
-	Acked   time.Time // zero: the writer never learned what became of it
+	Acked   time.Time // zero: it was never acknowledged
 	PostID  string    // as acknowledged
 }
 
-// Post is a post as a replica holds it.
+// Post is a post as a replica has it.
 type Post struct {
 	ID       string
 	Message  string
 	CreateAt int64
 }
 
-// Replica is what one replica holds of the channel, in its own order. Posts that no writer
-// wrote (such as announcements of the server) are left out by the caller.
+// Replica is the posts of the channel at one replica, in its order. The caller leaves out posts that no
+// writer has made, such as system posts.
 type Replica struct {
 	Name  string
 	Posts []Post
 }
 
-// maxFindings bounds a report: what is broken is broken in thousands of places.
+// maxFindings bounds a report, because one fault can show in thousands of places.
 const maxFindings = 50
 
-// History gives one line for each broken promise; none means that all held:
+// History gives one line for each broken promise. The promises are:
 //   - every acknowledged write is at every replica, once, under the id that was acknowledged;
 //   - a write that was not acknowledged is at a replica at most once;
 //   - all replicas hold the same posts in the same order, with strictly increasing create_at;
 //   - a write sent after another was acknowledged comes after it;
-//   - nothing is there that nobody wrote.
+//   - no replica has a post that no writer has sent.
 func History(writes []Write, replicas []Replica) []string {
 	var f findings
 	byMessage := make(map[string]*Write, len(writes))
@@ -98,8 +98,8 @@ func (f *findings) replica(r Replica, writes []Write, byMessage map[string]*Writ
 	f.realTime(r, byMessage)
 }
 
-// realTime checks that a write which was sent after another had been acknowledged comes after
-// it: no post may have been acknowledged before one that stands in front of it was sent.
+// realTime checks that a write that was sent after another had been acknowledged comes after it: no post
+// may have been acknowledged before an earlier post of the channel was sent.
 func (f *findings) realTime(r Replica, byMessage map[string]*Write) {
 	var lastSent *Write // of the posts seen so far, the one that was sent last
 	for _, p := range r.Posts {

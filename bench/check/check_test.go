@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Each kind of broken promise is found and named, and a good history is left alone.
+// Each kind of broken promise is found and named, and a good history has no findings.
 func TestHistory(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	writes := []Write{
@@ -42,7 +42,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A write whose fate its writer never learned may be there or not.
+// A write that was not acknowledged may be there or not.
 func TestHistory_UnacknowledgedMayBeEither(t *testing.T) {
 	writes := []Write{{Message: "a", Sent: time.Unix(1, 0)}}
 	for _, posts := range [][]Post{nil, {{"1", "a", 10}}} {
@@ -52,7 +52,7 @@ func TestHistory_UnacknowledgedMayBeEither(t *testing.T) {
 	}
 }
 
-// A report of a history that is broken everywhere stays readable.
+// The report of a history that is wrong everywhere is bounded.
 func TestHistory_BoundedReport(t *testing.T) {
 	var posts []Post
 	for range 1000 {

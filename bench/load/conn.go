@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// RequestTimeout bounds one request, so that a load that gets no answer says so.
+// RequestTimeout bounds one request, so that a load that gets no answer ends with an error.
 const RequestTimeout = 30 * time.Second
 
 // Conn is one kept HTTP connection. It connects at the first request and again after an error.
@@ -37,7 +37,7 @@ func NewConn(base, token string) *Conn {
 	return &Conn{host: u.Host, token: token}
 }
 
-// Answer is what came back. Body is valid until the next request on the same Conn.
+// Answer is the answer to a request. Body is valid until the next request on the same Conn.
 type Answer struct {
 	Status int
 	Token  string // the Token header of a login

@@ -1,11 +1,11 @@
-// Package load holds clients that measure without getting in the way: they share two cores
-// with the server that they drive.
+// Package load has clients for measurements. They use little CPU, because they run on the same machine as
+// the server.
 //
 // Conn speaks HTTP/1.1 over one kept connection and Socket the WebSocket protocol; both reuse
 // their buffers. Person signs up through the API and posts. Closed and Open drive load and
 // give every latency they saw.
 //
-// It is no general client: it understands exactly what the servers of this project answer.
+// It is not a general client: it understands only the answers of this project's servers.
 //
 // Concurrency: a Conn or a Socket belongs to one goroutine; Person is immutable after SignUp.
 package load

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Result is what a load saw.
+// Result is the result of a load.
 type Result struct {
 	Took      time.Duration
 	Latencies []time.Duration // of what succeeded, sorted
@@ -21,7 +21,7 @@ func (r Result) Rate() float64 { return float64(len(r.Latencies)) / r.Took.Secon
 // Quantile gives the latency under which the share q of all successes lies.
 func (r Result) Quantile(q float64) time.Duration { return Quantile(r.Latencies, q) }
 
-// Quantile gives the value at the share q of a sorted list, or 0 of an empty one.
+// Quantile gives the value at the share q of a sorted list, or 0 if it is empty.
 func Quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -29,8 +29,8 @@ func Quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// Closed runs one closed loop for each job: the next request leaves when the last one is
-// answered. What happens in the warm-up is not counted.
+// Closed runs one closed loop for each job: the next request is sent when the last one is answered.
+// Requests of the warm-up are not counted.
 func Closed(ctx context.Context, warm, measure time.Duration, jobs []func(context.Context) error) Result {
 	begin := time.Now().Add(warm)
 	end := begin.Add(measure)
@@ -75,8 +75,8 @@ func merge(took time.Duration, parts []Result) Result {
 	return all
 }
 
-// Open starts a job at a steady rate until ctx ends, whatever becomes of earlier ones; at
-// most limit jobs are under way, past that a start is skipped and counted.
+// Open starts jobs at a steady rate until ctx ends and does not wait for earlier ones. If limit jobs are
+// under way, a start is skipped and counted.
 func Open(ctx context.Context, perSecond, limit int, job func(n int)) (skipped int) {
 	slots := make(chan struct{}, limit)
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))

@@ -21,7 +21,7 @@ const fileTimeout = 10 * time.Minute
 // files is the client of file transfers: as many connections as there are transfers at once.
 var files = &http.Client{Timeout: fileTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, ReadBufferSize: 256 << 10}}
 
-// File is what a server says of an upload.
+// File is what a server answers to an upload.
 type File struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -35,7 +35,7 @@ type Transfer struct {
 	SHA256          [sha256.Size]byte
 }
 
-// request sends one and gives an answer below 300; its Body is the caller's to close.
+// request sends a request and gives the answer if its status is below 300; the caller closes its Body.
 func (p Person) request(ctx context.Context, method, path string, body io.Reader, size int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, p.Base+path, body)
 	if err != nil {
@@ -126,7 +126,7 @@ func (p Person) Post(ctx context.Context, channel, message string, fileIDs ...st
 	return made.ID, err
 }
 
-// Download reads a file, of which the server must send as many bytes as it announces.
+// Download reads a file. The server must send as many bytes as it announces.
 func (p Person) Download(ctx context.Context, id string) (Transfer, error) {
 	began := time.Now()
 	answer, err := p.request(ctx, http.MethodGet, "/api/v4/files/"+id, nil, 0)
@@ -153,7 +153,7 @@ func (p Person) Download(ctx context.Context, id string) (Transfer, error) {
 	return t, nil
 }
 
-// Drain reads what an address gives and throws it away; it measures the server, not the reader.
+// Drain reads the answer of an address and discards it, so that the reader costs little CPU.
 func Drain(ctx context.Context, address, token string, buffer []byte) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

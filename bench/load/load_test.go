@@ -68,7 +68,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// The number of a posted event is found inside its twice encoded post.
+// The number is found in the post of a posted event, which is JSON inside JSON.
 func TestPostedNumber(t *testing.T) {
 	message := []byte(`{"event":"posted","data":{"post":"{\"message\":\"bench-17-x\"}"},"seq":3}`)
 	if n, ok := PostedNumber(message, "bench-"); !ok || n != 17 {

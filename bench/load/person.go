@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// meetAtOnce is how many sign up at once; a server hashes two passwords at a time.
+// meetAtOnce is how many users sign up at once; a server hashes two passwords at a time.
 const meetAtOnce = 4
 
 const password = "correct horse battery"
@@ -18,7 +18,7 @@ type Person struct {
 	Base, Name, ID, Token string
 }
 
-// Problem is an answer that is no success.
+// Problem is an answer with an error status.
 type Problem struct {
 	Status int    `json:"status_code"`
 	ID     string `json:"id"`
@@ -103,8 +103,8 @@ func (p Person) Invite(ctx context.Context, to Room, who Person) error {
 	return err
 }
 
-// Meet signs up one person at each address and brings them into one channel. The first of
-// them, who makes team and channel, is the administrator if nobody was there before.
+// Meet signs up one user at each address and adds them to one channel. The first of them makes the team
+// and the channel, and is the administrator if there were no accounts before.
 func Meet(ctx context.Context, name string, urls []string) ([]Person, Room, error) {
 	people := make([]Person, len(urls))
 	var err error
@@ -133,10 +133,10 @@ func Meet(ctx context.Context, name string, urls []string) ([]Person, Room, erro
 	return people, room, nil
 }
 
-// Conn gives a fresh connection that is signed with the person's token.
+// Conn gives a new connection with the person's token.
 func (p Person) Conn() *Conn { return NewConn(p.Base, p.Token) }
 
-// Post is what the measurements need of a post.
+// Post has the fields of a post that the measurements need.
 type Post struct {
 	ID       string `json:"id"`
 	CreateAt int64  `json:"create_at"`

@@ -66,7 +66,7 @@ func (s *Socket) upgrade(host, token string) error {
 	return nil
 }
 
-// Next gives the next message; it is valid until the call after. Pings are answered on the way.
+// Next gives the next message, which is valid until the next call. It answers pings.
 func (s *Socket) Next() ([]byte, error) {
 	for {
 		op, err := s.frame()
@@ -86,7 +86,7 @@ func (s *Socket) Next() ([]byte, error) {
 	}
 }
 
-// frame reads one frame into buf. Servers of ours neither mask nor split messages.
+// frame reads one frame into buf. Our servers neither mask nor split messages.
 func (s *Socket) frame() (op byte, err error) {
 	var head [8]byte
 	if _, err = io.ReadFull(s.r, head[:2]); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// This race is here to be found: a run of it that passes means that the race detector is not on.
+// The race detector must find this race: if this test passes, the race detector does not work.
 func TestCanary_Races(t *testing.T) {
 	n := 0
 	var wg sync.WaitGroup
@@ -18,5 +18,5 @@ func TestCanary_Races(t *testing.T) {
 	t.Log(n)
 }
 
-// This function is here to be found: a run of deadcode that does not name it finds nothing.
+// deadcode must name this function: if it does not, deadcode does not work.
 func canaryUnreached() {}

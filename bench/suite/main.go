@@ -1,7 +1,7 @@
-// Command suite runs what `make test` proves, step after step, and ends with one honest line
-// of totals; with -check, what `make check` does. A step that fails does not keep the later ones
-// from running; anything that was skipped is listed with its reason. Every twenty seconds it says
-// what a step is doing. The exit code is 1 when anything failed.
+// Command suite runs the steps of `make test`, or with -check those of `make check`, one after another,
+// and ends with one line of totals. If a step fails, the later ones still run. Skipped tests are listed
+// with their reasons. Every twenty seconds it says what a step is doing. The exit code is 1 if anything
+// failed.
 package main
 
 import (
@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// patience is how long a reader is left without a word of what a step is doing.
+// patience is how long nothing is printed before it says what a step is doing.
 const patience = 20 * time.Second
 
-// step is one part of the proof. read follows the command's output and counts.
+// step is one command. read reads its output and counts.
 type step struct {
 	name string
 	args []string
@@ -51,8 +51,8 @@ func main() {
 // because tests of several processes wait more than they compute.
 const atOnce = "-p=4"
 
-// codecs are the packages of others that work on bytes one by one and share nothing. Under the race
-// detector they are five to ten times slower, and a race in our use of them shows on our side.
+// codecs are foreign packages that work byte by byte and share no memory between goroutines. Under the race
+// detector they are five to ten times slower; a race in our use of them is found in our code.
 var codecs = []string{"compress/...", "hash/...", "image/...", "golang.org/x/image/...", "golang.org/x/crypto/argon2", "golang.org/x/crypto/blake2b"}
 
 func steps(sum *totals, check bool) (all []step) {
@@ -97,8 +97,7 @@ func cc() string {
 	return "gcc"
 }
 
-// run runs a step and counts what it says. A step that fails without having named a failed
-// test counts as one failure itself.
+// run runs a step and counts its tests. A step that fails without a failed test counts as one failure.
 func (t *totals) run(ctx context.Context, s step) {
 	began, failed, passed := time.Now(), len(t.failures), t.passed
 	fmt.Printf("== %s\n", s.name)
@@ -128,7 +127,7 @@ func (t *totals) run(ctx context.Context, s step) {
 	fmt.Printf("   %s\n", time.Since(began).Round(100*time.Millisecond))
 }
 
-// sayAtWork says what the step is doing, again and again until stop is called.
+// sayAtWork prints from time to time what the step is doing, until stop is called.
 func (t *totals) sayAtWork(began time.Time) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// totals is what a run came to.
+// totals has the results of a run.
 type totals struct {
 	passed   int
 	failures []string
@@ -48,10 +48,10 @@ func (t *totals) print(took time.Duration) int {
 	return 0
 }
 
-// exitCodeOnly passes output through: the exit code decides.
+// exitCodeOnly passes the output through; only the exit code counts.
 func (t *totals) exitCodeOnly(r io.Reader) { io.Copy(os.Stdout, r) }
 
-// packageName is a line of `go build -v`. Anything else that it prints is a fault or a download.
+// packageName matches the package lines of `go build -v`. Other lines are errors or downloads.
 var packageName = regexp.MustCompile(`^[a-z0-9][\w.~/-]*$`)
 
 // compiled counts the packages that a build compiles.
@@ -73,8 +73,7 @@ type event struct {
 	Elapsed                                                float64
 }
 
-// goTests counts tests and subtests. It shows one line a package, and everything that a
-// failed test said.
+// goTests counts tests and subtests. It prints one line for each package, and the output of failed tests.
 func (t *totals) goTests(r io.Reader) {
 	t.output = map[string]*bytes.Buffer{}
 	lines := bufio.NewReader(r)
@@ -128,8 +127,8 @@ func (t *totals) ended(pkg string) {
 	t.doing.Store("on " + strings.Join(t.running, ", "))
 }
 
-// goFailure counts a failed test. A failed package is counted only if none of its tests is:
-// it did not build, or it ended before its tests did.
+// goFailure counts a failed test. A failed package is counted only if none of its tests failed: it did not
+// build, or it ended too early.
 func (t *totals) goFailure(key string, e event) {
 	if e.Action == "build-fail" {
 		os.Stdout.Write(said(t.output[" "]))
@@ -157,7 +156,7 @@ func said(b *bytes.Buffer) []byte {
 	return b.Bytes()
 }
 
-// lastWords gives a skipped test's reason: its last line but the one that go test adds.
+// lastWords gives the reason of a skipped test: its last line before the one that go test adds.
 func lastWords(b *bytes.Buffer) string {
 	reason := "no reason given"
 	for line := range strings.Lines(string(said(b))) {

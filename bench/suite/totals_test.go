@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every test counts once, a package that fails by itself counts once, and a skip gives its reason.
+// Every test counts once, a package that fails without a failed test counts once, and a skipped test is
+// listed with its reason.
 func TestTotals_GoTests(t *testing.T) {
 	var sum totals
 	sum.goTests(strings.NewReader(`{"Action":"pass","Package":"p","Test":"TestA/x"}
@@ -55,7 +56,7 @@ func TestTotals_ExitCode(t *testing.T) {
 	}
 }
 
-// A build's packages are counted and not shown, and what else it says is.
+// The package lines of a build are counted and not printed; other lines are printed.
 func TestTotals_Compiled(t *testing.T) {
 	var sum totals
 	sum.compiled(strings.NewReader("net/http\ngithub.com/jackc/pgx/v5\n# cmd/x\ncmd/x/x.go:3:1: undefined: y\n"))

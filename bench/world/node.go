@@ -28,20 +28,20 @@ type Node struct {
 	AdminURL string   `json:"admin_url"`
 }
 
-// Position is how far a node says it is.
+// Position is the position of a node, from its status.
 type Position struct {
 	Epoch  uint64 `json:"epoch"`
 	Index  uint64 `json:"index"`
 	Digest string `json:"digest"`
 }
 
-// Status is what the measurements need of /v1/status.
+// Status has the fields of /v1/status that the measurements need.
 type Status struct {
 	Node     string   `json:"node"`
 	Leader   string   `json:"leader"`
 	Position Position `json:"position"`
 	State    string   `json:"state"`
-	// LogVersion is that of the log, Understands the newest that the node's program does.
+	// LogVersion is the version of the log, Understands the newest one that the node's program understands.
 	LogVersion  int64 `json:"log_version"`
 	Understands int64 `json:"understands"`
 }
@@ -91,13 +91,13 @@ func get(ctx context.Context, url string, out any) error {
 	return json.NewDecoder(answer.Body).Decode(out)
 }
 
-// Status asks a node how it is.
+// Status asks a node for its status.
 func (n Node) Status(ctx context.Context) (s Status, err error) {
 	err = get(ctx, n.AdminURL+"/v1/status", &s)
 	return s, err
 }
 
-// Tables asks a node for the digest of each of its replicated tables, but for columns named as
+// Tables asks a node for the digest of each of its replicated tables, without the columns named as
 // TABLE.COLUMN.
 func (n Node) Tables(ctx context.Context, without ...string) (map[string]string, error) {
 	var t struct {
@@ -107,8 +107,7 @@ func (n Node) Tables(ctx context.Context, without ...string) (map[string]string,
 	return t.Tables, err
 }
 
-// Far makes the path from a node to a peer as long and as narrow as a real one; the way back is
-// the peer's.
+// Far sets delay and bandwidth of the path from a node to a peer. The path back must be set at the peer.
 func (n Node) Far(ctx context.Context, peer string, oneWay time.Duration, mbit float64) error {
 	body, err := json.Marshal(map[string]any{"peer": peer, "delay_ms": float64(oneWay) / float64(time.Millisecond), "mbit": mbit})
 	if err != nil {
@@ -159,7 +158,7 @@ func (w *World) Leader(ctx context.Context) (leader Node, err error) {
 }
 
 // Converged waits until every node is up, at one position with one digest, and then compares
-// their tables, but for columns named as TABLE.COLUMN. It gives one line for each difference.
+// their tables, without the columns named as TABLE.COLUMN. It gives one line for each difference.
 func (w *World) Converged(ctx context.Context, limit time.Duration, without ...string) ([]string, error) {
 	var nodes []Node
 	err := eventually.Poll(ctx, limit, func() (err error) {

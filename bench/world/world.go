@@ -110,8 +110,8 @@ func start(ctx context.Context, program, config string, args ...string) (*World,
 	return nil, err
 }
 
-// readyLine finds the line that says ready, and then keeps reading so that the program never
-// waits for us.
+// readyLine finds the line that begins with "ready", and then goes on reading, so that the program never
+// waits for its output.
 func readyLine(r io.Reader, ready chan<- string) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -123,7 +123,7 @@ func readyLine(r io.Reader, ready chan<- string) {
 	io.Copy(io.Discard, r)
 }
 
-// Write keeps the beginning of what the program says.
+// Write keeps the beginning of what the program prints.
 func (w *World) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,20 +133,20 @@ func (w *World) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Said gives the beginning of what the program said.
+// Said gives the beginning of what the program has printed.
 func (w *World) Said() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.said.String()
 }
 
-// PID is the program's process.
+// PID gives the program's process id.
 func (w *World) PID() int { return w.cmd.Process.Pid }
 
-// Data is the program's folder.
+// Data gives the program's data directory.
 func (w *World) Data() string { return filepath.Join(w.dir, "data") }
 
-// Stop ends the program as an operator would and removes its folder. A program that does not
+// Stop stops the program as an operator does and removes its folder. A program that does not
 // end in time is killed, and that is an error.
 func (w *World) Stop() error {
 	defer os.RemoveAll(w.dir)
