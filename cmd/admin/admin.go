@@ -1,7 +1,7 @@
-// Package admin is how operators and scripts talk to a node: what its administration listener
-// answers, and the handlers for files and caches. cmd/node wires it, and cmd/cli reads it.
+// Package admin has what operators and scripts use of a node: the answers of its administration listener,
+// and the handlers for files and caches. cmd/node serves them, and cmd/cli reads them.
 //
-// The listener has no authentication but its loopback address (Local).
+// The listener has no authentication; it is only on a loopback address (see Local).
 package admin
 
 import (
@@ -17,8 +17,8 @@ import (
 
 const maxBody = 1 << 20 // bytes of a request
 
-// Local refuses what a browser sends for a web page: requests for names that are not this
-// machine's, as of a page whose name was pointed at it, and those that say they come from a page.
+// Local refuses requests that a browser sends for a web page: requests for another host name, as when a
+// page's name was made to point at this machine (DNS rebinding), and requests with the headers of a page.
 func Local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "none" && from != "same-origin" {
@@ -42,7 +42,7 @@ func Answer(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(raw, '\n')) // the asker may have gone
+	_, _ = w.Write(append(raw, '\n')) // the client may have disconnected
 }
 
 // Fail answers with what went wrong.

@@ -12,10 +12,10 @@ import (
 // The bounds of what one request may ask a cache to do.
 const (
 	maxWarm   = 10_000 // blobs
-	maxErrors = 10     // told; the others are counted
+	maxErrors = 10     // named in the answer; the others are only counted
 )
 
-// CacheStatus is what an edge says of its cache of files: the answer of /v1/cdn.
+// CacheStatus is the state of an edge's cache of files: the answer of /v1/cdn.
 type CacheStatus struct {
 	Node     string  `json:"node"`
 	HitRatio float64 `json:"hit_ratio"`
@@ -54,7 +54,7 @@ func (h *FilesHandler) cache() (*Files, error) {
 	return f, err
 }
 
-// warm brings blobs into the cache: those that are named, and those of the latest files.
+// warm brings blobs into the cache: the named ones, and those of the latest files.
 func (h *FilesHandler) warm(w http.ResponseWriter, r *http.Request) {
 	var what struct {
 		Digests []string `json:"digests"`
@@ -116,7 +116,7 @@ func (f *Files) addRecent(ctx context.Context, list []cdn.Digest, n int) ([]cdn.
 	return list, err
 }
 
-// purge drops blobs from the cache; they come again when somebody reads them.
+// purge drops blobs from the cache; they are fetched again when somebody reads them.
 func (h *FilesHandler) purge(w http.ResponseWriter, r *http.Request) {
 	var what struct {
 		Digests []string `json:"digests"`

@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/core/read"
 )
 
-// FilesStatus is what a node says of the files it keeps: the answer of /v1/files.
+// FilesStatus is the state of the files at a node: the answer of /v1/files.
 type FilesStatus struct {
 	Node  string `json:"node"`
 	Store string `json:"store"`           // disk: the home nodes' disks; s3: a bucket; home: over the link
@@ -27,7 +27,7 @@ type FilesStatus struct {
 	Pending  int64 `json:"pending"`
 	Repaired int64 `json:"repaired"`
 	Swept    int64 `json:"swept"`
-	// At an edge: requests to the origin that failed for the origin's sake, since the start.
+	// At an edge: requests to the origin that failed because of the origin, since the start.
 	OriginErrors int64  `json:"origin_errors"`
 	Trouble      string `json:"trouble,omitempty"` // why the store cannot be used
 }
@@ -36,8 +36,8 @@ type FilesStatus struct {
 type VerifyLine struct {
 	Progress *Verified `json:"progress,omitempty"`
 	Bad      *BadBlob  `json:"bad,omitempty"`
-	Summary  *Verified `json:"summary,omitempty"` // the last line of a walk that came to its end
-	Error    string    `json:"error,omitempty"`   // why it did not
+	Summary  *Verified `json:"summary,omitempty"` // the last line, if everything was read
+	Error    string    `json:"error,omitempty"`   // the last line, if it was not
 }
 
 // Verified counts the blobs that a node has read.
@@ -47,7 +47,7 @@ type Verified struct {
 	origin.Verified
 }
 
-// BadBlob is a blob that cannot be read as it was put, and who needs it.
+// BadBlob is a damaged or missing blob, and what needs it.
 type BadBlob struct {
 	origin.BadBlob
 	Files   []BadFile       `json:"files"`
@@ -64,17 +64,17 @@ type BadFile struct {
 	UserID    core.UserID    `json:"user_id"`
 }
 
-// Sweep is what a sweep did at a node: the answer of /v1/files/sweep.
+// Sweep is the result of a sweep at a node: the answer of /v1/files/sweep.
 type Sweep struct {
 	Node string `json:"node"`
 	origin.Sweep
 }
 
-// Files is what a node does with files; nil fields are parts that it has not.
+// Files has the parts of a node that keep files; nil fields are parts that it does not have.
 type Files struct {
 	Store   string          // disk, s3 or home, as in FilesStatus
 	Where   string          // directory or bucket
-	Trouble func() string   // why the origin cannot be used; nil: nobody knows
+	Trouble func() string   // why the origin cannot be used; nil: not known
 	Tier    *tier.Tier      // of an edge
 	Counted *origin.Counted // the tier's requests to the origin
 	Blobs   cdn.Getter      // what is verified; at home only
@@ -84,7 +84,7 @@ type Files struct {
 	Sweeper *origin.Sweeper // at home only
 }
 
-// FilesHandler answers what operators ask about files and caches.
+// FilesHandler answers the requests of operators about files and caches.
 type FilesHandler struct {
 	Node   string
 	Files  func() *Files // nil while the node is starting
@@ -104,7 +104,7 @@ func (h *FilesHandler) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/cdn/purge", h.purge)
 }
 
-// files gives what this node does with files, once it does.
+// files gives the parts that keep files, once they are started.
 func (h *FilesHandler) files() (*Files, error) {
 	if f := h.Files(); f != nil {
 		return f, nil
@@ -134,7 +134,7 @@ func (h *FilesHandler) status(w http.ResponseWriter, r *http.Request) {
 	Answer(w, http.StatusOK, st)
 }
 
-// Counts gives what costs nothing to know.
+// Counts gives the numbers that can be read without work.
 func (f *Files) Counts() FilesStatus {
 	st := FilesStatus{Store: f.Store, Where: f.Where}
 	if f.Trouble != nil {
@@ -155,7 +155,7 @@ func (f *Files) Counts() FilesStatus {
 	return st
 }
 
-// verify answers with a line of JSON for every bad blob, and others on the way.
+// verify answers with a line of JSON for every bad blob, and with lines about its progress.
 func (h *FilesHandler) verify(w http.ResponseWriter, r *http.Request, repair bool) {
 	f, err := h.files()
 	if err == nil && f.Sweeper == nil {
@@ -177,8 +177,8 @@ func (h *FilesHandler) verify(w http.ResponseWriter, r *http.Request, repair boo
 		}
 		return flush.Flush()
 	}
-	if err := f.Sweeper.CaughtUp(r.Context()); err != nil { // what is known here can be verified all the same
-		h.Logger.Warn("verifying files as far as this node knows them", "error", err)
+	if err := f.Sweeper.CaughtUp(r.Context()); err != nil { // the blobs that are known here can be verified nevertheless
+		h.Logger.Warn("verifying only the files that this node knows: it is behind the leader", "error", err)
 	}
 	ofHere := func(v origin.Verified) *Verified { return &Verified{h.Node, f.Store, v} }
 	v := &origin.Verifier{
@@ -198,10 +198,10 @@ func (h *FilesHandler) verify(w http.ResponseWriter, r *http.Request, repair boo
 		h.Logger.Warn("the files were not verified to the end", "error", err)
 		line = VerifyLine{Error: core.AsError(err).Error()}
 	}
-	_ = say(line) // the asker may have gone
+	_ = say(line) // the client may have disconnected
 }
 
-// named says who needs a bad blob.
+// named gives what needs a bad blob.
 func (f *Files) named(ctx context.Context, id core.BlobID, b origin.BadBlob) (BadBlob, error) {
 	uses, err := f.Ledger.BlobUses(ctx, id)
 	if err != nil {

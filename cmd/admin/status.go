@@ -5,7 +5,7 @@ import (
 	"github.com/nearside/nearside/region"
 )
 
-// Status is a node as it sees itself: the answer of /v1/status.
+// Status is the state of a node: the answer of /v1/status.
 type Status struct {
 	Node     string   `json:"node"`
 	Region   string   `json:"region"`
@@ -21,7 +21,8 @@ type Status struct {
 	Reason    string `json:"reason,omitempty"` // why its answers would be wrong
 	Connected bool   `json:"connected"`        // to home, or at home to a leader
 	Version   string `json:"version"`
-	// LogVersion is that of the log as far as it is applied, Understands the newest that this program does.
+	// LogVersion is the version of the log at Position, Understands the newest one that this program
+	// understands.
 	LogVersion  int64 `json:"log_version"`
 	Understands int64 `json:"understands"`
 
@@ -29,7 +30,7 @@ type Status struct {
 	Home *region.Status `json:"home,omitempty"`
 }
 
-// Position is a core.Position in words.
+// Position is a core.Position as JSON.
 type Position struct {
 	Epoch  uint64 `json:"epoch"`
 	Index  uint64 `json:"index"`
@@ -41,7 +42,7 @@ func (p Position) Before(q Position) bool {
 	return p.Epoch < q.Epoch || p.Epoch == q.Epoch && p.Index < q.Index
 }
 
-// PositionOf puts a position in words.
+// PositionOf converts a position.
 func PositionOf(p core.Position) Position {
 	return Position{Epoch: uint64(p.Epoch), Index: uint64(p.Index), Digest: p.Digest.String()}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/region"
 )
 
-// VersionHandler answers what operators ask about the version of the log.
+// VersionHandler answers the requests of operators about the version of the log.
 type VersionHandler struct {
 	Upgrade func() *region.Upgrade // nil while the node is starting, and away from home
 }

@@ -54,7 +54,7 @@ func (a *app) cdnWarm() *cobra.Command {
 	var o format
 	var recent int
 	cmd := &cobra.Command{
-		Use: "warm [DIGEST]...", Short: "Bring files into the caches before somebody asks",
+		Use: "warm [DIGEST]...", Short: "Bring files into the caches before somebody reads them",
 		Long: `Brings blobs into the cache of every edge: those that are named, and with --recent those of the
 latest files. A digest is the SHA-256 of the content, as "nearside files verify" shows it.
 
@@ -66,7 +66,7 @@ latest files. A digest is the SHA-256 of the content, as "nearside files verify"
 	cmd.Flags().IntVar(&recent, "recent", 0, "`number` of the latest files")
 	cmd.RunE = func(cmd *cobra.Command, digests []string) error {
 		if len(digests) == 0 && recent == 0 {
-			return usageError{errors.New("what? Name digests, or use --recent")}
+			return usageError{errors.New("nothing to bring: name digests, or use --recent")}
 		}
 		edges, silent, err := t.with(cmd, node.RoleEdge)
 		if err != nil {
@@ -115,7 +115,7 @@ the origin does not have yet stays; the rest comes again when somebody reads it.
 	cmd.Flags().BoolVar(&all, "all", false, "everything")
 	cmd.RunE = func(cmd *cobra.Command, digests []string) error {
 		if all == (len(digests) > 0) {
-			return usageError{errors.New("what? Name digests, or use --all")}
+			return usageError{errors.New("nothing to drop: name digests, or use --all")}
 		}
 		edges, silent, err := t.with(cmd, node.RoleEdge)
 		if err != nil {

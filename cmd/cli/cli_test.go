@@ -22,7 +22,7 @@ func run(args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// The help of every command is what its golden file says; a change is seen in review.
+// The help of every command is the same as in its golden file, so that a change is seen in review.
 func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
 	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version",
 		"files", "files status", "files verify", "files sweep", "files migrate", "cdn", "cdn stat", "cdn warm", "cdn purge", "doctor"} {
@@ -49,7 +49,7 @@ func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
 	}
 }
 
-// Wrong use exits with 2, failure with 1, and both say what to do about it.
+// Wrong use exits with 2, failure with 1, and the message says what to do.
 func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 	t.Setenv(adminEnv, "")
 	dir := t.TempDir()
@@ -98,7 +98,7 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 	}
 }
 
-// A node that is not fit to answer is named with its reason, and the exit code says so.
+// A node whose answers would be wrong is named with the reason, and the exit code is 1.
 func TestStatus_UnfitNode_Fails(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"node":"edge-tokyo","state":"stuck","reason":"upgrade this node: it does not know command 99"}`))
@@ -110,7 +110,7 @@ func TestStatus_UnfitNode_Fails(t *testing.T) {
 	}
 }
 
-// status and lag say for each node what it says of itself, and how far it is behind the first.
+// status and lag show the status of each node, and how far it is behind the most advanced one.
 func TestStatus_TwoNodes_ShowsWhoIsBehind(t *testing.T) {
 	node := func(status string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

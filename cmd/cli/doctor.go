@@ -14,7 +14,7 @@ func (a *app) doctor() *cobra.Command {
 	var config string
 	var o format
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Try what a node needs and say what is wrong", Args: noArgs,
+		Use: "doctor", Short: "Try everything that a node needs, and say what is wrong", Args: noArgs,
 		Long: `Reads a node's configuration and tries what it names: directories, certificate, addresses,
 database, the disk or bucket of files, virus scanner and web client. It says for each which key
 to mend. It may be run while the node runs; then it leaves out what that node holds.

@@ -62,7 +62,7 @@ const (
 	verifyGood = `{"summary":{"node":"home-2","store":"disk","blobs":3,"bytes":2500000,"bad":0,"repaired":0,"elsewhere":1}}` + "\n"
 )
 
-// verify asks every home node with a disk, shows who needs what is bad, and exits with 1.
+// verify asks every home node with a disk, shows which posts need a bad blob, and exits with 1.
 func TestFilesVerify_BadBlob_NamesThePosts(t *testing.T) {
 	one := fakeNode(t, map[string]string{"GET /v1/status": statusOf("home-1", "home"), "GET /v1/files": `{"store":"disk"}`, "GET /v1/files/verify": verifyBad})
 	two := fakeNode(t, map[string]string{"GET /v1/status": statusOf("home-2", "home", "edge"), "GET /v1/files": `{"store":"disk"}`, "GET /v1/files/verify": verifyGood})
@@ -92,8 +92,7 @@ func TestFilesVerify_BadBlob_NamesThePosts(t *testing.T) {
 	}
 }
 
-// One home node that reaches the bucket verifies it for all; an answer that breaks off is a
-// failure, not a clean bill of health.
+// With a bucket, one home node verifies for all. An answer that breaks off is a failure, not a good result.
 func TestFilesVerify_Bucket_IsReadOnce(t *testing.T) {
 	good := `{"summary":{"node":"home-1","store":"s3","blobs":1,"bytes":1,"bad":0}}`
 	one := fakeNode(t, map[string]string{"GET /v1/status": statusOf("home-1", "home"), "GET /v1/files": `{"store":"s3"}`, "GET /v1/files/verify": good})
@@ -112,7 +111,7 @@ func TestFilesVerify_Bucket_IsReadOnce(t *testing.T) {
 	}
 }
 
-// The tables of caches and stores say what each node said, and only nodes with the role are asked.
+// The tables of caches and stores show the answer of each node, and only nodes with the role are asked.
 func TestFilesAndCDN_Tables(t *testing.T) {
 	home := fakeNode(t, map[string]string{
 		"GET /v1/status":       statusOf("home-1", "home"),
@@ -178,7 +177,7 @@ func TestFilesAndCDN_WrongUse(t *testing.T) {
 	}
 }
 
-// A copy between directories copies everything once, goes past what is damaged and names it.
+// A copy between directories copies everything once, skips damaged blobs and names them.
 func TestFilesMigrate_Directories_CopiesOnce(t *testing.T) {
 	dir := t.TempDir()
 	from, to, config := filepath.Join(dir, "from"), filepath.Join(dir, "to"), filepath.Join(dir, "node.yaml")
@@ -211,7 +210,7 @@ func TestFilesMigrate_Directories_CopiesOnce(t *testing.T) {
 	}
 }
 
-// Sizes are written with three digits and the unit that fits.
+// Sizes are written with three digits and a fitting unit.
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 34567: "34.6 kB", 999_600: "1 MB", 2_500_000: "2.5 MB", 3 << 40: "3.3 TB"} {
 		if got := size(n); got != want {

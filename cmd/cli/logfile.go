@@ -8,7 +8,7 @@ import (
 
 const maxLogBytes = 10 << 20 // then the file is moved to .1
 
-// logFile is a file that is moved aside when it is long, so that no log fills a disk.
+// logFile is a log file that is renamed when it is long, so that logs do not fill a disk.
 type logFile struct {
 	path string
 

@@ -25,7 +25,7 @@ type migrated struct {
 	Bytes   int64     `json:"bytes"`
 	Copied  int64     `json:"copied"`
 	CopiedB int64     `json:"copied_bytes"`
-	Skipped int64     `json:"skipped"` // were there already
+	Skipped int64     `json:"skipped"` // those that were at the target already
 	Bad     []badCopy `json:"bad"`
 }
 
@@ -35,7 +35,7 @@ func (a *app) filesMigrate() *cobra.Command {
 	var o format
 	cmd := &cobra.Command{
 		Use: "migrate", Short: "Copy all files to another store", Args: noArgs,
-		Long: `Copies every blob from one store to another: from a home node's disk to a bucket, say. A store
+		Long: `Copies every blob from one store to another: for example from a home node's disk to a bucket. A store
 is "disk" (files.dir of the configuration), "disk:DIR", or "s3" (files.s3 of the configuration).
 Nothing is removed. What is at the target already is passed over, so a copy that was interrupted
 goes on where it stopped, and one that is repeated copies only what is new.
@@ -57,7 +57,7 @@ It exits with 1 if a blob at the source is damaged; the others are copied all th
 	o.flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if from == "" || to == "" {
-			return usageError{errors.New("from where to where? Name the stores with --from and --to")}
+			return usageError{errors.New("name both stores, with --from and --to")}
 		}
 		if from == to {
 			return usageError{errors.New("--from and --to name the same store")}

@@ -18,7 +18,7 @@ import (
 	"github.com/nearside/nearside/cdn/s3/s3test"
 )
 
-// leaving is a source whose reader goes away after some blobs.
+// leaving is a source whose context is cancelled after some blobs.
 type leaving struct {
 	cdn.CopySource
 	left  atomic.Int64
@@ -50,8 +50,8 @@ files:
 	return file
 }
 
-// A copy from a disk to a bucket that was interrupted goes on where it stopped, and back on
-// another disk everything is as it was.
+// An interrupted copy from a disk to a bucket goes on where it stopped. Copied back to another disk,
+// everything is as it was.
 func TestFilesMigrate_Interrupted_GoesOn(t *testing.T) {
 	server := s3test.Start(t)
 	config := bucketConfig(t, server, server.Bucket(t), server.SecretKey)
@@ -88,7 +88,7 @@ func TestFilesMigrate_Interrupted_GoesOn(t *testing.T) {
 	code, out, errOut := run("files", "migrate", "--config", config, "--from", "disk:"+dir, "--to", "s3", "-o", "json")
 	var second migrated
 	if err := json.Unmarshal([]byte(out), &second); err != nil || code != exitDone ||
-		second.Skipped < first.Copied || second.Copied+second.Skipped != blobs { // one may have arrived uncounted
+		second.Skipped < first.Copied || second.Copied+second.Skipped != blobs { // one may have been copied without being counted
 		t.Errorf("exit code %d: %s%s; %d before", code, out, errOut, first.Copied)
 	}
 	back := filepath.Join(t.TempDir(), "back")
@@ -106,7 +106,7 @@ func TestFilesMigrate_Interrupted_GoesOn(t *testing.T) {
 	}
 }
 
-// The doctor says which key of the bucket to mend, and never what the secret is.
+// The doctor says which key of the bucket to correct, and never shows the secret.
 func TestDoctor_Bucket_NamesTheKey(t *testing.T) {
 	server := s3test.Start(t)
 	bucket := server.Bucket(t)

@@ -65,8 +65,8 @@ When it serves it prints one line that begins with "ready". SIGTERM or Ctrl-C st
 	return cmd
 }
 
-// untilEnd waits for the end of a pipe that nobody writes to: the end of the process that
-// holds the other side, however it came.
+// untilEnd waits for the end of a pipe to which nothing is written. It ends when the process that holds
+// the other side ends, in whatever way.
 func untilEnd(fd int, then func()) {
 	_, _ = io.Copy(io.Discard, os.NewFile(uintptr(fd), "parent"))
 	then()

@@ -31,7 +31,7 @@ func (t *targets) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&t.admin, "admin", nil, "administration `URLs` of the nodes")
 }
 
-// find gives the nodes without asking them anything.
+// find gives the nodes, without asking them for their status.
 func (t *targets) find(cmd *cobra.Command) ([]report, error) {
 	if env := os.Getenv(adminEnv); env != "" && len(t.admin) == 0 && !cmd.Flags().Changed("data") {
 		t.admin = strings.Split(env, ",")
@@ -39,8 +39,8 @@ func (t *targets) find(cmd *cobra.Command) ([]report, error) {
 	return findNodes(t.data, t.admin)
 }
 
-// with asks all nodes for their status and gives those that have a role. silent names nodes that
-// may have it too and do not answer: what the others say is then not the whole.
+// with asks all nodes for their status and gives those that have a role. silent names the nodes that do
+// not answer and may have the role: then the result is not complete.
 func (t *targets) with(cmd *cobra.Command, role string) (found []report, silent, err error) {
 	nodes, err := t.find(cmd)
 	if err != nil {
@@ -74,7 +74,7 @@ func call(ctx context.Context, url string, body, out any) error {
 	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(out)
 }
 
-// request asks a node and gives its answer if that is a good one. The caller closes its body.
+// request asks a node and gives the answer if its status is good. The caller closes its body.
 func request(ctx context.Context, url string, body any) (*http.Response, error) {
 	method, payload := http.MethodGet, io.Reader(nil)
 	if body != nil {
@@ -105,7 +105,7 @@ func request(ctx context.Context, url string, body any) (*http.Response, error) 
 	return nil, errors.New(said.Error)
 }
 
-// said is what one node answered, or why it did not.
+// said is the answer of one node, or why there is none.
 type said[T any] struct {
 	AdminURL string `json:"admin_url"`
 	Answer   *T     `json:"answer,omitempty"`
@@ -133,7 +133,7 @@ func askEach[T any](ctx context.Context, nodes []report, path string, body any) 
 	return answers
 }
 
-// show writes what the nodes answered: as JSON, or a row for each under a head.
+// show writes the answers of the nodes, as JSON or as a table with a row for each.
 func show[T any](a *app, o format, answers []said[T], head string, row func(io.Writer, T)) error {
 	if o == "json" {
 		return writeJSON(a.out, map[string]any{"nodes": answers})

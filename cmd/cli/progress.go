@@ -11,16 +11,16 @@ import (
 const (
 	barWidth   = 30
 	redrawTerm = 100 * time.Millisecond
-	redrawLine = 10 * time.Second // where nobody looks on
+	redrawLine = 10 * time.Second // if the output is not a terminal
 )
 
-// progress tells how far a long command is: a line that is drawn again and again on a terminal,
-// a line now and then elsewhere. It is for one goroutine.
+// progress shows how far a long command is: on a terminal a line that is redrawn, elsewhere a line from
+// time to time. It is for one goroutine.
 type progress struct {
 	w     io.Writer
 	term  bool
 	last  time.Time
-	drawn bool // a line stands there without its end
+	drawn bool // the last line has no newline yet
 }
 
 func newProgress(w io.Writer) *progress {
@@ -50,7 +50,7 @@ func (p *progress) say(line string) {
 	p.drawn = true
 }
 
-// clear takes the line away, for what follows.
+// clear removes the line before other output.
 func (p *progress) clear() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")

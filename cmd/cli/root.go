@@ -25,7 +25,7 @@ const (
 	exitUsage  = 2
 )
 
-// sameWish is how soon after a signal another one adds nothing.
+// sameWish is how long after a signal another one is taken for the same request.
 const sameWish = time.Second
 
 // app is what the commands share. It is immutable once flags are read.
@@ -44,8 +44,8 @@ func (e usageError) Unwrap() error { return e.error }
 func Main(version string, args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal has its default effect, but not at once: shells and timeout(1) send the
-	// same wish to the process and to its group.
+	// A second signal has its default effect, but not immediately: shells and timeout(1) send a
+	// signal both to the process and to its group.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(sameWish, stop) })()
 	a := &app{version: version, out: out, errOut: errOut}
 	root := a.root()
@@ -148,7 +148,7 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// group is a command that only holds others.
+// group is a command that only has subcommands.
 func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: noSuchCommand,

@@ -27,15 +27,15 @@ const (
 	adminEnv       = "NEARSIDE_ADMIN"
 )
 
-// report is one node's answer, or why there is none.
+// report is the answer of one node, or why there is none.
 type report struct {
 	AdminURL string `json:"admin_url"`
 	*admin.Status
 	Behind uint64 `json:"behind"` // entries
 	Error  string `json:"error,omitempty"`
 
-	name  string   // as the files call it, for nodes that do not answer
-	roles []string // likewise; nil when nothing says
+	name  string   // from demo.json or node.json, for nodes that do not answer
+	roles []string // likewise; nil if not known
 }
 
 func (a *app) status() *cobra.Command {
@@ -90,7 +90,7 @@ its database does not answer.
 	return cmd
 }
 
-// findNodes gives the nodes that the flags name, or that a data directory tells of.
+// findNodes gives the nodes that the flags name, or those of a data directory.
 func findNodes(data string, admin []string) ([]report, error) {
 	var found []report
 	for _, url := range admin {
@@ -121,7 +121,7 @@ func findNodes(data string, admin []string) ([]report, error) {
 	return nil, fmt.Errorf("no deployment in %s: start one with `nearside serve --data %s`, or name a node with --admin URL", data, data)
 }
 
-// ask asks all nodes at once and works out how far each is behind the first.
+// ask asks all nodes at once and computes how far each is behind the most advanced one.
 func ask(ctx context.Context, nodes []report) []report {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
@@ -176,7 +176,7 @@ func nobody(reports []report) error {
 	return errNobody
 }
 
-// unfit names the nodes whose answers would be wrong. One that only starts is not among them.
+// unfit names the nodes whose answers would be wrong, without those that are still starting.
 func unfit(reports []report) error {
 	var errs []error
 	for _, r := range reports {

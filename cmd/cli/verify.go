@@ -65,7 +65,7 @@ It exits with 1 if anything is bad.
 	return cmd
 }
 
-// keepers gives the nodes to ask: all with disks of their own, or one that reaches the bucket.
+// keepers gives the nodes to ask: all that have disks, or one that reaches the bucket.
 func keepers(ctx context.Context, homes []report) (ask []report, bucket bool) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
@@ -77,7 +77,7 @@ func keepers(ctx context.Context, homes []report) (ask []report, bucket bool) {
 	return homes, false
 }
 
-// verify has all nodes verify at once and gathers what they say.
+// verify makes all nodes verify at once and collects their answers.
 func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified, error) {
 	got := verified{Nodes: []admin.Verified{}, Bad: []badAt{}}
 	var mu sync.Mutex // guards got, now and line
@@ -115,7 +115,7 @@ func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified
 	return got, errors.Join(errs...)
 }
 
-// listen has one node verify and gives each line of its answer.
+// listen makes one node verify and gives each line of its answer.
 func listen(ctx context.Context, url string, repair bool, each func(admin.VerifyLine)) error {
 	var body any
 	if repair {
@@ -178,7 +178,7 @@ func (v verified) print(out io.Writer) error {
 	return w.Flush()
 }
 
-// uses gives the cells that say who needs a blob, a row each.
+// uses gives table cells that say what needs a blob, one row for each.
 func (b badAt) uses() (rows []string) {
 	id := func(zero bool, s string) string {
 		if zero {

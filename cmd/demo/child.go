@@ -19,20 +19,20 @@ import (
 
 // How a child is started again, and how long it may take to stop.
 const (
-	steadyUptime = 30 * time.Second // a child that lived this long starts a new back-off
-	maxFalse     = 5                // deaths before the first "ready" that make the demo give up
+	steadyUptime = 30 * time.Second // after a child has run this long, pauses are short again
+	maxFalse     = 5                // after so many failures before the first "ready" the demo gives up
 	stopLimit    = 30 * time.Second
 	exitUsage    = 2
 )
 
 var restarts = backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 
-// child is one node's process, started again whenever it dies.
+// child is the process of one node, which is started again when it ends.
 type child struct {
 	// Immutable.
 	name, config, dir, binary string
 	log                       *slog.Logger
-	started                   func(pid int) // told after each start
+	started                   func(pid int) // called after each start
 
 	readyOnce sync.Once
 	ready     chan struct{} // closed when the child first said "ready"
@@ -41,7 +41,7 @@ type child struct {
 // run keeps the child running until ctx ends, then stops it. It fails when the child cannot
 // become ready.
 func (c *child) run(ctx context.Context) error {
-	deaths, soon := 0, 0 // soon: of those, the last in a row that came soon after the start
+	deaths, soon := 0, 0 // soon: consecutive ones that came soon after a start
 	for {
 		began := time.Now()
 		err := c.once(ctx)
@@ -58,7 +58,7 @@ func (c *child) run(ctx context.Context) error {
 		}
 		pause := restarts.After(soon)
 		soon++
-		c.log.Warn("node died, starting it again", "node", c.name, "error", err, "pause", pause)
+		c.log.Warn("node ended, starting it again", "node", c.name, "error", err, "pause", pause)
 		if !backoff.Pause(ctx, pause) {
 			return nil
 		}
@@ -76,7 +76,7 @@ func (c *child) wasReady() bool {
 
 // once starts the process and returns when it has ended.
 func (c *child) once(ctx context.Context) error {
-	alive, ours, err := os.Pipe() // the child reads; our death ends its input
+	alive, ours, err := os.Pipe() // the child reads; its input ends when this process ends
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *child) once(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.binary, "node", "--config", c.config, "--log-file", filepath.Join(c.dir, "log"), "--parent-fd", "3")
 	cmd.ExtraFiles = []*os.File{alive}
 	cmd.Stderr = crash
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not reach it: the demo stops it in the right order
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopLimit // then it is killed
 	out, err := cmd.StdoutPipe()
@@ -109,7 +109,7 @@ func (c *child) once(ctx context.Context) error {
 	return err
 }
 
-// crashLog opens a file for a panic's last words; those of the last crash are kept beside it.
+// crashLog opens a file for the output of a panic; that of the last crash is kept in another file.
 func (c *child) crashLog() (*os.File, error) {
 	path := filepath.Join(c.dir, "crash.log")
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {

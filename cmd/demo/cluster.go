@@ -31,8 +31,8 @@ func copyClusters(ctx context.Context, dir string, nodes []node.Config) error {
 	return nil
 }
 
-// copyTree copies beside the place and renames, so that a cluster is there whole or not at
-// all. cp keeps owners and modes, which PostgreSQL insists on.
+// copyTree copies to another folder and renames that, so that there is never an incomplete cluster. cp
+// keeps owners and modes, which PostgreSQL requires.
 func copyTree(ctx context.Context, from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err

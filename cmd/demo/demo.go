@@ -97,7 +97,7 @@ func (d *Demo) Run(ctx context.Context) error {
 		return err
 	}
 	home := newGroup(context.WithoutCancel(ctx))
-	defer home.stop() // last, so that what the edges still have to say is heard
+	defer home.stop() // last, so that home still answers while the edges stop
 	edges := newGroup(context.WithoutCancel(ctx))
 	defer edges.stop()
 	var children []*child
@@ -110,7 +110,7 @@ func (d *Demo) Run(ctx context.Context) error {
 			edges.start(c)
 		}
 	}
-	failed := func() error { // not an error when we were asked to stop
+	failed := func() error { // not an error if we were asked to stop
 		select {
 		case err := <-home.failed:
 			return err
@@ -147,8 +147,8 @@ func (d *Demo) prepare(ctx context.Context) ([]node.Config, error) {
 	return nodes, copyClusters(ctx, d.o.Dir, nodes)
 }
 
-// awaitLeftovers waits until the nodes of an earlier demo, which was killed, have noticed and
-// ended: they hold ports and directories.
+// awaitLeftovers waits until the nodes of an earlier demo that was killed have ended, because they use the
+// ports and directories.
 func (d *Demo) awaitLeftovers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leftoverLimit)
 	defer cancel()
@@ -190,7 +190,7 @@ func (d *Demo) record(i, pid int) {
 		}
 	}
 	if err := writeSummary(filepath.Join(d.o.Dir, File), d.nodes); err != nil {
-		d.log.Error("cannot tell scripts of the nodes", "error", err)
+		d.log.Error("cannot write the list of the nodes", "error", err)
 	}
 }
 
@@ -272,7 +272,7 @@ func (g *group) stop() {
 	g.wg.Wait()
 }
 
-// exists reports whether there is something at path.
+// exists reports whether path exists.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

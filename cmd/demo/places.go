@@ -11,7 +11,7 @@ import (
 
 type place struct{ lat, lon float64 }
 
-// places are the regions we know, by name.
+// places gives the known regions, by name.
 func places() map[string]place {
 	return map[string]place{
 		"virginia": {38.9, -77.5}, "ohio": {40.0, -83.0}, "oregon": {45.8, -119.7}, "california": {37.4, -121.9},
@@ -26,8 +26,8 @@ func places() map[string]place {
 	}
 }
 
-// measured are round trips between data centres, in milliseconds, as published measurements of
-// a large provider's backbone give them.
+// measured gives round trips between data centres, in milliseconds, from published measurements of the
+// backbone of a large provider.
 func measured() map[[2]string]float64 {
 	return map[[2]string]float64{
 		{"dublin", "virginia"}: 80.5, {"frankfurt", "virginia"}: 88.7, {"tokyo", "virginia"}: 145,
@@ -38,7 +38,7 @@ func measured() map[[2]string]float64 {
 	}
 }
 
-// The way light takes: cables are not straight, and its speed in glass is c/1.47.
+// How long light takes: cables are not straight, and the speed of light in glass is c/1.47.
 const (
 	earthRadiusKM   = 6371
 	glassKMPerMilli = 299.792458 / 1.47
@@ -69,7 +69,7 @@ func greatCircleKM(a, b place) float64 {
 	return 2 * earthRadiusKM * math.Asin(math.Sqrt(h))
 }
 
-// Regions names the regions we know, in order.
+// Regions gives the names of the known regions, in order.
 func Regions() []string {
 	var names []string
 	for name := range places() {

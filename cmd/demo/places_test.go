@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Distances are the measured ones where there are any, alike in both directions, and in
-// proportion to the globe elsewhere.
+// Distances are the measured ones where known, and otherwise proportional to the great circle. They are the
+// same in both directions.
 func TestOneWay_MeasuredAndComputed(t *testing.T) {
 	for _, c := range []struct {
 		a, b     string
@@ -37,7 +37,7 @@ func TestOneWay_MeasuredAndComputed(t *testing.T) {
 	}
 }
 
-// A factor scales every distance; what is no factor is refused.
+// A factor scales every distance; anything else is refused.
 func TestParseLatency_WordsAndFactors(t *testing.T) {
 	for s, want := range map[string]float64{"real": 1, "none": 0, "0.5": 0.5, "0": 0, "10": 10} {
 		if got, err := ParseLatency(s); err != nil || got != want {

@@ -20,8 +20,8 @@ const (
 	deployment = "demo"
 )
 
-// plan gives the configuration of every node, home nodes first. Ports that an earlier start
-// wrote down are kept while they are free.
+// plan gives the configuration of every node, home nodes first. Ports of an earlier start are used again if
+// they are free.
 func plan(o Options) ([]node.Config, error) {
 	var nodes []node.Config
 	for i := range homeNodes {
@@ -63,7 +63,7 @@ func nodeDir(dir, name string) string { return filepath.Join(dir, "nodes", name)
 
 func configFile(dir, name string) string { return filepath.Join(nodeDir(dir, name), "config.yaml") }
 
-// checkHome refuses to move the home: its log lives where it was started first.
+// checkHome refuses another home than at the first start, because the log is there.
 func (o Options) checkHome() error {
 	found, err := filepath.Glob(filepath.Join(o.Dir, "nodes", "*-1", "config.yaml"))
 	if err != nil {
@@ -89,8 +89,8 @@ func splitPort(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// choosePorts gives every node its link and administration address. All are held until the
-// last is chosen, so that no two are alike.
+// choosePorts gives every node its link and administration address. All ports stay bound until the last is
+// chosen, so that no two are the same.
 func choosePorts(dir string, nodes []node.Config) error {
 	var held []interface{ Close() error }
 	defer func() {
@@ -137,8 +137,8 @@ func orFree(addr string) string {
 	return addr
 }
 
-// chooseClientPort says early and clearly that a client port is taken; the children would only
-// say so in their logs.
+// chooseClientPort gives an error if a client port is in use. Otherwise the error would only be in the log
+// of the child.
 func chooseClientPort(n *node.Config) error {
 	l, err := net.Listen("tcp", n.Client.Listen)
 	if err != nil {
@@ -148,7 +148,7 @@ func chooseClientPort(n *node.Config) error {
 	return l.Close()
 }
 
-// connect tells every node of the others, and how far they are.
+// connect adds to each configuration the other nodes and their distances.
 func connect(nodes []node.Config, factor float64) {
 	var home []node.Peer
 	for _, n := range nodes[:homeNodes] {

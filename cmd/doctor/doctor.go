@@ -1,5 +1,5 @@
-// Package doctor looks at what a node of a configuration needs, and says what is wrong, by the
-// key of the configuration that has to be mended.
+// Package doctor tries everything that a node with a given configuration needs, and says what is wrong and
+// which key of the configuration must be corrected.
 package doctor
 
 import (
@@ -23,14 +23,14 @@ import (
 	"github.com/nearside/nearside/edge/assets"
 )
 
-// Finding is one thing that Diagnose looked at.
+// Finding is one thing that Diagnose has tried.
 type Finding struct {
 	Key     string `json:"key"`     // of the configuration
 	Verdict string `json:"verdict"` // ok, warning or bad
 	Says    string `json:"says"`
 }
 
-// The verdicts. A node starts with a warning, and not, or not well, with what is bad.
+// The verdicts. With a warning a node starts; with something bad it does not start, or does not work well.
 const (
 	VerdictOK      = "ok"
 	VerdictWarning = "warning"
@@ -38,15 +38,15 @@ const (
 )
 
 const (
-	doctorLimit = 30 * time.Second // for one look
+	doctorLimit = 30 * time.Second // for everything
 	lowDisk     = 2 << 30
 	maxProbeMB  = 1 << 10 // sent to the scanner
 	soonExpires = 14 * 24 * time.Hour
 )
 
-// Diagnose looks at everything outside the process that a node of this configuration needs, as
-// far as can be done without becoming that node. It changes nothing, but for a probe object in
-// the bucket, which it removes.
+// Diagnose tries everything outside the process that a node with this configuration needs, as far as that
+// is possible without starting the node. It changes nothing, except that it writes a test object to the
+// bucket and removes it.
 func Diagnose(ctx context.Context, cfg node.Config) []Finding {
 	cfg = cfg.WithDefaults()
 	d := &doctor{cfg: cfg}
@@ -68,7 +68,7 @@ func Diagnose(ctx context.Context, cfg node.Config) []Finding {
 
 type doctor struct {
 	cfg     node.Config
-	running bool // the node itself runs, and has what it needs
+	running bool // the node itself is running and uses its addresses
 	found   []Finding
 }
 
@@ -91,7 +91,7 @@ func (d *doctor) add(key, verdict, says string) {
 	d.found = append(d.found, Finding{key, verdict, says})
 }
 
-// data looks at the node's directory, and finds out whether the node runs.
+// data checks the node's directory, and finds out whether the node is running.
 func (d *doctor) data() {
 	if _, err := os.Stat(d.cfg.Data); errors.Is(err, os.ErrNotExist) {
 		d.look("data", func() (string, error) {
@@ -147,7 +147,7 @@ func (d *doctor) pki() (string, error) {
 	return "the certificate of " + cred.Identity.String() + " is good", nil
 }
 
-// listeners tries the addresses, which must be free while the node does not run.
+// listeners tries the addresses, which must be free if the node is not running.
 func (d *doctor) listeners() {
 	tcp := func(key, addr string) {
 		if addr == "" {
@@ -220,7 +220,7 @@ func (d *doctor) files(ctx context.Context) (string, error) {
 	return d.space(d.cfg.Files.Dir)
 }
 
-// bare is an error without its cause: the message says all that an operator needs.
+// bare gives an error without its cause: the message has all that an operator needs.
 func bare(err error) error {
 	e := *core.AsError(err)
 	if e.Message == "" {
@@ -230,8 +230,8 @@ func bare(err error) error {
 	return &e
 }
 
-// clamd has the scanner judge harmless bytes: a few, and as many as a file may have. One that
-// takes less refuses larger uploads, which nobody notices before somebody tries.
+// clamd sends harmless bytes to the scanner: a few, and as many as a file may have. A scanner that accepts
+// fewer refuses larger uploads, and that would be noticed only when somebody tries one.
 func (d *doctor) clamd(ctx context.Context) (string, error) {
 	at, err := node.ClamdAt(d.cfg.Files.Clamd)
 	if err != nil {
@@ -257,7 +257,7 @@ func (d *doctor) clamd(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the scanner answers, and takes %d MB; it reads no more of a file than MaxFileSize in clamd.conf says", mb), nil
 }
 
-// zeros never ends.
+// zeros gives zero bytes without an end.
 type zeros struct{}
 
 // Read implements io.Reader.
@@ -266,7 +266,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// assets opens the web client's build as an edge does, but for its cache.
+// assets opens the web client's build as an edge does, without a cache.
 func (d *doctor) assets() (string, error) {
 	h, err := assets.New(assets.Config{Dir: d.cfg.Client.Assets})
 	if err != nil {

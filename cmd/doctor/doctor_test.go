@@ -32,7 +32,7 @@ func TestDiagnose_FindsWhatIsWrong(t *testing.T) {
 		"data": VerdictOK, "pki": VerdictBad, "client.listen": VerdictBad, "admin.listen": VerdictOK, "link.listen": VerdictOK,
 		"postgres": VerdictBad, "files": VerdictOK, "files.clamd": VerdictBad, "client.assets": VerdictBad,
 	} {
-		if verdicts[key] != want && !(key == "data" && verdicts[key] == VerdictWarning) { // a full disk is no fault of ours
+		if verdicts[key] != want && !(key == "data" && verdicts[key] == VerdictWarning) { // the disk of the test machine may be nearly full
 			t.Errorf("%s: %q, want %q", key, verdicts[key], want)
 		}
 	}
@@ -76,7 +76,7 @@ func fakeClamd(t *testing.T, limit int) (addr string) {
 			}
 			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 			_, _ = io.WriteString(conn, judge(conn, limit))
-			_, _ = io.Copy(io.Discard, conn) // or closing could take the answer back
+			_, _ = io.Copy(io.Discard, conn) // otherwise closing could discard the answer
 			_ = conn.Close()
 		}
 	}()

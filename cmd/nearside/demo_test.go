@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// demo keeps its promises to scripts, starts again what dies, and leaves nothing behind.
+// demo does what scripts rely on, starts nodes again that have ended, and leaves no process behind.
 func TestDemo_PromisesToScripts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	port := freeRun(t, 2)
@@ -87,8 +87,8 @@ func killAndAwait(t *testing.T, file string, i int) {
 	})
 }
 
-// When the demo itself is killed with -9 its nodes end too, and a new demo in the same
-// directory takes up where it stopped, at the same addresses.
+// If the demo itself is killed with -9, its nodes end too, and a new demo in the same directory goes on
+// with the same data, at the same addresses.
 func TestDemo_Killed_LeavesNoOrphans(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	args := []string{"demo", "--data", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", freeRun(t, 1)), "--regions", "dublin", "--latency", "none"}

@@ -1,4 +1,4 @@
-// Command nearside runs and watches a Nearside deployment; `nearside help` tells how.
+// Command nearside runs and watches a Nearside deployment; see `nearside help`.
 package main
 
 import (
@@ -11,9 +11,9 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// ballast makes the garbage collector wait until a node has made some tens of megabytes of garbage. A node that
-// has little to keep would otherwise collect many times a second, which was 8% of its CPU time. Nothing is ever
-// written to it, so it takes no memory.
+// ballast makes the garbage collector wait until there are some tens of megabytes of garbage. Otherwise a node
+// with a small heap would collect many times a second, which took 8% of its CPU time. Nothing is ever written
+// to it, so it takes no physical memory.
 var ballast = make([]byte, 32<<20)
 
 func main() {

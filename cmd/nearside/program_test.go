@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program is the built program at work.
+// program is a running process of the built program.
 type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -87,7 +87,7 @@ func start(t *testing.T, args ...string) *program {
 	return p
 }
 
-// until gives the lines of standard output up to one that begins with prefix, which is last.
+// until gives the lines of standard output up to and including one that begins with prefix.
 func (p *program) until(prefix string) (lines []string) {
 	p.t.Helper()
 	limit := time.After(waitLimit)
@@ -159,7 +159,7 @@ func get(url string) (status int, body []byte, err error) {
 	return resp.StatusCode, b.Bytes(), err
 }
 
-// checkAdmin holds an administration address to its promises.
+// checkAdmin checks what scripts rely on at an administration address.
 func checkAdmin(t *testing.T, n summary) {
 	t.Helper()
 	for path, want := range map[string]string{"/healthz": "alive", "/readyz": "ready", "/metrics": "nearside_applied_index"} {
@@ -192,7 +192,7 @@ func checkAdmin(t *testing.T, n summary) {
 	}
 }
 
-// gone reports whether a process has ended; one that nobody waits for counts as ended.
+// gone reports whether a process has ended; a zombie counts as ended.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true

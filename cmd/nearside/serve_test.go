@@ -12,8 +12,8 @@ import (
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
-// serve says "ready URL" once on standard output, serves there, keeps its directory to itself,
-// and stops with exit code 0 on SIGTERM.
+// serve prints "ready URL" once on standard output, serves there, locks its directory, and stops with exit
+// code 0 on SIGTERM.
 func TestServe_PromisesToScripts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
@@ -45,8 +45,8 @@ func TestServe_PromisesToScripts(t *testing.T) {
 	}
 }
 
-// What was acknowledged is there after kill -9 of the database, which is started again, and after
-// kill -9 of the server and a new start.
+// What was acknowledged is there after kill -9 of the database, which is started again, and after kill -9
+// and a new start of the server.
 func TestServe_Killed_KeepsWhatItAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")

@@ -12,12 +12,12 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// A stop is clean whenever it comes, also before "ready" and when it comes twice in a row, as
-// shells and timeout(1) send it; the next start needs no help.
+// A stop is clean at any moment, also before "ready" and with two signals, as shells and timeout(1) send
+// them. The next start works without help.
 func TestServe_Stopped_AtAnyMoment(t *testing.T) {
 	root := t.TempDir()
 	for i, made := range []string{"lock", "postgres", "postgres/data", "postgres/data/postmaster.pid", "region"} {
-		dir := filepath.Join(root, fmt.Sprint(i/2)) // every other start finds a place where one was stopped
+		dir := filepath.Join(root, fmt.Sprint(i/2)) // every second start is in a directory where another one was stopped
 		p := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
 		eventually.Nil(t, func() error {
 			pid, err := os.ReadFile(filepath.Join(dir, "lock"))

@@ -62,7 +62,7 @@ func fetch(t *testing.T, url string) (status int, coding, body string) {
 	return resp.StatusCode, resp.Header.Get("Content-Encoding"), string(b)
 }
 
-// Assets on a node that serves nobody are a mistake, and a message says which.
+// Assets on a node without the role edge are an error, and the message names the key.
 func TestConfig_AssetsNeedAnEdge(t *testing.T) {
 	cfg := node.Config{Name: "a", Region: "b", Roles: []string{node.RoleHome}, Data: "c", Client: node.Client{Assets: "d"}}
 	if err := cfg.Check(); core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), "client.assets") {

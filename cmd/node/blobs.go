@@ -23,8 +23,8 @@ const (
 	startCheck  = 15 * time.Second
 )
 
-// startOrigin makes this home node one of those that keep the blobs, or that reach the bucket
-// which does, and serves them to the others. It comes before the link, which serves from it.
+// startOrigin starts the origin at this home node, on its disk or in the bucket. It comes before the link,
+// which serves blobs from it.
 func (n *Node) startOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*keeping, error) {
 	k, own, err := n.openOrigin(ctx, s, ep)
 	if err != nil {
@@ -42,7 +42,7 @@ func (n *Node) startOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*
 	return k, n.startTier(ctx, s, k)
 }
 
-// openOrigin gives the origin, and this node's own disk if that is a part of it.
+// openOrigin gives the origin, and this node's own disk if the origin uses it.
 func (n *Node) openOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*keeping, edge.Blobs, error) {
 	if n.cfg.Files.S3 != nil {
 		k, err := n.startBucket(ctx, s)
@@ -70,8 +70,8 @@ func (n *Node) openOrigin(ctx context.Context, s *stages, ep *link.Endpoint) (*k
 	return k, own, nil
 }
 
-// startAwayBlobs gives the origin as an edge elsewhere reaches it: the bucket if it knows it,
-// else home over the link.
+// startAwayBlobs gives the origin for an edge away from home: the bucket if it is configured, else the home
+// nodes over the link.
 func (n *Node) startAwayBlobs(ctx context.Context, s *stages, cfg blob.Config) (*keeping, error) {
 	if n.cfg.Files.S3 != nil {
 		k, err := n.startBucket(ctx, s)
@@ -111,9 +111,8 @@ func (n *Node) startTier(ctx context.Context, s *stages, k *keeping) error {
 	return n.openLedger(ctx, s, k)
 }
 
-// startBucket opens the bucket and tries it. With one that refuses us for a reason which a
-// setting has to mend, a home node does not start; an edge does, since it can still show what
-// it has, and so does everybody while the bucket is only out of reach.
+// startBucket opens the bucket and tries it. If a setting is wrong, a home node does not start, but an edge
+// does, because it can still serve what it has. If the bucket can only not be reached, both start.
 func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
 	store, err := s3.New(n.cfg.Files.S3.Settings(n.log))
 	if err != nil {
@@ -132,8 +131,8 @@ func (n *Node) startBucket(ctx context.Context, s *stages) (*keeping, error) {
 	return k, nil
 }
 
-// apiFiles says what the API does with files. What an earlier run was receiving is forgotten:
-// nobody was told that it is kept.
+// apiFiles gives the configuration of files for the API. It removes uploads that an earlier run has not
+// finished; they were not acknowledged.
 func (n *Node) apiFiles(k *keeping) (files.Config, error) {
 	spool := filepath.Join(n.cfg.Data, "spool")
 	if err := emptyDir(spool); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/replication/blob"
 )
 
-// What fits where, with an adapter: links carry bytes by opaque names and know no digests.
+// Adapters between cdn and the link, which carries bytes by opaque names and does not import cdn.
 var (
 	_ edge.Blobs = linked{}
 	_ blob.Store = served{}

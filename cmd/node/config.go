@@ -37,7 +37,7 @@ type Config struct {
 	Client   Client    `yaml:"client,omitempty"` // required with the role edge
 	Admin    Admin     `yaml:"admin,omitempty"`
 	Link     Link      `yaml:"link,omitempty"`
-	Home     []Peer    `yaml:"home,omitempty"` // required but on a home node alone: the voters
+	Home     []Peer    `yaml:"home,omitempty"` // the voters; required, except on a single home node
 	Join     []string  `yaml:"join,omitempty"` // link addresses to meet for gossip; default those of Home
 	Postgres Postgres  `yaml:"postgres,omitempty"`
 	Files    Files     `yaml:"files,omitempty"`
@@ -48,7 +48,7 @@ type Config struct {
 	Database *pg.Config        `yaml:"-"` // a database to use instead of Postgres, for tests
 	Socket   net.PacketConn    `yaml:"-"` // the bound link socket instead of Link.Listen, for tests
 	Identity *link.Credentials `yaml:"-"` // instead of PKI, for tests
-	OnReady  func(*Node)       `yaml:"-"` // told once, when the node first serves
+	OnReady  func(*Node)       `yaml:"-"` // called once, when the node first serves
 	Logger   *slog.Logger      `yaml:"-"` // default: discard
 }
 
@@ -59,8 +59,8 @@ type Client struct {
 	Assets string `yaml:"assets,omitempty"` // directory of a built web client to serve; default: none
 }
 
-// Admin is where the node tells about itself. It has no authentication: only loopback
-// addresses are accepted.
+// Admin is where operators reach the node. It has no authentication, so only loopback addresses are
+// accepted.
 type Admin struct {
 	Listen string `yaml:"listen,omitempty"` // default 127.0.0.1:0
 }
@@ -77,7 +77,7 @@ type Peer struct {
 	Addr string `yaml:"addr"`
 }
 
-// Postgres says which database the replica lives in.
+// Postgres says which database has the replica.
 type Postgres struct {
 	DSN             string `yaml:"dsn,omitempty"`               // default: a managed server under Data
 	SharedBuffersMB int    `yaml:"shared_buffers_mb,omitempty"` // of the managed server; default 64
@@ -91,15 +91,15 @@ type Imitate struct {
 	DelayMS  float64 `yaml:"delay_ms,omitempty" json:"delay_ms"` // one way
 	JitterMS float64 `yaml:"jitter_ms,omitempty" json:"jitter_ms"`
 	Loss     float64 `yaml:"loss,omitempty" json:"loss"` // 0 to 1
-	Mbit     float64 `yaml:"mbit,omitempty" json:"mbit"` // megabits a second; 0: as many as there are
+	Mbit     float64 `yaml:"mbit,omitempty" json:"mbit"` // megabits a second; 0: no limit
 	Blackout bool    `yaml:"blackout,omitempty" json:"blackout"`
 }
 
 // Trace says where traces of requests and proposals go: a file, a collector, or both.
 type Trace struct {
-	File  string  `yaml:"file,omitempty"`  // gets a line of JSON for each span, 256 MiB at most from each start
+	File  string  `yaml:"file,omitempty"`  // gets a line of JSON for each span, at most 256 MiB after each start
 	OTLP  string  `yaml:"otlp,omitempty"`  // collector that takes OTLP over HTTP, http://HOST:4318
-	Ratio float64 `yaml:"ratio,omitempty"` // part of the traces that is kept, 0 to 1, the same at every node; default 1
+	Ratio float64 `yaml:"ratio,omitempty"` // share of the traces that is kept, 0 to 1, the same at every node; default 1
 }
 
 func (t Trace) check() error {
@@ -112,7 +112,7 @@ func (t Trace) check() error {
 	return nil
 }
 
-// Tuning is for deployments that are not like others, and for tests.
+// Tuning is for unusual deployments, and for tests.
 type Tuning struct {
 	ElectionTimeout   time.Duration `yaml:"election_timeout,omitempty"`   // default 300ms
 	SnapshotEvery     time.Duration `yaml:"snapshot_every,omitempty"`     // default 10s
@@ -242,7 +242,7 @@ func (cfg Config) checkAddresses() error {
 	return nil
 }
 
-// The bounds of an imitated distance: the far side of the moon is 1.3 s away.
+// The bound of an imitated delay: longer ones are a mistake.
 const maxDelayMS = 10_000
 
 func (i Imitate) check() error {
@@ -255,7 +255,7 @@ func (i Imitate) check() error {
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || host == "localhost" {
-		return nil // said elsewhere, or fine
+		return nil // another check refuses it, or it is right
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return core.E(core.KindInvalid, "admin.listen: %q is not a loopback address; it has no authentication", addr)

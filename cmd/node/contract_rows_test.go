@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// row says how to ask for one operation. Most rows say nothing but the operation and the body:
-// ada, a member of the team and the channel, asks for what is hers; eve, a stranger to both, is
-// forbidden; the malformed request follows from the form of the good one.
+// row says how one operation is requested. Most rows have only the operation and the body: ada, a member of
+// the team and the channel, asks for objects of hers; eve, who is in neither, is forbidden; the malformed
+// request is derived from the good one.
 type row struct {
 	op        string                                           // METHOD path
 	as        string                                           // who asks; default ada
@@ -22,13 +22,13 @@ type row struct {
 	described int                                              // the status whose schema the answer has, where the description has another
 
 	open     bool   // it needs no session
-	nobody   string // why nobody is forbidden
+	nobody   string // why no user is forbidden
 	stranger string // who is forbidden; default eve
-	denied   int    // what the stranger is told; default 403
+	denied   int    // status of the answer to the stranger; default 403
 
 	badQuery  string // a malformed query, where there is neither a body nor an id in the path
 	badStatus int    // default 400
-	anyForm   string // why nothing can be malformed
+	anyForm   string // why no request can be malformed
 	bytes     bool   // the body is a file's bytes, and they may be any
 
 	unlike string // how existing servers and clients differ from the description, whose schema is then not compared
@@ -270,7 +270,7 @@ func (f *fixture) login(name string) string {
 	return f.send(f.t, "POST", "/api/v4/users/login", "", m{"login_id": name, "password": password}).header.Get("Token")
 }
 
-// unique gives a name that nothing has yet.
+// unique gives a new name.
 func (f *fixture) unique(prefix string) string {
 	f.made++
 	return fmt.Sprintf("%s%d", prefix, f.made)

@@ -18,7 +18,8 @@ type description struct {
 	components map[string]any
 }
 
-// loadDescription reads the API description, or skips and says where it is not.
+// loadDescription reads the API description. If it is not there it skips the test and says where it was
+// expected.
 func loadDescription(t *testing.T) *description {
 	t.Helper()
 	dir := os.Getenv("NEARSIDE_API")
@@ -63,7 +64,7 @@ func object(v any) map[string]any {
 	return o
 }
 
-// deref follows a reference into the components.
+// deref resolves a reference to a component.
 func (d *description) deref(s map[string]any) map[string]any {
 	for range 10 {
 		ref, ok := s["$ref"].(string)
@@ -178,7 +179,7 @@ func kindOf(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// A value that does not fit its description is told so, down to the field.
+// A value that does not match its description is found, with the name of the field.
 func TestDescription_CheckCanFail(t *testing.T) {
 	d := &description{components: map[string]any{"schemas": map[string]any{"Thing": map[string]any{
 		"type": "object", "required": []any{"id"},

@@ -13,8 +13,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// shapes says by operation which fields a good answer has, and of which types, wherever the API
-// description is. It is the table of testdata/answers.txt, one operation in a line.
+// shapes says for each operation which fields a good answer has, and of which types, also where the API
+// description is missing. It is testdata/answers.txt, with one operation in a line.
 type shapes map[string]string
 
 var shapesFile = filepath.Join("testdata", "answers.txt")
@@ -56,8 +56,8 @@ func (s shapes) check(t *testing.T, op string, got reply) {
 	}
 }
 
-// shapeOf writes the fields and types of a JSON value, so deep. Of a list it shows the first
-// element, and of an object by ids or settings one of its values.
+// shapeOf writes the fields and types of a JSON value, down to a depth. Of a list it writes the first
+// element, and of a map by ids or names one of its values.
 func shapeOf(v any, deep int) string {
 	switch v := v.(type) {
 	case []any:

@@ -50,8 +50,8 @@ func allOperations(t *testing.T) (ops []operation) {
 	return ops
 }
 
-// Every operation that is built answers a good, an unauthenticated, a forbidden and a malformed
-// request as described; every other one says in the API's error form that it is not built.
+// Every operation that is built answers a good, an unauthenticated, a forbidden and a malformed request as
+// described. Every other one answers, in the API's error form, that it is not built.
 func TestContract(t *testing.T) {
 	world := nodetest.Start(t, nodetest.Topology{Files: node.Files{PublicLinks: true}})
 	f := newFixture(t, world.Nodes()[0].URL())
@@ -90,7 +90,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// The document of what is built says what the contract is.
+// COVERAGE.md has the same content as the contract.
 func TestContract_CoverageDocument(t *testing.T) {
 	path := filepath.Join(apiFolder, "COVERAGE.md")
 	want := coverage(allOperations(t))
@@ -161,7 +161,7 @@ type reply struct {
 	raw    []byte
 }
 
-// send sends a request with a token; a body that is a string goes as it is, else as JSON.
+// send sends a request with a token; a body that is a string is sent as it is, any other as JSON.
 func (f *fixture) send(t *testing.T, method, path, token string, body any) reply {
 	t.Helper()
 	var content io.Reader
@@ -195,11 +195,11 @@ func (f *fixture) send(t *testing.T, method, path, token string, body any) reply
 	if r.raw, err = io.ReadAll(answer.Body); err != nil {
 		t.Fatal(err)
 	}
-	_ = json.Unmarshal(r.raw, &r.body) // what is no JSON stays nil, and is judged by who expects some
+	_ = json.Unmarshal(r.raw, &r.body) // a body that is not JSON stays nil; a test that expects JSON fails then
 	return r
 }
 
-// ask makes the four requests of a row. The good one comes last: it may use up what it is about.
+// ask makes the four requests of a row. The good one comes last, because it may delete its object.
 func (r row) ask(t *testing.T, f *fixture, d *description, shapes shapes) {
 	method, template, _ := strings.Cut(r.op, " ")
 	values := r.values(t, f)
@@ -249,8 +249,8 @@ func (r row) compare(t *testing.T, d *description, got reply) {
 // noBody are bodies that no operation with a body can accept.
 var noBody = []any{``, `{"truncated": `, `null`, `"text"`, `17`, "{\"message\": \"\xff\"}", `{"message": "\u0000"}`}
 
-// malformed gives requests that no operation of this form can accept: bodies that are no JSON
-// or of another type, or else an id that is none.
+// malformed gives requests that no operation of this form can accept: bodies that are not JSON or of another
+// type, or an invalid id.
 func (r row) malformed(t *testing.T, f *fixture, template string, values map[string]string) (path string, bodies []any) {
 	t.Helper()
 	switch {
@@ -276,7 +276,7 @@ var (
 	idParameter = regexp.MustCompile(`\{\w+_id\}`)
 )
 
-// expand fills the parameters of a path, from values or else from what the fixture has.
+// expand fills in the parameters of a path, from values or else from the fixture.
 func (f *fixture) expand(t *testing.T, template string, values map[string]string) string {
 	return parameter.ReplaceAllStringFunc(template, func(p string) string {
 		name := strings.Trim(p, "{}")

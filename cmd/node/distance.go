@@ -11,8 +11,7 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// distances are the imitated paths of this node, by peer. It is nil-safe in being empty: a
-// node without any imitates nothing and knows no peer to imitate.
+// distances has the imitated paths of this node, by peer. It may be empty: then nothing is imitated.
 type distances struct {
 	link *link.Distance // nil when nothing is imitated: the socket stays fast
 
@@ -54,7 +53,7 @@ func (d *distances) list() []Imitate {
 	return append([]Imitate{}, d.paths...)
 }
 
-// set changes the path to a peer, or with "*" to all. The address stays.
+// set changes the path to a peer, or to all with "*". The address stays.
 func (d *distances) set(change Imitate) error {
 	if err := change.check(); err != nil {
 		return err

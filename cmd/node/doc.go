@@ -1,30 +1,27 @@
-// Package node is the composition root: it knows every part and gives each the others it
-// needs. A Node is one process of a deployment, with the roles home, edge or both; the one of
-// `nearside serve`, those of `nearside demo` and those of a real deployment differ by Config
-// only.
+// Package node is the composition root: it makes all parts and connects them. A Node is one process of a
+// deployment, with the roles home, edge or both. The nodes of `nearside serve`, of `nearside demo` and of
+// a real deployment differ only in their Config.
 //
-// It decides nothing about messages, order or links; when a rule appears here it belongs
-// elsewhere.
+// It decides nothing about messages, order or links: such rules belong to the parts.
 //
 // # Lifecycle
 //
 // New validates and starts nothing. Run starts the stages from the inside out (PostgreSQL,
 // replica, link, home or follower, gossip, edge) and stops them from the outside in, each with
 // its own limit, so that nothing outlives what it uses. The administration listener is the
-// exception: it comes first and goes last, because it tells how far the others are. The first
-// stage that fails stops the rest, and Run returns its error.
+// exception: it starts first and stops last, because it shows the state of the others. If a stage fails,
+// the rest is stopped, and Run returns its error.
 //
 // # Files
 //
-// Every part of what a node does with blobs is in cdn/origin and cdn/tier; here they are opened,
-// connected and started, in the order in which one needs the other. The API sees one place to
-// keep bytes, wherever the node stands. Operators see and mend it by cmd/admin; cmd/doctor tries
-// what a configuration names.
+// cdn/origin and cdn/tier keep blobs; here they are opened, connected and started. The API gets one place
+// to keep bytes, whatever the roles of the node are. cmd/admin has the handlers for operators, and
+// cmd/doctor tries a configuration.
 //
 // # Concurrency
 //
-// Every goroutine belongs to a stage and every stage to Run. The administration handlers read
-// what the stages publish in parts, a value that is replaced whole.
+// Every goroutine belongs to a stage and every stage to Run. The administration handlers read parts, which
+// the stages replace as a whole.
 //
 // # Invariants
 //

@@ -36,8 +36,8 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		return err
 	}
 	observer := observe.New(n.metrics.registry, n.tracer)
-	// The sockets ask the API who may do what, and the API hands upgrades and typing to the
-	// sockets; none of it is called before both are there.
+	// The sockets ask the API for permissions, and the API gives upgrades and typing to the sockets.
+	// Nothing is called before both exist.
 	var a *areas.API
 	cfg := areas.Config{
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
@@ -49,7 +49,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if cfg.Assets, err = n.assets(s); err != nil {
 		return err
 	}
-	host, _ := os.Hostname() // clients show it in their support pages; it may be empty
+	host, _ := os.Hostname() // for the support page of clients; it may be empty
 	hub, err := fanout.New(fanout.Config{
 		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
 		Version: cfg.VersionID(),
@@ -70,7 +70,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	}
 	cfg.WebSocket = sockets
 	cfg.Typing = func(u core.UserID, ch core.ChannelID, parent core.PostID) {
-		_ = hub.Typing(context.WithoutCancel(ctx), u, ch, parent) // the API has checked, and it may get lost
+		_ = hub.Typing(context.WithoutCancel(ctx), u, ch, parent) // the API has checked the permission, and typing may be lost
 	}
 	if a, err = areas.New(cfg); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (n *Node) assets(s *stages) (http.Handler, error) {
 	return h, nil
 }
 
-// tokenFrom gives the token of an upgrade. One in the URL counts no more than it does elsewhere.
+// tokenFrom gives the token of an upgrade. A token in the URL is ignored, as everywhere.
 func tokenFrom(r *http.Request) string {
 	token, from := session.TokenFrom(r)
 	if from == session.FromQuery {
@@ -110,7 +110,7 @@ func tokenFrom(r *http.Request) string {
 	return token
 }
 
-// openReader opens a pool of reads: its role can select and nothing else.
+// openReader opens a pool for reads, with a role that can only select.
 func (n *Node) openReader(ctx context.Context, s *stages, conns int) (*read.Store, error) {
 	cfg := n.parts.Load().database
 	cfg.Role, cfg.MaxConns = pg.ReaderRole, conns
@@ -129,7 +129,7 @@ func (n *Node) clientURL(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// gate keeps clients away from a replica that has diverged: what it holds belongs to no history.
+// gate refuses clients while the replica has diverged: its state belongs to no history.
 func (n *Node) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.parts.Load().rebuilding() {
@@ -144,7 +144,7 @@ func (n *Node) gate(next http.Handler) http.Handler {
 	})
 }
 
-// memberships adapts what the store knows to what the sockets need.
+// memberships converts the memberships of the store to those of the sockets.
 func memberships(store *read.Store) func(context.Context, core.UserID) (fanout.Memberships, error) {
 	return func(ctx context.Context, u core.UserID) (fanout.Memberships, error) {
 		got, err := store.Memberships(ctx, u)

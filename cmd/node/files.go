@@ -19,18 +19,18 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Files says where files are kept and what people may do with them.
+// Files has the settings of files.
 type Files struct {
 	MaxMB       int64         `yaml:"max_mb,omitempty"`       // of one file; default 100
 	PublicLinks bool          `yaml:"public_links,omitempty"` // people may share links that need no session
 	Redirect    bool          `yaml:"redirect,omitempty"`     // readers are sent to the bucket; needs s3
-	Acknowledge string        `yaml:"acknowledge,omitempty"`  // an upload once it is at the origin, or local: once it is at this edge; default origin
-	CacheMB     int64         `yaml:"cache_mb,omitempty"`     // of an edge's cache on disk; default 2048
-	CacheFiles  int           `yaml:"cache_files,omitempty"`  // in it; default 100,000
-	MemoryMB    int64         `yaml:"memory_mb,omitempty"`    // of it that is kept in memory too; default 64
+	Acknowledge string        `yaml:"acknowledge,omitempty"`  // when an upload is acknowledged: once it is at the origin, or local: at this edge; default origin
+	CacheMB     int64         `yaml:"cache_mb,omitempty"`     // size of an edge's cache on disk; default 2048
+	CacheFiles  int           `yaml:"cache_files,omitempty"`  // files in the cache; default 100,000
+	MemoryMB    int64         `yaml:"memory_mb,omitempty"`    // part of the cache that is also in memory; default 64
 	Clamd       string        `yaml:"clamd,omitempty"`        // unix:/PATH or HOST:PORT of the virus scanner that is asked about every upload; default none
-	Grace       time.Duration `yaml:"grace,omitempty"`        // after which stored bytes go that no file refers to; default 24h
-	KeepDeleted time.Duration `yaml:"keep_deleted,omitempty"` // after which the bytes of deleted files go; default 720h
+	Grace       time.Duration `yaml:"grace,omitempty"`        // time after which stored bytes without a file are removed; default 24h
+	KeepDeleted time.Duration `yaml:"keep_deleted,omitempty"` // time after which the bytes of deleted files are removed; default 720h
 	Dir         string        `yaml:"dir,omitempty"`          // where a home node keeps them without s3; default <data>/files
 	S3          *S3           `yaml:"s3,omitempty"`           // keep them in a bucket instead of the home nodes' disks
 }
@@ -53,7 +53,7 @@ type S3 struct {
 	SSEKeyFile     string `yaml:"sse_key_file,omitempty"` // 32 bytes, with sse: c
 }
 
-// Secret is a word that is written to no log and shown to nobody.
+// Secret is a text that is neither logged nor shown.
 type Secret string
 
 // String hides the secret.
@@ -70,10 +70,10 @@ func (s Secret) GoString() string { return s.String() }
 // LogValue hides the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText hides the secret; a configuration file gets it all the same.
+// MarshalText hides the secret; MarshalYAML does not.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// MarshalYAML writes the secret to the configuration of another start.
+// MarshalYAML writes the secret, for configuration files.
 func (s Secret) MarshalYAML() (any, error) { return string(s), nil }
 
 // UnmarshalText reads a secret.
@@ -87,7 +87,7 @@ const (
 
 const (
 	maxFileMB = 100 << 10 // 100 GiB; larger objects are beyond what object stores take in one piece
-	minGrace  = time.Hour // less, and an upload under way could lose its bytes
+	minGrace  = time.Hour // with less, an upload under way could lose its bytes
 	scanLimit = 2 * time.Minute
 )
 
@@ -119,11 +119,11 @@ func (f Files) check() error {
 	if f.S3 == nil {
 		return nil
 	}
-	_, err := s3.New(f.S3.Settings(nil)) // it knows best what it can use
+	_, err := s3.New(f.S3.Settings(nil)) // the store checks its own settings
 	return err
 }
 
-// Settings gives the same to the store.
+// Settings converts the settings to those of the store.
 func (c *S3) Settings(log *slog.Logger) s3.Config {
 	return s3.Config{
 		Endpoint: c.Endpoint, PublicEndpoint: c.PublicEndpoint, Bucket: c.Bucket, Prefix: c.Prefix, Region: c.Region, PathStyle: c.PathStyle,
@@ -153,14 +153,14 @@ func (f Files) withDefaults(data string) Files {
 	return f
 }
 
-// Store is a back end of files that somebody opened.
+// Store is an open back end of files.
 type Store struct {
 	cdn.Store
 	io.Closer
 }
 
-// OpenStore opens a back end for the command line: "disk" is cfg's directory, "disk:DIR" another
-// one, and "s3" is cfg's bucket, which is tried. A directory is made only if it may be new.
+// OpenStore opens a back end for the command line: "disk" is the directory of cfg, "disk:DIR" another one,
+// and "s3" is the bucket of cfg, which is tried. A directory is created only if mayBeNew is set.
 func (cfg Config) OpenStore(ctx context.Context, where string, mayBeNew bool) (Store, error) {
 	dir, ok := strings.CutPrefix(where, "disk:")
 	switch {
@@ -189,7 +189,7 @@ func (cfg Config) openBucket(ctx context.Context) (Store, error) {
 	return Store{s, s}, s.Check(ctx)
 }
 
-// ClamdAt reads where the scanner is.
+// ClamdAt parses the address of the scanner.
 func ClamdAt(addr string) (scan.Config, error) {
 	cfg := scan.Config{Network: "tcp", Address: addr, Timeout: scanLimit}
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -205,7 +205,7 @@ func ClamdAt(addr string) (scan.Config, error) {
 	return cfg, nil
 }
 
-// emptyDir makes a directory that an earlier run may have left things in.
+// emptyDir creates a directory, or empties it if an earlier run has left files there.
 func emptyDir(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("empty %s: %w", dir, err)

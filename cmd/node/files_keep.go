@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/region"
 )
 
-const keepConns = 2 // to the database, for what the log knows of blobs
+const keepConns = 2 // to the database, for the ledger of blobs
 
 // The places where blobs can be.
 const (
@@ -19,7 +19,7 @@ const (
 	kindLink = "home" // at home, over the link
 )
 
-// keeping is what a node does with files. It is not changed once it is published.
+// keeping has the parts of a node that keep files. It does not change after it is published.
 type keeping struct {
 	admin.Files
 	origin edge.Blobs
@@ -27,7 +27,7 @@ type keeping struct {
 	signer cdn.Signer       // nil: clients are not sent to the bucket
 }
 
-// reach is where an edge keeps bytes and finds them.
+// reach gives the place where an edge keeps bytes and finds them.
 func (k *keeping) reach() edge.Blobs {
 	if k.Tier != nil {
 		return k.Tier
@@ -35,7 +35,7 @@ func (k *keeping) reach() edge.Blobs {
 	return k.origin
 }
 
-// startKeeping looks after the blobs at home: what is missing comes, what nobody needs goes.
+// startKeeping starts repair and sweep of the blobs at home.
 func (n *Node) startKeeping(ctx context.Context, s *stages, k *keeping, reg *region.Region) error {
 	if err := n.openLedger(ctx, s, k); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (n *Node) startKeeping(ctx context.Context, s *stages, k *keeping, reg *reg
 	return nil
 }
 
-// openLedger lets k ask what the log knows of blobs.
+// openLedger opens the database for the ledger: which blobs are referred to.
 func (n *Node) openLedger(ctx context.Context, s *stages, k *keeping) (err error) {
 	if k.Ledger == nil {
 		k.Ledger, err = n.openReader(ctx, s, keepConns)

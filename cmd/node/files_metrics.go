@@ -6,8 +6,7 @@ import (
 	"github.com/nearside/nearside/cmd/admin"
 )
 
-// filesMetrics adds what there is to know of files where they durably are. Parts that this node
-// has not give zeroes.
+// filesMetrics adds the metrics of the origin. Parts that this node does not have give zero.
 func (n *Node) filesMetrics(r *prometheus.Registry) {
 	kept := func(value func(admin.FilesStatus) int64) func() float64 {
 		return func() float64 {

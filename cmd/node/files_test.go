@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What is wrong with the settings of files is said with the key that has to be mended.
+// An error in the settings of files names the key that must be corrected.
 func TestFiles_BadSettings_NameTheKey(t *testing.T) {
 	keys := func(change func(*S3)) *S3 {
 		s := &S3{Bucket: "b", AccessKey: "a", SecretKey: "s", Region: "eu"}
@@ -50,7 +50,7 @@ func TestFiles_BadSettings_NameTheKey(t *testing.T) {
 	}
 }
 
-// A secret is in the configuration that is written, and nowhere else.
+// A secret is written to the configuration file, and nowhere else.
 func TestSecret_IsNotShown(t *testing.T) {
 	cfg := Config{Name: "a", Region: "b", Roles: []string{RoleHome}, Data: "d", Files: Files{S3: &S3{Bucket: "b", AccessKey: "a", SecretKey: "hush"}}}
 	var log bytes.Buffer

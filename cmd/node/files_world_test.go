@@ -24,7 +24,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// bytesOf gives n bytes that nobody can compress or guess, and their blob.
+// bytesOf gives n random bytes and their blob.
 func bytesOf(seed uint64, n int) ([]byte, core.BlobID) {
 	b := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
@@ -49,7 +49,7 @@ func caches(t *testing.T, n *nodetest.Node) (c admin.CacheStatus) {
 	return c
 }
 
-// verifyLines has a home node verify and gives the lines of its answer.
+// verifyLines makes a home node verify and gives the lines of its answer.
 func verifyLines(t *testing.T, n *nodetest.Node, method string) (bad []admin.BadBlob, sum admin.Verified) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, n.AdminURL()+"/v1/files/verify", nil)
@@ -115,7 +115,7 @@ func TestFiles_UploadAtOneEdge_ReadAtAnother(t *testing.T) {
 	}
 }
 
-// What was acknowledged survives the home node that took it, and the edge too.
+// What was acknowledged is not lost when the home node and the edge that took it are killed.
 func TestFiles_LeaderAndEdgeKilled_LosesNothing(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt", "singapore"}})
 	near, far := w.Node("edge-frankfurt"), w.Node("edge-singapore")
@@ -135,7 +135,7 @@ func TestFiles_LeaderAndEdgeKilled_LosesNothing(t *testing.T) {
 	})
 }
 
-// A home node that was down while a file came gets it by itself when it is back.
+// A home node that was down during an upload gets the file by itself later.
 func TestFiles_HomeNodeWasDown_RepairsItself(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}, Tuning: node.Tuning{RepairEvery: 100 * time.Millisecond}})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -174,7 +174,7 @@ func flipBit(t *testing.T, file string) {
 	}
 }
 
-// A bit that flips in an edge's cache reaches nobody: the blob is fetched again.
+// If a bit flips in an edge's cache, the blob is fetched again, and no reader gets the wrong byte.
 func TestFiles_CacheRots_Heals(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt"}})
 	edge := w.Node("edge-frankfurt")
@@ -234,7 +234,7 @@ func TestFiles_OriginRots_VerifyNamesThePosts(t *testing.T) {
 	}
 }
 
-// A copy that is damaged at one of several home nodes is reported, and mended on demand.
+// A copy that is damaged at one of several home nodes is reported, and repaired on request.
 func TestFiles_OneCopyRots_VerifyRepairs(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -258,7 +258,7 @@ func TestFiles_OneCopyRots_VerifyRepairs(t *testing.T) {
 	}
 }
 
-// While home is away an edge serves the files that it has, refuses uploads with 503, and keeps
+// While home cannot be reached, an edge serves the files that it has, refuses uploads with 503, and keeps
 // nothing of them.
 func TestFiles_HomeAway_CachedAreServed(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "singapore"}})
@@ -288,8 +288,8 @@ func TestFiles_HomeAway_CachedAreServed(t *testing.T) {
 	}
 }
 
-// An edge that acknowledges uploads by itself takes them while home cannot be reached for
-// blobs, and brings them home later, also after a restart.
+// An edge with acknowledge: local accepts uploads while home cannot be reached for blobs, and copies them
+// home later, also after a restart.
 func TestFiles_AcknowledgedLocally_ReachHomeLater(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt"}, Files: node.Files{Acknowledge: "local"}})
 	edge, home := w.Node("edge-frankfurt"), w.Nodes()[0]
@@ -303,7 +303,7 @@ func TestFiles_AcknowledgedLocally_ReachHomeLater(t *testing.T) {
 	wantBytes(t, ann.Download(f.ID), content)
 }
 
-// A sweep removes an old orphan and keeps what files refer to, however old.
+// A sweep removes an old blob without a reference, and keeps what files refer to, however old it is.
 func TestFiles_Sweep_KeepsWhatIsNeeded(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -420,9 +420,9 @@ func inBucket(t *testing.T, s *s3test.Server) node.Files {
 	}}
 }
 
-// With a bucket, files are there and not on the home nodes' disks; readers are sent to it when
-// the operator wants that; verify finds what somebody spoiled in it; and while it is away, what
-// is cached is served and uploads are refused.
+// With a bucket, files are there and not on the home nodes' disks. With redirect, readers are sent to it.
+// verify finds a damaged object. While the bucket cannot be reached, cached files are served and uploads
+// are refused.
 func TestFiles_Bucket_WholeStory(t *testing.T) {
 	store := s3test.Start(t)
 	files := inBucket(t, store)
@@ -471,8 +471,8 @@ func TestFiles_Bucket_WholeStory(t *testing.T) {
 	}
 }
 
-// With wrong keys or no bucket a home node does not start and says which key to mend; an edge
-// starts, since it can show what it has, and says so too.
+// With wrong keys or without the bucket, a home node does not start, and the error names the key to correct.
+// An edge starts, because it can serve what it has, and reports the same.
 func TestFiles_BucketMisconfigured_StartSaysSo(t *testing.T) {
 	store := s3test.Start(t)
 	good := inBucket(t, store)
@@ -503,7 +503,7 @@ func TestFiles_BucketMisconfigured_StartSaysSo(t *testing.T) {
 	}
 }
 
-// A bucket that is only out of reach keeps no home node from starting: order does not need it.
+// A home node starts although the bucket cannot be reached: ordering does not need it.
 func TestFiles_BucketAway_HomeStarts(t *testing.T) {
 	store := s3test.Start(t)
 	files := inBucket(t, store)

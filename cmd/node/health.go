@@ -12,18 +12,18 @@ const (
 	stateStarting   = "starting"
 	stateReady      = "ready"
 	stateRebuilding = "rebuilding"  // the replica has another history than home, and is being replaced
-	stateStuck      = "stuck"       // an entry is unknown to this version: what is served grows old
-	stateDiffers    = "differs"     // the home nodes disagree, and no majority says who is wrong
+	stateStuck      = "stuck"       // an entry is unknown to this version: answers get older and older
+	stateDiffers    = "differs"     // the home nodes differ, and no majority agrees
 	stateDatabase   = "no database" // it does not answer
 )
 
-// How often the database is asked whether it is there, and how long it may take to answer.
+// How often the database is asked whether it works, and how long it may take to answer.
 const (
 	databaseEvery = time.Second
 	databaseLimit = 3 * time.Second
 )
 
-// condition is what can be wrong with a node that runs; empty strings: nothing.
+// condition says what is wrong with a running node; empty strings: nothing.
 type condition struct {
 	serving    bool
 	rebuilding bool
@@ -32,7 +32,7 @@ type condition struct {
 	database   string // why the database cannot be used
 }
 
-// state gives the worst of it in a word, and the reason.
+// state gives the worst state and its reason.
 func (c condition) state() (state, reason string) {
 	switch {
 	case c.stuck != "":
@@ -65,8 +65,8 @@ func textOf(s *string) string {
 	return *s
 }
 
-// standing runs what applies the log. When that meets an entry which this version does not know,
-// the node does not stop: it goes on serving what it has until somebody upgrades it.
+// standing runs what applies the log. If that meets an entry that this version does not know, the node does
+// not stop: it goes on serving what it has until it is upgraded.
 func (n *Node) standing(run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		err := run(ctx)
@@ -81,7 +81,7 @@ func (n *Node) standing(run func(context.Context) error) func(context.Context) e
 	}
 }
 
-// watchDatabase asks the database now and again whether it is there, until ctx ends.
+// watchDatabase asks the database again and again whether it works, until ctx ends.
 func (n *Node) watchDatabase(ask func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(databaseEvery)

@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// A node is ready only while its answers are right; the worst reason is the one that is given.
+// A node is ready only while its answers are right; of several reasons the worst is given.
 func TestCondition_WorstFirst(t *testing.T) {
 	for want, c := range map[string]condition{
 		stateReady:      {serving: true},
@@ -49,7 +49,7 @@ func readiness(n *Node) (int, string) {
 	return w.Code, strings.TrimSpace(string(body))
 }
 
-// An entry of a newer version does not end the node: it stands, and says what it needs.
+// An entry of a newer version does not end the node: it goes on serving, and says that it must be upgraded.
 func TestStanding_UnknownEntry_NodeStays(t *testing.T) {
 	n := testNode(t)
 	if code, text := readiness(n); code != http.StatusOK || text != "ready" {

@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
-// line is the way to a database; it can be cut.
+// line is the connection to a database; it can be cut.
 type line struct {
 	mu    sync.Mutex
 	cut   bool
@@ -66,7 +66,7 @@ func wantReady(w *nodetest.World, n *nodetest.Node, want int, contains string) {
 	})
 }
 
-// A node whose database is away says so, and is ready again when it is back.
+// A node whose database does not answer is not ready and says why; it is ready when it answers again.
 func TestReadyz_DatabaseAway(t *testing.T) {
 	way := &line{}
 	w := nodetest.Start(t, nodetest.Topology{Configure: func(cfg *node.Config) { cfg.Database.Dial = way.dial }})
@@ -81,7 +81,7 @@ func TestReadyz_DatabaseAway(t *testing.T) {
 	wantReady(w, n, http.StatusOK, "ready")
 }
 
-// Two home nodes of which one went another way cannot say which is right: neither is ready.
+// If two home nodes differ, nobody can know which one is right, so neither is ready.
 func TestReadyz_HomeNodesDiffer(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 2, Edges: []string{"tokyo"}})
 	ann := w.Node("edge-tokyo").Client(t).SignUp("ann")

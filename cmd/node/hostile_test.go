@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
-// rawSocket is a WebSocket by hand, to send what no client would.
+// rawSocket is a WebSocket without a library, to send what no client sends.
 type rawSocket struct {
 	t *testing.T
 	net.Conn
@@ -75,7 +75,7 @@ func (s *rawSocket) next() (m struct {
 	return m, json.Unmarshal(body, &m)
 }
 
-// A token in a URL ends up in logs and histories: it opens no socket, as it opens nothing else.
+// A token in a URL ends up in logs and histories, so it is not accepted for a socket, as for nothing else.
 func TestSocket_TokenInURL_IsIgnored(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
 	ann := w.Node("edge-tokyo").Client(t).SignUp("ann")
@@ -93,8 +93,8 @@ func TestSocket_TokenInURL_IsIgnored(t *testing.T) {
 	}
 }
 
-// Sockets are opened for the page's own origin only, and closed when their session ends. Hello
-// names the same version as every answer, or web clients never load their roles.
+// Sockets are opened only for pages of the same origin, and closed when their session ends. Hello has the
+// same version as every answer; otherwise web clients do not load their roles.
 func TestSocket_OriginAndSession(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
 	ann := w.Node("edge-tokyo").Client(t).SignUp("ann")
@@ -121,8 +121,8 @@ func TestSocket_OriginAndSession(t *testing.T) {
 	}
 }
 
-// The administration listener has no authentication but its address, so a web page whose name
-// was pointed at this machine must get nothing from it.
+// The administration listener has no authentication, so a web page whose name was made to point at this
+// machine must get nothing from it.
 func TestAdmin_ForeignHost_IsRefused(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
 	admin := w.Node("edge-tokyo").AdminURL()

@@ -23,7 +23,7 @@ import (
 	"github.com/nearside/nearside/replication/signal"
 )
 
-// What fits where: the sides never name each other, so it is proved here.
+// The sides do not import each other, so it is checked here that their types fit.
 var (
 	_ replication.Source  = (*region.Region)(nil)
 	_ replication.Sink    = (*replica.Sink)(nil)
@@ -45,17 +45,17 @@ const (
 
 const pollEvery = 5 * time.Millisecond // while waiting for a leader or the first entries, at start only
 
-// outside is what an edge needs from the rest of the deployment. Whether that is the region in
-// this process or a link to it is not the edge's business.
+// outside is what an edge needs from the rest of the deployment. The edge does not know whether that is the
+// region in this process or a link to it.
 type outside struct {
 	proposer edge.Proposer
 	view     edge.View
 	signals  edge.Signals
-	asker    edge.Asker // nil: nobody knows more than this node
+	asker    edge.Asker // nil: no node has newer state than this one
 	blobs    *keeping   // where the bytes of files are
 }
 
-// startLink starts the link and what hangs on it: the region at home, a follower elsewhere.
+// startLink starts the link, and the region at home or a follower elsewhere.
 func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials) (*outside, error) {
 	socket := n.cfg.Socket
 	if socket == nil {
@@ -90,7 +90,7 @@ func (n *Node) runLink(s *stages, ep *link.Endpoint) error {
 	return nil
 }
 
-// linkAddr is where others reach us.
+// linkAddr gives the address at which others reach this node.
 func (n *Node) linkAddr(ep *link.Endpoint) string {
 	if n.cfg.Link.Advertise != "" {
 		return n.cfg.Link.Advertise
@@ -121,7 +121,7 @@ func (n *Node) otherHomes() []string {
 	return addrs
 }
 
-// startHome makes this node one of those that order.
+// startHome starts the region at this home node.
 func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, relay *signal.Relay) (*outside, error) {
 	rep := n.parts.Load().replica
 	var reg *region.Region
@@ -159,7 +159,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
 	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, blobs: keep}
 	if len(n.cfg.Home) > 1 {
-		out.asker = asker{fwd} // the leader may be ahead of us
+		out.asker = asker{fwd} // the leader may be ahead of this node
 	}
 	if err := n.awaitLeader(ctx, s, reg); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	return out, n.startKeeping(ctx, s, keep, reg)
 }
 
-// startTasks has home finish the work that entries began.
+// startTasks starts the worker that finishes tasks.
 func (n *Node) startTasks(s *stages, reg *region.Region) error {
 	w, err := tasks.New(tasks.Config{
 		Tasks: read.New(n.parts.Load().db, nil).Tasks, Propose: reg.Propose, Leads: reg.IsLeader, Logger: n.log,
@@ -185,7 +185,7 @@ func (n *Node) startTasks(s *stages, reg *region.Region) error {
 	return nil
 }
 
-// newRegion makes this node's part of what orders.
+// newRegion makes this node's part of the region.
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	return region.New(region.Config{
 		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
@@ -204,7 +204,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 	})
 }
 
-// handleLinks answers who follows the log and who proposes.
+// handleLinks serves followers and proposals.
 func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView) (*hub.Hub, error) {
 	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
 		_, addr, _ := reg.Leader()
@@ -236,7 +236,7 @@ func (n *Node) voters(ep *link.Endpoint) []region.Voter {
 	return v
 }
 
-// answers is a handler that does not mind who asks.
+// answers gives a handler that answers every peer.
 func answers(answer func(ctx context.Context, question []byte) ([]byte, error)) forward.AskHandler {
 	return func(ctx context.Context, _ link.Identity, question []byte) ([]byte, error) {
 		return answer(ctx, question)
@@ -251,7 +251,7 @@ func (a asker) Ask(ctx context.Context, question []byte) ([]byte, error) {
 	return a.fwd.Ask(ctx, askEdge, question)
 }
 
-// awaitLeader waits until proposals can be ordered, so that "ready" means it.
+// awaitLeader waits until proposals can be ordered, because "ready" promises that.
 func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) error {
 	return n.poll(ctx, s, "a leader", func() bool {
 		node, _, ok := reg.Leader()
@@ -259,7 +259,7 @@ func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) e
 	})
 }
 
-// poll waits for a condition that nothing announces.
+// poll waits for a condition for which there is no notification.
 func (n *Node) poll(ctx context.Context, s *stages, what string, done func() bool) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -300,7 +300,7 @@ type homeView struct {
 	reg *region.Region
 }
 
-// Link implements edge.View: at home one is connected while somebody leads.
+// Link implements edge.View: a home node is connected while there is a leader.
 func (v *homeView) Link() edge.Link {
 	_, _, ok := v.reg.Leader()
 	return edge.Link{Connected: ok}

@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// How long answers under way may take when we stop.
+// How long answers under way may take when the node stops.
 const (
 	drainLimit = 8 * time.Second
 	adminDrain = 2 * time.Second

@@ -12,9 +12,9 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Lock takes a data directory for this process, making it when it is not there, and writes our
-// pid into its file. The kernel gives the lock back when the process ends, however it ends, so
-// a file that a dead process left behind stands in nobody's way.
+// Lock locks a data directory for this process and writes its pid into a file there. It creates the
+// directory if needed. The kernel releases the lock when the process ends, in whatever way, so the file of
+// a process that has ended does no harm.
 func Lock(dir, file string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)

@@ -11,8 +11,8 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// metrics is where the parts of a node register what they measure. What a part does not measure
-// itself is read from Status when it is asked for.
+// metrics has the registry in which the parts of a node register their metrics. What no part measures is
+// read from Status when the metrics are requested.
 type metrics struct {
 	registry *prometheus.Registry
 	jobs     *origin.Jobs

@@ -15,8 +15,8 @@ import (
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
 
-// labelValues are all the labels that a metric of ours may have. Their values are few and fixed;
-// nothing that a client or a user names is among them.
+// labelValues has all labels that our metrics may have. They have few, fixed values; no value comes from a
+// client.
 var labelValues = map[string]*regexp.Regexp{
 	"action":    regexp.MustCompile(`^(make|restore)$`),
 	"cache":     regexp.MustCompile(`^(users|sessions|memberships|channels|teams|places|post_pages|files|file_places|initials)$`),
@@ -30,7 +30,7 @@ var labelValues = map[string]*regexp.Regexp{
 
 var metricName = regexp.MustCompile(`^nearside_[a-z][a-z0-9_]*[a-z0-9]$`)
 
-// badMetric gives what is wrong with a family by Prometheus's conventions.
+// badMetric gives in which ways a metric breaks Prometheus's conventions.
 func badMetric(f *dto.MetricFamily) (bad []string) {
 	name, total := f.GetName(), strings.HasSuffix(f.GetName(), "_total")
 	switch {
@@ -57,7 +57,7 @@ func badMetric(f *dto.MetricFamily) (bad []string) {
 	return bad
 }
 
-// families gives what a node measures, by name.
+// families gives the metrics of a node, by name.
 func families(t *testing.T, n *nodetest.Node) map[string]*dto.MetricFamily {
 	t.Helper()
 	resp, err := http.Get(n.AdminURL() + "/metrics")
@@ -73,8 +73,8 @@ func families(t *testing.T, n *nodetest.Node) map[string]*dto.MetricFamily {
 	return all
 }
 
-// Everything that a node measures is named as Prometheus advises, explained, and has labels of
-// few values, whatever clients send.
+// Every metric is named by the conventions and has a help text, and its labels have few values, whatever
+// clients send.
 func TestMetrics_FollowTheConventions(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
 	home, edge := w.Nodes()[0], w.Node("edge-tokyo")
@@ -121,7 +121,7 @@ func TestMetrics_FollowTheConventions(t *testing.T) {
 	}
 }
 
-// The check finds what it is there to find.
+// The check finds bad metrics.
 func TestMetrics_CheckCanFail(t *testing.T) {
 	p := expfmt.NewTextParser(model.LegacyValidation)
 	for _, text := range []string{

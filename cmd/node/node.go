@@ -29,8 +29,8 @@ const (
 	File     = "node.json" // where the node is reached, in the form of demo.json
 )
 
-// How long each stage may take to stop. Together they stay under the half minute after which
-// whoever stops us loses patience.
+// How long each stage may take to stop. Together they take less than the half minute after which most
+// supervisors kill a process.
 const (
 	stopEdge     = 10 * time.Second
 	stopTraces   = 3 * time.Second
@@ -96,13 +96,13 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// Ready is closed when the node first serves.
+// Ready gives a channel that is closed when the node first serves.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// URL is where clients go; empty before the node is ready, and on a node without the role edge.
+// URL gives the address for clients; empty before the node is ready, and without the role edge.
 func (n *Node) URL() string { return n.parts.Load().url }
 
-// AdminURL is where the node tells about itself; empty before it listens.
+// AdminURL gives the administration address; empty before the node listens there.
 func (n *Node) AdminURL() string { return n.parts.Load().adminURL }
 
 func (n *Node) update(change func(*parts)) {
@@ -122,7 +122,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	s := newStages(ctx, n.log)
 	defer func() { err = errors.Join(err, s.stop()) }()
 	if err := n.start(ctx, s); err != nil {
-		if ctx.Err() != nil { // whatever it was, it was the stop that we were asked for
+		if ctx.Err() != nil { // the error is because of the stop
 			n.log.Info("stopped before it was ready", "error", err)
 			return nil
 		}
@@ -146,7 +146,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 // start starts the stages from the inside out.
 func (n *Node) start(ctx context.Context, s *stages) error {
 	var client net.Listener
-	if n.cfg.Is(RoleEdge) { // taken first: an address in use is the commonest mistake
+	if n.cfg.Is(RoleEdge) { // first, because an address in use is the most frequent mistake
 		l, err := Listen("client.listen", n.cfg.Client.Listen)
 		if err != nil {
 			return err
@@ -164,7 +164,7 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	if err != nil {
 		return err
 	}
-	if err := cred.Valid(time.Now()); err != nil { // an edge can still show what it has
+	if err := cred.Valid(time.Now()); err != nil { // an edge can still serve what it has
 		n.log.Error("other nodes will refuse this one until it has another certificate", "pki", n.cfg.PKI, "error", err)
 	}
 	if err := n.startReplica(ctx, s); err != nil {
@@ -183,7 +183,7 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	return n.writeFile()
 }
 
-// startTraces opens where traces go. It comes before whatever makes them.
+// startTraces opens the exporters of traces, before any part that makes traces.
 func (n *Node) startTraces(ctx context.Context, s *stages) (err error) {
 	n.tracer, err = trace.New(ctx, trace.Config{
 		Node: n.cfg.Name, Region: n.cfg.Region, File: n.cfg.Trace.File, OTLP: n.cfg.Trace.OTLP, Ratio: n.cfg.Trace.Ratio, Logger: n.log,
@@ -264,7 +264,7 @@ func (n *Node) startPostgres(ctx context.Context, s *stages) (pg.Config, error) 
 	return srv.Config(), s.await(ctx, "PostgreSQL", srv.Ready())
 }
 
-// writeFile tells scripts where the node is.
+// writeFile writes the addresses of the node to a file, for scripts.
 func (n *Node) writeFile() error {
 	p := n.parts.Load()
 	raw, err := json.MarshalIndent(map[string]any{"nodes": []Summary{{

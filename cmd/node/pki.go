@@ -14,8 +14,8 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// Authority gives the deployment's authority kept in dir, making it at the first start. The
-// empty name stands for one that nobody else has.
+// Authority gives the deployment's authority from dir; it makes one at the first start. An empty name means
+// a random one.
 func Authority(dir, deployment string, now time.Time) (*link.CA, error) {
 	ca, err := link.LoadCA(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -61,8 +61,8 @@ func (cfg Config) identity() link.Identity {
 	return id
 }
 
-// Credentials loads the node's certificate. Only the first node of a deployment may make its
-// own: it is alone at home, and nobody else can have an authority to ask.
+// Credentials loads the node's certificate. Only the first node of a deployment may make its own: it is the
+// only home node, and no other node can have an authority.
 func (cfg Config) Credentials(now time.Time) (*link.Credentials, error) {
 	if cfg.Identity != nil {
 		return cfg.Identity, nil
@@ -93,7 +93,7 @@ func (cfg Config) found(now time.Time) error {
 	return Certify(ca, cfg, now)
 }
 
-// WriteFile replaces a file whole or not at all.
+// WriteFile replaces a file atomically.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	if err := os.WriteFile(tmp, data, mode); err != nil {

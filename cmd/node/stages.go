@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// stages is what runs, in the order of starting. It belongs to Run's goroutine.
+// stages has the running stages, in the order of their start. It belongs to Run's goroutine.
 type stages struct {
 	log     *slog.Logger
-	base    context.Context // of every stage; never cancelled: each stage is stopped in its turn
+	base    context.Context // of every stage; never cancelled, because the stages are stopped one after another
 	running []*stage
 	failed  chan error // one slot: the first stage that ended by itself
 }
@@ -50,7 +50,7 @@ func (s *stages) start(name string, limit time.Duration, run func(context.Contex
 	}()
 }
 
-// onStop adds something to release that needs no goroutine.
+// onStop adds something that needs no goroutine and must be released at the stop.
 func (s *stages) onStop(name string, release func()) {
 	s.start(name, time.Minute, func(ctx context.Context) error {
 		<-ctx.Done()
@@ -72,11 +72,11 @@ func (s *stages) await(ctx context.Context, what string, ready <-chan struct{}) 
 	}
 }
 
-// errStuck says that something did not stop; the process must end to be rid of it.
+// errStuck says that a stage did not stop; only the end of the process ends it.
 var errStuck = errors.New("did not stop in time")
 
-// stop stops every stage from the outside in. One that is late is left behind with an error,
-// so that those inside it still get their chance.
+// stop stops every stage from the outside in. A stage that does not stop in time is left running, with an
+// error, so that the stages inside it are still stopped.
 func (s *stages) stop() (err error) {
 	for i := len(s.running) - 1; i >= 0; i-- {
 		st := s.running[i]

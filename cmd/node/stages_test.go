@@ -34,7 +34,7 @@ func TestStages_Stop_GoesFromTheOutsideIn(t *testing.T) {
 	}
 }
 
-// A stage that ends by itself is told, with its name, to whoever waits for something else.
+// If a stage ends by itself, a wait for something else ends with its name and error.
 func TestStages_StageFails_EndsTheWait(t *testing.T) {
 	s := newStages(t.Context(), slog.New(slog.DiscardHandler))
 	s.start("link", time.Minute, func(context.Context) error { return errors.New("no network") })
@@ -47,7 +47,7 @@ func TestStages_StageFails_EndsTheWait(t *testing.T) {
 	}
 }
 
-// A stage that does not stop is left behind after its limit, and those inside it still stop.
+// A stage that does not stop is left running after its limit, and those inside it still stop.
 func TestStages_StageIsStuck_DoesNotHoldTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStages(t.Context(), slog.New(slog.DiscardHandler))

@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// Summary names a node for scripts, as demo.json does.
+// Summary has the addresses of a node for scripts, in the form of demo.json.
 type Summary struct {
 	Name     string   `json:"name"`
 	Region   string   `json:"region"`
@@ -29,7 +29,7 @@ func (cfg Config) Summary() Summary {
 	return s
 }
 
-// Status gives the state of the moment.
+// Status gives the present state.
 func (n *Node) Status() admin.Status {
 	p := n.parts.Load()
 	st := admin.Status{
@@ -68,7 +68,7 @@ func (n *Node) nameOf(addr string) string {
 	return ""
 }
 
-// peers gives what gossip, followers and the link say of the others, each node once.
+// peers gives what gossip, followers and the link know of the other nodes, each node once.
 func (n *Node) peers(p *parts) []admin.PeerStatus {
 	all := map[string]admin.PeerStatus{}
 	for _, h := range n.cfg.Home {
@@ -77,7 +77,7 @@ func (n *Node) peers(p *parts) []admin.PeerStatus {
 	if p.gossip != nil {
 		for _, m := range p.gossip.Members() {
 			peer := admin.PeerStatus{Node: m.Node.Node, Region: m.Node.Region, Roles: roleNames(m.Node.Roles), Addr: m.Addr, Alive: m.Alive, RTTMS: millis(m.RTT)}
-			if m.Epoch > 0 { // a probe has told; gossip carries no digest
+			if m.Epoch > 0 { // known from a probe; gossip has no digest
 				peer.Position = &admin.Position{Epoch: uint64(m.Epoch), Index: uint64(m.Index)}
 			}
 			all[m.Node.Node] = peer

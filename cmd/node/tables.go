@@ -8,9 +8,9 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// tables lets a checker compare databases without reaching into them: nodes at one position
-// give the same words for each table. It reads every row. ?without=TABLE.COLUMN leaves out a column
-// that another program does not have.
+// tables gives a digest of each table, so that databases can be compared from outside: nodes at one position
+// give the same digests. It reads every row. ?without=TABLE.COLUMN leaves out a column that another program
+// does not have.
 func (n *Node) tables(w http.ResponseWriter, r *http.Request) {
 	rep := n.parts.Load().replica
 	if rep == nil {

@@ -78,7 +78,7 @@ func has(all []string, names ...string) bool {
 	return true
 }
 
-// What is wrong with the settings of traces is said with the key that has to be mended.
+// An error in the settings of traces names the key that must be corrected.
 func TestTrace_BadSettings_NameTheKey(t *testing.T) {
 	for want, trace := range map[string]node.Trace{
 		"trace.ratio": {Ratio: 1.5}, "trace.otlp": {OTLP: "127.0.0.1:4318"},

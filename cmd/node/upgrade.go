@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/region"
 )
 
-// startUpgrade has home begin the log's next version when all nodes understand it.
+// startUpgrade starts the part that begins the next version of the log when all nodes understand it.
 func (n *Node) startUpgrade(s *stages, reg *region.Region) error {
 	p := n.parts.Load()
 	voters := []string{n.cfg.Name}

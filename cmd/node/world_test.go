@@ -25,7 +25,7 @@ func TestWorld_PostAtOneEdge_AppearsAtTheOther(t *testing.T) {
 	ann := frankfurt.Client(t).SignUp("ann")
 	team, square := ann.Room("crew")
 	bob := singapore.Client(t).SignUp("bob")
-	bob.Position = ann.Position // somebody told him of the team
+	bob.Position = ann.Position // he knows of the team
 	bob.Join(team)
 	for i := range 5 {
 		ann.Post(square.ID, fmt.Sprint("ann ", i))
@@ -69,7 +69,7 @@ func TestWorld_Post_IsDecodedOncePerReplicaAndOnceToCheck(t *testing.T) {
 	}
 }
 
-// Somebody who moves to another edge finds there what they have just written, however far it is.
+// A user who moves to another edge finds there what they have just written, however far it is.
 func TestWorld_MovingToAnotherEdge_ReadsOwnWrites(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "singapore"}, Latency: 1})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -84,8 +84,8 @@ func TestWorld_MovingToAnotherEdge_ReadsOwnWrites(t *testing.T) {
 	}
 }
 
-// An edge that is cut off from home goes on answering reads, refuses writes with 503 and
-// Retry-After, and takes both up again when the link is back.
+// An edge that is cut off from home goes on answering reads and refuses writes with 503 and Retry-After.
+// When the link works again, writes work too.
 func TestWorld_EdgeCutOff_ReadsOnAndRefusesWrites(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "tokyo"}})
 	far := w.Node("edge-tokyo")
@@ -114,8 +114,7 @@ func TestWorld_EdgeCutOff_ReadsOnAndRefusesWrites(t *testing.T) {
 	w.WaitConverged(t)
 }
 
-// An edge that starts empty, when the log no longer begins at the beginning, takes a snapshot
-// and then follows.
+// An edge that starts empty, after the beginning of the log was removed, takes a snapshot and then follows.
 func TestWorld_EmptyEdgeAndCompactedLog_BootsBySnapshot(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "tokyo"}, Tuning: compacting})
 	late := w.Node("edge-tokyo")
@@ -132,10 +131,10 @@ func TestWorld_EmptyEdgeAndCompactedLog_BootsBySnapshot(t *testing.T) {
 	}
 }
 
-// compacting makes a log short as soon as it can.
+// compacting makes the log short as soon as possible.
 var compacting = node.Tuning{SnapshotEvery: 200 * time.Millisecond, SnapshotThreshold: 16, TrailingLogs: 8}
 
-// writeUntilCompacted posts until the home's log has lost its beginning.
+// writeUntilCompacted posts until the beginning of the log is removed.
 func writeUntilCompacted(t *testing.T, w *nodetest.World, c *nodetest.Client, channel core.ChannelID) {
 	t.Helper()
 	for i := range 40 {
@@ -151,8 +150,8 @@ func writeUntilCompacted(t *testing.T, w *nodetest.World, c *nodetest.Client, ch
 	})
 }
 
-// An edge whose replica differs from the history that it follows answers nobody until it has
-// rebuilt itself, and then shows what everybody else does.
+// An edge whose replica differs from the history that it follows refuses all clients until it is rebuilt, and
+// then has the same state as the others.
 func TestWorld_DivergedEdge_Rebuilds(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "tokyo"}})
 	bad := w.Node("edge-tokyo")
@@ -170,8 +169,8 @@ func TestWorld_DivergedEdge_Rebuilds(t *testing.T) {
 	}
 }
 
-// A home node whose replica is not what the others' are stops, and at its next start makes a new
-// one from the log. Nobody else would notice: the log is the same everywhere.
+// A home node whose replica differs from those of the others stops, and at its next start makes a new one
+// from the log. Followers would not notice, because the log is the same everywhere.
 func TestWorld_DivergedHomeNode_Rebuilds(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -196,7 +195,7 @@ func TestWorld_DivergedHomeNode_Rebuilds(t *testing.T) {
 	}
 }
 
-// When the leader dies, another home node leads, and nothing that was acknowledged is lost.
+// When the leader is killed, another home node leads, and nothing that was acknowledged is lost.
 func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"frankfurt"}})
 	ann := w.Node("edge-frankfurt").Client(t).SignUp("ann")
@@ -220,8 +219,8 @@ func TestWorld_LeaderKilled_LosesNothing(t *testing.T) {
 	}
 }
 
-// A home node that has lost its database, or all it had, gets it back from the others and
-// takes part in ordering again.
+// A home node that has lost its database, or all its data, gets the state from the others and takes part in
+// ordering again.
 func TestWorld_HomeNodeLosesItsData_IsRebuilt(t *testing.T) {
 	for name, lose := range map[string]func(*nodetest.Node){
 		"database":   (*nodetest.Node).LoseDatabase,
@@ -256,7 +255,7 @@ func count(list []string, s string) (n int) {
 	return n
 }
 
-// Two nodes never share a data directory: the second is told which process has it.
+// Two nodes never share a data directory: the error of the second one names the process that uses it.
 func TestNode_DirectoryInUse_NamesTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := node.Lock(dir, node.LockFile)

@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/core/backoff"
 )
 
-// Client is a person at an edge, speaking the API as any client does.
+// Client is a user at an edge who uses the API as any client does.
 type Client struct {
 	URL      string
 	Token    string
@@ -24,7 +24,7 @@ type Client struct {
 	t testing.TB
 }
 
-// Answer is what an edge said.
+// Answer is the answer of an edge.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -33,20 +33,20 @@ type Answer struct {
 
 const requestLimit = 20 * time.Second
 
-// Client gives a person at the node who has not signed in.
+// Client gives a user at the node who has not signed in.
 func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t} }
 
-// NewClient gives a person at any edge, such as one in another process.
+// NewClient gives a user at any edge, such as one in another process.
 func NewClient(t testing.TB, url string) *Client { return &Client{URL: url, t: t} }
 
-// At gives the same person at another edge, having seen the same.
+// At gives the same user at another edge, with the same seen position.
 func (c *Client) At(n *Node) *Client {
 	moved := *c
 	moved.URL = n.URL()
 	return &moved
 }
 
-// Do asks, and notes the position that the answer carries.
+// Do sends a request, and keeps the position of the answer.
 func (c *Client) Do(method, path string, body any) Answer {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
@@ -66,7 +66,7 @@ func (c *Client) Do(method, path string, body any) Answer {
 	return c.send(req, http.DefaultClient.Do)
 }
 
-// send asks as the person, and notes the position that the answer carries.
+// send sends a request as the user, and keeps the position of the answer.
 func (c *Client) send(req *http.Request, do func(*http.Request) (*http.Response, error)) Answer {
 	c.t.Helper()
 	if c.Token != "" {
@@ -90,7 +90,7 @@ func (c *Client) send(req *http.Request, do func(*http.Request) (*http.Response,
 	return a
 }
 
-// OK asks, wants a 2xx and decodes the answer into out, which may be nil.
+// OK sends a request, requires a 2xx and decodes the answer into out, which may be nil.
 func (c *Client) OK(method, path string, body, out any) {
 	c.t.Helper()
 	if err := c.Try(method, path, body, out); err != nil {

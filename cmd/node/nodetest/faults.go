@@ -11,7 +11,7 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 )
 
-// Kill ends the node without a word to the others.
+// Kill ends the node without a clean stop.
 func (n *Node) Kill() {
 	n.w.t.Helper()
 	n.wire.sever()
