@@ -18,7 +18,7 @@ type rows struct {
 
 	// State of the batch. What was read from the database stays known in later runs of the batch.
 	dirty   map[string]*write   // the last write of each key
-	order   []string            // keys in the order in which they were first written; some are there twice, some were reverted
+	order   []string            // the keys of dirty, in the order they were first written
 	missing map[string]struct{} // known not to be committed
 	lists   map[*schema.IndexShape]map[string]list
 	need    map[string]struct{}                        // keys that were read and are not known
@@ -276,13 +276,8 @@ func (r *rows) loaded(res *pgconn.Result, c *cache) ([]schema.Row, error) {
 func (r *rows) flush(p *pipe) {
 	var fresh, puts []schema.Row
 	var gone []string
-	seen := make(map[string]bool, len(r.order))
 	for _, key := range r.order {
-		w, ok := r.dirty[key]
-		if !ok || seen[key] {
-			continue
-		}
-		seen[key] = true
+		w := r.dirty[key]
 		switch _, missing := r.missing[key]; {
 		case w.row == nil:
 			gone = append(gone, key)
@@ -306,16 +301,11 @@ func (r *rows) flush(p *pipe) {
 // committed adds the batch's writes to the cache.
 func (r *rows) committed(c *cache) {
 	for _, key := range r.order {
-		w, ok := r.dirty[key]
-		if !ok {
-			continue
-		}
-		if w.row != nil {
+		if w := r.dirty[key]; w.row != nil {
 			c.put(r, key, w.row)
 		} else if it := r.cached[key]; it != nil {
 			c.remove(it)
 		}
-		delete(r.dirty, key)
 	}
 	r.end()
 }

@@ -156,6 +156,7 @@ func (s *Store) Revert() {
 	for i := len(s.undo) - 1; i >= 0; i-- {
 		if u := s.undo[i]; u.was == nil {
 			delete(u.in.dirty, u.key)
+			u.in.order = u.in.order[:len(u.in.order)-1] // it is the last: what was written later is undone
 		} else {
 			u.in.dirty[u.key] = u.was
 		}
