@@ -77,7 +77,7 @@ vulnerabilities: need-go ## Check that no known vulnerability is reached, in our
 	@$(TOOLS)/govulncheck -db "$$(sh deploy/fetch-vulndb.sh)" ./...
 
 .PHONY: canaries
-canaries: need-go ## Check that the checks find what is there to be found: a race, dead code, a vulnerable Go
+canaries: need-go ## Check that the checks find what they must find: a race, dead code, a vulnerable Go
 	@! out=$$($(GO) test -race -tags=canary -run=TestCanary ./bench/suite 2>&1) && grep -q 'DATA RACE' <<<"$$out" || { echo "the race detector does not find a race: $$out"; exit 1; }
 	@sh deploy/fetch-tool.sh deadcode govulncheck
 	@$(TOOLS)/deadcode -tags=canary -test ./bench/suite | grep canaryUnreached >/dev/null || { echo "deadcode does not find dead code"; exit 1; }

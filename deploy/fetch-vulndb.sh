@@ -2,9 +2,8 @@
 # Makes the database of known vulnerabilities that `make vulnerabilities` asks: sh deploy/fetch-vulndb.sh
 #
 # vuln.go.dev serves Go's database; its source is a Go module, which the module proxy serves too.
-# So the check needs nothing but the proxy, and after the first time not even that: it asks the
-# version that fetch-tool.sh pins, and passes or fails by what has changed here and not by
-# what was published today. Prints the database's URL. May be repeated.
+# So the check needs only the proxy, and after the first time not even that. It uses the version that
+# fetch-tool.sh pins, so its result depends on what has changed here and not on what was published today. Prints the database's URL. May be repeated.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)

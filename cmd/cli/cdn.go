@@ -104,8 +104,8 @@ func (a *app) cdnPurge() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use: "purge [DIGEST]...", Short: "Drop files from the caches",
-		Long: `Drops blobs from the cache of every edge: those that are named, or with --all everything. What
-the origin does not have yet stays; the rest comes again when somebody reads it.
+		Long: `Drops blobs from the cache of every edge: those that are named, or with --all everything. Blobs
+that the origin does not have yet are kept; the others are fetched again when somebody reads them.
 
 ` + targetsHelp,
 		Example: "  nearside cdn purge --all\n  nearside cdn purge 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",

@@ -17,7 +17,7 @@ func (a *app) doctor() *cobra.Command {
 		Use: "doctor", Short: "Try everything that a node needs, and say what is wrong", Args: noArgs,
 		Long: `Reads a node's configuration and tries what it names: directories, certificate, addresses,
 database, the disk or bucket of files, virus scanner and web client. It says for each which key
-to mend. It may be run while the node runs; then it leaves out what that node holds.
+to change. It may be run while the node runs; then it does not try what the node itself uses.
 
 It exits with 1 if something is bad.`,
 		Example: "  nearside doctor --config /etc/nearside/node.yaml\n  nearside doctor --config node.yaml -o json",

@@ -23,8 +23,8 @@ func (a *app) filesStatus() *cobra.Command {
 	var t targets
 	var o format
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show where files are and how they are", Args: noArgs,
-		Long: `Asks every node of a deployment where it keeps files and what it had to mend since it started.
+		Use: "status", Short: "Show where files are kept and whether all is well", Args: noArgs,
+		Long: `Asks every node of a deployment where it keeps files, and what it has repaired since it started.
 
 ` + targetsHelp,
 		Example: "  nearside files status --data " + defaultData + "\n  nearside files status --admin http://127.0.0.1:8067 -o json",
@@ -54,8 +54,8 @@ func (a *app) filesSweep() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "sweep", Short: "Remove bytes that no file needs any more", Args: noArgs,
-		Long: `Has the home nodes remove stored bytes now that nothing refers to, and that are older than
-files.grace and files.keep_deleted say. They do so by themselves every hour.
+		Long: `Makes the home nodes remove stored bytes that nothing refers to, and that are older than
+files.grace and files.keep_deleted say. They also do that by themselves, every hour.
 
 A sweep that would remove most of what is stored, none of which the log has ever known, is
 refused without --force: it is usually the store of another deployment.

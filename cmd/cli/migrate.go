@@ -37,15 +37,15 @@ func (a *app) filesMigrate() *cobra.Command {
 		Use: "migrate", Short: "Copy all files to another store", Args: noArgs,
 		Long: `Copies every blob from one store to another: for example from a home node's disk to a bucket. A store
 is "disk" (files.dir of the configuration), "disk:DIR", or "s3" (files.s3 of the configuration).
-Nothing is removed. What is at the target already is passed over, so a copy that was interrupted
-goes on where it stopped, and one that is repeated copies only what is new.
+Nothing is removed. Blobs that are at the target already are skipped, so a copy that was interrupted
+goes on where it stopped, and a repeated copy copies only what is new.
 
 To move a running deployment from its disks to a bucket:
   1. write files.s3 into a copy of a home node's configuration and run migrate with it;
   2. put files.s3 into the configuration of every home node and restart them one by one;
   3. run migrate once more on each home node, for what was uploaded meanwhile.
 
-It exits with 1 if a blob at the source is damaged; the others are copied all the same.`,
+It exits with 1 if a blob at the source is damaged; the others are copied nevertheless.`,
 		Example: `  nearside files migrate --config node.yaml --from disk --to s3
   nearside files migrate --config node.yaml --from s3 --to disk:/mnt/backup/files --verify`,
 	}

@@ -116,8 +116,8 @@ func TestDoctor_Bucket_NamesTheKey(t *testing.T) {
 		says   string
 	}{
 		"good":      {bucketConfig(t, server, bucket, server.SecretKey), exitDone, "can be written, read, listed and deleted from"},
-		"secret":    {bucketConfig(t, server, bucket, "not-the-secret"), exitFailed, "mend files.s3.secret_key"},
-		"no bucket": {bucketConfig(t, server, "nothing-there", server.SecretKey), exitFailed, "mend files.s3.bucket"},
+		"secret":    {bucketConfig(t, server, bucket, "not-the-secret"), exitFailed, "change files.s3.secret_key"},
+		"no bucket": {bucketConfig(t, server, "nothing-there", server.SecretKey), exitFailed, "change files.s3.bucket"},
 	} {
 		code, out, errOut := run("doctor", "--config", c.config)
 		if code != c.code || !strings.Contains(out, c.says) || strings.Contains(out+errOut, "not-the-secret") || strings.Contains(out+errOut, server.SecretKey) {

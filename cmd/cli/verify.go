@@ -35,9 +35,9 @@ func (a *app) filesVerify() *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Read every file and say which are damaged", Args: noArgs,
-		Long: `Reads every blob that the log refers to where it durably is, on the disk of every home node or
-in the bucket, and says which are missing or damaged, and which files and posts need them. With
---repair what is bad at one home node is brought from another that has it whole.
+		Long: `Reads every blob that a file or picture needs, on the disk of every home node or in the bucket, and
+says which are missing or damaged, and which files and posts need them. With --repair, a bad blob
+at one home node is replaced by a good one from another.
 
 It exits with 1 if anything is bad.
 

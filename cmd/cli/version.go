@@ -34,9 +34,9 @@ func (a *app) versionCmd() *cobra.Command {
 	return cmd
 }
 
-const versionHelp = `The log has a version. What a new version of the program does otherwise than the one before takes
-effect when the log goes on in its next version: home begins it when every node has understood it
-for a day, or when you say so. Until then an upgrade can be rolled back, node by node.
+const versionHelp = `The log has a version. Changes of a new program in what it does with the log take effect only with
+the next version of the log. Home begins that version when every node has understood it for a day,
+or when you say so. Until then an upgrade can be rolled back, node by node.
 
 ` + targetsHelp
 
@@ -70,8 +70,8 @@ func (a *app) versionRaise() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "raise", Short: "Begin the log's next version now", Args: noArgs, Long: versionHelp + `
 
-A node that does not understand the next version keeps it from beginning, even if it is away. With
---without the named nodes do not: they serve what they have as stale until they are upgraded.`,
+While a node does not understand the next version, it cannot begin, even if that node is away. Nodes
+named with --without do not count: they serve old state until they are upgraded.`,
 		Example: "  nearside version raise\n  nearside version raise --without edge-sydney",
 	}
 	t.flags(cmd)
