@@ -9,14 +9,14 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// dropsAtOnce is how many old uploads, of any user, each new upload removes. It is more than one, so
-// that the number of abandoned uploads does not grow.
+// dropsAtOnce is how many old uploads of the user, and of anybody, each new upload removes. It is more
+// than one, so that the number of abandoned uploads does not grow.
 const dropsAtOnce = 4
 
 // Uploads has the uploads under way, and those that are over but still have parts.
 var (
 	Uploads       = table[core.UploadID, core.Upload]("uploads", "id")
-	uploadsOf     = index[core.UserID](Uploads, []string{"user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(core.MaxUploads))
+	uploadsOf     = index[core.UserID](Uploads, []string{"user_id"}, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(dropsAtOnce))
 	oldestUploads = index[struct{}](Uploads, nil, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(dropsAtOnce))
 )
 
@@ -25,8 +25,13 @@ var (
 	tooManyUploads = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.limit.app_error"}
 )
 
-// partsAtOnce is how many parts of an upload one entry releases.
-const partsAtOnce = 500
+// partsAtOnce is how many parts of an upload are released at a time. Eight uploads may go in one entry,
+// and each part is read and written: with more of them the entry would be over its price, and nobody
+// could begin an upload.
+const partsAtOnce = 100
+
+// uploadCount counts the uploads of a user that are not over.
+func uploadCount(u core.UserID) string { return "uploads:" + u.String() }
 
 func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	up := c.Upload
@@ -43,35 +48,36 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 		}
 		return nil, conflict.With("reason", "upload")
 	}
-	if x.dropOld(u) >= core.MaxUploads {
+	x.dropOld(u)
+	if x.count(uploadCount(u.ID)) >= core.MaxUploads {
 		return nil, tooManyUploads.With("reason", "uploads", "max", core.MaxUploads)
 	}
 	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
+	x.add(uploadCount(u.ID), 1)
 	Uploads.Put(x, up)
 	return nil, nil
 }
 
-// dropOld drops some uploads, of any user, that were not finished in time, and gives how many the
-// user still has.
-func (x *exec) dropOld(u core.User) (left int) {
-	before := x.now - core.UploadLife
+// dropOld drops some uploads, of the user and of anybody, that were not finished in time.
+func (x *exec) dropOld(u core.User) {
+	list := uploadsOf.List(x, u.ID)
 	for _, up := range oldestUploads.List(x, struct{}{}) {
-		if up.CreateAt < before {
+		if up.UserID != u.ID { // those of the user are in the list already
+			list = append(list, up)
+		}
+	}
+	for _, up := range list {
+		if up.CreateAt < x.now-core.UploadLife {
 			x.dropUpload(up)
 		}
 	}
-	for _, up := range uploadsOf.List(x, u.ID) {
-		if up.CreateAt >= before {
-			left++
-		}
-	}
-	return left
 }
 
 // dropUpload ends an upload. Its row stays until all its parts are released.
 func (x *exec) dropUpload(up core.Upload) {
 	up.DeleteAt = x.now
 	Uploads.Put(x, up)
+	x.add(uploadCount(up.UserID), -1)
 	x.beginTask(core.Task{Kind: core.TaskDropUpload, UploadID: up.ID})
 }
 

@@ -128,3 +128,26 @@ func TestCreateUpload_DropsOld(t *testing.T) {
 		t.Errorf("the user's own new uploads left %d", n)
 	}
 }
+
+// However many parts abandoned uploads have, and whoever began them, dropping them never keeps anybody
+// from a new upload.
+func TestCreateUpload_DropsOldOfManyParts(t *testing.T) {
+	w, town := two(t)
+	for _, who := range [...]string{"ada", "bob"} {
+		for range 2 * 4 {
+			up := w.upload(who, town, core.MaxUploadParts)
+			for n := range core.MaxUploadParts {
+				part := core.Blob{BlobRef: core.BlobRef{ID: core.BlobID{1, byte(n), byte(n >> 8)}, Size: 1}, Refs: 100}
+				up.Parts = append(up.Parts, part.BlobRef)
+				apply.Blobs.Put(w.rows(), part)
+			}
+			apply.Uploads.Put(w.rows(), up)
+		}
+	}
+	w.at = w.at.Add(time.Duration(core.UploadLife+1000) * time.Millisecond)
+	w.upload("bob", town, 1)
+	w.upload("bob", town, 1)
+	if n := len(w.store.Rows(apply.Tasks.Shape)); n != 16 {
+		t.Errorf("%d uploads are being dropped after two new ones", n)
+	}
+}
