@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -23,11 +25,15 @@ const benchRuns = 3
 // measured are the numbers of one benchmark by unit, as `go test -bench` prints them.
 type measured map[string]float64
 
+// benchLimit bounds all runs of the benchmarks of a part.
+const benchLimit = 15 * time.Minute
+
 // goBench runs benchmarks of a package and gives their numbers by name, without the -N suffix.
-func goBench(ctx context.Context, pattern, pkg string) (map[string]measured, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+func goBench(ctx context.Context, pattern, pkg string, flags ...string) (map[string]measured, error) {
+	ctx, cancel := context.WithTimeout(ctx, benchLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-count", strconv.Itoa(benchRuns), pkg)
+	args := append([]string{"test", "-run", "^$", "-bench", pattern, "-count", strconv.Itoa(benchRuns), "-timeout", benchLimit.String()}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -82,6 +88,38 @@ func (b *bench) machine(ctx context.Context) error {
 	b.report.note("state machine: %.0f entries/s in batches of 100; over a bare insert of the posts alone %.2f", m["entries/s"], m["ratio-posts"])
 	b.report.note("state machine: the cache of rows is bounded to %d MiB", pg.DefaultCacheBytes>>20)
 	return nil
+}
+
+// worst looks for the entry that costs a replica most, among those that were thought of and those that a
+// generator makes.
+func (b *bench) worst(ctx context.Context) error {
+	all, err := goBench(ctx, "^BenchmarkWorstEntry$", "./core/replica", "-benchtime", "1x")
+	if err != nil {
+		return err
+	}
+	by := func(unit string) []string {
+		return slices.SortedFunc(maps.Keys(all), func(x, y string) int { return cmp.Compare(all[y][unit], all[x][unit]) })
+	}
+	slow, large := by("ms"), by("MiB")
+	if len(slow) < worstNamed {
+		return fmt.Errorf("too few entries were measured: %v", slow)
+	}
+	b.report.within("worst entry, time to apply it", time.Duration(all[slow[0]]["ms"]*float64(time.Millisecond)), 200*time.Millisecond)
+	b.report.atMost("worst entry, memory to apply it", all[large[0]]["MiB"], 64, " MiB")
+	for i := range worstNamed {
+		b.report.note("worst entries by time, %d: %s: %.1f ms; by memory: %s: %.1f MiB",
+			i+1, entryName(slow[i]), all[slow[i]]["ms"], entryName(large[i]), all[large[i]]["MiB"])
+	}
+	return nil
+}
+
+// worstNamed is how many of the worst entries are named.
+const worstNamed = 5
+
+// entryName gives the name of a benchmark as it was before go test made one word of it.
+func entryName(benchmark string) string {
+	_, name, _ := strings.Cut(benchmark, "/")
+	return strings.NewReplacer("_", " ", "/", ", ").Replace(name)
 }
 
 // raft measures the log alone: three voters, fsync on, a state machine that does nothing.

@@ -1,6 +1,8 @@
 package replica_test
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"runtime"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
 )
 
 // What one entry may cost a replica, whoever proposes it.
@@ -31,6 +35,9 @@ var worstKinds = map[string]func(w *town, shape uint64, scale float64) (ready []
 	"many preferences":     manyPreferences,
 	"many parts":           manyParts,
 	"many files":           manyFiles,
+	"many sessions":        manySessions,
+	"many bookmarks":       manyBookmarks,
+	"many old uploads":     manyOldUploads,
 }
 
 // shaped are the kinds that differ with the shape of props.
@@ -141,31 +148,84 @@ func manyMemberships(w *town, shape uint64, scale float64) (ready []core.Entry, 
 
 func manyViewed(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
 	c := &command.ViewChannel{}
-	for range upTo(16_000, scale) {
-		c.Channels = append(c.Channels, w.log.room)
+	var ready []core.Entry
+	for i := range upTo(990, scale) { // with more it would be over the price
+		ready = append(ready, w.newRoom(i), w.Entry(w.people[0], &command.AddChannelMember{ChannelID: w.rooms[i], UserID: w.users[0]}),
+			w.Entry(w.by, &command.CreatePost{Post: core.Post{ChannelID: w.rooms[i], Message: "hello"}}))
+		c.Channels = append(c.Channels, w.rooms[i])
 	}
-	return nil, w.Entry(w.people[1], c)
+	return ready, w.Entry(w.people[0], c)
 }
 
 func manyPreferences(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
-	c := &command.SetPreferences{}
-	for i := range core.MaxPreferencesPerCall {
-		c.Preferences = append(c.Preferences, core.Preference{UserID: w.users[1], Category: "c", Name: fmt.Sprint(i), Value: strings.Repeat("x", upTo(5000, scale))})
+	var ready []core.Entry
+	set := func(from, n, size int) core.Entry {
+		c := &command.SetPreferences{}
+		for i := range n {
+			c.Preferences = append(c.Preferences, core.Preference{UserID: w.users[1], Category: "c", Name: fmt.Sprint(from + i), Value: strings.Repeat("x", size)})
+		}
+		return w.Entry(w.people[1], c)
 	}
-	return nil, w.Entry(w.people[1], c)
+	for from := 0; from < core.MaxPreferencesPerCall; from += 10 {
+		ready = append(ready, set(from, 10, upTo(40_000, scale)))
+	}
+	return ready, set(0, core.MaxPreferencesPerCall, upTo(5000, scale))
+}
+
+// fullUpload begins an upload and adds parts of one byte. It ends with the last part of a whole one.
+func (w *town) fullUpload(i, parts, size int) (ready []core.Entry, up core.UploadID) {
+	up = id[core.Upload](w.log)
+	ready = append(ready, w.Entry(w.people[i], &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: w.log.room, Filename: "f", FileSize: int64(size)}}))
+	for n := range parts {
+		ready = append(ready, w.Entry(w.people[i], &command.AppendUpload{UploadID: up, Offset: int64(n), Part: blobRef(fmt.Sprint("part", i, n), 1)}))
+	}
+	return ready, up
+}
+
+func (w *town) finish(i int, up core.UploadID, size int) core.Entry {
+	f := w.file(id[core.File](w.log))
+	f.Size, f.Content.Size = int64(size), int64(size)
+	return w.Entry(w.people[i], &command.FinishUpload{UploadID: up, File: f, Text: strings.Repeat("x", core.MaxFileText)})
 }
 
 func manyParts(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
 	n := upTo(core.MaxUploadParts, scale)
-	up := id[core.Upload](w.log)
-	by := w.people[1]
-	ready := []core.Entry{w.Entry(by, &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: w.log.room, Filename: "f", FileSize: int64(n)}})}
-	for i := range n {
-		ready = append(ready, w.Entry(by, &command.AppendUpload{UploadID: up, Offset: int64(i), Part: blobRef(fmt.Sprint("part", i), 1)}))
+	ready, up := w.fullUpload(1, n, n)
+	return ready, w.finish(1, up, n)
+}
+
+func manyOldUploads(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {
+	for i := range 16 {
+		more, _ := w.fullUpload(1+i/8, upTo(300, scale), core.MaxUploadParts)
+		ready = append(ready, more...)
 	}
-	f := w.file(id[core.File](w.log))
-	f.Size, f.Content.Size = int64(n), int64(n)
-	return ready, w.Entry(by, &command.FinishUpload{UploadID: up, File: f, Text: strings.Repeat("x", core.MaxFileText)})
+	w.At = w.At.Add(2 * core.UploadLife * time.Millisecond)
+	return ready, w.newUpload(2)
+}
+
+func manySessions(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {
+	for range upTo(core.MaxSessions, scale) {
+		s := w.signIn(w.users[1], id[core.Session](w.log)).(*command.CreateSession)
+		s.Session.DeviceID, s.Session.Props = strings.Repeat("d", core.MaxDeviceID), map[string]string{"os": strings.Repeat("x", 1900)}
+		ready = append(ready, w.Entry(command.Caller{}, s))
+	}
+	return ready, w.newSession(1)
+}
+
+func manyBookmarks(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {
+	var last core.BookmarkID
+	for range upTo(core.MaxBookmarks, scale) {
+		f := w.file(id[core.File](w.log))
+		f.MiniPreview = make([]byte, core.MaxMiniPreview)
+		ready = append(ready, w.Entry(w.people[1], &command.CreateFile{File: f, Text: strings.Repeat("x", core.MaxFileText)}))
+		e := w.Entry(w.people[1], &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.log.room, FileID: f.ID, DisplayName: "B", Type: core.BookmarkFile}})
+		var made command.Made
+		if command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made) == nil {
+			last = core.BookmarkID(made.ID)
+		}
+		ready = append(ready, e)
+	}
+	return ready, w.Entry(w.people[1], &command.SortBookmark{ChannelID: w.log.room, BookmarkID: last, Place: 0})
 }
 
 func manyFiles(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {
@@ -184,52 +244,156 @@ func manyFiles(w *town, shape uint64, scale float64) (ready []core.Entry, e core
 type cost struct {
 	took    time.Duration
 	bytes   uint64 // allocated: the process cannot have grown by more
-	refused error
+	refused error  // of several entries: none was accepted
 }
 
-// costs applies the entry of a kind, and gives what it took a replica that has to read everything
-// from its tables.
-func costs(t testing.TB, w *town, n *node, kind string, shape uint64, scale float64) cost {
-	ready, e := worstKinds[kind](w, shape, scale)
-	n.apply(t, ready...) // some are refused: no shape may get round that
+// worse gives the larger time and the larger size of two.
+func (c cost) worse(d cost) cost {
+	c.took, c.bytes = max(c.took, d.took), max(c.bytes, d.bytes)
+	if d.refused == nil {
+		c.refused = nil
+	}
+	return c
+}
+
+// subject is a replica that is measured.
+type subject struct {
+	*replica.Replica
+	db   *pg.DB
+	cold bool // it has nothing in memory before each entry that is measured
+}
+
+// forget puts a replica that has just started in the place of the one before.
+func (s *subject) forget(t testing.TB) {
+	s.end(t)
+	r, err := replica.New(replica.Config{DB: s.db, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Replica = r
+}
+
+func (s *subject) end(t testing.TB) {
+	if s.Replica == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// subjects are one replica that has everything in memory, and one that has nothing.
+func subjects(t testing.TB, begin []core.Entry) map[string]*subject {
+	out := map[string]*subject{"cold": {cold: true}, "warm": {}}
+	for _, s := range out {
+		s.db = pgtest.Open(t)
+		t.Cleanup(func() { s.end(t) })
+		s.forget(t)
+		s.ready(t, begin)
+	}
+	return out
+}
+
+// ready applies what must be there before an entry.
+func (s *subject) ready(t testing.TB, entries []core.Entry) {
+	t.Helper()
+	if _, err := s.Apply(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cost gives what an entry takes.
+func (s *subject) cost(t testing.TB, e core.Entry) (c cost) {
+	if s.cold {
+		s.forget(t)
+	}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	began := time.Now()
-	got := n.apply(t, e)
-	c := cost{took: time.Since(began)}
+	got, err := s.Apply(t.Context(), []core.Entry{e})
+	c.took = time.Since(began)
 	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.bytes, c.refused = after.TotalAlloc-before.TotalAlloc, command.DecodeOutcome(got[0].Outcome, nil)
 	return c
 }
 
+// worstOf tries each kind of entry that was thought of, and gives what it took by name.
+func worstOf(t testing.TB, kind string, scale float64, found func(name string, c cost)) {
+	people := 21
+	if kind == "many mentions" {
+		people = core.MaxMentions
+	}
+	w, begin := newTown(t, people)
+	all := subjects(t, begin)
+	for shape := range uint64(shapes) {
+		ready, e := worstKinds[kind](w, shape, scale)
+		for cache, s := range all {
+			s.ready(t, ready) // some are refused: no shape may get round that
+			found(fmt.Sprintf("shape %d, %s", shape, cache), s.cost(t, e))
+		}
+		if !shaped[kind] {
+			return
+		}
+	}
+}
+
 // No client can make one entry take more than a little of every replica's memory.
 func TestReplica_WorstEntry(t *testing.T) {
+	check := func(t *testing.T, name string, c cost) {
+		t.Logf("%s: %.1f ms, %.1f MiB, refused: %v", name, c.took.Seconds()*1000, float64(c.bytes)/(1<<20), c.refused)
+		if c.bytes > worstBytes {
+			t.Errorf("%s: an entry takes %d bytes", name, c.bytes)
+		}
+	}
+	slow := map[string]float64{"many channels seen": 0.3, "many parts": 0.1, "many old uploads": 0.3} // which take long to make
 	for _, kind := range slices.Sorted(maps.Keys(worstKinds)) {
 		t.Run(kind, func(t *testing.T) {
-			scale, people := 1.0, 21
-			switch kind {
-			case "many parts":
-				scale = 0.1 // they take long to make
-			case "many mentions":
-				people = core.MaxMentions
-			}
-			w, begin := newTown(t, people)
-			n := newNode(t, pgtest.Database(t), tinyCache)
-			accepted(t, n.apply(t, begin...))
-			for shape := range uint64(shapes) {
-				c := costs(t, w, n, kind, shape, scale)
-				t.Logf("shape %d: %.1f ms, %.1f MiB, refused: %v", shape, c.took.Seconds()*1000, float64(c.bytes)/(1<<20), c.refused)
-				if kind == "deleted long thread" && c.refused != nil {
-					t.Errorf("shape %d: nobody can delete it: %v", shape, c.refused)
+			worstOf(t, kind, cmp.Or(slow[kind], 1), func(name string, c cost) {
+				if check(t, name, c); kind == "deleted long thread" && c.refused != nil {
+					t.Errorf("%s: nobody can delete it: %v", name, c.refused)
 				}
-				if c.bytes > worstBytes {
-					t.Errorf("shape %d: an entry takes %d bytes", shape, c.bytes)
-				}
-				if !shaped[kind] {
-					break
-				}
-			}
+			})
 		})
 	}
+	t.Run("generated", func(t *testing.T) {
+		refused := 0
+		hostileWorst(t, 1, 3*len(attempts), 0.1, func(name string, c cost) {
+			if check(t, name, c); c.refused != nil {
+				refused++
+			}
+		})
+		if refused > len(attempts)/2 { // each is counted twice
+			t.Errorf("%d kinds of entries were never accepted: the test says little", refused/2)
+		}
+	})
+}
+
+// BenchmarkWorstEntry says what the most expensive entries take that were thought of, and those that a
+// generator finds.
+func BenchmarkWorstEntry(b *testing.B) {
+	for _, kind := range slices.Sorted(maps.Keys(worstKinds)) {
+		b.Run(kind, func(b *testing.B) { worstOf(b, kind, 1, func(name string, c cost) { c.report(b, name) }) })
+	}
+	for seed := range uint64(2) {
+		b.Run(fmt.Sprint("seed ", seed), func(b *testing.B) {
+			hostileWorst(b, seed, 5*len(attempts), 1, func(name string, c cost) { c.report(b, name) })
+		})
+	}
+}
+
+func (c cost) report(b *testing.B, name string) {
+	b.Run(name, func(b *testing.B) {
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(c.took)/float64(time.Millisecond), "ms")
+		b.ReportMetric(float64(c.bytes)/(1<<20), "MiB")
+	})
 }
