@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -104,7 +105,10 @@ func (p Position) Same(q Position) bool { return p == q }
 
 // String gives "epoch.index.digest", the form of the X-Nearside-Position header.
 func (p Position) String() string {
-	return fmt.Sprintf("%d.%d.%s", p.Epoch, p.Index, p.Digest)
+	b := make([]byte, 0, 110) // every answer of an edge says it
+	b = append(strconv.AppendUint(b, uint64(p.Epoch), 10), '.')
+	b = append(strconv.AppendUint(b, uint64(p.Index), 10), '.')
+	return string(hex.AppendEncode(b, p.Digest[:]))
 }
 
 // ParsePosition reads the form that String writes; the digest may be left out.

@@ -57,7 +57,7 @@ func (a Raw) Send(c *Call) error {
 		h["Content-Type"] = contentJSON
 	}
 	body := c.compressed(a)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.Writer.WriteHeader(a.Status)
 	if c.Request.Method != http.MethodHead {
 		_, _ = c.Writer.Write(body) // a client that went away cannot be told
@@ -78,8 +78,7 @@ func (c *Call) send(a Answer) {
 // writeHeaders sets the headers that all answers have.
 func (c *Call) writeHeaders() {
 	h := c.Header()
-	h.Set("X-Request-Id", c.ID)
-	h.Set("X-Version-Id", c.api.cfg.VersionID)
+	h["X-Request-Id"], h["X-Version-Id"] = []string{c.ID}, c.api.versionID
 	SafeHeaders(h)
 	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
 		h["Expires"] = expiresNow
@@ -111,7 +110,7 @@ func (c *Call) tellPosition() {
 		pos = core.Position{Epoch: c.seen.Epoch, Index: c.seen.Index}
 	}
 	h := c.Header()
-	h.Set(headerPosition, pos.String())
+	h[headerPosition] = []string{pos.String()}
 	if c.stale > 0 {
 		h.Set(headerStale, strconv.FormatInt(max(1, c.stale.Milliseconds()), 10))
 	}

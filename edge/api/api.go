@@ -49,6 +49,8 @@ type API struct {
 	local  *Local
 	log    *slog.Logger
 	routes *router
+
+	versionID []string // as a header's values
 }
 
 // New makes an API.
@@ -63,7 +65,7 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes}, nil
+	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, versionID: []string{cfg.VersionID}}, nil
 }
 
 // Server gives an http.Server for the API, without an address.
@@ -96,7 +98,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		hit = &target{Route: &unknownRoute}
 	}
-	observe.Operation(r.Context(), hit.Method, hit.Path)
+	observe.Operation(w, hit.Method, hit.Path)
 	a.serve(w, r, hit, params)
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type Observer struct {
 	proposals *prometheus.CounterVec // by result
 	propose   prometheus.Histogram
 	tracer    *trace.Tracer
+
+	operations sync.Map // *counters by operation; as many as the API has operations
 }
 
 // New makes the metrics and registers them; with nil they are registered nowhere. A nil tracer
@@ -63,37 +66,69 @@ func (m *Observer) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		began, op := time.Now(), otherOperation
+		began := time.Now()
 		seen := &seenWriter{ResponseWriter: w, code: http.StatusOK}
 		ctx, traced := m.tracer.Request(r)
-		r = r.WithContext(context.WithValue(ctx, operationKey{}, &op))
+		if traced != nil {
+			r = r.WithContext(ctx)
+		}
 		m.inFlight.Inc()
 		defer func() {
 			m.inFlight.Dec()
-			traced.End(op, r.Method, r.URL.Path, seen.code)
-			m.requests.WithLabelValues(op, strconv.Itoa(seen.code)).Inc()
-			m.request.WithLabelValues(op).Observe(time.Since(began).Seconds())
+			o := m.of(seen.op)
+			traced.End(o.name, r.Method, r.URL.Path, seen.code)
+			o.answered(m, seen.code).Inc()
+			o.took.Observe(time.Since(began).Seconds())
 		}()
 		next.ServeHTTP(seen, r)
 	})
 }
 
-// otherOperation is what is no operation: a file of the web client, a path that is not there.
-const otherOperation = "other"
+// operation names an operation. The zero value is what is none: a file of the web client, a path that
+// is not there.
+type operation struct{ method, pattern string }
 
-type operationKey struct{}
+// counters are the metrics of an operation. Looking them up by their labels for every request would
+// cost as much as finding out who asks.
+type counters struct {
+	name  string
+	took  prometheus.Observer
+	codes sync.Map // prometheus.Counter by status
+}
 
-// Operation says which operation a request is for, by its method and the pattern of its path.
+func (m *Observer) of(op operation) *counters {
+	if c, ok := m.operations.Load(op); ok {
+		return c.(*counters)
+	}
+	name := "other"
+	if op.pattern != "" {
+		name = op.method + " " + op.pattern
+	}
+	c, _ := m.operations.LoadOrStore(op, &counters{name: name, took: m.request.WithLabelValues(name)})
+	return c.(*counters)
+}
+
+func (c *counters) answered(m *Observer, code int) prometheus.Counter {
+	if n, ok := c.codes.Load(code); ok {
+		return n.(prometheus.Counter)
+	}
+	n := m.requests.WithLabelValues(c.name, strconv.Itoa(code))
+	c.codes.Store(code, n)
+	return n
+}
+
+// Operation says which operation the request of w is for, by its method and the pattern of its path.
 // Without it a request is counted with the others: a client could make up any number of paths.
-func Operation(ctx context.Context, method, pattern string) {
-	if op, ok := ctx.Value(operationKey{}).(*string); ok && pattern != "" {
-		*op = method + " " + pattern
+func Operation(w http.ResponseWriter, method, pattern string) {
+	if seen, ok := w.(*seenWriter); ok {
+		seen.op = operation{method, pattern}
 	}
 }
 
 // seenWriter notices the status.
 type seenWriter struct {
 	http.ResponseWriter
+	op    operation
 	code  int
 	wrote bool
 }

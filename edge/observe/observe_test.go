@@ -19,7 +19,7 @@ func TestHandler_CountsByOperation(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := New(reg, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/users/me" {
-			Operation(r.Context(), "GET", "/users/{user_id}")
+			Operation(w, "GET", "/users/{user_id}")
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusForbidden)
 			w.WriteHeader(http.StatusOK) // too late
