@@ -7,6 +7,10 @@ const rowOverhead = 160
 
 // cache holds committed rows of all tables up to a number of bytes, and forgets the ones not used
 // for longest. Rows are shared with the caller of put and never changed.
+//
+// It is not the library's LRU, which edge/hot and cdn/tier use: that one would find a row a second time,
+// in a map of its own. Measured, a touch costs 230 ns of CPU time instead of 30, a put 800 ns more, which
+// is 2 to 3 % of applying a post, and a row 100 bytes more. It would save no line here.
 type cache struct {
 	max, used int
 	ring      cached // ring.next is the most recently used
