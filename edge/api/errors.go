@@ -105,10 +105,13 @@ var (
 	BodyTooLarge = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
 	badURL       = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_url_param.app_error"}
 	badQuery     = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_param.app_error"}
-	notBuilt     = core.Refusal{Kind: core.KindNotBuilt, ID: "api.nearside.not_built.app_error"}
+	NotBuilt     = core.Refusal{Kind: core.KindNotBuilt, ID: "api.nearside.not_built.app_error"}
 	noPage       = core.Refusal{Kind: core.KindNotFound, ID: "api.context.404.app_error"}
 	noToken      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.token_provided.app_error"}
 )
+
+// NoPermanentDeletion refuses to delete something so that nobody can bring it back.
+var NoPermanentDeletion = NotBuilt.With("reason", "permanent_deletion")
 
 // BadParam refuses a body for one of its fields.
 func BadParam(name string) *core.Error { return BadRequest.With("reason", "param", "name", name) }
@@ -118,6 +121,3 @@ func BadURL(name string) *core.Error { return badURL.With("name", name) }
 
 // BadQuery refuses a URL for a parameter of its query.
 func BadQuery(name string) *core.Error { return badQuery.With("name", name) }
-
-// NotBuilt says that this version does not have something.
-func NotBuilt(what string) *core.Error { return notBuilt.With("reason", "what", "what", what) }

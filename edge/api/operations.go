@@ -23,7 +23,7 @@ func newRouter(built []Route) (*router, error) {
 		if len(f) < 4 || f[0] == "method" {
 			continue
 		}
-		r := refusing(f[0], f[1], NotBuilt("the operation "+f[2]))
+		r := refusing(f[0], f[1], NotBuilt.With("reason", "operation", "operation", f[2]))
 		_ = top.add(&r) // it is there already: built
 	}
 	return top, nil

@@ -44,7 +44,7 @@ func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (c
 
 func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) {
 	if c.Flag("permanent") {
-		return api.Done{}, api.NotBuilt("permanent deletion of channels")
+		return api.Done{}, api.NoPermanentDeletion
 	}
 	return api.Done{}, c.Propose(&command.DeleteChannel{ChannelID: ch.ID}, nil)
 }

@@ -36,6 +36,8 @@ var (
 	noFilePart     = core.Refusal{Kind: core.KindInvalid, ID: "api.upload.upload_data.multipart_error"}
 )
 
+var noImports = api.NotBuilt.With("reason", "imports")
+
 var noUpload = core.Refusal{Kind: core.KindNotFound, ID: "app.upload.get.app_error"}
 
 func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out core.Upload, err error) {
@@ -51,7 +53,7 @@ func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out co
 	case "":
 		up.Type = core.UploadAttachment
 	case "import":
-		return out, api.NotBuilt("uploads for imports")
+		return out, noImports
 	}
 	if up.Filename, err = cleanName(in.Filename); err != nil {
 		return out, badUploadName

@@ -95,7 +95,7 @@ func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, 
 
 func (s *Service) deletePost(c *api.Call, p core.Post) (api.Done, error) {
 	if c.Flag("permanent") {
-		return api.Done{}, api.NotBuilt("permanent deletion of posts")
+		return api.Done{}, api.NoPermanentDeletion
 	}
 	return api.Done{}, c.Propose(&command.DeletePost{PostID: p.ID}, nil)
 }

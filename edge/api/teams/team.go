@@ -100,7 +100,7 @@ func (s *Service) patchTeam(c *api.Call, id core.TeamID, in teamPatch) (core.Tea
 
 func (s *Service) deleteTeam(c *api.Call, id core.TeamID) (api.Done, error) {
 	if c.Flag("permanent") {
-		return api.Done{}, api.NotBuilt("permanent deletion of teams")
+		return api.Done{}, api.NoPermanentDeletion
 	}
 	return api.Done{}, c.Propose(&command.DeleteTeam{TeamID: id}, nil)
 }
