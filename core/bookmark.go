@@ -42,7 +42,8 @@ type BookmarkPatch struct {
 	Emoji       *string `cbor:"5,keyasint,omitempty" json:"emoji"`
 }
 
-// BookmarkUpdate is what came of a patch. With another file a bookmark is another one, in the place of one that is deleted.
+// BookmarkUpdate is the result of a patch. If the file changes, there is a new bookmark in the place of the old
+// one, which is deleted.
 type BookmarkUpdate struct {
 	Updated Bookmark  `json:"updated"`
 	Deleted *Bookmark `json:"deleted,omitempty"`

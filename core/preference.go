@@ -7,7 +7,7 @@ const (
 	MaxPreferenceValue    = 20_000
 	MaxPreferencesPerCall = 100
 	MaxPreferencesSize    = 4 << 20 // of all preferences of a user: see Size
-	preferenceOverhead    = 210     // so that nobody has more than 20,000
+	preferenceOverhead    = 210     // so that a user has at most 20,000
 )
 
 // Preference is one setting of one user.
@@ -18,7 +18,7 @@ type Preference struct {
 	Value    string `cbor:"4,keyasint,omitempty" json:"value" db:"value" runes:"20000"`
 }
 
-// Size is what a preference counts for in MaxPreferencesSize. One that is not there counts for nothing.
+// Size gives how much a preference counts in MaxPreferencesSize; 0 if there is no preference.
 func (p *Preference) Size() int64 {
 	if p.Category == "" {
 		return 0

@@ -59,7 +59,7 @@ type Config struct {
 	// Handover gives a proposal to the leader at addr, whose side calls Region.Order.
 	// Required with more than one voter.
 	Handover func(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error)
-	// Check refuses what another node proposes and must not be in the log. The leader asks it once for
+	// Check refuses proposals of other nodes that must not be in the log. The leader calls it once for
 	// each of them. Default: nothing is refused.
 	Check func(data []byte) error
 	// Fetch restores the machine from the home node at addr to at or beyond a position, when

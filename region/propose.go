@@ -144,8 +144,9 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 	return core.Receipt{}, errors.Join(errRetry, err)
 }
 
-// final says that the leader has refused for a reason of its own, and not because it leads no more or
-// is out of reach. What the check refuses until all nodes are upgraded is temporary, but not so soon.
+// final reports whether the leader has refused the proposal itself, not because it no longer leads or
+// cannot be reached. A command of a later log version is refused until all nodes are upgraded; repeating it
+// at once would not help, so that is final too.
 func final(e *core.Error) bool {
 	if e.Kind == core.KindUnavailable {
 		return e.ID == diskFull.ID || e.ID == busy.ID || e.Args["reason"] == "later_version"
@@ -153,7 +154,7 @@ func final(e *core.Error) bool {
 	return !e.Kind.Temporary() && e.Kind != core.KindCanceled
 }
 
-// checkAndOrder orders what the check lets pass.
+// checkAndOrder orders a proposal if the check accepts it.
 func (r *Region) checkAndOrder(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	if err := r.cfg.Check(p.Data); err != nil {
 		return core.Receipt{}, err

@@ -73,8 +73,8 @@ func TestRegion_OneVoter(t *testing.T) {
 	})
 }
 
-// What another node proposes is checked once, by the leader, whichever home node it came to; and what
-// is refused is not tried again. What home itself proposes to the leader is not checked.
+// A proposal of another node is checked once, by the leader, whichever home node it came to. If it is refused,
+// it is not tried again. A proposal of a home node itself is not checked.
 func TestAccept_ChecksOnce(t *testing.T) {
 	var checked atomic.Int32
 	bad := core.Refusal{Kind: core.KindUnavailable, ID: "x"}.With("reason", "later_version")

@@ -41,7 +41,7 @@ type child struct {
 // run keeps the child running until ctx ends, then stops it. It fails when the child cannot
 // become ready.
 func (c *child) run(ctx context.Context) error {
-	deaths, soon := 0, 0 // soon: consecutive ones that came soon after a start
+	deaths, soon := 0, 0 // soon: consecutive ones soon after a start
 	for {
 		began := time.Now()
 		err := c.once(ctx)

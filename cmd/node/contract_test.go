@@ -130,9 +130,9 @@ func coverage(ops []operation) string {
 	head := fmt.Sprintf(`# What is built of API v4
 
 %d of %d operations. Each built one is asked for a good, an unauthenticated, a forbidden and a malformed request, and its answers are
-compared with the API description: "ok" means that the check exists and passes, "–" that the operation has no such case (nobody
-needs a session for it, nobody is forbidden it, or it has nothing to malform). "501" answers so in the API's error form. The
-pages at the end come with the web client.
+compared with the API description: "ok" means that the check exists and passes, "–" that the operation has no such case (it needs
+no session, no user is forbidden it, or no request for it can be malformed). An operation with "501" answers that in the API's error
+form. The pages at the end come with the web client.
 
 This page is written by a test (see TestContract in cmd/node); change the table there, not this.
 

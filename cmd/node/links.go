@@ -283,8 +283,8 @@ func (f orderer) Propose(ctx context.Context, p core.Proposal) (core.Receipt, er
 	return f(ctx, p)
 }
 
-// ownEdge orders what the edge in a home node proposes. It is of this program, so it need not be
-// checked unless the log is in an earlier version than this program's.
+// ownEdge orders the proposals of the edge in a home node. They are made by this program, so they need no check,
+// unless the log is in an earlier version than this program understands.
 func ownEdge(reg *region.Region, version func() int64) orderer {
 	return func(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 		if version() < core.LogVersion {

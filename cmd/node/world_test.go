@@ -45,8 +45,8 @@ func TestWorld_PostAtOneEdge_AppearsAtTheOther(t *testing.T) {
 	}
 }
 
-// Each replica decodes a command once, and it is decoded once more where it is checked: at the
-// leader, whichever home node the edge gave it to.
+// Each replica decodes a command once. The leader decodes it once more to check it, whichever home node the edge
+// sent it to.
 func TestWorld_Post_IsDecodedOncePerReplicaAndOnceToCheck(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Edges: []string{"virginia", "frankfurt", "singapore"}})
 	ann := w.Node("edge-virginia").Client(t).SignUp("ann")

@@ -122,7 +122,8 @@ func TestBookmarks_File(t *testing.T) {
 	}
 }
 
-// With another file a bookmark is deleted with the file that it had, and another one takes its place; both are announced as one update.
+// If the file changes, the bookmark is deleted with its old file and a new one takes its place. Both are
+// announced as one update.
 func TestBookmarks_OtherFile(t *testing.T) {
 	w, town := two(t)
 	w.bookmark("bob", town, "first")

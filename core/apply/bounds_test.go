@@ -10,7 +10,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Who signs in once more than is allowed ends the oldest session, and no other one.
+// One sign-in over the limit ends the oldest session of the user, and no other one.
 func TestCreateSession_EndsTheOldestBeyondTheBound(t *testing.T) {
 	w := newWorld(t)
 	bob := w.person("bob")
@@ -43,7 +43,7 @@ func TestCreateSession_EndsTheOldestBeyondTheBound(t *testing.T) {
 	}
 	w.sessions["bob"] = all[len(all)-1]
 	w.must("bob", &command.EndSession{SessionID: all[len(all)-2]}, nil)
-	signIn() // there is room again
+	signIn() // one session less, so this is allowed
 	if live() != core.MaxSessions || len(w.events) != 0 {
 		t.Errorf("%d sessions are left, and %v was announced", live(), w.names())
 	}
@@ -52,8 +52,8 @@ func TestCreateSession_EndsTheOldestBeyondTheBound(t *testing.T) {
 	}
 }
 
-// The settings of one user are bounded together, in size and so in number; changing and deleting
-// some makes room again.
+// The total size of the settings of one user is bounded, and so is their number. After some are shortened or
+// deleted, others can be set.
 func TestSetPreferences_AreBoundedTogether(t *testing.T) {
 	w := newWorld(t)
 	u := w.person("ada").ID

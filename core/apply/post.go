@@ -206,8 +206,8 @@ func (x *exec) readByAuthor(ch core.Channel, u core.UserID) {
 	}
 }
 
-// systemPost writes a message of the server's in a channel, in the name of the actor. It has no
-// text: an edge makes that from the kind and the props.
+// systemPost writes a system post in a channel, with the actor as its author. It has no text: an edge makes
+// the text from the kind and the props.
 func (x *exec) systemPost(ch core.Channel, actor core.User, kind string, props map[string]any) core.Channel {
 	p := core.Post{ID: x.mint(), UserID: actor.ID, ChannelID: ch.ID, Type: kind, Props: props}
 	ch, p = x.savePost(ch, p)

@@ -16,10 +16,10 @@ type PreferenceKey struct {
 	Name     string      `db:"name"`
 }
 
-// wrongPreferences: too few or too many at once, or together.
+// wrongPreferences refuses too few or too many settings, in one command or in total.
 var wrongPreferences = core.Refusal{Kind: core.KindInvalid, ID: "api.preference.update_preferences.set.app_error"}
 
-// preferenceSize counts the sizes of a user's preferences.
+// preferenceSize gives the total size of a user's preferences.
 func preferenceSize(u core.UserID) string { return "preferences:" + u.String() }
 
 func setPreferences(x *exec, c *command.SetPreferences) (any, error) {

@@ -7,7 +7,8 @@ type CreateBookmark struct {
 	Bookmark core.Bookmark `cbor:"1,keyasint"` // channel, name, type, link, picture, emoji and file; the rest is decided by apply
 }
 
-// PatchBookmark changes a bookmark of a channel; with another file it makes another one in its place. Result: Made.
+// PatchBookmark changes a bookmark of a channel. If the file changes, it makes a new bookmark in its place.
+// Result: Made.
 type PatchBookmark struct {
 	ChannelID  core.ChannelID     `cbor:"1,keyasint"`
 	BookmarkID core.BookmarkID    `cbor:"2,keyasint"`

@@ -112,7 +112,7 @@ func values(b []byte) (n int) {
 
 var decoded atomic.Uint64
 
-// Decoded is how many commands this process has decoded: one for each entry that it applies, and one
+// Decoded gives how many commands this process has decoded: one for each entry that it applies, and one
 // for each proposal that it checks.
 func Decoded() uint64 { return decoded.Load() }
 

@@ -36,7 +36,7 @@ type Personal interface {
 	Personal() (mentions, followers []core.UserID)
 }
 
-// ForOthers is an event that the socket of whoever caused it is not told.
+// ForOthers is an event that is not sent to the socket that caused it.
 type ForOthers interface{ ForOthers() }
 
 type forOthers struct{}
@@ -90,7 +90,7 @@ type Batch struct {
 	Index      core.Index
 	Proposal   core.ProposalID // of the entry, for traces
 	At         time.Time
-	Session    core.SessionID    // of whoever caused it
+	Session    core.SessionID    // of the client that caused it
 	Connection core.ConnectionID // the session's socket that ForOthers leaves out, if there is one
 	Events     []Event
 }

@@ -7,16 +7,17 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// A commit waits for the disk only if it wrote something, hence local.flushed. The position is
-// read without its lock: whoever writes a batch must not wait for the disk.
+// A commit waits for the disk only if it wrote something; that is why there is local.flushed. The position is
+// read without a lock, because writing a batch must not wait for the disk.
 const flushSQL = `UPDATE local.flushed SET epoch = a.epoch, index = a.index FROM applied a
 	RETURNING a.epoch, a.index, a.digest`
 
-// Flush makes everything that was committed before it durable, and gives a position that is. Batches
-// are written meanwhile.
+// Flush makes everything durable that was committed before, and gives a durable position. Batches can be
+// written meanwhile.
 //
-// What it sees has been committed, so it is in PostgreSQL's log before Flush's own commit, which
-// returns when that log is on the disk up to itself. After a crash in between it sees what is left.
+// The position that it reads was committed before its own transaction, so it comes earlier in PostgreSQL's
+// log, which is on the disk up to Flush's commit when that returns. If PostgreSQL has crashed and lost
+// commits, the position is one from before them.
 func Flush(ctx context.Context, db *DB) (pos core.Position, err error) {
 	err = db.WriteTx(ctx, func(ctx context.Context, tx Tx) error {
 		if err := execAll(ctx, tx, "SET LOCAL synchronous_commit = on"); err != nil {

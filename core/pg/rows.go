@@ -184,7 +184,7 @@ func (r *rows) fetch(p *pipe, c *cache) {
 	clear(r.needs)
 }
 
-// cutShort reports whether rows may have been left out because those that came take readBytes.
+// cutShort reports whether rows may have been left out because the others take readBytes.
 func cutShort(s *schema.Shape, each int, res *pgconn.Result) bool {
 	if !bounded(s, each) {
 		return false

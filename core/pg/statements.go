@@ -8,17 +8,16 @@ import (
 	"github.com/nearside/nearside/core/schema"
 )
 
-// readBytes is about how much of one table a statement reads at once. A row can have half a megabyte, so
-// a batch could ask for any amount; the rest waits for its turn, and the cache bounds what is kept
-// meanwhile.
+// readBytes is about how much of one table a statement reads. A row can have half a megabyte, so a batch could
+// ask for any amount. The rest is read in later round trips.
 const readBytes = 8 << 20
 
-// bounded reports whether a statement that gives so many rows for each key or value leaves out what
-// is over readBytes. The others do not need it, and would be slower.
+// bounded reports whether a statement that gives up to so many rows for each key or value must leave out rows
+// over readBytes. Other statements do not need that, and would be slower.
 func bounded(s *schema.Shape, rows int) bool { return rows*s.Most > 64<<10 }
 
-// upTo asks for the rows t of some keys or values k, in their order, up to the one with which they
-// take readBytes. What comes for each of them is all that there is.
+// upTo gives the query for the rows t of some keys or values k, in their order, until they take readBytes. For
+// each key or value it gives either all rows or none.
 func upTo(s *schema.Shape, names, marks []string, rows string) string {
 	size := []string{fmt.Sprint(s.Fixed())}
 	for i := range s.Columns {

@@ -92,7 +92,7 @@ func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
 	return list[0], err
 }
 
-// addMessages gives posts of the server's their text, which is not kept.
+// addMessages adds the text of system posts, which is not stored.
 func (s *Store) addMessages(_ context.Context, posts []core.Post) error {
 	for i := range posts {
 		if p := &posts[i]; p.Type != "" && s.message != nil {

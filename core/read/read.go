@@ -22,8 +22,7 @@ type Store struct {
 	message func(*core.Post) string
 }
 
-// New makes a Store. message gives what clients read of a post whose type says that it is not a
-// plain one; nil: what the post has.
+// New makes a Store. message gives the text of a system post; if it is nil, a post keeps its own text.
 func New(db *pg.DB, message func(*core.Post) string) *Store { return &Store{db, message} }
 
 // Page is a part of a list: Size rows after Number pages of that size.

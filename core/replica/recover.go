@@ -97,15 +97,15 @@ func (k *kept) after(i core.Index) []core.Entry {
 // trim forgets the entries up to an index: they are durable.
 func (k *kept) trim(i core.Index) {
 	if i <= k.flushed {
-		return // another flush came further
+		return // another flush has a later position
 	}
 	rest := k.after(i)
 	*k = kept{flushed: i}
 	k.add(rest)
 }
 
-// Flush makes everything applied so far durable and gives a position that is. Only its beginning
-// and its end take the turn: batches are applied while it waits for the disk.
+// Flush makes everything applied so far durable and gives a durable position. It takes the turn only at its
+// beginning and end: batches are applied while it waits for the disk.
 func (r *Replica) Flush(ctx context.Context) (core.Position, error) {
 	if err := r.take(ctx); err != nil {
 		return core.Position{}, err
@@ -135,9 +135,9 @@ func (r *Replica) flushDatabase(ctx context.Context) (core.Position, error) {
 	return pg.Flush(ctx, r.cfg.DB)
 }
 
-// endFlush ends a flush that began when the replica had reached a position, and came to pos or
-// to an error. A pos that lacks what was reached means that the database crashed in between; what
-// was applied since then may be gone too, so only pos counts.
+// endFlush ends a flush that gave pos or an error; reached is the position of the replica when it began. A pos
+// before reached means that the database has crashed and lost commits. It may have lost later ones too, so
+// only pos counts.
 func (r *Replica) endFlush(reached, pos core.Position, err error) error {
 	if err == nil && pos != reached && (pos.Index <= reached.Index || pos.Epoch < reached.Epoch) {
 		err = fmt.Errorf("flush: the database is at %v, not at %v", pos, reached)

@@ -68,8 +68,8 @@ func TestReplica_PostgresKilled_Idle(t *testing.T) {
 	})
 }
 
-// While a flush waits, as for a slow disk, batches are applied; and when the database then crashes
-// and has lost them, they are applied again.
+// While a flush waits for a slow disk, batches are applied. If the database then crashes and loses them, they
+// are applied again.
 func TestReplica_AppliesWhileFlushing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills a server")

@@ -59,7 +59,7 @@ type Replica struct {
 	goal    place          // the position that readers have been told
 	stale   bool           // the database may be at another position
 	doubt   *committed     // the batch for whose commit there was no answer
-	kept    *kept          // another one for each state that was not applied here
+	kept    *kept          // replaced with each state that was not applied here
 }
 
 // place is how far the replica is.

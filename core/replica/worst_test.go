@@ -18,7 +18,7 @@ import (
 	"github.com/nearside/nearside/core/replica"
 )
 
-// What one entry may cost a replica, whoever proposes it.
+// How much memory one entry may cost a replica.
 const worstBytes = 64 << 20
 
 // worstKinds is what a client may try to make one entry expensive. Each gives what must be there
