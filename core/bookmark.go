@@ -45,8 +45,8 @@ type BookmarkPatch struct {
 // BookmarkUpdate is the result of a patch. If the file changes, there is a new bookmark in the place of the old
 // one, which is deleted.
 type BookmarkUpdate struct {
-	Updated Bookmark  `json:"updated"`
-	Deleted *Bookmark `json:"deleted,omitempty"`
+	Updated Bookmark `json:"updated"`
+	Deleted Bookmark `json:"deleted,omitzero"`
 }
 
 var (

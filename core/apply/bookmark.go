@@ -90,8 +90,7 @@ func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
 	set(&b.Emoji, c.Patch.Emoji)
 	if b.FileID != was.FileID {
 		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
-		old := x.archiveBookmark(was)
-		e.Deleted = &old
+		e.Deleted = x.archiveBookmark(was)
 	}
 	if err := x.checkBookmark(u, b, was.FileID); err != nil {
 		return nil, err

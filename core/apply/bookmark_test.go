@@ -136,7 +136,7 @@ func TestBookmarks_OtherFile(t *testing.T) {
 	w.must("ada", patch, &updated)
 	w.announced("channel_bookmark_updated")
 	ev := w.events[0].(event.BookmarkChanged)
-	if d := ev.Deleted; d == nil || d.ID != core.BookmarkID(made.ID) || d.DeleteAt == 0 || d.File == nil || d.File.ID != old.ID {
+	if d := ev.Deleted; d.ID != core.BookmarkID(made.ID) || d.DeleteAt == 0 || d.File == nil || d.File.ID != old.ID {
 		t.Errorf("deleted: %+v", d)
 	}
 	if b := ev.Bookmark; b.ID != core.BookmarkID(updated.ID) || b.ID == ev.Deleted.ID || b.DeleteAt != 0 || b.File == nil || b.File.ID != next.ID {

@@ -7,7 +7,7 @@ type BookmarkChanged struct {
 	forOthers
 	Change   string
 	Bookmark core.Bookmark
-	Deleted  *core.Bookmark // the one in whose place an updated one is; nil: none
+	Deleted  core.Bookmark // in whose place an updated one is, if any
 }
 
 func (e BookmarkChanged) Name() string   { return "channel_bookmark_" + e.Change }

@@ -69,7 +69,7 @@ func examples() []Event {
 		RepliesDeleted{Channel: ch},
 		BookmarkChanged{Change: "created", Bookmark: mark},
 		BookmarkChanged{Change: "updated", Bookmark: mark},
-		BookmarkChanged{Change: "updated", Bookmark: mark, Deleted: &mark},
+		BookmarkChanged{Change: "updated", Bookmark: mark, Deleted: mark},
 		BookmarkChanged{Change: "deleted", Bookmark: mark},
 		BookmarksSorted{Channel: ch, Bookmarks: []core.Bookmark{mark}},
 		ReactionAdded{Reaction: react},

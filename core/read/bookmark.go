@@ -2,6 +2,7 @@ package read
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
@@ -14,21 +15,26 @@ func (s *Store) Bookmarks(ctx context.Context, ch core.ChannelID, since int64) (
 }
 
 // Bookmark gives a bookmark, deleted or not.
-func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (b core.Bookmark, err error) {
+func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (b core.Bookmark, ok bool, err error) {
 	list, err := s.bookmarks(ctx, `id = $1`, [16]byte(id))
-	for _, b = range list {
+	if ok = len(list) > 0; ok {
+		b = list[0]
 	}
-	return b, err
+	return b, ok, err
 }
 
 func (s *Store) bookmarks(ctx context.Context, where string, args ...any) ([]core.Bookmark, error) {
 	list, err := many(ctx, s.db, apply.Bookmarks, `FROM bookmarks t WHERE `+where+` ORDER BY sort_order, create_at, id LIMIT 1000`, args...)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]core.FileID, len(list))
 	for i := range list {
-		if f, ok, err := s.File(ctx, list[i].FileID); err != nil {
-			return nil, err
-		} else if ok {
-			list[i].File = &f
-		}
+		ids[i] = list[i].FileID
+	}
+	files, err := s.FilesByIDs(ctx, ids)
+	for _, f := range files {
+		list[slices.Index(ids, f.ID)].File = &f
 	}
 	return list, err
 }

@@ -20,11 +20,11 @@ func TestBookmarks_Patch(t *testing.T) {
 	ann.Must(201, "POST", path, map[string]string{"display_name": "Map", "type": "file", "file_id": old.ID.String()}, &mark)
 	var renamed, replaced core.BookmarkUpdate
 	ann.Must(200, "PATCH", path+"/"+mark.ID.String(), map[string]string{"display_name": "The map"}, &renamed)
-	if u := renamed.Updated; u.ID != mark.ID || u.DisplayName != "The map" || renamed.Deleted != nil {
+	if u := renamed.Updated; u.ID != mark.ID || u.DisplayName != "The map" || !renamed.Deleted.ID.IsZero() {
 		t.Errorf("renamed: %+v", renamed)
 	}
 	ann.Must(200, "PATCH", path+"/"+mark.ID.String(), map[string]string{"file_id": next.ID.String()}, &replaced)
-	if u, d := replaced.Updated, replaced.Deleted; u.ID == mark.ID || u.DeleteAt != 0 || u.File == nil || u.File.ID != next.ID || d == nil || d.ID != mark.ID || d.DeleteAt == 0 {
+	if u, d := replaced.Updated, replaced.Deleted; u.ID == mark.ID || u.DeleteAt != 0 || u.File == nil || u.File.ID != next.ID || d.ID != mark.ID || d.DeleteAt == 0 {
 		t.Errorf("replaced: %+v", replaced)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Service) createBookmark(c *api.Call, ch core.Channel, in core.Bookmark)
 	if err := c.Propose(&command.CreateBookmark{Bookmark: in}, &made); err != nil {
 		return in, err
 	}
-	return s.Read.Bookmark(c, core.BookmarkID(made.ID))
+	return api.ReadBack(c, s.Read.Bookmark, core.BookmarkID(made.ID))
 }
 
 func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (out core.BookmarkUpdate, err error) {
@@ -31,10 +31,8 @@ func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPat
 	if err := c.Propose(&command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, &made); err != nil {
 		return out, err
 	}
-	if out.Updated, err = s.Read.Bookmark(c, core.BookmarkID(made.ID)); err == nil && out.Updated.ID != at.Second {
-		var old core.Bookmark
-		old, err = s.Read.Bookmark(c, at.Second)
-		out.Deleted = &old
+	if out.Updated, err = api.ReadBack(c, s.Read.Bookmark, core.BookmarkID(made.ID)); err == nil && out.Updated.ID != at.Second {
+		out.Deleted, err = api.ReadBack(c, s.Read.Bookmark, at.Second)
 	}
 	return out, err
 }
@@ -47,8 +45,5 @@ func (s *Service) sortBookmark(c *api.Call, at oneBookmark, place int64) ([]core
 }
 
 func (s *Service) deleteBookmark(c *api.Call, at oneBookmark) (core.Bookmark, error) {
-	if err := c.Propose(&command.DeleteBookmark{ChannelID: at.First.ID, BookmarkID: at.Second}, nil); err != nil {
-		return core.Bookmark{}, err
-	}
-	return s.Read.Bookmark(c, at.Second)
+	return api.Changed(c, &command.DeleteBookmark{ChannelID: at.First.ID, BookmarkID: at.Second}, s.Read.Bookmark, at.Second)
 }
