@@ -246,8 +246,9 @@ func (h *hostile) grow() []core.Entry {
 	return h.take()
 }
 
-// hostileWorst lets a generator try for so many entries, and gives the worst of each kind.
-func hostileWorst(t testing.TB, seed uint64, tries int, scale float64, found func(name string, c cost)) {
+// hostileWorst lets a generator try for so many entries, and gives what each takes. It returns the kinds
+// of which none was accepted.
+func hostileWorst(t testing.TB, seed uint64, tries int, scale float64, found func(name string, c cost)) (refused []string) {
 	h, begin := newHostile(t, seed, scale)
 	all := subjects(t, begin)
 	grown := h.grow()
@@ -255,22 +256,17 @@ func hostileWorst(t testing.TB, seed uint64, tries int, scale float64, found fun
 		s.ready(t, grown)
 	}
 	kinds := slices.Sorted(maps.Keys(attempts))
-	worst := map[string]cost{}
+	accepted := map[string]bool{}
 	for n := range tries {
 		kind := kinds[n%len(kinds)]
 		attempts[kind](h)
 		made := h.take()
 		for cache, s := range all {
 			s.ready(t, made[:len(made)-1])
-			name := fmt.Sprintf("%s, %s", kind, cache)
 			c := s.cost(t, made[len(made)-1])
-			if before, tried := worst[name]; tried {
-				c = before.worse(c)
-			}
-			worst[name] = c
+			accepted[kind] = accepted[kind] || c.refused == nil
+			found(fmt.Sprintf("try %d, %s, %s", n, kind, cache), c)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(worst)) {
-		found(name, worst[name])
-	}
+	return slices.DeleteFunc(kinds, func(kind string) bool { return accepted[kind] })
 }

@@ -244,16 +244,7 @@ func manyFiles(w *town, shape uint64, scale float64) (ready []core.Entry, e core
 type cost struct {
 	took    time.Duration
 	bytes   uint64 // allocated: the process cannot have grown by more
-	refused error  // of several entries: none was accepted
-}
-
-// worse gives the larger time and the larger size of two.
-func (c cost) worse(d cost) cost {
-	c.took, c.bytes = max(c.took, d.took), max(c.bytes, d.bytes)
-	if d.refused == nil {
-		c.refused = nil
-	}
-	return c
+	refused error
 }
 
 // subject is a replica that is measured.
@@ -365,14 +356,9 @@ func TestReplica_WorstEntry(t *testing.T) {
 		})
 	}
 	t.Run("generated", func(t *testing.T) {
-		refused := 0
-		hostileWorst(t, 1, 3*len(attempts), 0.1, func(name string, c cost) {
-			if check(t, name, c); c.refused != nil {
-				refused++
-			}
-		})
-		if refused > len(attempts)/2 { // each is counted twice
-			t.Errorf("%d kinds of entries were never accepted: the test says little", refused/2)
+		refused := hostileWorst(t, 1, 3*len(attempts), 0.1, func(name string, c cost) { check(t, name, c) })
+		if len(refused) > len(attempts)/4 {
+			t.Errorf("none of these was accepted, so the test says little: %q", refused)
 		}
 	})
 }
