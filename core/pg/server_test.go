@@ -73,7 +73,7 @@ func TestServer_Settings(t *testing.T) {
 	s := pgtest.Server(t, pg.ServerConfig{SharedBuffersMB: 16, MaxConnections: 20, Settings: map[string]string{"work_mem": "3MB"}})
 	db := pgtest.Connect(t, s.Config())
 	for name, want := range map[string]string{
-		"listen_addresses": "", "synchronous_commit": "off", "fsync": "on", "full_page_writes": "on", "jit": "off",
+		"listen_addresses": "", "synchronous_commit": "off", "wal_writer_delay": "10s", "fsync": "on", "full_page_writes": "on", "jit": "off",
 		"shared_buffers": "16MB", "max_connections": "20", "work_mem": "3MB", "server_encoding": "UTF8",
 		"search_path": `"nearside"`, "TimeZone": "UTC", "data_checksums": "on",
 	} {
