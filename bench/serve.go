@@ -152,8 +152,8 @@ func (b *bench) fanout(ctx context.Context, people []load.Person, room load.Room
 		}
 	}
 	all, missing := t.wait(ctx, 10*time.Second)
-	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p50", len(people), fanoutPosts), load.Quantile(all, .5), 3*time.Millisecond)
-	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p99", len(people), fanoutPosts), load.Quantile(all, .99), 12*time.Millisecond)
+	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p50", len(people), fanoutPosts), load.Quantile(all, .5), 2*time.Millisecond)
+	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p99", len(people), fanoutPosts), load.Quantile(all, .99), 8*time.Millisecond)
 	b.report.none("serve, posted events that a socket missed", missing)
 	return nil
 }

@@ -1,17 +1,22 @@
 package world
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -75,7 +80,7 @@ func URLs(nodes []Node) (urls []string) {
 
 var admin = &http.Client{Timeout: 10 * time.Second}
 
-func get(ctx context.Context, url string, out any) error {
+func get(ctx context.Context, url string, read func(body io.Reader) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -88,12 +93,31 @@ func get(ctx context.Context, url string, out any) error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", url, answer.Status)
 	}
-	return json.NewDecoder(answer.Body).Decode(out)
+	return read(answer.Body)
+}
+
+func getJSON(ctx context.Context, url string, out any) error {
+	return get(ctx, url, func(body io.Reader) error { return json.NewDecoder(body).Decode(out) })
+}
+
+// Metric asks a node for a metric that has no labels.
+func (n Node) Metric(ctx context.Context, name string) (value float64, err error) {
+	err = get(ctx, n.AdminURL+"/metrics", func(body io.Reader) error {
+		lines := bufio.NewScanner(body)
+		for lines.Scan() {
+			if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+				value, err = strconv.ParseFloat(text, 64)
+				return err
+			}
+		}
+		return cmp.Or(lines.Err(), fmt.Errorf("%s has no metric %s", n.Name, name))
+	})
+	return value, err
 }
 
 // Status asks a node for its status.
 func (n Node) Status(ctx context.Context) (s Status, err error) {
-	err = get(ctx, n.AdminURL+"/v1/status", &s)
+	err = getJSON(ctx, n.AdminURL+"/v1/status", &s)
 	return s, err
 }
 
@@ -103,7 +127,7 @@ func (n Node) Tables(ctx context.Context, without ...string) (map[string]string,
 	var t struct {
 		Tables map[string]string `json:"tables"`
 	}
-	err := get(ctx, n.AdminURL+"/v1/tables?"+url.Values{"without": without}.Encode(), &t)
+	err := getJSON(ctx, n.AdminURL+"/v1/tables?"+url.Values{"without": without}.Encode(), &t)
 	return t.Tables, err
 }
 

@@ -19,7 +19,7 @@ import (
 // client.
 var labelValues = map[string]*regexp.Regexp{
 	"action":    regexp.MustCompile(`^(make|restore)$`),
-	"cache":     regexp.MustCompile(`^(users|sessions|memberships|channels|teams|places|post_pages|files|file_places|initials)$`),
+	"cache":     regexp.MustCompile(`^(users|sessions|memberships|channels|channels_read|teams|places|post_pages|files|file_places|initials)$`),
 	"class":     regexp.MustCompile(`^(raft|log|forward|blob|gossip)$`),
 	"code":      regexp.MustCompile(`^[1-5]\d\d$`),
 	"from":      regexp.MustCompile(`^(memory|disk|origin)$`),
