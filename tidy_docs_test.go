@@ -97,8 +97,8 @@ func receiver(e ast.Expr) string {
 	return ""
 }
 
-// has reports whether a dotted name of a document names something real. Names that are not of
-// ours (file names, foreign packages, commands) are not judged.
+// has reports whether a dotted name in a document exists. Names that are not ours (file names, foreign
+// packages, commands) are accepted.
 func (s *symbols) has(name string) bool {
 	first, rest, _ := strings.Cut(name, ".")
 	switch {
@@ -117,7 +117,7 @@ var (
 	treePath = regexp.MustCompile(`^(cmd|region|edge|replication|cdn|core|deploy|bench)(/[\w.-]+)+/?$`)
 )
 
-// unreal gives the names in a document that name nothing.
+// unreal gives the names in a document that do not exist.
 func (s *symbols) unreal(doc string, exists func(path string) bool) (bad []string) {
 	for _, m := range codeSpan.FindAllStringSubmatch(doc, -1) {
 		if d := dotted.FindStringSubmatch(m[1]); d != nil && !s.has(d[1]+d[2]) {
@@ -149,7 +149,7 @@ func TestDocuments_NameRealSymbols(t *testing.T) {
 	}
 }
 
-// A document that names what is not there is told so, and one that names what is there is not.
+// The check finds names that do not exist, and accepts those that do.
 func TestTidy_DocumentCheckCanFail(t *testing.T) {
 	s := newSymbols()
 	err := s.add("x.go", `package hub

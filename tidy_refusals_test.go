@@ -19,7 +19,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// refusals is what the sources say of refusals: which there are, and with what arguments.
+// refusals has the refusals in the sources, with their arguments.
 type refusals struct {
 	named map[string]ast.Expr        // by "directory.name": what a variable of a package is made of
 	texts map[string]map[string]bool // by the key of their text: the arguments that it can name
@@ -56,7 +56,7 @@ func literal(e ast.Expr) string {
 	return ""
 }
 
-// idOf gives the id that a refusal is made with where it is written down.
+// idOf gives the id in the declaration of a refusal.
 func idOf(e ast.Expr) (id string, is bool) {
 	lit, ok := e.(*ast.CompositeLit)
 	if !ok {
@@ -80,7 +80,7 @@ func idOf(e ast.Expr) (id string, is bool) {
 	return id, true
 }
 
-// resolve follows an expression to the id of its refusal.
+// resolve gives the id of the refusal that an expression stands for.
 func (r *refusals) resolve(dir string, dirs map[string]string, e ast.Expr) string {
 	if id, ok := idOf(e); ok {
 		return id
@@ -207,7 +207,7 @@ func refusalsOf(t *testing.T) *refusals {
 	return r
 }
 
-// kindIDs is the ids of errors that have none of their own.
+// kindIDs gives the ids of errors without an id of their own.
 func kindIDs(t *testing.T, f *ast.File) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
@@ -229,7 +229,7 @@ func kindIDs(t *testing.T, f *ast.File) map[string]bool {
 	return out
 }
 
-// systemTypes is the types of posts that the server writes.
+// systemTypes gives the types of system posts.
 func systemTypes(t *testing.T) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
@@ -268,9 +268,8 @@ func textsOf(t *testing.T, file string) map[string]string {
 	return texts
 }
 
-// Every refusal that the tree can give has an English text, every text has its refusal, and a text
-// names no argument that the refusal is not given. So have every type of post that the server writes,
-// and the default channels: the type and the name are the keys.
+// Every refusal in the sources has an English text, every text has a refusal, and a text uses only arguments
+// that the refusal has. The same holds for the types of system posts and the names of default channels.
 func TestCatalogue_Complete(t *testing.T) {
 	r := refusalsOf(t)
 	for _, w := range r.wrong {

@@ -35,7 +35,7 @@ type edge struct {
 	test     bool
 }
 
-// law is one forbidden kind of import with the reason that is printed beside a broken edge.
+// law is one forbidden kind of import, with the reason that is printed with a forbidden import.
 type law struct {
 	from, to []string // path prefixes; "" stands for every package of ours
 	except   []string // sources that may after all
@@ -44,7 +44,7 @@ type law struct {
 	why      string
 }
 
-// domainFree are the packages of core that know nothing of messages: tools that every side needs.
+// domainFree are the packages of core that do not import the domain: tools that every side uses.
 var domainFree = []string{"core/backoff", "core/eventually", "core/slow", "core/trace"}
 
 var importLaw = []law{
@@ -53,12 +53,12 @@ var importLaw = []law{
 	{from: []string{"edge"}, to: []string{"region", "replication", "cmd"}, tests: true, why: "a side must run, and be tested, with the others absent"},
 	{from: []string{"replication"}, to: []string{"core/"}, allowed: []string{"core/backoff", "core/eventually"}, tests: true, why: "the middle carries bytes and must never learn what a message is"},
 	{from: []string{"region"}, to: []string{"core/"}, allowed: []string{"core/backoff", "core/eventually", "core/trace"}, tests: true, why: "ordering must not depend on what is ordered"},
-	{from: []string{"core"}, to: []string{"region", "replication", "edge", "cdn", "cmd", "bench"}, tests: true, why: "core is what all sides share; it never looks upward"},
-	{from: domainFree, to: []string{"core"}, allowed: []string{"core/backoff"}, tests: true, why: "a small tool knows nothing of the domain, so that every side may have it"},
-	{from: []string{""}, to: []string{"core/eventually"}, except: []string{"bench", "cmd/node/nodetest", "replication/simtest"}, why: "a test polls; the product is told"},
+	{from: []string{"core"}, to: []string{"region", "replication", "edge", "cdn", "cmd", "bench"}, tests: true, why: "core is what all sides share; it must not depend on them"},
+	{from: domainFree, to: []string{"core"}, allowed: []string{"core/backoff"}, tests: true, why: "a small tool must not depend on the domain, so that every side may use it"},
+	{from: []string{""}, to: []string{"core/eventually"}, except: []string{"bench", "cmd/node/nodetest", "replication/simtest"}, why: "only tests poll; the product waits for notifications"},
 	{from: []string{"cdn"}, to: []string{"region", "replication", "edge", "cmd", "bench"}, tests: true, why: "cdn stores bytes by digest and knows nothing else"},
 	{from: []string{"edge"}, to: []string{"core/apply", "core/replica", "core/pg"}, except: []string{"edge/api/apitest"}, why: "an edge that could write replicated tables would one day diverge"},
-	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, except: []string{"edge/api/apitest"}, why: "an edge is given a store; which one is the composition root's business"},
+	{from: []string{"edge"}, to: []string{"cdn/disk", "cdn/s3", "cdn/tier"}, except: []string{"edge/api/apitest"}, why: "an edge gets a store; the composition root decides which one"},
 	{from: []string{""}, to: []string{"cmd/"}, except: []string{"cmd", "bench"}, tests: true, why: "the composition root is used by programs only"},
 	{from: []string{""}, to: []string{"bench"}, except: []string{"bench"}, tests: true, why: "measuring tools are no part of the product"},
 }
@@ -84,8 +84,8 @@ func brokenArea(e edge, to string) bool {
 // functionOnly is what core/apply may not import: it is a function of (state, entry).
 var functionOnly = []string{"time", "math/rand", "crypto/rand", "net", "os", "log", "sync", "runtime", "context", "github.com/prometheus"}
 
-// stackOnly is allowed after all: it gives the stack of a panic for the log of the node, and no
-// decision sees it.
+// stackOnly is allowed nevertheless: it gives the stack of a panic for the log of the node, and no decision
+// depends on it.
 const stackOnly = "runtime/debug"
 
 // owners are the libraries that exactly one folder may import, so that a change of library
@@ -144,8 +144,8 @@ func brokenEdges(edges []edge) (bad []string) {
 	return bad
 }
 
-// unneededExceptions gives one line for every exception of a law without which no edge would break
-// it, and for every owner whose library nobody imports.
+// unneededExceptions gives one line for every exception of a law that is not needed, and for every owner whose
+// library is not imported.
 func unneededExceptions(edges []edge) (bad []string) {
 	for _, l := range importLaw {
 		// needs reports whether some edge breaks the law but for what ok says of it.
@@ -220,7 +220,7 @@ var bannedCalls = []call{
 	{"context.TODO", "take the caller's context", func(string) bool { return false }},
 }
 
-// exceptions are the calls that are right after all, by file and call, each with its reason.
+// exceptions are calls that are allowed nevertheless, by file and call, each with its reason.
 var exceptions = map[[2]string]string{
 	{"core/pg/locate.go", "context.Background"}:         "asks a program for its version, with a limit of its own",
 	{"core/pg/server_cluster.go", "context.Background"}: "ends what an earlier run left behind, whatever the caller does",
@@ -271,18 +271,18 @@ func match(pattern, name string) bool {
 	return name == pattern || star && strings.HasPrefix(name, prefix)
 }
 
-// proseOK are the texts in core/apply that are right after all, each with its reason.
+// proseOK are texts in core/apply that are allowed nevertheless, each with its reason.
 var proseOK = map[string]string{
 	"GMasDM":          "the name of a preference, which clients look for",
 	"default channel": "what ids are derived from",
 }
 
-// readable matches what is written for a reader: it begins with a capital, or has a space beside a
-// word, or a period at its end.
+// readable matches texts for people: they begin with a capital, or have a space next to a word, or end with a
+// period.
 var readable = regexp.MustCompile(`^\p{Lu}|\pL[,:;]? | \pL|\pL\.$`)
 
-// prose gives the readable texts of a file, but for errors: these stop the replica, and are for the
-// operator of the node.
+// prose gives the texts for people in a file, except those of errors, which stop the replica and are for the
+// operator.
 func prose(name string, src any) (found map[string]token.Position, err error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
@@ -374,10 +374,10 @@ func TestImportLaw(t *testing.T) {
 	wantNone(t, unneededExceptions(edges))
 }
 
-// Every package says what it is, and its name does too.
+// Every package has a comment and a name that says what it is for.
 func TestPackages_NamedAndDocumented(t *testing.T) { wantNone(t, badPackages(list(t))) }
 
-// Nothing sleeps, prints or begins a context where that would hide a fault.
+// Sleeping, printing and new contexts are banned where they would hide a fault.
 func TestBannedCalls(t *testing.T) {
 	unneeded := maps.Clone(exceptions)
 	for _, name := range files(t, ".go") {
@@ -395,8 +395,8 @@ func TestBannedCalls(t *testing.T) {
 	}
 }
 
-// The state machine writes no text for people: what it writes is in the log's decisions for ever, and
-// in one language. Texts are made at the edge, from ids, types and arguments.
+// The state machine writes no text for people, because that would be in the digest for ever, and in one
+// language. Texts are made at the edge, from ids, types and arguments.
 func TestApply_NoProse(t *testing.T) {
 	unneeded := maps.Clone(proseOK)
 	for _, name := range files(t, ".go") {
@@ -419,7 +419,7 @@ func TestApply_NoProse(t *testing.T) {
 	}
 }
 
-// Each check of this file finds what it is there to find.
+// Each check of this file finds a bad sample.
 func TestTidy_ChecksCanFail(t *testing.T) {
 	edges := []struct {
 		name string

@@ -96,12 +96,12 @@ func (n *Node) path(peer string, blackout bool) {
 func (n *Node) LoseDatabase() {
 	n.w.t.Helper()
 	db := pgtest.Database(n.w.t)
-	n.w.t.Cleanup(n.w.close) // again: the nodes must stop before this database is dropped
+	n.w.t.Cleanup(n.w.close) // once more: the nodes must stop before this database is dropped
 	db.MaxConns = n.cfg.Database.MaxConns
 	n.cfg.Database = &db
 }
 
-// Empty takes everything from a stopped node but its certificate.
+// Empty removes everything from a stopped node except its certificate.
 func (n *Node) Empty() {
 	n.w.t.Helper()
 	n.LoseDatabase()

@@ -1,12 +1,12 @@
 // Package nodetest starts whole deployments in one process for tests: real nodes over real
 // loopback QUIC, each with a database of its own on the test binary's PostgreSQL.
 //
-// What it is not: separate processes. Kill cuts a node's network before it is stopped, so that
-// the others see silence and not a farewell; what a killed process loses from memory is tested
-// with the built program.
+// The nodes are not separate processes. Kill cuts a node's network before it stops the node, so that the
+// other nodes see silence and not a clean stop. What a killed process loses from memory is tested with the
+// built program.
 //
 // Concurrency: a World belongs to its test; a Node's methods may be called from many
-// goroutines, but Kill, Restart, Cut and Heal take turns with each other.
+// goroutines, but Kill, Restart, Cut and Heal only one after another.
 //
 // Lifecycle: Start returns when every node is ready; everything stops when the test ends.
 package nodetest
@@ -28,7 +28,7 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// waitLimit bounds every wait of a test that has no better idea.
+// waitLimit bounds every wait of a test without a limit of its own.
 const waitLimit = 60 * time.Second
 
 // Topology says what to start. The zero value is one node that is home and edge.
@@ -42,7 +42,7 @@ type Topology struct {
 	Configure func(*node.Config)
 }
 
-// HomeRegion is where the home nodes stand; they are virginia-1 and so on.
+// HomeRegion is the region of the home nodes, which are called virginia-1 and so on.
 const HomeRegion = "virginia"
 
 // World is a deployment under test.
@@ -102,7 +102,7 @@ func configs(top Topology) []node.Config {
 	return all
 }
 
-// connect gives every node its socket, certificate, database and knowledge of the others.
+// connect gives every node its socket, certificate, database and the list of the others.
 func (w *World) connect(top Topology) {
 	w.t.Helper()
 	now := time.Now()
@@ -139,7 +139,7 @@ func (w *World) connect(top Topology) {
 	}
 }
 
-// close stops what still runs, from the edges inwards.
+// close stops the nodes that still run, edges first.
 func (w *World) close() {
 	for i := len(w.nodes) - 1; i >= 0; i-- {
 		if n := w.nodes[i]; !n.down && n.stop != nil {
@@ -216,7 +216,7 @@ func (w *World) must(err error) {
 	}
 }
 
-// IsHome reports whether the node orders.
+// IsHome reports whether the node has the role home.
 func (n *Node) IsHome() bool { return has(n.cfg.Roles, node.RoleHome) }
 
 // IsEdge reports whether the node serves clients.
@@ -231,13 +231,13 @@ func has(roles []string, role string) bool {
 	return false
 }
 
-// URL is where clients go; it stays the same when the node is restarted.
+// URL gives the address for clients; it stays the same when the node is restarted.
 func (n *Node) URL() string { return "http://" + n.cfg.Client.Listen }
 
-// AdminURL is the administration address; it stays the same when the node is restarted.
+// AdminURL gives the administration address; it stays the same when the node is restarted.
 func (n *Node) AdminURL() string { return "http://" + n.cfg.Admin.Listen }
 
-// Status is what the node says of itself.
+// Status gives the status of the node.
 func (n *Node) Status() admin.Status { return n.run.Status() }
 
 // Database opens the node's database with the rights of its owner.
@@ -251,7 +251,7 @@ func (n *Node) Database() *pg.DB {
 func (n *Node) bind(addr string) {
 	n.w.t.Helper()
 	var err error
-	n.w.Until("the link socket", func() error { // an earlier one may still be closing
+	n.w.Until("the link socket", func() error { // the earlier socket may still be closing
 		n.wire, err = bind(addr)
 		return err
 	})

@@ -7,8 +7,7 @@ import (
 	"github.com/nearside/nearside/replication/link"
 )
 
-// severable is a socket whose cable can be pulled: what is sent afterwards is lost, and nothing
-// arrives.
+// severable is a socket that can be cut off: then what is sent is lost, and nothing arrives.
 type severable struct {
 	net.PacketConn
 	cut atomic.Bool
