@@ -124,7 +124,7 @@ func (d *Data) Post(p *core.Post) {
 		shown.Message = d.message(p)
 		p = &shown
 	}
-	d.JSON("post", p)
+	d.JSON("post", p.Wire())
 }
 
 func (d *Data) marshal(k string, v any) []byte {

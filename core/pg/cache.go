@@ -42,8 +42,8 @@ func (c *cache) touch(it *cached) {
 	c.front(it)
 }
 
-// put adds a row to the cache. The newest row stays, however large it is.
-func (c *cache) put(r *rows, key string, row schema.Row) {
+// put adds a row of a size to the cache. The newest row stays, however large it is.
+func (c *cache) put(r *rows, key string, row schema.Row, size int) {
 	it := r.cached[key]
 	if it == nil {
 		it = &cached{in: r, key: key}
@@ -52,7 +52,7 @@ func (c *cache) put(r *rows, key string, row schema.Row) {
 		it.unlink()
 		r.unindex(it)
 	}
-	size := rowOverhead + len(key) + r.shape.Size(row)
+	size += rowOverhead + len(key)
 	c.used += size - it.size
 	it.row, it.size = row, size
 	r.index(it)

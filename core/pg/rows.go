@@ -28,7 +28,8 @@ type rows struct {
 // write is a row that the batch writes, or a deletion.
 type write struct {
 	row   schema.Row // nil: deleted
-	fresh bool       // no row with the key is committed
+	size  int
+	fresh bool // no row with the key is committed
 }
 
 // list is committed rows of one value of an index: the first ones, up to the number asked for.
@@ -58,16 +59,23 @@ func (r *rows) clear() {
 // rewind undoes the writes of the batch, to run it again.
 func (r *rows) rewind() {
 	r.order = r.order[:0]
-	clear(r.dirty)
+	wipe(r.dirty)
 }
 
 // end forgets the batch.
 func (r *rows) end() {
 	r.rewind()
-	clear(r.missing)
-	clear(r.lists)
-	clear(r.need)
-	clear(r.needs)
+	wipe(r.missing)
+	wipe(r.lists)
+	wipe(r.need)
+	wipe(r.needs)
+}
+
+// wipe clears a map. That takes time by what the map once held, and most are empty already.
+func wipe[K comparable, V any](m map[K]V) {
+	if len(m) > 0 {
+		clear(m)
+	}
 }
 
 func (r *rows) index(it *cached) {
@@ -264,7 +272,7 @@ func (r *rows) loaded(res *pgconn.Result, c *cache) ([]schema.Row, error) {
 		if it := r.cached[key]; it != nil {
 			row = it.row
 		} else {
-			c.put(r, key, row)
+			c.put(r, key, row, r.shape.Size(row))
 		}
 		out = append(out, row)
 	}
@@ -302,7 +310,7 @@ func (r *rows) flush(p *pipe) {
 func (r *rows) committed(c *cache) {
 	for _, key := range r.order {
 		if w := r.dirty[key]; w.row != nil {
-			c.put(r, key, w.row)
+			c.put(r, key, w.row, w.size)
 		} else if it := r.cached[key]; it != nil {
 			c.remove(it)
 		}

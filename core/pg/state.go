@@ -123,14 +123,12 @@ func (s *Store) listed(r *rows, x *schema.IndexShape, value []byte) ([]schema.Ro
 
 // Put implements apply.Store.
 func (s *Store) Put(t *schema.Shape, key []byte, row schema.Row) {
-	s.written += t.Size(row)
-	s.write(s.tables[t.ID], key, &write{row: row})
+	s.write(s.tables[t.ID], key, &write{row: row, size: t.Size(row)})
 }
 
 // Insert implements apply.Store.
 func (s *Store) Insert(t *schema.Shape, key []byte, row schema.Row) {
-	s.written += t.Size(row)
-	s.write(s.tables[t.ID], key, &write{row: row, fresh: true})
+	s.write(s.tables[t.ID], key, &write{row: row, size: t.Size(row), fresh: true})
 }
 
 // Delete implements apply.Store.
@@ -138,6 +136,7 @@ func (s *Store) Delete(t *schema.Shape, key []byte) { s.write(s.tables[t.ID], ke
 
 func (s *Store) write(r *rows, key []byte, w *write) {
 	k := string(key)
+	s.written += w.size
 	was := r.dirty[k]
 	if was == nil {
 		r.order = append(r.order, k)

@@ -92,6 +92,9 @@ func JSON(v any) []byte {
 	if l := reflect.ValueOf(v); l.Kind() == reflect.Slice && l.IsNil() {
 		return []byte("[]") // clients take an empty list, not null
 	}
+	if p, ok := v.(core.Post); ok {
+		v = p.Wire()
+	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // our own types always encode
