@@ -1,8 +1,10 @@
 package node_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/nearside/nearside/cmd/node/nodetest"
 )
@@ -115,9 +118,48 @@ func TestMetrics_FollowTheConventions(t *testing.T) {
 			t.Errorf("%s is not measured", want)
 		}
 	}
+	if bad := unserved(watched(t), names); len(bad) > 0 {
+		t.Errorf("alerts and dashboards use what no node serves: %v", bad)
+	}
 	ordered := families(t, edge)["nearside_proposals_total"].GetMetric()
 	if len(ordered) != 1 || ordered[0].GetLabel()[0].GetValue() != "ordered" || ordered[0].GetCounter().GetValue() < 3 {
 		t.Errorf("proposals: %v", ordered)
+	}
+}
+
+// watched is the text of everything that a deployment's operators are given to watch it with.
+func watched(t *testing.T) (all string) {
+	t.Helper()
+	for _, name := range []string{"prometheus/alerts.yaml", "grafana/nearside.json"} {
+		b, err := os.ReadFile("../../deploy/" + name)
+		if err == nil && strings.HasSuffix(name, ".json") {
+			err = json.Unmarshal(b, new(any))
+		} else if err == nil {
+			err = yaml.Unmarshal(b, new(any))
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all += string(b)
+	}
+	return all
+}
+
+// unserved gives the metrics that a text names and that are not among those that a node serves.
+func unserved(text string, served []string) (bad []string) {
+	for _, name := range regexp.MustCompile(`nearside_[a-z0-9_]+`).FindAllString(text, -1) {
+		if !slices.Contains(served, strings.TrimSuffix(name, "_bucket")) && !slices.Contains(bad, name) {
+			bad = append(bad, name)
+		}
+	}
+	return bad
+}
+
+// The check of what is watched finds a metric that is not there, and takes a histogram's buckets for the histogram.
+func TestMetrics_UnservedCanFail(t *testing.T) {
+	got := unserved("rate(nearside_x_total[5m]) + nearside_y_seconds_bucket + nearside_z + nearside_z", []string{"nearside_x_total", "nearside_y_seconds"})
+	if !slices.Equal(got, []string{"nearside_z"}) {
+		t.Errorf("found %v", got)
 	}
 }
 
