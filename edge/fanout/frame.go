@@ -6,11 +6,11 @@ import (
 	"github.com/nearside/nearside/edge/catalogue"
 )
 
-// message is what is sent to one socket or to many: an event or a reply. It is never changed.
+// message is an event or a reply, sent to one socket or to many. It is never changed.
 type message struct {
 	event     *event.Encoded // nil: a reply
-	reply     []byte         // has no number and is not kept
-	droppable bool           // may be left out when the socket is slow
+	reply     []byte         // has no number and is not kept for a resume
+	droppable bool           // may be dropped if the socket is slow
 }
 
 // frame is a message for one socket.
@@ -25,7 +25,7 @@ func encode(ev event.Event, to *event.Audience) (*message, error) {
 	return &message{event: enc, droppable: droppable}, err
 }
 
-// append writes the message as one recipient gets it, with its number.
+// append appends the message as one recipient gets it, with its number.
 func (f frame) append(b []byte, u core.UserID, seq int64) []byte {
 	if f.msg.event == nil {
 		return append(b, f.msg.reply...)
@@ -33,10 +33,11 @@ func (f frame) append(b []byte, u core.UserID, seq int64) []byte {
 	return f.msg.event.Append(b, f.own, u, seq)
 }
 
-// numbered reports whether the frame is an event: only these have numbers and are kept.
+// numbered reports whether the frame is an event: only events have numbers and are kept for a
+// resume.
 func (f frame) numbered() bool { return f.msg != nil && f.msg.event != nil }
 
-// size is what a frame counts for in a queue, in bytes.
+// size is the bytes that a frame counts in a queue.
 func (f frame) size() int {
 	switch {
 	case f.msg == nil:

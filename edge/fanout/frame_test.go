@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// An event that cannot be encoded is left out; those after it come.
+// An event that cannot be encoded is dropped; later ones are delivered.
 func TestHub_UnencodableEvent(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -18,7 +18,7 @@ func TestHub_UnencodableEvent(t *testing.T) {
 	}
 }
 
-// A post of the server's reaches clients with its text, which the log does not have.
+// A post that the server wrote reaches clients with its text, which the log does not have.
 func TestHub_SystemPostHasText(t *testing.T) {
 	w := newWorld()
 	w.apply(joined(user(1), channel(1)))

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	View        edge.View                                                     // required
 	Memberships func(ctx context.Context, u core.UserID) (Memberships, error) // required
-	// MayPost fails with an Error when the user may not post in the channel. Required for Typing.
+	// MayPost fails with an Error if the user may not post in the channel. Required for Typing.
 	MayPost  func(ctx context.Context, u core.UserID, ch core.ChannelID) error
 	Signals  edge.Signals  // nil: there are no other edges
 	Presence *presence.Map // nil: everybody is offline
@@ -35,28 +35,28 @@ type Config struct {
 	Logger   *slog.Logger          // default: discard
 }
 
-// Memberships is what a user belongs to, as the replica had it at a position.
+// Memberships is a user's teams and channels, as the replica had them at a position.
 type Memberships struct {
 	At       core.Position
-	Channels map[core.ChannelID]core.TeamID // and the team that each is in
+	Channels map[core.ChannelID]core.TeamID // with each channel's team
 	Teams    []core.TeamID
 	Admin    bool // system administrator
 }
 
-// Limits are the bounds of a Hub; each says what happens at it.
+// Limits are the bounds of a Hub; each comment says what happens when it is reached.
 type Limits struct {
 	Sockets     int           // 20,000; Register fails
-	PerUser     int           // 256, parked ones too; the user's oldest is closed
-	QueueEvents int           // 256; the socket is closed. At half of it typing and status are dropped
-	QueueBytes  int           // 1 MB; the same. One event may be larger when it is alone
+	PerUser     int           // 256, including parked ones; the user's oldest is closed
+	QueueEvents int           // 256; the socket is closed. At half of it, typing and status are dropped
+	QueueBytes  int           // 1 MB; the same. A single event may be larger
 	RingEvents  int           // 128 sent events are kept for a resume
 	RingBytes   int           // 128 KB of them
-	Parked      int           // 2,048 sockets wait for their client; the one that waits longest is dropped
+	Parked      int           // 2,048 parked sockets; the one parked for the longest time is dropped
 	ParkedBytes int           // 64 KB queued for a parked socket; then it is dropped
 	ParkFor     time.Duration // 5 min; then it is dropped
 	PingEvery   time.Duration // 60 s
-	StopWithin  time.Duration // 2 s for close frames when Run ends, then connections are cut
-	Effects     int           // 65,536 membership changes while a socket registers; then it fails
+	StopWithin  time.Duration // 2 s for close frames when Run ends; then connections are cut
+	Effects     int           // 65,536 membership changes while a socket registers; then registering fails
 }
 
 func (l *Limits) defaults() {
@@ -81,18 +81,18 @@ func def[T comparable](field *T, v T) {
 	}
 }
 
-// Stats are counters since start, and two gauges.
+// Stats are counters since the start, and two gauges.
 type Stats struct {
 	Sockets   int   // connected now
-	Parked    int   // waiting for their client now
+	Parked    int   // parked now
 	Delivered int64 // events queued for a socket
-	Encoded   int64 // events encoded, each once however many sockets it goes to
+	Encoded   int64 // events encoded; each counts once, however many sockets get it
 	Dropped   int64 // typing and status events dropped for slow sockets
 	Slow      int64 // sockets closed because their queue was full
-	Resumed   int64 // sockets that went on where they were
+	Resumed   int64 // sockets that were resumed
 }
 
-// Hub brings events to sockets. Use New.
+// Hub delivers events to sockets. Use New.
 type Hub struct {
 	// Immutable after New.
 	cfg     Config
@@ -101,28 +101,28 @@ type Hub struct {
 	log     *slog.Logger
 	metrics *metrics
 
-	typing  limiter // guards itself
+	typing  limiter // has its own lock
 	foreign limiter
 	writers sync.WaitGroup // of sockets; grows only under the mu of a socket that is not closed
 	buffers sync.Pool      // of *[]byte, for writers
 
 	mu       sync.Mutex // guards everything below
 	open     bool       // Run has subscribed and has not ended
-	at       core.Index // the last batch delivered
+	at       core.Index // index of the last delivered batch
 	users    map[core.UserID]*member
 	channels map[core.ChannelID]map[*member]struct{}
 	teams    map[core.TeamID]map[*member]struct{}
 	joining  map[core.UserID]*joining
-	byID     map[string]*Socket // connection id → socket, parked ones too
-	parked   list.List          // of *Socket, the one that waits longest first
-	dying    []*Socket          // closed, to be taken out of the indexes before mu is released
+	byID     map[string]*Socket // connection id → socket, including parked ones
+	parked   list.List          // of *Socket, the one parked for the longest time first
+	dying    []*Socket          // closed sockets, removed from the indexes before mu is released
 	pings    [pingSlots]map[*Socket]struct{}
 	nextSlot int
 	ended    endedSessions
 	stats    Stats
 }
 
-// pingSlots spreads pings over PingEvery.
+// pingSlots divides PingEvery: each slot pings its part of the sockets.
 const pingSlots = 60
 
 // New validates cfg and makes a Hub.
@@ -188,8 +188,8 @@ func (h *Hub) drain(ctx context.Context, cur *event.Cursor) error {
 	}
 }
 
-// batch delivers what one entry announced. The lock is held over all of it, so a socket
-// registers between entries, never inside one.
+// batch delivers the events of one entry. It holds the lock the whole time, so a socket registers
+// between entries, never inside one.
 func (h *Hub) batch(b *event.Batch) {
 	began := time.Now()
 	h.mu.Lock()
@@ -213,7 +213,7 @@ func (h *Hub) Publish(ev event.Event) {
 	h.deliver(&event.Batch{}, ev, h.now())
 }
 
-// tick pings a slot of sockets at a time, and sweeps.
+// tick pings the sockets of one slot, and removes expired ones.
 func (h *Hub) tick(ctx context.Context) {
 	t := time.NewTicker(h.lim.PingEvery / pingSlots)
 	defer t.Stop()
@@ -244,8 +244,8 @@ func (h *Hub) sweep(slot int) {
 	}
 }
 
-// reset forgets all that the old history told, and closes all sockets: their clients come
-// back and read everything anew.
+// reset drops the state of the old history and closes all sockets: their clients reconnect and
+// read everything again.
 func (h *Hub) reset() {
 	h.mu.Lock()
 	defer h.unlock()
@@ -264,7 +264,7 @@ func (h *Hub) forgetIndexes() {
 	h.joining = map[core.UserID]*joining{}
 }
 
-// close ends all sockets with a close frame, and cuts those that do not take it in time.
+// close ends all sockets with a close frame, and cuts those that do not accept it in time.
 func (h *Hub) close() {
 	h.mu.Lock()
 	h.open = false
@@ -283,7 +283,7 @@ func (h *Hub) close() {
 	h.writers.Wait()
 }
 
-// dropAll closes every socket and gives their wires.
+// dropAll closes every socket and returns their wires.
 func (h *Hub) dropAll(why End) []Wire {
 	var all []Wire
 	for _, s := range h.byID {
@@ -294,7 +294,7 @@ func (h *Hub) dropAll(why End) []Wire {
 	return all
 }
 
-// Stats gives the counters.
+// Stats returns the counters.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.unlock()

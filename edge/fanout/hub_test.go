@@ -50,7 +50,7 @@ func TestHub_Events(t *testing.T) {
 }
 
 // A membership change takes effect exactly at its place in the log, between two posts of one
-// published run and even within one entry.
+// batch and even within one entry.
 func TestHub_MembershipChange(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -73,7 +73,7 @@ func TestHub_MembershipChange(t *testing.T) {
 	}
 }
 
-// Each audience reaches whom the protocol says, and nobody else.
+// Each audience reaches exactly the users that the protocol defines.
 func TestHub_Audience(t *testing.T) {
 	w := newWorld()
 	w.admins[user(1)] = true
@@ -124,7 +124,7 @@ func fenced(w *wired) bool {
 	return n > 0 && len(w.texts[n-1]) > 16 && w.texts[n-1][:16] == `{"event":"fence"`
 }
 
-// A role change counts from its place in the log on.
+// A role change takes effect at its place in the log.
 func TestHub_RoleChange(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -143,7 +143,7 @@ func TestHub_RoleChange(t *testing.T) {
 	}
 }
 
-// Only those who are mentioned, or follow, are told so, each with their own id alone.
+// Only users who are mentioned, or follow, are told so, each with their own id only.
 func TestHub_Mentions(t *testing.T) {
 	w := newWorld()
 	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
@@ -160,7 +160,7 @@ func TestHub_Mentions(t *testing.T) {
 	}
 }
 
-// A client that does not read is closed; the others go on, and the log does not wait for it.
+// A client that does not read is closed; the other clients and the log do not wait for it.
 func TestHub_SlowSocket(t *testing.T) {
 	w := newWorld()
 	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))
@@ -182,7 +182,7 @@ func TestHub_SlowSocket(t *testing.T) {
 	})
 }
 
-// Typing is left out for a socket whose queue is half full, and the socket lives.
+// Typing is dropped for a socket whose queue is half full, and the socket stays open.
 func TestHub_DropsTypingFirst(t *testing.T) {
 	w := newWorld()
 	w.publish(joined(user(1), channel(1)))
@@ -203,7 +203,7 @@ func TestHub_DropsTypingFirst(t *testing.T) {
 	}
 }
 
-// The byte limit closes a socket too; but one event over the limit passes when it is alone.
+// The byte limit closes a socket too; but a single event over the limit is sent.
 func TestHub_ByteLimit(t *testing.T) {
 	w := newWorld()
 	w.publish(joined(user(1), channel(1)))
@@ -221,7 +221,7 @@ func TestHub_ByteLimit(t *testing.T) {
 	wire.await(t, "the cut", func() bool { return wire.aborted })
 }
 
-// The end of a session closes its sockets and no others, also one that registers just then.
+// The end of a session closes its sockets and no others, including one that is just registering.
 func TestHub_SessionEnded(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -238,7 +238,7 @@ func TestHub_SessionEnded(t *testing.T) {
 	}
 }
 
-// A session that expires gets nothing more.
+// After a session has expired, its socket gets nothing more.
 func TestHub_SessionExpires(t *testing.T) {
 	w := newWorld()
 	var mu sync.Mutex
@@ -284,7 +284,7 @@ func TestHub_Reset(t *testing.T) {
 	}
 }
 
-// A socket that registers over a replaced history is refused.
+// A socket that registers while history is replaced is refused.
 func TestHub_ResetWhileRegistering(t *testing.T) {
 	w := newWorld()
 	w.delay, w.reading = make(chan struct{}), make(chan struct{})
@@ -310,7 +310,7 @@ func TestHub_ResetWhileRegistering(t *testing.T) {
 	}
 }
 
-// Pings go to every socket in each round.
+// Every socket gets a ping in each round.
 func TestHub_Pings(t *testing.T) {
 	h := start(t, newWorld(), func(c *Config) { c.Limits.PingEvery = 60 * time.Millisecond })
 	_, a := register(t, h, client(user(1)), Resume{})
@@ -321,7 +321,7 @@ func TestHub_Pings(t *testing.T) {
 	}
 }
 
-// Run's end closes every socket, even one whose client does not read.
+// When Run ends, every socket is closed, even if its client does not read.
 func TestHub_Shutdown(t *testing.T) {
 	h, err := New(Config{View: newWorld(), Memberships: newWorld().Memberships, Limits: Limits{StopWithin: 20 * time.Millisecond}})
 	if err != nil {
@@ -351,8 +351,8 @@ func TestHub_Shutdown(t *testing.T) {
 	}
 }
 
-// Who leaves a team hears nothing more of its channels, also of those whose own events come later,
-// and stays in channels of other teams.
+// A user who leaves a team gets no more events of its channels, even before the channels' own
+// events of leaving, and stays in channels of other teams.
 func TestHub_LeavingATeamLeavesItsChannels(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -377,8 +377,8 @@ func TestHub_LeavingATeamLeavesItsChannels(t *testing.T) {
 	}
 }
 
-// An event for others leaves out the socket that its entry names, if that is a socket of the session that
-// caused the entry; everybody is told which one it was.
+// An event for others leaves out the socket that its entry names, if it belongs to the session
+// that caused the entry; everybody is told which one it was.
 func TestHub_ForOthers(t *testing.T) {
 	w := newWorld()
 	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)))

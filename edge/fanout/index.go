@@ -9,32 +9,32 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// member is a user with sockets here, and what they belong to. Guarded by Hub.mu.
+// member is a user with sockets here, with their memberships. Guarded by Hub.mu.
 type member struct {
 	id       core.UserID
-	at       core.Index // effects up to here are already in the memberships
+	at       core.Index // the memberships include the effects up to here
 	admin    bool
 	sockets  []*Socket
-	channels map[core.ChannelID]core.TeamID // and the team that each is in
+	channels map[core.ChannelID]core.TeamID // with each channel's team
 	teams    map[core.TeamID]struct{}
 }
 
-// joining collects the effects that concern a user whose memberships are being read: those
-// after the position of the reading are applied to it. Guarded by Hub.mu.
+// joining collects the effects for a user whose memberships are being read: those after the
+// position of the reading are then applied to it. Guarded by Hub.mu.
 type joining struct {
-	readers int // Registers that wait for memberships
+	readers int // calls of Register that wait for memberships
 	effects []placed
-	void    bool // history was replaced, or too much happened: start again
+	void    bool // history was replaced, or there were too many effects: start again
 }
 
-// placed is a change at its place in the log: of a membership, or of the roles when these are set.
+// placed is a change of a membership, or of roles if these are set, with its index in the log.
 type placed struct {
 	at core.Index
 	event.Membership
 	roles *string
 }
 
-// effect applies what an event changes before the event is delivered.
+// effect applies an event's change to the indexes before the event is delivered.
 func (h *Hub) effect(at core.Index, ev event.Event) {
 	if e, ok := ev.(event.MembershipChanged); ok {
 		h.changed(placed{at, e.MembershipChanged(), nil})
@@ -59,8 +59,8 @@ func (h *Hub) changed(p placed) {
 	}
 }
 
-// apply makes one change to what a member belongs to. Who leaves a team is out of all its channels
-// at once; that each is left too is said later, piece by piece.
+// apply applies one change to a member's memberships. A user who leaves a team leaves all its
+// channels at once; the events for each channel come later, in pieces.
 func (h *Hub) apply(m *member, p placed) {
 	switch {
 	case p.roles != nil:
@@ -97,7 +97,7 @@ func unlink[K comparable, V any](all map[K]map[*member]struct{}, own map[K]V, k 
 	}
 }
 
-// add makes a member of what was read, brought up to where the hub stands.
+// add makes a member from memberships that were read, and applies the changes since.
 func (h *Hub) add(u core.UserID, got Memberships, since []placed) *member {
 	m := &member{
 		id: u, at: got.At.Index, admin: got.Admin,
@@ -118,7 +118,7 @@ func (h *Hub) add(u core.UserID, got Memberships, since []placed) *member {
 	return m
 }
 
-// remove takes a socket out of the indexes, and its user with the last one.
+// remove removes a socket from the indexes, and its user if it was their last one.
 func (h *Hub) remove(s *Socket) {
 	m := s.member
 	m.sockets = slices.DeleteFunc(m.sockets, func(o *Socket) bool { return o == s })
@@ -134,8 +134,8 @@ func (h *Hub) remove(s *Socket) {
 	}
 }
 
-// sessionEnded closes the session's sockets, and remembers it for a while: a socket that was
-// authenticated just before may be about to register.
+// sessionEnded closes the session's sockets, and remembers the session for a while: a socket that
+// was authenticated just before may be about to register.
 func (h *Hub) sessionEnded(u core.UserID, id core.SessionID) {
 	h.ended.add(id)
 	m := h.users[u]
@@ -149,8 +149,8 @@ func (h *Hub) sessionEnded(u core.UserID, id core.SessionID) {
 	}
 }
 
-// endedSessions are the last sessions that ended. 1,024 of them would have to end between a
-// socket's authentication and its registration for one to be missed.
+// endedSessions are the last sessions that ended. One would be missed only if 1,024 others end
+// between a socket's authentication and its registration.
 type endedSessions struct {
 	ids  [1024]core.SessionID
 	next int
@@ -163,8 +163,8 @@ func (e *endedSessions) add(id core.SessionID) {
 
 func (e *endedSessions) has(id core.SessionID) bool { return slices.Contains(e.ids[:], id) }
 
-// deliver queues an event for whom it concerns. The filters are those of the protocol, in its
-// order; an event outside the log comes with an empty batch.
+// deliver queues an event for its audience. The filters are those of the protocol, in its order;
+// an event outside the log comes with an empty batch.
 func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
 	d := delivery{hub: h, at: b.Index, ev: ev, now: now}
 	if p, ok := ev.(event.Personal); ok {
@@ -173,7 +173,7 @@ func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
 	var omit core.ConnectionID
 	if _, ok := ev.(event.ForOthers); ok {
 		omit = b.Connection
-		if s := h.byID[omit.String()]; s != nil && s.client.Session == b.Session { // nobody can silence another's socket
+		if s := h.byID[omit.String()]; s != nil && s.client.Session == b.Session { // nobody can suppress another user's events
 			d.omit = s
 		}
 	}
@@ -185,14 +185,14 @@ func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
 	}
 }
 
-// delivery is one event on its way; it is encoded when an audience has its first recipient.
+// delivery is one event being delivered; it is encoded when an audience has its first recipient.
 type delivery struct {
 	hub                 *Hub
 	at                  core.Index
 	ev                  event.Event
 	mentions, followers []core.UserID
 	now                 time.Time
-	omit                *Socket // is not told; nil: none
+	omit                *Socket // gets nothing; nil: none
 	audience            *event.Audience
 	msg                 *message // for the audience
 	bad                 bool     // it cannot be encoded
@@ -248,7 +248,8 @@ func (d *delivery) socket(s *Socket, own event.Own) {
 	if d.msg == nil {
 		msg, err := encode(d.ev, d.audience)
 		if err != nil {
-			// Every replica would fail alike, so stopping here would stop them all for ever.
+			// Every replica would fail in the same way, so stopping here would stop them all for
+			// ever.
 			d.hub.log.Error("event cannot be encoded, dropped", "event", d.ev.Name(), "index", d.at, "err", err)
 			d.bad = true
 			return

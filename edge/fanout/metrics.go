@@ -9,20 +9,20 @@ import (
 	"github.com/nearside/nearside/core/slow"
 )
 
-// What takes longer is told in the log.
+// What takes longer is logged.
 const (
 	slowWrite = 2 * time.Second        // of one event to one socket
 	slowBatch = 250 * time.Millisecond // to all sockets
 )
 
-// metrics counts what a hub does. Most of it is read from Stats when it is asked for.
+// metrics has the hub's metrics. Most of them are read from Stats when they are collected.
 type metrics struct {
 	batch        prometheus.Histogram
 	write        prometheus.Histogram
 	slow, sticky *slow.Log // of batches, of sockets
 }
 
-// newMetrics registers with the configured registerer; without one, nowhere.
+// newMetrics makes the metrics and registers them, if a registerer is configured.
 func newMetrics(h *Hub) *metrics {
 	f := promauto.With(h.cfg.Metrics)
 	gauge := func(name, help string, value func(Stats) int) {

@@ -7,7 +7,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 )
 
-// What Register refuses for.
+// What Register can refuse for.
 var (
 	unavailable   = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}
 	notRunning    = unavailable.With("reason", "not_running")
@@ -16,18 +16,18 @@ var (
 	sessionOver   = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
 )
 
-// Resume is where a client that comes back wants to go on.
+// Resume is where a reconnecting client wants to continue.
 type Resume struct {
 	ConnectionID string
 	Next         int64 // the number of the next event it expects
 }
 
-// Register makes a socket for an authenticated client, or gives it the one that it left. A new
+// Register makes a socket for an authenticated client, or resumes the one that it left. A new
 // socket's first event is hello; then come the events of every entry after the state that the
-// client can read once it has seen hello, none twice.
+// client can read when it has received hello, each once.
 //
-// It fails with KindUnavailable when the hub does not run or is full, and with KindUnauthorized
-// when the session has ended.
+// Errors: KindUnavailable if the hub does not run or is full, KindUnauthorized if the session has
+// ended.
 func (h *Hub) Register(ctx context.Context, c Client, w Wire, r Resume) (*Socket, error) {
 	h.mu.Lock()
 	defer h.unlock()
@@ -65,9 +65,9 @@ func (h *Hub) admit(c *Client) error {
 	return nil
 }
 
-// read reads a user's memberships without the lock, and gives the changes that came since the
-// reading began. Any change is in one of the two or in both: what an event announces can be
-// read before the hub sees the event, so nothing the hub saw before is missing from the reading.
+// read reads a user's memberships without the lock, and returns the changes since the reading
+// began. Every change is in one of the two or in both: what an event announces can be read before
+// the hub gets the event, so the reading includes everything that the hub got before it.
 func (h *Hub) read(ctx context.Context, u core.UserID) (Memberships, []placed, error) {
 	j := h.joining[u]
 	if j == nil {
@@ -78,7 +78,7 @@ func (h *Hub) read(ctx context.Context, u core.UserID) (Memberships, []placed, e
 	h.unlock()
 	got, err := h.cfg.Memberships(ctx, u)
 	h.mu.Lock()
-	// A reset has put away the whole map, maybe with j in it.
+	// A reset has replaced the whole map, maybe with j in it.
 	if j.readers--; j.readers == 0 && h.joining[u] == j {
 		delete(h.joining, u)
 	}
@@ -94,14 +94,14 @@ func (h *Hub) join(m *member, c Client, w Wire) *Socket {
 		client: c, member: m, after: m.at, wire: w,
 	}
 	h.nextSlot = (h.nextSlot + 1) % pingSlots
-	if len(m.sockets) >= h.lim.PerUser { // one account must not take everybody's places
+	if len(m.sockets) >= h.lim.PerUser { // one account must not occupy all sockets
 		h.drop(m.sockets[0], EndSlow)
 	}
 	m.sockets = append(m.sockets, s)
 	h.byID[s.id] = s
 	h.pings[s.slot][s] = struct{}{}
 	hello := event.Hello{User: c.User, Connection: s.id, Hostname: h.cfg.Hostname, Version: h.cfg.Version}
-	if msg, err := encode(hello, &hello.To()[0]); err == nil { // three strings always encode
+	if msg, err := encode(hello, &hello.To()[0]); err == nil { // three strings can always be encoded
 		h.push(s, frame{msg: msg})
 	}
 	h.count(s)

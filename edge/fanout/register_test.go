@@ -15,8 +15,8 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
-// Whatever happens while a socket registers, it gets exactly the events of its channels after
-// the state that its client can read at hello: none is lost, none doubled, none out of order.
+// Whatever happens while a socket registers, it gets exactly the events of its channels after the
+// state that its client can read at hello: none is lost, none is repeated, and they are in order.
 func TestHub_RegisteringRace(t *testing.T) {
 	const users, chans, entries, sockets = 32, 3, 1500, 96
 	seed := uint64(time.Now().UnixNano())
@@ -29,14 +29,14 @@ func TestHub_RegisteringRace(t *testing.T) {
 		c.Limits.QueueEvents, c.Limits.QueueBytes = 2*entries, 64<<20
 		c.Memberships = func(ctx context.Context, u core.UserID) (Memberships, error) {
 			got, err := w.Memberships(ctx, u)
-			if reads.Add(1)%2 == 0 { // a slow reader: the hub goes on past what was read
+			if reads.Add(1)%2 == 0 { // a slow reader: the hub advances beyond what was read
 				h.passed(t, min(got.At.Index+60, 2*entries))
 			}
 			return got, err
 		}
 	})
 
-	// The log is decided before: what each user must get, and when.
+	// The log is determined in advance: what each user must get, and when.
 	type want struct {
 		at   core.Index
 		text string
@@ -68,13 +68,13 @@ func TestHub_RegisteringRace(t *testing.T) {
 		}
 	}
 
-	// One goroutine moves the state, another lets events follow as late as it likes.
+	// One goroutine advances the state, another delivers the events with random delays.
 	applied, begun := make(chan event.Batch, 64), make(chan struct{}, sockets)
 	var all sync.WaitGroup
 	all.Go(func() {
 		defer close(applied)
 		for i, evs := range log {
-			if i%12 == 0 { // keep pace with the sockets that register
+			if i%12 == 0 { // let registering sockets keep up
 				select {
 				case <-begun:
 				case <-time.After(time.Millisecond):
@@ -97,7 +97,7 @@ func TestHub_RegisteringRace(t *testing.T) {
 	type seen struct {
 		user  core.UserID
 		wire  *wired
-		hello core.Index // the state was at least here when hello came
+		hello core.Index // the state was at least here when hello arrived
 	}
 	results := make(chan seen, sockets)
 	for i := range 8 {
@@ -185,7 +185,7 @@ func TestHub_ConcurrentUse(t *testing.T) {
 }
 
 func TestRegister_OneUserTakesNotAllPlaces(t *testing.T) {
-	// Somebody who opens more sockets than they may loses their oldest, and nobody else does.
+	// A user who opens too many sockets loses their oldest, and other users lose none.
 	h := start(t, newWorld(), func(c *Config) { c.Limits.PerUser = 2 })
 	_, other := register(t, h, client(user(2)), Resume{})
 	_, first := register(t, h, client(user(1)), Resume{})

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Leave says that the client's connection is gone. A socket that may be resumed is parked: it
-// stays in the indexes and its events queue up for a while.
+// Leave reports that the client's connection has ended. A socket that may be resumed is parked:
+// it stays in the indexes and its events are queued for a while.
 func (s *Socket) Leave(resumable bool) {
 	h := s.hub
 	h.mu.Lock()
@@ -27,7 +27,7 @@ func (s *Socket) Leave(resumable bool) {
 	}
 }
 
-// detach lets go of the connection. Replies are for requests made on it, so they go too.
+// detach removes the connection, and the queued replies, which belong to its requests.
 func (s *Socket) detach() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +58,8 @@ func (h *Hub) unparkOld(now time.Time) {
 	}
 }
 
-// resume gives the client's parked socket, to go on from the number it expects. A socket that
-// can no longer do that is closed: its client gets a new one, and hello.
+// resume returns the client's parked socket, to continue at the number that it expects. If that
+// is no longer possible, the socket is closed; the client gets a new one, and hello.
 func (h *Hub) resume(c *Client, w Wire, r Resume) *Socket {
 	s := h.byID[r.ConnectionID]
 	if s == nil || s.place == nil || s.client.User != c.User || s.client.Session != c.Session {
@@ -77,7 +77,7 @@ func (h *Hub) resume(c *Client, w Wire, r Resume) *Socket {
 	return s
 }
 
-// attach goes on at a number over a new connection: what was written since is queued again.
+// attach continues at a number over a new connection: what was written since is queued again.
 func (s *Socket) attach(w Wire, next int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *Socket) attach(w Wire, next int64) bool {
 	return true
 }
 
-// keep remembers a written event for a resume.
+// keep stores a written event for a resume.
 func (s *Socket) keep(f frame) {
 	lim := &s.hub.lim
 	s.ring = append(s.ring, f)

@@ -23,11 +23,11 @@ func seqs(gs []got) string {
 	return out
 }
 
-// A client that comes back goes on where it was, or is told by a new connection id and hello
-// that it must read everything anew.
+// A client that reconnects continues where it was, or gets a new connection id and hello, and
+// must read everything again.
 func TestHub_Resume(t *testing.T) {
 	u := user(1)
-	// Each case: a socket with hello and 4 events written, then one that came while away.
+	// Each case: a socket with hello and 4 written events, then one event while it is parked.
 	for _, tc := range []struct {
 		name   string
 		change func(*Client, *Resume)
@@ -75,7 +75,7 @@ func TestHub_Resume(t *testing.T) {
 	}
 }
 
-// idle waits until the socket's writer rests.
+// idle waits until the socket has no writer.
 func (s *Socket) idle(t *testing.T) {
 	t.Helper()
 	eventually.Nil(t, func() error {
@@ -88,7 +88,7 @@ func (s *Socket) idle(t *testing.T) {
 	})
 }
 
-// settled waits until the hub has delivered all that was published.
+// settled waits until the hub has delivered everything that was published.
 func (h *Hub) settled(t *testing.T, w *world) {
 	t.Helper()
 	h.passed(t, w.Position().Index)
@@ -106,7 +106,7 @@ func (h *Hub) passed(t *testing.T, at core.Index) {
 	})
 }
 
-// What is no longer in the ring cannot be replayed: the client starts anew.
+// Events that are no longer in the ring cannot be repeated: the client starts again.
 func TestHub_ResumePastRing(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, func(c *Config) { c.Limits.RingEvents = 3 })
@@ -126,7 +126,7 @@ func TestHub_ResumePastRing(t *testing.T) {
 	}
 }
 
-// A membership that changes while the client is away counts when it comes back.
+// A membership change while the client is away takes effect.
 func TestHub_ResumeKeepsMemberships(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -142,7 +142,7 @@ func TestHub_ResumeKeepsMemberships(t *testing.T) {
 	}
 }
 
-// Parked sockets are bounded: by number, by bytes and by time; the first over a bound goes.
+// Parked sockets are bounded: by number, by bytes and by time; the one parked first is dropped.
 func TestHub_ParkedBounds(t *testing.T) {
 	w := newWorld()
 	var mu sync.Mutex
@@ -180,7 +180,7 @@ func TestHub_ParkedBounds(t *testing.T) {
 	}
 }
 
-// The end of a session closes its parked sockets: it cannot be resumed.
+// The end of a session closes its parked sockets: they cannot be resumed.
 func TestHub_SessionEndedWhileParked(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)
@@ -193,7 +193,7 @@ func TestHub_SessionEndedWhileParked(t *testing.T) {
 	}
 }
 
-// A queue that never runs empty does not grow without end.
+// A queue that is never empty does not grow for ever.
 func TestSocket_QueueStaysSmall(t *testing.T) {
 	w := newWorld()
 	h := start(t, w, nil)

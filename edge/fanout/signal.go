@@ -18,14 +18,14 @@ const (
 	typingBytes  = 1 + 3*16
 )
 
-// What Typing refuses for.
+// What Typing can refuse for.
 var (
 	badTyping = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
 	noTyping  = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
 )
 
-// Typing says that a user is writing in a channel, to its members here and at other edges. More
-// than TypingPerSecond of one user's are dropped without an error.
+// Typing shows the members of a channel, here and at other edges, that a user is writing. More
+// than TypingPerSecond of one user are dropped without an error.
 func (h *Hub) Typing(ctx context.Context, u core.UserID, ch core.ChannelID, parent core.PostID) error {
 	if u.IsZero() || ch.IsZero() {
 		return badTyping
@@ -48,8 +48,8 @@ func (h *Hub) Typing(ctx context.Context, u core.UserID, ch core.ChannelID, pare
 	return nil
 }
 
-// receive takes in the other edges' signals. They may be anything: what is not exactly a
-// signal is ignored, and nobody types faster from afar than here.
+// receive processes the other edges' signals. A malformed signal is ignored, and the rate of
+// typing is limited like here.
 func (h *Hub) receive(ctx context.Context) {
 	for ctx.Err() == nil {
 		b, err := h.cfg.Signals.Receive(ctx)
@@ -78,7 +78,7 @@ func (h *Hub) signal(b []byte) {
 	}
 }
 
-// Active notes that a connected user did something, or did not for a while.
+// Active records whether a connected user is active.
 func (h *Hub) Active(u core.UserID, active, byHand bool) {
 	if h.cfg.Presence == nil {
 		return
@@ -90,7 +90,7 @@ func (h *Hub) Active(u core.UserID, active, byHand bool) {
 	}
 }
 
-// count and uncount tell presence of a connection, once each. Under Hub.mu.
+// count and uncount report a connection to presence, once each. Called with Hub.mu held.
 func (h *Hub) count(s *Socket) {
 	if h.cfg.Presence == nil || s.counted {
 		return
@@ -111,18 +111,18 @@ func (h *Hub) uncount(s *Socket) {
 	}
 }
 
-// statuses tells users of their own new status; others ask for it. Under Hub.mu.
+// statuses sends users their own new status; others request it. Called with Hub.mu held.
 func (h *Hub) statuses(changes []presence.Change) {
 	for _, c := range changes {
 		h.deliver(&event.Batch{}, event.StatusChanged{User: c.User, Status: c.Status}, h.now())
 	}
 }
 
-// TypingPerSecond is how often one user's typing is passed on.
+// TypingPerSecond is how often per second one user's typing is passed on.
 const TypingPerSecond = 4
 
-// limiter counts per user and second in a fixed table: users who share a place share its
-// allowance, and nobody can make it grow.
+// limiter counts per user and second in a table of fixed size: users in the same slot share its
+// allowance, and memory does not grow.
 type limiter struct {
 	mu    sync.Mutex // guards slots
 	seed  maphash.Seed

@@ -55,7 +55,7 @@ func (w *wired) find(t *testing.T, name string) got {
 	return g
 }
 
-// Typing at one edge is seen by the channel's members at both, not by the one who types.
+// Typing at one edge is shown to the channel's members at both, except the user who types.
 func TestHub_TypingAcrossEdges(t *testing.T) {
 	a, b, _ := twoEdges(t)
 	_, mine := register(t, a, client(user(1)), Resume{})
@@ -85,7 +85,7 @@ func TestHub_TypingAcrossEdges(t *testing.T) {
 	}
 }
 
-// Who may not post in a channel cannot type in it either.
+// A user who may not post in a channel cannot send typing either.
 func TestHub_TypingForbidden(t *testing.T) {
 	h := start(t, newWorld(), func(c *Config) {
 		c.MayPost = func(context.Context, core.UserID, core.ChannelID) error { return core.E(core.KindForbidden, "no") }
@@ -95,7 +95,7 @@ func TestHub_TypingForbidden(t *testing.T) {
 	}
 }
 
-// Typing faster than the bound is dropped, at its own edge and as a signal.
+// Typing faster than the limit is dropped, at its own edge and as a signal.
 func TestHub_TypingRate(t *testing.T) {
 	a, _, wa := twoEdges(t)
 	_, near := register(t, a, client(user(2)), Resume{})
@@ -113,14 +113,14 @@ func TestHub_TypingRate(t *testing.T) {
 			n++
 		}
 	}
-	if n > 4*TypingPerSecond { // the test may run over a second's border
+	if n > 4*TypingPerSecond { // the test may run across the boundary of a second
 		t.Errorf("%d typing events", n)
 	}
 }
 
 func idBytes[T any](id core.ID[T]) []byte { return id[:] }
 
-// The status at another edge is known here, and its user's own sockets are told.
+// A status at another edge is known here, and sent to the user's own sockets.
 func TestHub_StatusAcrossEdges(t *testing.T) {
 	a, b, _ := twoEdges(t)
 	s, one := register(t, a, client(user(1)), Resume{})
@@ -144,7 +144,7 @@ func TestHub_StatusAcrossEdges(t *testing.T) {
 	status(a, presence.Offline)
 }
 
-// Signals may be anything: they are ignored unless they are exactly one.
+// Malformed signals are ignored.
 func FuzzHub_Signal(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, typingBytes))

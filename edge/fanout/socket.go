@@ -9,7 +9,7 @@ import (
 )
 
 // Wire carries a socket's bytes. The hub calls Write, Ping and Close from one goroutine at a
-// time; Abort may come at any time, must not block, and makes the others return.
+// time. Abort may be called at any time, must not block, and makes the others return.
 type Wire interface {
 	Write(text []byte) error
 	Ping() error
@@ -17,24 +17,24 @@ type Wire interface {
 	Abort()
 }
 
-// End says why a socket was closed.
+// End is the reason why a socket was closed.
 type End uint8
 
-// The ends.
+// The reasons.
 const (
-	EndLeft     End = iota + 1 // the client went away, or came back on another connection
-	EndSlow                    // it did not read what it was sent: reconnect and read state anew
+	EndLeft     End = iota + 1 // the client left, or came back on another connection
+	EndSlow                    // it did not read its events: reconnect and read the state again
 	EndSession                 // the session ended or expired
-	EndReset                   // history was replaced: read state anew
+	EndReset                   // history was replaced: read the state again
 	EndShutdown                // this edge stops: reconnect elsewhere
 )
 
-// Client is who a socket belongs to.
+// Client is the owner of a socket.
 type Client struct {
 	User      core.UserID
 	Session   core.SessionID
 	ExpiresAt int64 // Unix milliseconds; 0 = never
-	Resumable bool  // may be parked when the connection breaks
+	Resumable bool  // may be parked if the connection breaks
 }
 
 func (c *Client) expired(now time.Time) bool {
@@ -52,23 +52,23 @@ type Socket struct {
 	client   Client // its ids never change
 	member   *member
 	after    core.Index    // events up to here are not for it
-	place    *list.Element // in Hub.parked while it waits for its client
+	place    *list.Element // in Hub.parked while it is parked
 	parkedAt time.Time
-	counted  bool // in presence
+	counted  bool // included in presence
 
 	mu        sync.Mutex // guards everything below
 	wire      Wire       // nil while parked
-	queue     []frame    // from head on
+	queue     []frame    // valid from head on
 	head      int
 	bytes     int
-	ring      []frame // the last events written
+	ring      []frame // the last written events
 	ringBytes int
 	seq       int64 // of the next event
-	writing   bool  // a writer runs
+	writing   bool  // a writer is running
 	end       End
 }
 
-// ID is the connection id that hello told the client.
+// ID is the connection id in the client's hello.
 func (s *Socket) ID() string { return s.id }
 
 type pushed uint8
@@ -80,7 +80,7 @@ const (
 	gone
 )
 
-// push queues a frame; a socket that has no room for it is closed. Under Hub.mu.
+// push queues a frame; if the queue is full, the socket is closed. Called with Hub.mu held.
 func (h *Hub) push(s *Socket, f frame) {
 	switch s.enqueue(f) {
 	case queued:
@@ -90,7 +90,7 @@ func (h *Hub) push(s *Socket, f frame) {
 	case full:
 		if w := h.drop(s, EndSlow); w != nil {
 			h.stats.Slow++
-			w.Abort() // its writer is stuck in a Write
+			w.Abort() // its writer hangs in a Write
 			h.log.Debug("closed a socket whose queue was full", "user", s.client.User)
 		}
 	}
@@ -118,7 +118,7 @@ func (s *Socket) enqueue(f frame) pushed {
 }
 
 func (s *Socket) add(f frame) {
-	if s.head > 0 && len(s.queue) == cap(s.queue) { // make room at the front before growing
+	if s.head > 0 && len(s.queue) == cap(s.queue) { // use the space at the front before growing
 		n := copy(s.queue, s.queue[s.head:])
 		clear(s.queue[n:])
 		s.queue, s.head = s.queue[:n], 0
@@ -128,8 +128,8 @@ func (s *Socket) add(f frame) {
 	s.wake()
 }
 
-// wake starts a writer when there is something to write and none runs: an idle socket costs
-// no goroutine of the hub's.
+// wake starts a writer if there is something to write and none runs: an idle socket has no
+// goroutine of the hub.
 func (s *Socket) wake() {
 	if w := s.wire; w != nil && !s.writing {
 		s.writing = true
@@ -137,7 +137,7 @@ func (s *Socket) wake() {
 	}
 }
 
-// ping asks the writer for a ping; its answer keeps the connection's read deadline off.
+// ping queues a ping; its answer renews the connection's read deadline.
 func (s *Socket) ping() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +146,7 @@ func (s *Socket) ping() {
 	}
 }
 
-// Reply queues the answer to a request. It has no number and is not repeated by a resume.
+// Reply queues the answer to a request. It has no number, and a resume does not repeat it.
 func (s *Socket) Reply(text []byte) {
 	if s.enqueue(frame{msg: &message{reply: text}}) != full {
 		return
@@ -160,7 +160,7 @@ func (s *Socket) Reply(text []byte) {
 	}
 }
 
-// Close closes the socket and its connection for good.
+// Close closes the socket and its connection; it cannot be resumed.
 func (s *Socket) Close(why End) {
 	s.hub.mu.Lock()
 	defer s.hub.unlock()
@@ -190,7 +190,7 @@ func (s *Socket) write(w Wire) {
 			err = w.Write(*buf)
 			took := time.Since(began)
 			s.hub.metrics.write.Observe(took.Seconds())
-			if took > slowWrite { // asked here: what is noted would be allocated for every write
+			if took > slowWrite { // checked here: the arguments of Note would be allocated for every write
 				s.hub.metrics.sticky.Note("its client to read", took, "user", s.client.User, "bytes", len(*buf))
 			}
 		}
@@ -199,13 +199,13 @@ func (s *Socket) write(w Wire) {
 			break
 		}
 	}
-	if cap(*buf) <= 64<<10 { // one huge event must not stay in the pool
+	if cap(*buf) <= 64<<10 { // a huge event must not stay in the pool
 		s.hub.buffers.Put(buf)
 	}
 }
 
-// next takes a frame out of the queue. An event gets its number here: after all filters, and
-// in the order in which it goes out.
+// next takes a frame from the queue. An event gets its number here: after all filters, and in the
+// order of sending.
 func (s *Socket) next() (f frame, seq int64, why End, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,7 +225,7 @@ func (s *Socket) next() (f frame, seq int64, why End, more bool) {
 	return f, seq, 0, true
 }
 
-// rest ends the writer, and gives back a queue that has grown.
+// rest ends the writer, and releases a queue that has grown.
 func (s *Socket) rest() {
 	s.writing = false
 	s.head = 0
@@ -234,7 +234,7 @@ func (s *Socket) rest() {
 	}
 }
 
-// broken notes that the connection failed. Its reader will notice too, and Leave.
+// broken records that the connection failed. Its reader notices it too, and calls Leave.
 func (s *Socket) broken(w Wire) {
 	w.Abort()
 	s.mu.Lock()
@@ -245,8 +245,8 @@ func (s *Socket) broken(w Wire) {
 	}
 }
 
-// drop closes a socket and gives its wire, if it was open until now. The indexes follow when
-// the lock is released. Under Hub.mu.
+// drop closes a socket and returns its wire, if it was open until now. The indexes follow when
+// the lock is released. Called with Hub.mu held.
 func (h *Hub) drop(s *Socket, why End) Wire {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,15 +254,15 @@ func (h *Hub) drop(s *Socket, why End) Wire {
 		return nil
 	}
 	w := s.wire
-	s.wake() // before the end is set: the writer closes the connection
+	s.wake() // before end is set: the writer closes the connection
 	s.end, s.wire = why, nil
 	s.queue, s.ring, s.head, s.bytes = nil, nil, 0, 0
 	h.dying = append(h.dying, s)
 	return w
 }
 
-// unlock takes closed sockets out of the indexes and releases the lock. It waits until here
-// because sockets are closed while the indexes are being walked.
+// unlock removes closed sockets from the indexes and releases the lock. This is done here because
+// sockets are closed while the indexes are being iterated.
 func (h *Hub) unlock() {
 	for len(h.dying) > 0 {
 		dying := h.dying

@@ -19,7 +19,7 @@ import (
 
 const patience = 10 * time.Second
 
-// world is a replica in memory: its state moves first, its events follow.
+// world is a replica in memory: its state changes first, its events follow.
 type world struct {
 	tail *event.Tail
 
@@ -28,8 +28,8 @@ type world struct {
 	channels map[core.UserID]map[core.ChannelID]bool
 	teams    map[core.UserID]map[core.TeamID]bool
 	admins   map[core.UserID]bool
-	delay    chan struct{} // when set, Memberships waits for it after reading
-	reading  chan struct{} // when set, told that Memberships has read
+	delay    chan struct{} // if set, Memberships waits for it after reading
+	reading  chan struct{} // if set, receives a value after each reading of Memberships
 }
 
 func newWorld() *world {
@@ -72,7 +72,7 @@ func (w *world) Memberships(ctx context.Context, u core.UserID) (Memberships, er
 	return got, nil
 }
 
-// apply moves the state by one entry and gives the batch to publish.
+// apply applies one entry to the state and returns the batch to publish.
 func (w *world) apply(evs ...event.Event) event.Batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,7 +122,7 @@ func posted(ch core.ChannelID, text string) event.Event {
 	return event.Posted{Channel: core.Channel{ID: ch}, Post: core.Post{ChannelID: ch, Message: text}}
 }
 
-// made is an event of a test's own.
+// made is a test's own event.
 type made struct {
 	name  string
 	to    event.Audience
@@ -183,9 +183,9 @@ func start(t *testing.T, w *world, change func(*Config)) *Hub {
 	return h
 }
 
-// wired is a Wire that keeps what it is given.
+// wired is a Wire that stores what is written to it.
 type wired struct {
-	gate chan struct{} // when set, a Write waits for it
+	gate chan struct{} // if set, a Write waits for it
 	cut  chan struct{}
 
 	mu      sync.Mutex
@@ -233,7 +233,7 @@ func (w *wired) Abort() {
 	})
 }
 
-// await waits until ok says so of what has arrived.
+// await waits until ok returns true.
 func (w *wired) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	end := time.After(patience)
@@ -274,7 +274,7 @@ func (w *wired) ended(t *testing.T, why End) {
 	w.await(t, fmt.Sprintf("end %d", why), func() bool { return w.end == why })
 }
 
-// got is a message as a client reads it.
+// got is a message as a client receives it.
 type got struct {
 	Event string         `json:"event"`
 	Data  map[string]any `json:"data"`

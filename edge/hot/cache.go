@@ -11,11 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxPerGroup bounds the keys of one group, so that dropping one stays a short walk.
+// maxPerGroup bounds the keys of one group, so that dropping a group stays cheap.
 const maxPerGroup = 64
 
-// Cache keeps values by key in groups that are forgotten together. The least recently used
-// values go when their sizes add up to more than the bound.
+// Cache stores values by key, in groups that are dropped together. When the sizes add up to more
+// than the bound, the least recently used values are dropped.
 type Cache[G, K comparable, V any] struct {
 	max          int64
 	size         func(V) int64
@@ -24,7 +24,7 @@ type Cache[G, K comparable, V any] struct {
 	mu     sync.Mutex // guards everything below
 	used   int64
 	kept   *simplelru.LRU[place[G, K], sized[V]] // bounded by used, not by its own count
-	groups map[G]*group[K, V]                    // of everything in kept and every load under way
+	groups map[G]*group[K, V]                    // of everything in kept and every running load
 }
 
 type place[G, K comparable] struct {
@@ -38,11 +38,11 @@ type sized[V any] struct {
 }
 
 type group[K comparable, V any] struct {
-	keys  []K // of the values kept
+	keys  []K // keys of the stored values
 	loads []*load[K, V]
 }
 
-// load is a read under way. done is closed by the caller that runs it.
+// load is a running read. done is closed by the caller that runs it.
 type load[K comparable, V any] struct {
 	key   K
 	done  chan struct{}
@@ -50,8 +50,8 @@ type load[K comparable, V any] struct {
 	err   error
 }
 
-// New makes a cache of values whose sizes add up to at most max. A nil size counts values. Its
-// metrics have the cache's name.
+// New makes a cache of values whose sizes add up to at most max. A nil size counts each value as
+// one. Its metrics have the cache's name.
 func New[G, K comparable, V any](m *Metrics, name string, max int64, size func(V) int64) *Cache[G, K, V] {
 	if size == nil {
 		size = func(V) int64 { return 1 }
@@ -60,12 +60,12 @@ func New[G, K comparable, V any](m *Metrics, name string, max int64, size func(V
 		max: max, size: size, groups: make(map[G]*group[K, V]),
 		hits: m.reads.WithLabelValues(name, "hit"), misses: m.reads.WithLabelValues(name, "miss"),
 	}
-	c.kept, _ = simplelru.NewLRU(math.MaxInt, c.dropped) // it fails only for a size that is not positive
+	c.kept, _ = simplelru.NewLRU(math.MaxInt, c.dropped) // an error means a size that is not positive
 	return c
 }
 
-// Get gives the value of a key, reading it with fill when it is not kept. fill says whether
-// its value may be kept.
+// Get returns the value of a key, and reads it with fill if it is not stored. fill reports
+// whether its value may be stored.
 func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Context) (V, bool, error)) (V, error) {
 	for {
 		v, l, mine := c.find(g, k)
@@ -77,7 +77,7 @@ func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Co
 		}
 		select {
 		case <-l.done:
-			// The first caller going away is not our failure: read again.
+			// The first caller's context has ended, not ours: read again.
 			if errors.Is(l.err, context.Canceled) || errors.Is(l.err, context.DeadlineExceeded) {
 				if ctx.Err() == nil {
 					continue
@@ -90,7 +90,8 @@ func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Co
 	}
 }
 
-// find gives the kept value (and no load), or the load to wait for, or one of the caller's own.
+// find returns the stored value (and no load), or the load to wait for, or a new load that the
+// caller must run.
 func (c *Cache[G, K, V]) find(g G, k K) (v V, l *load[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +118,7 @@ func (c *Cache[G, K, V]) find(g G, k K) (v V, l *load[K, V], mine bool) {
 func (c *Cache[G, K, V]) run(ctx context.Context, g G, l *load[K, V], fill func(context.Context) (V, bool, error)) (V, error) {
 	keep, finished := false, false
 	defer func() {
-		if !finished { // fill panicked: whoever waits must not wait for ever
+		if !finished { // fill panicked: the waiting callers must not wait for ever
 			l.err = errors.New("reading for the cache ended early")
 		}
 		c.finish(g, l, keep)
@@ -137,7 +138,7 @@ func (c *Cache[G, K, V]) finish(g G, l *load[K, V], keep bool) {
 		at = slices.Index(gr.loads, l)
 	}
 	if at < 0 {
-		return // forgotten meanwhile
+		return // its group was dropped in the meantime
 	}
 	gr.loads = slices.Delete(gr.loads, at, at+1)
 	if keep && l.err == nil {
@@ -164,7 +165,7 @@ func (c *Cache[G, K, V]) add(g G, gr *group[K, V], k K, v V) {
 // dropped is called for every value that leaves kept.
 func (c *Cache[G, K, V]) dropped(at place[G, K], it sized[V]) {
 	c.used -= it.size
-	if gr := c.groups[at.group]; gr != nil { // nil while the whole group is forgotten
+	if gr := c.groups[at.group]; gr != nil { // nil while the whole group is being dropped
 		i := slices.Index(gr.keys, at.key)
 		gr.keys = slices.Delete(gr.keys, i, i+1)
 		c.tidy(at.group, gr)
@@ -177,7 +178,7 @@ func (c *Cache[G, K, V]) tidy(g G, gr *group[K, V]) {
 	}
 }
 
-// Forget drops a group: its values, and what loads under way will have read.
+// Forget drops a group: its values, and the results of running loads.
 func (c *Cache[G, K, V]) Forget(g G) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +192,7 @@ func (c *Cache[G, K, V]) Forget(g G) {
 	}
 }
 
-// Clear forgets every group.
+// Clear drops every group.
 func (c *Cache[G, K, V]) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,7 +200,7 @@ func (c *Cache[G, K, V]) Clear() {
 	c.kept.Purge()
 }
 
-// Used gives the size of everything kept.
+// Used returns the size of everything stored.
 func (c *Cache[G, K, V]) Used() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/nearside/nearside/edge/hot"
 )
 
-// unmeasured is the metrics of caches that nobody watches.
+// unmeasured is metrics that are not registered.
 var unmeasured = hot.NewMetrics(nil)
 
 func constant[V any](v V) func(context.Context) (V, bool, error) {
@@ -23,7 +23,7 @@ func constant[V any](v V) func(context.Context) (V, bool, error) {
 }
 
 func TestCache_KeptValueIsReadOnce(t *testing.T) {
-	// A value that may be kept is read once.
+	// A value that may be stored is read once.
 	c := hot.New[int, string, int](unmeasured, "test", 10, nil)
 	reads := 0
 	for range 3 {
@@ -38,7 +38,7 @@ func TestCache_KeptValueIsReadOnce(t *testing.T) {
 }
 
 func TestCache_BoundHolds(t *testing.T) {
-	// The sizes of what is kept never add up to more than the bound.
+	// The sizes of the stored values never add up to more than the bound.
 	c := hot.New[int, int, int](unmeasured, "test", 100, func(v int) int64 { return int64(v) })
 	for i := range 1000 {
 		c.Get(t.Context(), i%17, i, constant(i%40))
@@ -53,7 +53,7 @@ func TestCache_BoundHolds(t *testing.T) {
 }
 
 func TestCache_ReadsAreCounted(t *testing.T) {
-	// A cache counts under its name how often a value was at hand, and how often it was not.
+	// A cache counts under its name how often it had the value, and how often not.
 	reg := prometheus.NewRegistry()
 	c := hot.New[int, string, int](hot.NewMetrics(reg), "numbers", 10, nil)
 	for _, k := range []string{"a", "a", "b", "a"} {
@@ -70,7 +70,7 @@ nearside_api_cache_reads_total{cache="numbers",result="miss"} 2
 }
 
 func TestCache_GroupIsBounded(t *testing.T) {
-	// A group keeps its newest keys, and forgetting it leaves other groups alone.
+	// A group keeps its newest keys, and dropping it leaves the other groups.
 	c := hot.New[int, int, int](unmeasured, "test", 1000, nil)
 	c.Get(t.Context(), 2, 0, constant(1))
 	for k := range 100 {
@@ -86,7 +86,8 @@ func TestCache_GroupIsBounded(t *testing.T) {
 }
 
 func TestCache_ForgetDuringLoad(t *testing.T) {
-	// What a load read before a Forget is not kept, nor given to a caller who came after it.
+	// A value that was read before a Forget is neither stored nor given to a caller that came
+	// after it.
 	c := hot.New[int, int, string](unmeasured, "test", 10, nil)
 	old := func(ctx context.Context) (string, bool, error) {
 		c.Forget(1)
@@ -104,7 +105,7 @@ func TestCache_ForgetDuringLoad(t *testing.T) {
 }
 
 func TestCache_FirstCallerLeaves(t *testing.T) {
-	// A waiter is not failed by the first caller going away.
+	// If the first caller's context ends, the waiting callers do not fail.
 	c := hot.New[int, int, int](unmeasured, "test", 10, nil)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	go c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) {
@@ -125,7 +126,7 @@ func TestCache_FirstCallerLeaves(t *testing.T) {
 }
 
 func TestCache_ErrorIsNotKept(t *testing.T) {
-	// A failed read is tried again.
+	// A failed read is repeated.
 	c := hot.New[int, int, int](unmeasured, "test", 10, nil)
 	boom := errors.New("boom")
 	if _, err := c.Get(t.Context(), 1, 1, func(context.Context) (int, bool, error) { return 0, true, boom }); !errors.Is(err, boom) {
@@ -137,9 +138,9 @@ func TestCache_ErrorIsNotKept(t *testing.T) {
 }
 
 func TestCache_NeverOlderThanForget(t *testing.T) {
-	// Under concurrent writers and readers, a reader never sees a value older than the last
-	// change that was announced before it asked.
-	c := hot.New[int, int, int64](unmeasured, "test", 3, nil) // smaller than the keys: eviction takes part
+	// With concurrent writers and readers, a reader never gets a value older than the last change
+	// announced before its call.
+	c := hot.New[int, int, int64](unmeasured, "test", 3, nil) // smaller than the number of keys, so that eviction happens too
 	const groups = 4
 	var truth, announced [groups]atomic.Int64
 	var wg sync.WaitGroup

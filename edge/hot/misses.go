@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Misses remembers for a moment what was not found even at home, so that asking for it again
-// and again does not become home's work. It is the only thing here that time ends: no event
-// tells that something was still not made.
+// Misses remembers for a short time what was not found even at home, so that repeated requests
+// for it do not reach home. Only here entries expire by time: no event announces that something
+// still does not exist.
 type Misses[K comparable] struct {
 	max int
 	ttl time.Duration
@@ -21,7 +21,7 @@ func NewMisses[K comparable](max int, ttl time.Duration) *Misses[K] {
 	return &Misses[K]{max: max, ttl: ttl, until: make(map[K]time.Time)}
 }
 
-// Has reports whether a key was missed a moment ago.
+// Has reports whether a key was missed within the last ttl.
 func (m *Misses[K]) Has(k K, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -29,8 +29,8 @@ func (m *Misses[K]) Has(k K, now time.Time) bool {
 	return ok && now.Before(until)
 }
 
-// Add remembers a key. When there is no room it forgets the others: a flood of misses costs
-// home at most one question for each of max.
+// Add remembers a key. If there are already max keys it removes all others: so many different
+// misses cost home at most one question for each of max.
 func (m *Misses[K]) Add(k K, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package observe measures and traces what clients ask an edge and what the edge proposes: it wraps an
-// http.Handler and an edge.Proposer, and knows neither.
+// Package observe measures and traces the requests of clients and the proposals of the edge: it
+// wraps an http.Handler and an edge.Proposer, and depends on neither.
 //
 // Everything is safe for concurrent use, and nothing runs in the background. Labels have few
-// values: a client cannot make new ones.
+// values: a client cannot add any.
 package observe
 
 import (
@@ -33,24 +33,23 @@ type Observer struct {
 	operations sync.Map // *counters by operation; as many as the API has operations
 }
 
-// New makes the metrics and registers them; with nil they are registered nowhere. A nil tracer
-// traces nothing.
+// New makes the metrics and registers them, unless reg is nil. A nil tracer traces nothing.
 func New(reg prometheus.Registerer, tracer *trace.Tracer) *Observer {
 	f := promauto.With(reg)
 	return &Observer{
 		tracer: tracer,
 		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "nearside_http_requests_total", Help: "Requests of clients that were answered.",
+			Name: "nearside_http_requests_total", Help: "Answered requests of clients.",
 		}, []string{"operation", "code"}),
 		request: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "nearside_http_request_duration_seconds", Help: "Time from a request's header to the end of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
 		}, []string{"operation"}),
 		inFlight: f.NewGauge(prometheus.GaugeOpts{
-			Name: "nearside_http_requests_in_flight", Help: "Requests of clients that are being answered.",
+			Name: "nearside_http_requests_in_flight", Help: "Requests of clients in progress.",
 		}),
 		proposals: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "nearside_proposals_total", Help: "Proposals of this edge, by what came of them: ordered, or the kind of failure.",
+			Name: "nearside_proposals_total", Help: "Proposals of this edge, by result: ordered, or the kind of failure.",
 		}, []string{"result"}),
 		propose: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "nearside_proposal_duration_seconds", Help: "Time until a proposal of this edge was ordered and applied at home.",
@@ -62,7 +61,7 @@ func New(reg prometheus.Registerer, tracer *trace.Tracer) *Observer {
 // Handler measures the requests that next answers.
 func (m *Observer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") != "" { // it takes the connection over; sockets are counted elsewhere
+		if r.Header.Get("Upgrade") != "" { // its handler takes over the connection; sockets are counted in edge/fanout
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -84,12 +83,12 @@ func (m *Observer) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// operation names an operation. The zero value is what is none: a file of the web client, a path that
-// is not there.
+// operation names an operation of the API. The zero value stands for all other requests: for a file
+// of the web client, or an unknown path.
 type operation struct{ method, pattern string }
 
-// counters are the metrics of an operation. Looking them up by their labels for every request would
-// cost as much as finding out who asks.
+// counters has the metrics of an operation. Looking them up by their labels for every request would
+// cost as much as authenticating it.
 type counters struct {
 	name  string
 	took  prometheus.Observer
@@ -117,15 +116,16 @@ func (c *counters) answered(m *Observer, code int) prometheus.Counter {
 	return n
 }
 
-// Operation says which operation the request of w is for, by its method and the pattern of its path.
-// Without it a request is counted with the others: a client could make up any number of paths.
+// Operation sets the operation of the request of w: its method and the pattern of its path. Without
+// it the request counts as other; the path itself is no label, because a client could make up any
+// number of paths.
 func Operation(w http.ResponseWriter, method, pattern string) {
 	if seen, ok := w.(*seenWriter); ok {
 		seen.op = operation{method, pattern}
 	}
 }
 
-// seenWriter notices the status.
+// seenWriter records the status.
 type seenWriter struct {
 	http.ResponseWriter
 	op    operation
@@ -141,13 +141,13 @@ func (w *seenWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// ReadFrom implements io.ReaderFrom: what is below may copy faster.
+// ReadFrom implements io.ReaderFrom, because the wrapped writer may copy faster.
 func (w *seenWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
 
-// Unwrap gives the writer below to http.ResponseController.
+// Unwrap returns the wrapped writer, for http.ResponseController.
 func (w *seenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Proposer measures the proposals that next has ordered.
+// Proposer measures the proposals that next orders.
 func (m *Observer) Proposer(next edge.Proposer) edge.Proposer { return &proposer{m, next} }
 
 type proposer struct {

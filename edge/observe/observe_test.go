@@ -13,8 +13,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// Requests are counted by operation and status; what is no operation counts as other, whatever
-// its path.
+// Requests are counted by operation and status; others are counted together, whatever their path.
 func TestHandler_CountsByOperation(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := New(reg, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -22,7 +21,7 @@ func TestHandler_CountsByOperation(t *testing.T) {
 			Operation(w, "GET", "/users/{user_id}")
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusForbidden)
-			w.WriteHeader(http.StatusOK) // too late
+			w.WriteHeader(http.StatusOK) // too late: the status has been written
 			return
 		}
 		_, _ = w.Write([]byte("x"))
@@ -30,7 +29,7 @@ func TestHandler_CountsByOperation(t *testing.T) {
 	for _, path := range []string{"/users/me", "/users/me", "/anything", "/else"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
-	want := `# HELP nearside_http_requests_total Requests of clients that were answered.
+	want := `# HELP nearside_http_requests_total Answered requests of clients.
 # TYPE nearside_http_requests_total counter
 nearside_http_requests_total{code="200",operation="other"} 2
 nearside_http_requests_total{code="403",operation="GET /users/{user_id}"} 2
@@ -46,7 +45,7 @@ func (f proposing) Propose(context.Context, core.Proposal) (core.Receipt, error)
 	return core.Receipt{}, f()
 }
 
-// Proposals are counted by what came of them.
+// Proposals are counted by their result.
 func TestProposer_CountsByResult(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	var err error
@@ -54,7 +53,7 @@ func TestProposer_CountsByResult(t *testing.T) {
 	_, _ = p.Propose(t.Context(), core.Proposal{})
 	err = core.E(core.KindUnavailable, "no leader")
 	_, _ = p.Propose(t.Context(), core.Proposal{})
-	want := `# HELP nearside_proposals_total Proposals of this edge, by what came of them: ordered, or the kind of failure.
+	want := `# HELP nearside_proposals_total Proposals of this edge, by result: ordered, or the kind of failure.
 # TYPE nearside_proposals_total counter
 nearside_proposals_total{result="ordered"} 1
 nearside_proposals_total{result="unavailable"} 1

@@ -11,7 +11,8 @@ import (
 // maxStatuses bounds the answer to get_statuses, and the ids of get_statuses_by_ids.
 const maxStatuses = 10_000
 
-// serve answers a request of an authenticated client; answer is false for those that get none.
+// serve answers a request of an authenticated client; answer is false if the request gets no
+// answer.
 func (c *client) serve(ctx context.Context, r *request) (data any, err error, answer bool) {
 	switch {
 	case r.Action == "":
@@ -118,7 +119,7 @@ func (c *client) statusesByIDs(_ context.Context, r *request) (any, error) {
 	return out, nil
 }
 
-// noted answers what only measures: nothing here depends on which channel a client shows.
+// noted answers requests that only report what a client displays: nothing here depends on it.
 func (c *client) noted(context.Context, *request) (any, error) { return nil, nil }
 
 func text(r *request, key string) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/nearside/nearside/edge/fanout"
 )
 
-// BenchmarkPosted200 measures from the publishing of an event to its arrival at each of 200
-// real sockets, whose clients share the machine.
+// BenchmarkPosted200 measures the time from publishing an event to its arrival at each of 200
+// real sockets, whose clients run on the same machine.
 func BenchmarkPosted200(b *testing.B) {
 	s, stop := benchSite(b)
 	defer stop()

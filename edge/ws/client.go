@@ -19,14 +19,14 @@ import (
 type client struct {
 	handler *Handler
 	wire    *wire
-	token   string // of the upgrade request; "" = a challenge must follow
+	token   string // of the upgrade request; "": a challenge must follow
 	resume  string // connection_id and sequence_number of the query
 	next    string
 	accept  string // Accept-Language of the upgrade request
 
 	session Session
 	socket  *fanout.Socket // nil until authenticated
-	left    bool           // the client said that it goes for good
+	left    bool           // the client announced that it will not come back
 }
 
 // errEnd ends the connection.
@@ -37,7 +37,7 @@ func (c *client) run(ctx context.Context) {
 	defer c.end()
 	conn := c.wire.conn
 	conn.SetReadLimit(RequestBytes)
-	_ = conn.SetReadDeadline(time.Now().Add(c.handler.cfg.AuthWithin)) // fails on a closed connection, and so will the read
+	_ = conn.SetReadDeadline(time.Now().Add(c.handler.cfg.AuthWithin)) // it fails on a closed connection, and then so does the read
 	conn.SetPongHandler(c.pong)
 	if c.token != "" && c.upgradeToken(ctx) != nil {
 		return
@@ -54,7 +54,7 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-// end closes the connection; its socket may be resumed by another one.
+// end closes the connection. Another connection may resume its socket.
 func (c *client) end() {
 	c.wire.Abort()
 	c.handler.forget(c.wire)
@@ -63,7 +63,8 @@ func (c *client) end() {
 	}
 }
 
-// pong keeps an authenticated connection open. A user who only answers pings may be away.
+// pong renews the read deadline of an authenticated connection. It does not count as activity: a
+// user who only answers pings may be away.
 func (c *client) pong(string) error {
 	if c.socket == nil {
 		return nil
@@ -72,8 +73,8 @@ func (c *client) pong(string) error {
 	return c.wire.conn.SetReadDeadline(time.Now().Add(c.handler.cfg.ReadWithin))
 }
 
-// upgradeToken authenticates by the upgrade request. A bad token there is no token: a
-// challenge may follow. A malformed resume ends the connection.
+// upgradeToken authenticates by the upgrade request. An invalid token counts as none: a challenge
+// may follow. A malformed resume ends the connection.
 func (c *client) upgradeToken(ctx context.Context) error {
 	s, err := c.authenticate(ctx, c.token)
 	if err != nil {
@@ -102,7 +103,7 @@ func (c *client) authenticate(ctx context.Context, token string) (Session, error
 func (c *client) register(ctx context.Context, s Session, r fanout.Resume, resumable bool) error {
 	ctx, cancel := context.WithTimeout(ctx, c.handler.cfg.AuthWithin)
 	defer cancel()
-	// Before registering: from then on the hub may close the socket while we still set up.
+	// Before registering: after that the hub may close the socket at any time.
 	if err := c.wire.conn.SetReadDeadline(time.Now().Add(c.handler.cfg.ReadWithin)); err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (c *client) register(ctx context.Context, s Session, r fanout.Resume, resum
 	return nil
 }
 
-// request is what a client asks.
+// request is a client's request.
 type request struct {
 	Seq    int64          `json:"seq" msgpack:"seq"`
 	Action string         `json:"action" msgpack:"action"`
@@ -135,7 +136,7 @@ func decode(kind int, text []byte) (*request, error) {
 	return &r, json.Unmarshal(text, &r)
 }
 
-// message serves one request. Requests that cannot be decoded end the connection.
+// message serves one request. A request that cannot be decoded ends the connection.
 func (c *client) message(ctx context.Context, kind int, text []byte) error {
 	r, err := decode(kind, text)
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *client) message(ctx context.Context, kind int, text []byte) error {
 		return c.challenge(ctx, r)
 	}
 	if c.socket == nil {
-		return nil // who is not authenticated gets no answer
+		return nil // an unauthenticated client gets no answer
 	}
 	if data, err, answer := c.serve(ctx, r); answer {
 		c.reply(r.Seq, data, err)
@@ -185,7 +186,7 @@ func (c *client) reply(seq int64, data any, refused error) {
 		out.Status, out.Error = "FAIL", problemOf(refused, catalogue.For(c.session.Locale, c.accept))
 	}
 	text, err := json.Marshal(out)
-	if err != nil { // the data are maps of strings
+	if err != nil { // the data are maps of strings, so this does not happen
 		c.handler.log.Error("reply cannot be encoded", "err", err)
 		return
 	}

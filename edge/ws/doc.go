@@ -1,19 +1,18 @@
 // Package ws is the WebSocket side of an edge: upgrade, authentication, the clients' requests,
-// and the connection under each of the hub's sockets. It is the only package that knows
+// and the connection of each of the hub's sockets. It is the only package that imports
 // gorilla/websocket.
 //
-// It decides nothing about who gets which event: that is edge/fanout. It looks no session up:
-// Authenticate and TokenFromRequest are the API's.
+// It does not decide which client gets which event: edge/fanout does. It does not look up
+// sessions: Authenticate and TokenFromRequest belong to the API.
 //
 // Concurrency: a Handler is safe for concurrent use. Each connection has one reading goroutine
-// here; what is written to it comes from the hub's writers. The goroutine of the HTTP server
-// ends with the upgrade, so an idle connection keeps neither its stack nor its buffers.
+// here; the hub's writers write to it. The HTTP server's goroutine ends after the upgrade, so an
+// idle connection keeps neither its stack nor its buffers.
 //
-// Lifecycle: New starts nothing. Upgrades are refused before Run has begun and after its ctx
-// has ended; then Run closes all connections and returns after the last reader. It does not
-// matter whether the hub is stopped before or after.
+// Lifecycle: New starts nothing. Upgrades are refused before Run has begun and after its ctx has
+// ended; then Run closes all connections and returns after the last reader. The hub may be
+// stopped before or after.
 //
-// Invariants: a connection that is not authenticated gets no byte and is closed after
-// AuthWithin; replies carry no event number; a frame that cannot be decoded, or is over 8 KiB, ends
-// the connection.
+// Invariants: an unauthenticated connection gets no byte and is closed after AuthWithin; replies
+// have no event number; a frame that cannot be decoded, or is over 8 KiB, ends the connection.
 package ws

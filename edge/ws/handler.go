@@ -16,17 +16,17 @@ import (
 	"github.com/nearside/nearside/edge/presence"
 )
 
-// The times of the protocol, and its limits.
+// The times and limits of the protocol.
 const (
-	AuthWithin   = 5 * time.Second   // for a connection to show a token
-	ReadWithin   = 100 * time.Second // between two answers to pings, sent every 60 s
+	AuthWithin   = 5 * time.Second   // for a connection to present a token
+	ReadWithin   = 100 * time.Second // between two pongs; pings are sent every 60 s
 	WriteWithin  = 30 * time.Second
-	CloseWithin  = time.Second // for a close frame
+	CloseWithin  = time.Second // for sending a close frame
 	RequestBytes = 8 << 10     // larger messages end the connection
 	ioBytes      = 1 << 10     // of a connection's read buffer; write buffers are shared
 )
 
-// Session is whom a token belongs to.
+// Session is what Authenticate returns for a token.
 type Session struct {
 	ID        core.SessionID
 	UserID    core.UserID
@@ -37,15 +37,16 @@ type Session struct {
 // Config configures a Handler.
 type Config struct {
 	Hub *fanout.Hub // required
-	// Authenticate gives a token's session, or an Error. Required.
+	// Authenticate returns a token's session, or an Error. Required.
 	Authenticate func(ctx context.Context, token string) (Session, error)
-	// TokenFromRequest finds the token in the header or cookie of an upgrade, or gives "".
+	// TokenFromRequest returns the token in the header or cookie of an upgrade, or "".
 	TokenFromRequest func(*http.Request) string
-	// AllowOrigin decides by the Origin header. Default: absent, or the same host.
+	// AllowOrigin decides by the Origin header. Default: it must be absent, or name the same
+	// host.
 	AllowOrigin func(*http.Request) bool
 	Presence    *presence.Map // answers get_statuses; nil: everybody is offline
 	Product     string        // version in the answer to ping; default "11.6.0"
-	Pending     int           // connections not yet authenticated; default 1024, more are refused with 503
+	Pending     int           // maximum of unauthenticated connections; default 1024, more are refused with 503
 	AuthWithin  time.Duration // default AuthWithin
 	ReadWithin  time.Duration // default ReadWithin
 	Logger      *slog.Logger  // default: discard
@@ -63,7 +64,7 @@ type Handler struct {
 	mu      sync.Mutex // guards everything below
 	ctx     context.Context
 	conns   map[*wire]*fanout.Socket // nil: not yet authenticated
-	pending int                      // of those
+	pending int                      // number of unauthenticated ones
 }
 
 // New validates cfg and makes a Handler.
@@ -100,13 +101,13 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Run accepts connections until ctx ends, and returns when the last has ended.
+// Run accepts connections until ctx ends, and returns when the last one has ended.
 func (h *Handler) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.ctx = ctx
 	h.mu.Unlock()
 	<-ctx.Done()
-	h.mu.Lock() // an upgrade or a registration in flight sees the end of ctx under this lock
+	h.mu.Lock() // an upgrade or a registration in progress sees the end of ctx under this lock
 	all := maps.Clone(h.conns)
 	h.mu.Unlock()
 	for w, socket := range all {
@@ -126,9 +127,9 @@ func (h *Handler) Run(ctx context.Context) error {
 	return nil
 }
 
-// ServeHTTP upgrades a request. It returns at once; the connection lives on.
+// ServeHTTP upgrades a request. It returns at once; the connection continues.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx := h.room()
+	ctx := h.admit()
 	if ctx == nil {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, r, busy)
@@ -137,7 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := h.cfg.TokenFromRequest(r)
 	conn, err := h.up.Upgrade(w, r, nil)
 	if err != nil {
-		return // Upgrader.Error has answered
+		return // Upgrader has answered
 	}
 	q := r.URL.Query()
 	c := &client{
@@ -149,8 +150,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// room gives the context of a new connection, or nil when there is no place for it.
-func (h *Handler) room() context.Context {
+// admit returns the context of a new connection, or nil if there are too many.
+func (h *Handler) admit() context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ctx == nil || h.ctx.Err() != nil || h.pending >= h.cfg.Pending {
@@ -172,8 +173,8 @@ func (h *Handler) start(ctx context.Context, c *client) bool {
 	return true
 }
 
-// registered notes that a connection has its socket; when the handler has stopped meanwhile, it
-// must not stay open.
+// registered records that a connection has its socket. If the handler has stopped in the
+// meantime, it closes the socket.
 func (h *Handler) registered(w *wire, socket *fanout.Socket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// maxDepth is how deep values of a binary request may lie in one another.
+// maxDepth bounds the nesting of the values in a binary request.
 const maxDepth = 16
 
 var errClaims = errors.New("not one whole msgpack value")
 
-// checkBinary reports whether raw is one msgpack value that has all the bytes it claims. The
-// decoder makes room for what is claimed, so it must not see anything else: a dozen bytes can
-// claim gigabytes.
+// checkBinary reports whether raw is one msgpack value with all the bytes that its lengths
+// announce. The decoder allocates what is announced, so it must not get anything else: a dozen
+// bytes can announce gigabytes.
 func checkBinary(raw []byte) error {
 	rest, ok := skip(raw, maxDepth)
 	if !ok || len(rest) > 0 {
@@ -21,7 +21,7 @@ func checkBinary(raw []byte) error {
 	return nil
 }
 
-// skip gives what follows the first value of b.
+// skip returns what follows the first value of b.
 func skip(b []byte, depth int) (rest []byte, ok bool) {
 	if len(b) == 0 || depth == 0 {
 		return nil, false
@@ -42,7 +42,7 @@ func skip(b []byte, depth int) (rest []byte, ok bool) {
 	return skipCounted(c, b, depth)
 }
 
-// skipCounted skips a value that says its length in 1, 2 or 4 bytes.
+// skipCounted skips a value that begins with its length in 1, 2 or 4 bytes.
 func skipCounted(c byte, b []byte, depth int) (rest []byte, ok bool) {
 	width, known := map[byte]int{
 		0xc4: 1, 0xc5: 2, 0xc6: 4, // bytes
@@ -50,7 +50,7 @@ func skipCounted(c byte, b []byte, depth int) (rest []byte, ok bool) {
 		0xdc: 2, 0xdd: 4, // list
 		0xde: 2, 0xdf: 4, // map
 	}[c]
-	if !known || len(b) < width { // extensions are no part of the protocol
+	if !known || len(b) < width { // the protocol has no extensions
 		return nil, false
 	}
 	var wide [8]byte
@@ -66,7 +66,7 @@ func skipCounted(c byte, b []byte, depth int) (rest []byte, ok bool) {
 }
 
 func skipValues(b []byte, n uint64, depth int) (rest []byte, ok bool) {
-	if n > uint64(len(b)) { // a value has one byte at least
+	if n > uint64(len(b)) { // each value has at least one byte
 		return nil, false
 	}
 	for ok = true; n > 0 && ok; n-- {

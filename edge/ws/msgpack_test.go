@@ -9,8 +9,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// A frame that claims more elements than it has bytes for is refused before anything is made
-// for them: a dozen bytes of somebody who is not even signed in must not cost gigabytes.
+// A frame that announces more elements than it has bytes for is refused before memory is
+// allocated: a dozen bytes of an unauthenticated client must not cost gigabytes.
 func TestDecode_ClaimsMoreThanItHas(t *testing.T) {
 	begin := "\x81\xa4data\x81\xa1x" // {"data": {"x": …
 	for name, frame := range map[string]string{
@@ -29,7 +29,7 @@ func TestDecode_ClaimsMoreThanItHas(t *testing.T) {
 	}
 }
 
-// Whatever comes ends in a request or an error, and what clients really send is a request.
+// Any input gives a request or an error, and what real clients send gives a request.
 func FuzzDecode_Binary(f *testing.F) {
 	raw, err := msgpack.Marshal(map[string]any{"seq": 300, "action": "x", "data": map[string]any{
 		"a": []any{1, -7, 70_000, 1 << 40, 1.5, true, nil, strings.Repeat("y", 40), strings.Repeat("z", 300), []byte("b")}, "m": map[string]any{},

@@ -34,7 +34,7 @@ var (
 
 func sessionOf(u core.UserID) core.SessionID { return core.DeriveID[core.Session](u.String()) }
 
-// site is an edge's WebSocket side on a real listener: alice and bob are in town.
+// site is an edge's WebSocket side on a real listener; alice and bob are members of channel town.
 type site struct {
 	t    testing.TB
 	hub  *fanout.Hub
@@ -85,7 +85,7 @@ func tokenOf(r *http.Request) string {
 	return ""
 }
 
-// newSite starts a site that must leave no goroutine behind.
+// newSite starts a site that must leave no goroutine.
 func newSite(t *testing.T, change func(*Config, *fanout.Config)) *site {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -146,7 +146,7 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 	t.Cleanup(s.stop)
 	eventually.Nil(t, func() error {
 		_, err := s.hub.Register(ctx, fanout.Client{}, nil, fanout.Resume{})
-		if h.room() == nil || core.KindOf(err) != core.KindUnauthorized {
+		if h.admit() == nil || core.KindOf(err) != core.KindUnauthorized {
 			return errors.New("not running")
 		}
 		return nil
@@ -154,7 +154,7 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 	return s
 }
 
-// conn is a client that checks the rules every message must keep.
+// conn is a client that checks the rules for every message.
 type conn struct {
 	*websocket.Conn
 	t   testing.TB
@@ -245,7 +245,7 @@ func (c *conn) send(text string) {
 	}
 }
 
-// closed reads until the connection ends and gives the close code (1006: none).
+// closed reads until the connection ends and returns the close code (1006: none).
 func (c *conn) closed() int {
 	c.t.Helper()
 	for {
@@ -266,14 +266,14 @@ func (c *conn) challenge(token string) {
 	c.send(`{"seq":1,"action":"authentication_challenge","data":{"token":"` + token + `"}}`)
 }
 
-// made is an event for everybody, by its name.
+// made is an event for everybody, with this name.
 type made string
 
 func (e made) Name() string                         { return string(e) }
 func (made) To() []event.Audience                   { return []event.Audience{{}} }
 func (made) Write(d *event.Data, _ *event.Audience) {}
 
-// numbered is a post in the town square that says its place in the log.
+// numbered is a post in channel town whose message is its index in the log.
 type numbered core.Index
 
 func (numbered) Name() string                             { return "posted" }

@@ -11,7 +11,7 @@ import (
 // wire is a connection as the hub sees it.
 type wire struct{ conn *websocket.Conn }
 
-// closeCodes say to the client what to do; all but "the session is over" mean: come back.
+// closeCodes tell the client what to do; after all but "the session is over" it should reconnect.
 var closeCodes = map[fanout.End]struct {
 	code   int
 	reason string
@@ -35,14 +35,14 @@ func (w *wire) Ping() error {
 	return w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(WriteWithin))
 }
 
-// Close says why and closes the connection.
+// Close sends the reason and closes the connection.
 func (w *wire) Close(why fanout.End) {
 	if c, ok := closeCodes[why]; ok {
-		// A client that is gone gets no reason; the connection is closed all the same.
+		// If the client has gone, the close frame is lost; the connection is closed all the same.
 		_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(c.code, c.reason), time.Now().Add(CloseWithin))
 	}
 	w.Abort()
 }
 
-// Abort closes the connection under whoever reads or writes.
+// Abort closes the network connection, also during a read or write.
 func (w *wire) Abort() { _ = w.conn.NetConn().Close() }

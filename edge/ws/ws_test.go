@@ -55,7 +55,7 @@ func TestHandler_Authenticates(t *testing.T) {
 	})
 }
 
-// A challenge with a bad token, or none, ends the connection without a word.
+// A challenge with an invalid token, or none, ends the connection without an answer.
 func TestHandler_BadChallenge(t *testing.T) {
 	s := newSite(t, nil)
 	for _, data := range []string{`{"token":"nonsense"}`, `{"token":"broken"}`, `{"token":5}`, `{}`, `null`} {
@@ -67,7 +67,7 @@ func TestHandler_BadChallenge(t *testing.T) {
 	}
 }
 
-// A client that shows no token gets no answer to anything, and is closed in time.
+// A client without a token gets no answer to anything, and is closed in time.
 func TestHandler_Unauthenticated(t *testing.T) {
 	s := newSite(t, func(c *Config, _ *fanout.Config) { c.AuthWithin = 50 * time.Millisecond })
 	c := s.dial("", nil)
@@ -143,10 +143,11 @@ func TestHandler_Actions(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	c.send(`{"seq":77,"action":"custom_plugin_thing"}`)
-	ask("ping", "null") // the next answer is this one's
+	ask("ping", "null") // the next answer belongs to this request
 }
 
-// Events come in log order with contiguous numbers, to all sockets, while replies come between.
+// Events arrive in log order with contiguous numbers at all sockets, also when replies are mixed
+// in.
 func TestHandler_Events(t *testing.T) {
 	s := newSite(t, nil)
 	a, _ := s.login(alice)
@@ -156,7 +157,7 @@ func TestHandler_Events(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range n / 4 {
-				s.mu.Lock() // the number is the place in the log
+				s.mu.Lock() // the number is the index in the log
 				s.index++
 				s.tail.Publish([]event.Batch{{Index: s.index, Events: []event.Event{numbered(s.index)}}})
 				s.mu.Unlock()
@@ -174,7 +175,7 @@ func TestHandler_Events(t *testing.T) {
 	}
 }
 
-// What one person types is told to the others of the channel.
+// A user's typing is shown to the other members of the channel.
 func TestHandler_Typing(t *testing.T) {
 	s := newSite(t, nil)
 	a, _ := s.login(alice)
@@ -186,7 +187,7 @@ func TestHandler_Typing(t *testing.T) {
 	}
 }
 
-// A session that ends takes its socket with it.
+// When a session ends, its socket is closed.
 func TestHandler_SessionEnded(t *testing.T) {
 	s := newSite(t, nil)
 	a, _ := s.login(alice)
@@ -198,7 +199,8 @@ func TestHandler_SessionEnded(t *testing.T) {
 	b.event("fence")
 }
 
-// A client that comes back with its ids goes on without hello; malformed ids end the connection.
+// A client that reconnects with its ids continues without hello; malformed ids end the
+// connection.
 func TestHandler_Resume(t *testing.T) {
 	s := newSite(t, nil)
 	a, id := s.login(alice)
@@ -229,7 +231,7 @@ func TestHandler_Resume(t *testing.T) {
 	c.event("hello")
 }
 
-// The end of Run closes every connection, authenticated or not, with "going away".
+// When Run ends, every connection, authenticated or not, is closed with "going away".
 func TestHandler_Stops(t *testing.T) {
 	s := newSite(t, nil)
 	a, _ := s.login(alice)
@@ -243,8 +245,8 @@ func TestHandler_Stops(t *testing.T) {
 	s.stop()
 }
 
-// A frame over 8 KiB or one that cannot be decoded ends the connection; the largest legal one
-// does not. MessagePack comes in binary frames.
+// A frame over 8 KiB, or one that cannot be decoded, ends the connection; the largest allowed one
+// does not. Binary frames contain MessagePack.
 func TestHandler_Frames(t *testing.T) {
 	s := newSite(t, nil)
 	text := func(b string) (int, []byte) { return websocket.TextMessage, []byte(b) }
@@ -279,7 +281,8 @@ func TestHandler_Frames(t *testing.T) {
 	c.reply(5)
 }
 
-// What is not an upgrade, or comes from a foreign page, is refused in the API's error shape.
+// A request that is not an upgrade, or comes from another site's page, is refused in the API's
+// error format.
 func TestHandler_Refuses(t *testing.T) {
 	s := newSite(t, func(c *Config, _ *fanout.Config) { c.Pending = 1 })
 	get := func(h http.Header) (*http.Response, apiError) {
@@ -323,7 +326,7 @@ func TestHandler_Refuses(t *testing.T) {
 	}
 }
 
-// Pings keep a silent client's connection open past the read deadline; a dead one is closed.
+// Pings keep a silent client's connection open beyond the read deadline; a dead one is closed.
 func TestHandler_KeepAlive(t *testing.T) {
 	s := newSite(t, func(c *Config, f *fanout.Config) {
 		c.ReadWithin = time.Second
@@ -338,7 +341,7 @@ func TestHandler_KeepAlive(t *testing.T) {
 		}
 		return a.WriteControl(websocket.PongMessage, []byte(d), time.Now().Add(patience))
 	})
-	b.SetPingHandler(func(string) error { return nil }) // does not answer
+	b.SetPingHandler(func(string) error { return nil }) // does not answer pings
 	a.event("fence")
 	b.closed()
 }
