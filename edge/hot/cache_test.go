@@ -59,7 +59,7 @@ func TestCache_ReadsAreCounted(t *testing.T) {
 	for _, k := range []string{"a", "a", "b", "a"} {
 		c.Get(t.Context(), 1, k, constant(7))
 	}
-	const want = `# HELP nearside_api_cache_reads_total Reads through the caches of the API, by cache and whether the value was at hand.
+	const want = `# HELP nearside_api_cache_reads_total Reads through the caches of the API, by cache and whether it had the value.
 # TYPE nearside_api_cache_reads_total counter
 nearside_api_cache_reads_total{cache="numbers",result="hit"} 2
 nearside_api_cache_reads_total{cache="numbers",result="miss"} 2
