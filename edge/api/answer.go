@@ -12,7 +12,7 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// minGzipBytes is what an answer must have for compressing to be worth it: one packet.
+// minGzipBytes is the smallest answer worth compressing: one packet.
 const minGzipBytes = 1400
 
 // Our headers.
@@ -22,33 +22,33 @@ const (
 	cookiePosition = "NSPOSITION"
 )
 
-// Answer is an answer that is more than a value in JSON.
+// Answer is an answer other than a value in JSON.
 type Answer interface {
-	// Send sends it, after the headers that all answers have. When it fails, nothing was sent, and
+	// Send sends it, after the headers that all answers have. If it fails, nothing was sent, and
 	// the error is answered instead.
 	Send(c *Call) error
 }
 
-// Done is the answer of operations that have nothing to say but that all went well.
+// Done is the answer of operations that only report success.
 type Done struct{}
 
 // MarshalJSON implements json.Marshaler.
 func (Done) MarshalJSON() ([]byte, error) { return []byte(`{"status":"OK"}`), nil }
 
-// Raw is an answer of bytes as they are. Its type is application/json unless the handler has set
+// Raw is an answer of given bytes. Its type is application/json unless the handler has set
 // another header.
 type Raw struct {
 	Status int
 	Body   []byte
-	Page   *Page // shared bytes, in place of Body
+	Page   *Page // shared bytes, instead of Body
 }
 
-// Value is an answer with a status of its own, and a value in JSON.
+// Value is an answer with a status and a value in JSON.
 func Value(status int, v any) Answer { return Raw{Status: status, Body: JSON(v)} }
 
 // Send implements Answer.
 func (a Raw) Send(c *Call) error {
-	if a.Status == http.StatusNotModified { // it has no body, and says nothing of one
+	if a.Status == http.StatusNotModified { // it has no body, and no headers about one
 		c.Writer.WriteHeader(a.Status)
 		return nil
 	}
@@ -60,7 +60,7 @@ func (a Raw) Send(c *Call) error {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.Writer.WriteHeader(a.Status)
 	if c.Request.Method != http.MethodHead {
-		_, _ = c.Writer.Write(body) // a client that went away cannot be told
+		_, _ = c.Writer.Write(body) // an error means that the client has gone
 	}
 	return nil
 }
@@ -86,12 +86,12 @@ func (c *Call) writeHeaders() {
 	c.tellPosition()
 }
 
-// SafeHeaders sets the headers that keep browsers from doing more with an answer than show it.
+// SafeHeaders sets the headers that restrict what browsers may do with an answer.
 func SafeHeaders(h http.Header) {
 	h["Permissions-Policy"], h["X-Content-Type-Options"], h["Referrer-Policy"] = policyNone, policyNosniff, policyNoReferrer
 }
 
-// Header values that every answer shares. Nobody changes them.
+// Header values that all answers share. They are never changed.
 var (
 	contentJSON      = []string{"application/json"}
 	policyNone       = []string{""}
@@ -102,8 +102,8 @@ var (
 	varyEncoding     = []string{"Accept-Encoding"}
 )
 
-// tellPosition says how far this edge was after the answer was read: saying more than was seen
-// only makes the next edge wait, saying less would let it show something older.
+// tellPosition sends the position of this edge after the answer was read. A position that is too
+// high only makes the next edge wait; one that is too low would let it show older state.
 func (c *Call) tellPosition() {
 	pos := c.api.local.view.Position()
 	if pos.Before(c.seen) && pos.Epoch == c.seen.Epoch {
@@ -128,13 +128,13 @@ func (c *Call) isBrowser() bool {
 	return c.Request.Header.Get("X-Requested-With") != "" || c.Request.Header.Get("Cookie") != ""
 }
 
-// compressed gives the bytes to send, and sets the headers that say how they are packed.
+// compressed returns the bytes to send, and sets the headers about their encoding.
 func (c *Call) compressed(a Raw) []byte {
 	plain := a.Body
 	if a.Page != nil {
 		plain = a.Page.plain
 	}
-	if len(plain) < minGzipBytes || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are packed already
+	if len(plain) < minGzipBytes || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are already compressed
 		return plain
 	}
 	c.Header()["Vary"] = varyEncoding
@@ -158,7 +158,7 @@ func gzipped(plain []byte) []byte {
 	defer gzipWriters.Put(w)
 	b := make(sliceWriter, 0, len(plain)/4)
 	w.Reset(&b)
-	_, _ = w.Write(plain) // a slice takes everything
+	_, _ = w.Write(plain) // writing to a slice never fails
 	_ = w.Close()
 	return b
 }
@@ -185,5 +185,5 @@ func (p *Page) gzip() []byte {
 	return p.gz
 }
 
-// Size is about what a page takes in memory, packed and not.
+// Size estimates the memory of a page, compressed and not.
 func (p *Page) Size() int64 { return int64(len(p.plain) + len(p.plain)/3 + 200) }

@@ -14,7 +14,7 @@ import (
 	"github.com/nearside/nearside/edge/observe"
 )
 
-// RequestLimit is how long a request may take, if its body is no file.
+// RequestLimit is how long a request may take, unless its body is a file.
 const RequestLimit = 30 * time.Second
 
 // Limits of requests. See also MaxBodyBytes, waitLimit, proposeLimit.
@@ -27,15 +27,15 @@ const (
 	maxHeader     = 32 << 10
 )
 
-// Version is the version of the API that clients are told: of the server whose protocol this is.
+// Version is the API version that clients see: that of the server whose protocol this is.
 const Version = "11.6.0"
 
 // Config configures an API. Every field but WebSocket and Logger is required.
 type Config struct {
 	Proposer     edge.Proposer
 	Local        *Local
-	Authenticate func(ctx context.Context, token string) (core.Session, core.User, error) // whose a token is
-	Scope        func(ctx context.Context, cmd command.Command) (core.Scope, error)       // whom a command concerns
+	Authenticate func(ctx context.Context, token string) (core.Session, core.User, error) // returns the session of a token
+	Scope        func(ctx context.Context, cmd command.Command) (core.Scope, error)       // returns the scope of a command
 	VersionID    string                                                                   // X-Version-Id
 	Routes       []Route
 	Assets       http.Handler // serves every path that is not the API's
@@ -68,10 +68,10 @@ func New(cfg Config) (*API, error) {
 	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, versionID: []string{cfg.VersionID}}, nil
 }
 
-// Server gives an http.Server for the API, without an address.
+// Server returns an http.Server for the API, without an address.
 func (a *API) Server() *http.Server { return NewServer(a, a.log) }
 
-// NewServer gives an http.Server with the API's timeouts, without an address.
+// NewServer returns an http.Server with the API's timeouts, without an address.
 func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -102,10 +102,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.serve(w, r, hit, params)
 }
 
-// unknownRoute refuses what is no operation.
+// unknownRoute refuses requests for unknown paths.
 var unknownRoute = refusing("", "", noPage.With("reason", "page"))
 
-// refusing is a route that refuses everybody.
+// refusing is a route that refuses every request.
 func refusing(method, path string, why error) Route {
 	return Route{Method: method, Path: path, Policy: "nobody", Open: true, handle: func(*Call, int) (Answer, error) { return nil, why }}
 }

@@ -16,8 +16,8 @@ import (
 // MaxBodyBytes bounds a request body.
 const MaxBodyBytes = 300_000
 
-// Decode reads the request's JSON into a value. Unknown fields are ignored, as clients of newer
-// versions need.
+// Decode reads the request's JSON into a value. Unknown fields are ignored, because newer clients
+// may send them.
 func (c *Call) Decode(into any) error {
 	raw, err := c.ReadBody()
 	if err != nil {
@@ -26,7 +26,7 @@ func (c *Call) Decode(into any) error {
 	return DecodeJSON(raw, into)
 }
 
-// ReadBody gives the request's body.
+// ReadBody returns the request's body.
 func (c *Call) ReadBody() ([]byte, error) {
 	defer since(time.Now(), &c.Spent.Body)
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes))
@@ -69,14 +69,14 @@ func DecodeJSON(raw []byte, into any) error {
 	return BadRequest.With("reason", "json", "error", err)
 }
 
-// hasNUL reports whether a JSON text holds a NUL character: PostgreSQL stores none.
+// hasNUL reports whether a JSON text contains a NUL character, which PostgreSQL cannot store.
 func hasNUL(raw []byte) bool {
 	for rest := raw; ; {
 		i := bytes.Index(rest, []byte(`\u0000`))
 		if i < 0 {
 			return false
 		}
-		slashes := 1 // an even number is that many escaped backslashes, and then plain text
+		slashes := 1 // an even number of backslashes is escaped backslashes, followed by plain text
 		for i-slashes >= 0 && rest[i-slashes] == '\\' {
 			slashes++
 		}
@@ -90,14 +90,14 @@ func hasNUL(raw []byte) bool {
 // JSON encodes a value of ours.
 func JSON(v any) []byte {
 	if l := reflect.ValueOf(v); l.Kind() == reflect.Slice && l.IsNil() {
-		return []byte("[]") // clients take an empty list, not null
+		return []byte("[]") // clients expect an empty list, not null
 	}
 	if p, ok := v.(core.Post); ok {
 		v = p.Wire()
 	}
 	raw, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // our own types always encode
+		panic(err) // our own types can always be encoded
 	}
 	return raw
 }

@@ -20,7 +20,7 @@ type Call struct {
 	context.Context
 	Request *http.Request
 	Writer  http.ResponseWriter
-	ID      string // X-Request-Id; it goes with every record of the log
+	ID      string // X-Request-Id; in every log record of the request
 
 	Token   string
 	Session core.Session // zero without one
@@ -32,30 +32,30 @@ type Call struct {
 	target  *target
 	params  []string
 	values  url.Values    // of the query; read by Query
-	seen    core.Position // what the client had seen, or has made, before
-	stale   time.Duration // how old the answer may be, when this edge is behind what the client saw
+	seen    core.Position // the position that the client has seen, or has caused
+	stale   time.Duration // how old the answer may be, if this edge is behind what the client has seen
 	behind  bool          // this edge has not applied what was proposed
-	sending bool          // some of the answer may have been sent
+	sending bool          // a part of the answer may have been sent
 }
 
-// slowLimit is what a request may take without a word about it in the log.
+// slowLimit is the duration of a request above which it is logged.
 const slowLimit = time.Second
 
-// Timings is what a request waited for.
+// Timings is how long a request waited for each step.
 type Timings struct {
 	Begun   time.Time
-	CatchUp time.Duration // until this edge had what the client had seen
-	Policy  time.Duration // until it was known who asks, and whether they may
+	CatchUp time.Duration // until this edge had what the client has seen
+	Policy  time.Duration // until the caller was known and allowed
 	Body    time.Duration // for the body to arrive
 	Propose time.Duration // for home to order and apply
 	Follow  time.Duration // for this edge to apply it too
-	Send    time.Duration // for the client to take the answer
+	Send    time.Duration // for the client to read the answer
 }
 
 // since adds the time since begin to d.
 func since(begin time.Time, d *time.Duration) { *d += time.Since(begin) }
 
-// serve handles a request from its row to its answer.
+// serve handles a request from its route to its answer.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []string) {
 	ctx, cancel := context.WithTimeout(r.Context(), RequestLimit)
 	defer cancel()
@@ -85,7 +85,7 @@ func (c *Call) panicked(p any, stack []byte) {
 	c.send(c.problem(core.E(core.KindInternal, "")))
 }
 
-// logSlow tells of a request that took long for other reasons than its client.
+// logSlow logs a request that took long for other reasons than its client.
 func (c *Call) logSlow() {
 	s := c.Spent
 	if total := time.Since(s.Begun); total-s.Body-s.Send > slowLimit {
@@ -95,7 +95,7 @@ func (c *Call) logSlow() {
 	}
 }
 
-// Log gives the log, with the request's id in every record.
+// Log returns a logger with the request's id in every record.
 func (c *Call) Log() *slog.Logger { return c.api.log.With("request", c.ID) }
 
 func (c *Call) run() (Answer, error) {
@@ -127,8 +127,8 @@ func (c *Call) checkURL() error {
 // Plain reports whether PostgreSQL can hold s.
 func Plain(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// identify finds out who asks. On a route without need of a session, a dead one is ignored; a
-// write whose session cannot be looked up now is not taken for nobody's.
+// identify finds out who the caller is. If the route needs no session, an invalid one is ignored;
+// but a write whose session cannot be looked up now does not count as anonymous.
 func (c *Call) identify() error {
 	defer since(time.Now(), &c.Spent.Policy)
 	token, from := session.TokenFrom(c.Request)
@@ -138,14 +138,14 @@ func (c *Call) identify() error {
 		return core.E(core.KindUnauthorized, "")
 	case token == "":
 		return nil
-	case from == session.FromQuery && need: // for OAuth sessions only, and there are none
+	case from == session.FromQuery && need: // only for OAuth sessions, which do not exist here
 		return noToken
 	case from == session.FromQuery:
 		return nil
 	}
 	s, u, err := c.api.cfg.Authenticate(c, token)
 	forged := err == nil && from == session.FromCookie && !c.reads() && !c.target.trusted && !session.PassesCSRF(c.Request, token)
-	if forged { // on open routes too: who ends a session must hold it
+	if forged { // on open routes too: only the holder of a session may end it
 		err = core.E(core.KindUnauthorized, "")
 	}
 	dead := core.KindOf(err) == core.KindUnauthorized
@@ -166,7 +166,7 @@ func (c *Call) reads() bool {
 	return c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
 }
 
-// Within gives f a limit of its own.
+// Within runs f with its own time limit.
 func (c *Call) Within(limit time.Duration, f func() error) error {
 	before := c.Context
 	ctx, cancel := context.WithTimeout(before, limit)
@@ -176,7 +176,7 @@ func (c *Call) Within(limit time.Duration, f func() error) error {
 	return f()
 }
 
-// Param gives a parameter of the path.
+// Param returns a parameter of the path.
 func (c *Call) Param(name string) string {
 	for i, n := range c.target.params {
 		if n == name {
@@ -186,7 +186,7 @@ func (c *Call) Param(name string) string {
 	return ""
 }
 
-// PathID gives an id in the path.
+// PathID returns an id in the path.
 func PathID[T any](c *Call, name string) (core.ID[T], error) {
 	id, ok := core.ParseID[T](c.Param(name))
 	if !ok {
@@ -195,8 +195,8 @@ func PathID[T any](c *Call, name string) (core.ID[T], error) {
 	return id, nil
 }
 
-// IsMe reports whether a user is who asks.
+// IsMe reports whether a user is the caller.
 func (c *Call) IsMe(u core.UserID) bool { return u == c.User.ID && !u.IsZero() }
 
-// Header gives the headers of the answer.
+// Header returns the headers of the answer.
 func (c *Call) Header() http.Header { return c.Writer.Header() }

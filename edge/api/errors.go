@@ -8,14 +8,14 @@ import (
 	"github.com/nearside/nearside/edge/catalogue"
 )
 
-// meaning is what a Kind says on the wire when the Error does not say more.
+// meaning is a Kind's status and text, if the Error has none of its own.
 type meaning struct {
 	status int
 	id     string
 }
 
-// meanings is the one place where kinds become statuses. 401 makes clients sign out, so only a
-// missing session is 401.
+// meanings is the only mapping from kinds to statuses. 401 makes clients sign out, so it is used
+// only for a missing session.
 var meanings = map[core.Kind]meaning{
 	core.KindInternal:     {500, "api.nearside.internal.app_error"},
 	core.KindInvalid:      {400, "api.context.invalid_body_param.app_error"},
@@ -35,10 +35,10 @@ var meanings = map[core.Kind]meaning{
 	core.KindMisdirected:  {421, "api.nearside.misdirected.app_error"},
 }
 
-// retryAfterSeconds is when a client that was turned away should come back.
+// retryAfterSeconds is when a refused client should try again.
 const retryAfterSeconds = "2"
 
-// Problem is an error as the wire has it.
+// Problem is an error as clients receive it.
 type Problem struct {
 	ID        string `json:"id"`
 	Message   string `json:"message"`
@@ -47,14 +47,14 @@ type Problem struct {
 	Status    int    `json:"status_code"`
 }
 
-// statuses is where an error has another status than its Kind.
+// statuses has the errors whose status differs from that of their Kind.
 var statuses = map[string]int{
 	"app.upload.upload_data.concurrent.app_error": http.StatusBadRequest,
 	"api.nearside.upload_slow.app_error":          http.StatusRequestTimeout,
 }
 
-// ProblemOf gives the wire form of an error, in the language of who reads it. What a foreign error
-// says stays here.
+// ProblemOf returns the wire form of an error, in the reader's language. The message of a foreign
+// error is not shown.
 func (c *Call) ProblemOf(err error) Problem { return problemOf(err, c.language(), c.ID) }
 
 func problemOf(err error, lang catalogue.Language, requestID string) Problem {
@@ -68,7 +68,7 @@ func problemOf(err error, lang catalogue.Language, requestID string) Problem {
 		p.ID = e.ID
 	}
 	p.Message = lang.Text(p.ID, e.Args)
-	if p.Message == "" { // an id of a newer version
+	if p.Message == "" { // the id is from a newer version
 		p.Message = lang.Text(m.id, nil)
 	}
 	if status, ok := statuses[p.ID]; ok {
@@ -77,18 +77,18 @@ func problemOf(err error, lang catalogue.Language, requestID string) Problem {
 	return p
 }
 
-// language is that of the user, or of the client of nobody known.
+// language is the user's language, or, without a session, the client's.
 func (c *Call) language() catalogue.Language {
 	return catalogue.For(c.User.Locale, c.Request.Header.Get("Accept-Language"))
 }
 
-// problem gives the answer that tells of an error.
+// problem returns the answer for an error.
 func (c *Call) problem(err error) Answer {
 	p := c.ProblemOf(err)
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
 		level := slog.LevelWarn
 		if p.Status == http.StatusServiceUnavailable {
-			level = slog.LevelDebug // whatever is away says so once; its every client would fill the disk
+			level = slog.LevelDebug // an unavailable part logs it once; a record for each client would fill the disk
 		}
 		c.Log().Log(c, level, "request failed", "method", c.Request.Method, "path", c.Request.URL.Path, "status", p.Status, "error", err)
 	}
@@ -113,11 +113,11 @@ var (
 // NoPermanentDeletion refuses to delete something so that nobody can bring it back.
 var NoPermanentDeletion = NotBuilt.With("reason", "permanent_deletion")
 
-// BadParam refuses a body for one of its fields.
+// BadParam refuses a body because of one of its fields.
 func BadParam(name string) *core.Error { return BadRequest.With("reason", "param", "name", name) }
 
-// BadURL refuses a URL for a parameter in its path, or one that must be there.
+// BadURL refuses a URL because of a parameter in its path, or a required one.
 func BadURL(name string) *core.Error { return badURL.With("name", name) }
 
-// BadQuery refuses a URL for a parameter of its query.
+// BadQuery refuses a URL because of a parameter of its query.
 func BadQuery(name string) *core.Error { return badQuery.With("name", name) }

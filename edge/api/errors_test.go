@@ -16,8 +16,8 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestErrors_GoldenTable(t *testing.T) {
-	// Every kind has a status, an id and a message, and neither a foreign error nor one for the operator
-	// says anything of itself.
+	// Every kind has a status, an id and a message, and the message of a foreign error, or of one
+	// for the operator, is not shown.
 	var b strings.Builder
 	for k := core.KindInternal; k.String() != fmt.Sprintf("kind(%d)", k); k++ {
 		p := api.ProblemOf(&core.Error{Kind: k}, "", "")

@@ -18,15 +18,15 @@ import (
 // LocalConfig configures a Local. The zero value of each optional field means its documented default.
 type LocalConfig struct {
 	View     edge.View                                    // required
-	Asker    edge.Asker                                   // asks home how far it is; default: this edge is never behind
+	Asker    edge.Asker                                   // asks home for its position; default: this edge is never behind
 	Position func(context.Context) (core.Position, error) // of the state that reads see now; required
-	Metrics  prometheus.Registerer                        // default: nothing is registered
+	Metrics  prometheus.Registerer                        // default: metrics are not registered
 }
 
-// Local is what this edge has, and how far it is: its view of the replica, and the caches of
-// what was read from it.
+// Local is this edge's view of the replica, with its position and the caches of what was read
+// from it.
 type Local struct {
-	Caches *hot.Metrics // of everything that is kept at this edge
+	Caches *hot.Metrics // of all caches of this edge
 
 	view     edge.View
 	asker    edge.Asker
@@ -34,12 +34,12 @@ type Local struct {
 	home     *questions
 	misses   *hot.Misses[string]
 
-	learn []func(event.Event) // by those who keep something; complete before the first request
-	reset []func()            // of the same
+	learn []func(event.Event) // the subscribers; complete before the first request
+	reset []func()            // likewise
 
 	wake *event.Cursor // owned by Run
 
-	mu     sync.Mutex // guards cursor, and that events are taken in one after another
+	mu     sync.Mutex // guards cursor, and makes events be processed one after another
 	cursor *event.Cursor
 	high   atomic.Uint64 // the highest index that a request has seen here; written under mu
 }
@@ -57,8 +57,8 @@ func NewLocal(cfg LocalConfig) (*Local, error) {
 	}, nil
 }
 
-// OnEvent has somebody told of every event of type E: one event's, or a kind of effect. It is for the
-// time before the first request.
+// OnEvent calls learn for every event of type E: one event's type, or a kind of effect. Call it
+// before the first request.
 func OnEvent[E any](l *Local, learn func(E)) {
 	l.learn = append(l.learn, func(e event.Event) {
 		if e, ok := e.(E); ok {
@@ -67,10 +67,10 @@ func OnEvent[E any](l *Local, learn func(E)) {
 	})
 }
 
-// OnReset has somebody told that history was replaced. It is for the time before the first request.
+// OnReset calls reset when history is replaced. Call it before the first request.
 func (l *Local) OnReset(reset func()) { l.reset = append(l.reset, reset) }
 
-// Run takes events in while no request does, so that they do not pile up, until ctx ends.
+// Run processes events while there are no requests, so that they do not pile up, until ctx ends.
 func (l *Local) Run(ctx context.Context) error {
 	for {
 		_, err := l.wake.Next(ctx)
@@ -84,12 +84,12 @@ func (l *Local) Run(ctx context.Context) error {
 	}
 }
 
-// CatchUp takes in every event that has been published. What a replica has applied has been
-// published, so who waited for an index and then calls this finds nothing older.
+// CatchUp processes every event that has been published. What a replica has applied has been
+// published, so after waiting for an index and then calling this, the caches have nothing older.
 func (l *Local) CatchUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := l.view.Position().Index // before the cursor: what it counts is then in the events
+	at := l.view.Position().Index // before the cursor: the events then include everything up to here
 	for {
 		batches, err, ok := l.cursor.Poll()
 		if !ok {
@@ -101,7 +101,7 @@ func (l *Local) CatchUp() {
 				reset()
 			}
 			l.high.Store(0)
-			at = l.view.Position().Index // of the new history, which may be less
+			at = l.view.Position().Index // of the new history, which may be lower
 			continue
 		}
 		for i := range batches {
@@ -114,10 +114,10 @@ func (l *Local) CatchUp() {
 	}
 }
 
-// Linked reports whether home was heard of lately.
+// Linked reports whether home was heard recently.
 func (l *Local) Linked() bool { return l.view.Link().Connected }
 
-// CatchUpWithHome returns once this edge has everything that home had when it was called.
+// CatchUpWithHome returns when this edge has everything that home had at the time of the call.
 func (l *Local) CatchUpWithHome(ctx context.Context) error {
 	if l.asker == nil {
 		return nil
@@ -141,15 +141,15 @@ func (l *Local) askHome(ctx context.Context) error {
 	return nil
 }
 
-// Cache keeps what was read from the replica, in groups that events make stale.
+// Cache stores what was read from the replica, in groups that events invalidate.
 type Cache[G, K comparable, V any] struct {
 	*hot.Cache[G, K, V]
 	local *Local
 }
 
-// Keep makes a cache of values whose sizes add up to at most max; a nil size counts values. Each
-// drop says which events make which group stale, and name is the cache's in the metrics. It is for
-// the time before the first request.
+// Keep makes a cache of values whose sizes add up to at most max; a nil size counts each value as
+// one. Each drop says which events invalidate which group; name is the cache's name in the
+// metrics. Call it before the first request.
 func Keep[G, K comparable, V any](l *Local, name string, max int64, size func(V) int64, drops ...Drop[G]) Cache[G, K, V] {
 	c := Cache[G, K, V]{hot.New[G, K](l.Caches, name, max, size), l}
 	for _, drop := range drops {
@@ -159,18 +159,18 @@ func Keep[G, K comparable, V any](l *Local, name string, max int64, size func(V)
 	return c
 }
 
-// Drop has the groups of a cache forgotten by events.
+// Drop subscribes to the events that drop groups of a cache.
 type Drop[G comparable] func(l *Local, forget func(G))
 
-// DropOn says that every event of type E makes a group stale:
-// DropOn(event.UserChanged.UserChanged) drops the user whom an event has changed.
+// DropOn drops a group for every event of type E: DropOn(event.UserChanged.UserChanged) drops the
+// user whom an event has changed.
 func DropOn[E any, G comparable](group func(E) G) Drop[G] {
 	return func(l *Local, forget func(G)) { OnEvent(l, func(e E) { forget(group(e)) }) }
 }
 
-// Get reads through the cache. Nothing is kept that was read while the database was behind what
-// was seen here: after a crash it may come back without its last commits, which are then applied
-// again, but not announced again.
+// Get reads through the cache. Nothing is cached that was read while the database was behind what
+// was seen here: after a crash it may be without its last commits, which are then applied again,
+// but not announced again.
 func (c Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Context) (V, bool, error)) (V, error) {
 	return c.Cache.Get(ctx, g, k, func(ctx context.Context) (V, bool, error) {
 		high := c.local.high.Load()
@@ -183,12 +183,12 @@ func (c Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Con
 	})
 }
 
-// Row reads one row through a cache of rows by id; its zero value means that there is none.
+// Row reads one row through a cache of rows by id; the zero value means that there is none.
 func Row[T, V any](ctx context.Context, c Cache[core.ID[T], struct{}, V], id core.ID[T], find func(context.Context, core.ID[T]) (V, bool, error)) (V, error) {
 	return c.Get(ctx, id, struct{}{}, func(ctx context.Context) (V, bool, error) { return find(ctx, id) })
 }
 
-// AnswerPosition answers the question that edges ask home before they say that something does
+// AnswerPosition answers the question that edges ask home before they report that something does
 // not exist. It is for the node at home.
 func AnswerPosition(view edge.View) func(ctx context.Context, question []byte) ([]byte, error) {
 	return func(_ context.Context, question []byte) ([]byte, error) {
@@ -199,13 +199,13 @@ func AnswerPosition(view edge.View) func(ctx context.Context, question []byte) (
 	}
 }
 
-// positionQuestion asks home how far it is.
+// positionQuestion asks home for its position.
 const positionQuestion = "position"
 
 // Limits of waiting.
 const (
 	waitLimit     = 2 * time.Second // for this edge to reach what a client has seen
-	askLimit      = 2 * time.Second // for home to say how far it is, and to get there
+	askLimit      = 2 * time.Second // for home to return its position, and for this edge to reach it
 	missesKept    = 1024
 	missRemembers = time.Second
 )

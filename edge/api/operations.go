@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Operations lists every operation of the API, one in a row: method, path, name, area.
+// Operations lists every operation of the API, one per line: method, path, name, area.
 //
 //go:embed operations.tsv
 var Operations string
 
-// newRouter builds the router: what is built, and 501 for the rest of the API.
+// newRouter builds the router: the routes that are built, and 501 for the rest of the API.
 func newRouter(built []Route) (*router, error) {
 	top := new(router)
 	for i := range built {
@@ -24,7 +24,7 @@ func newRouter(built []Route) (*router, error) {
 			continue
 		}
 		r := refusing(f[0], f[1], NotBuilt.With("reason", "operation", "operation", f[2]))
-		_ = top.add(&r) // it is there already: built
+		_ = top.add(&r) // an error means that it is built
 	}
 	return top, nil
 }

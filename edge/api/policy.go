@@ -2,47 +2,47 @@ package api
 
 import "github.com/nearside/nearside/core"
 
-// Policy says who may ask for an operation: it reads the path, decides, and gives the handler
-// the object that the operation is about.
+// Policy decides who may use an operation: it reads the path, decides, and passes the object of
+// the operation to the handler.
 type Policy[T any] struct {
 	name  string
-	open  bool // nobody has to be signed in
+	open  bool // no session is needed
 	check func(*Call) (T, error)
 }
 
-// Allow makes a policy of people who are signed in. The name says who they are.
+// Allow makes a policy for users with a session. The name says which of them are allowed.
 func Allow[T any](name string, check func(*Call) (T, error)) Policy[T] {
 	return Policy[T]{name: name, check: check}
 }
 
-// AllowAnybody makes a policy that needs nobody to be signed in.
+// AllowAnybody makes a policy that needs no session.
 func AllowAnybody[T any](name string, check func(*Call) (T, error)) Policy[T] {
 	return Policy[T]{name: name, open: true, check: check}
 }
 
-// Nobody is who is given to the handler of an operation for anybody.
+// Nobody is the object of an operation for anybody.
 type Nobody struct{}
 
 var (
-	// SignedIn allows everybody who has a session, and gives the user.
+	// SignedIn allows every user with a session, and returns the user.
 	SignedIn = Allow("signed in", func(c *Call) (core.User, error) { return c.User, nil })
 	// Anybody allows everybody.
 	Anybody = AllowAnybody("anybody", func(*Call) (Nobody, error) { return Nobody{}, nil })
 )
 
-// HomeDecides allows everybody who has a session, and gives an id of the path: the command that
-// the operation proposes is refused or not when it is applied.
+// HomeDecides allows every user with a session, and returns an id of the path: whether the
+// proposed command is refused is decided when it is applied.
 func HomeDecides[T any](name string) Policy[core.ID[T]] {
 	return Allow("home decides about "+name, func(c *Call) (core.ID[T], error) { return PathID[T](c, name) })
 }
 
-// Two are the objects of an operation that is about two.
+// Two has the two objects of an operation.
 type Two[A, B any] struct {
 	First  A
 	Second B
 }
 
-// Both allows whom two policies allow; the first is asked first.
+// Both allows callers whom both policies allow; the first is checked first.
 func Both[A, B any](p Policy[A], q Policy[B]) Policy[Two[A, B]] {
 	return Policy[Two[A, B]]{name: p.name + "; " + q.name, open: p.open && q.open, check: func(c *Call) (t Two[A, B], err error) {
 		if t.First, err = p.check(c); err != nil {
@@ -53,7 +53,7 @@ func Both[A, B any](p Policy[A], q Policy[B]) Policy[Two[A, B]] {
 	}}
 }
 
-// If allows whom a policy allows, unless a condition refuses first.
+// If is a policy with a condition that is checked first.
 func If[T any](refuses func(*Call) error, p Policy[T]) Policy[T] {
 	check := p.check
 	p.check = func(c *Call) (T, error) {

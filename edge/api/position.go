@@ -7,9 +7,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// awaitSeen waits until this edge has what the client has seen, at whatever edge that was, so
-// that nobody reads older state than before. Past the limit the answer says how old it is.
-// (Having home answer instead is for later; this is the place.)
+// awaitSeen waits until this edge has what the client has seen, at any edge, so that a client
+// never reads older state than before. After the limit, the answer says how old it is.
 func (c *Call) awaitSeen() {
 	defer since(time.Now(), &c.Spent.CatchUp)
 	local := c.api.local
@@ -20,7 +19,7 @@ func (c *Call) awaitSeen() {
 	}
 	if have.Before(want) {
 		ctx, cancel := context.WithTimeout(c.Context, waitLimit)
-		_ = local.view.WaitApplied(ctx, want.Index) // what counts is where we stand after it
+		_ = local.view.WaitApplied(ctx, want.Index) // only the position after it counts
 		cancel()
 		c.seen = want
 		if local.view.Position().Before(want) {
@@ -30,8 +29,8 @@ func (c *Call) awaitSeen() {
 	local.CatchUp()
 }
 
-// clientPosition gives the position that a request says its client has seen; zero when it says
-// none that can be read.
+// clientPosition returns the position that the client has seen, as its request says; zero if
+// there is none or it is malformed.
 func (c *Call) clientPosition() core.Position {
 	s := c.Request.Header.Get(headerPosition)
 	if s == "" {
@@ -46,7 +45,7 @@ func (c *Call) clientPosition() core.Position {
 }
 
 // CaughtUpWithHome catches up before the client is told that something does not exist, and
-// reports whether it is worth looking again. The same miss, by key, waits a second.
+// reports whether to look again. The same miss, by key, is not repeated for a second.
 func (c *Call) CaughtUpWithHome(key string) bool {
 	l := c.api.local
 	if l.asker == nil || l.misses.Has(key, time.Now()) {

@@ -12,16 +12,16 @@ import (
 // Limits of writing.
 const (
 	proposeLimit = 10 * time.Second // for home to order and apply
-	applyLimit   = 5 * time.Second  // for this edge to follow
+	applyLimit   = 5 * time.Second  // for this edge to apply it
 )
 
-// Propose has a command ordered on behalf of who asks, waits until this edge has applied it,
-// and reads its result into out, which may be nil. A refusal is the error.
+// Propose has a command ordered for the caller, waits until this edge has applied it, and reads
+// its result into out, which may be nil. A refusal is returned as the error.
 func (c *Call) Propose(cmd command.Command, out any) error {
 	return c.ProposeAs(core.NewID[core.Proposal](time.Now()), cmd, out)
 }
 
-// ProposeAs is Propose with an id by which home knows the proposal when it comes again.
+// ProposeAs is Propose with an id by which home recognises a repeated proposal.
 func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error {
 	if !c.api.local.Linked() {
 		return core.E(core.KindUnavailable, "")
@@ -44,9 +44,9 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 	return command.DecodeOutcome(receipt.Outcome, out)
 }
 
-// Changed proposes a command, and gives what the command has made or changed as this edge reads it
-// by its key afterwards. When this edge cannot follow in time nothing can be shown: the error says
-// that the change may have been made.
+// Changed proposes a command, and returns what the command has made or changed, read by its key
+// at this edge. If this edge does not apply it in time, the error says that the change may have
+// been made.
 func Changed[T, K any](c *Call, cmd command.Command, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
 	if err := c.Propose(cmd, nil); err != nil {
 		return v, err
@@ -54,13 +54,13 @@ func Changed[T, K any](c *Call, cmd command.Command, find func(context.Context, 
 	return ReadBack(c, find, key)
 }
 
-// ReadBack gives what a command that was proposed has made or changed.
+// ReadBack returns what a proposed command has made or changed.
 func ReadBack[T, K any](c *Call, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
 	if c.behind {
 		return v, core.E(core.KindTimeout, "")
 	}
 	v, ok, err := find(c, key)
-	if err == nil && !ok { // it was deleted at once
+	if err == nil && !ok { // it has been deleted since
 		err = core.E(core.KindNotFound, "")
 	}
 	return v, err
@@ -80,9 +80,9 @@ func (c *Call) order(p core.Proposal) (core.Receipt, error) {
 	return receipt, err
 }
 
-// follow waits until this edge has applied an index, so that the client reads what it wrote.
-// When this edge is too slow the write stands all the same: the answer says by its position
-// that other answers have to wait for it.
+// follow waits until this edge has applied an index, so that the client can read what it wrote.
+// If this edge is too slow, the write is still valid: the position in the answer makes other
+// answers wait for it.
 func (c *Call) follow(i core.Index) {
 	defer since(time.Now(), &c.Spent.Follow)
 	view := c.api.local.view

@@ -16,7 +16,7 @@ const (
 	MaxPage        = 10_000_000
 )
 
-// Query gives a parameter of the query string, "" without one.
+// Query returns a parameter of the query string, or "".
 func (c *Call) Query(name string) string {
 	if c.values == nil {
 		c.values = c.Request.URL.Query()
@@ -24,19 +24,19 @@ func (c *Call) Query(name string) string {
 	return c.values.Get(name)
 }
 
-// Queries gives all values of a parameter of the query string.
+// Queries returns all values of a parameter of the query string.
 func (c *Call) Queries(name string) []string {
 	_ = c.Query(name)
 	return c.values[name]
 }
 
-// Flag reports whether a parameter says yes.
+// Flag reports whether a parameter is true.
 func (c *Call) Flag(name string) bool {
 	v, _ := strconv.ParseBool(c.Query(name))
 	return v
 }
 
-// Number gives a parameter from 0 to limit, or def when it is missing or no such number.
+// Number returns a parameter from 0 to limit, or def if it is missing or out of range.
 func (c *Call) Number(name string, def, limit int) int {
 	n, err := strconv.Atoi(c.Query(name))
 	if err != nil || n < 0 {
@@ -45,7 +45,7 @@ func (c *Call) Number(name string, def, limit int) int {
 	return min(n, limit)
 }
 
-// Millis gives a parameter that is a time; missing is 0.
+// Millis returns a parameter that is a time; 0 if it is missing.
 func (c *Call) Millis(name string) (int64, error) {
 	s := c.Query(name)
 	if s == "" {
@@ -58,12 +58,12 @@ func (c *Call) Millis(name string) (int64, error) {
 	return n, nil
 }
 
-// Page gives the part of a list that is asked for.
+// Page returns the requested part of a list.
 func (c *Call) Page() read.Page {
 	return read.Page{Number: c.Number("page", 0, MaxPage), Size: c.Number("per_page", DefaultPerPage, MaxPerPage)}
 }
 
-// QueryID gives an id of the query string, zero without one.
+// QueryID returns an id of the query string, or zero.
 func QueryID[T any](c *Call, name string) (core.ID[T], error) {
 	s := c.Query(name)
 	if s == "" {
@@ -92,7 +92,7 @@ func ParseIDs[T any](list []string, name string, limit int) ([]core.ID[T], error
 	return out, nil
 }
 
-// IDs has a handler get the ids that the body of the request lists, under a name for refusals.
+// IDs passes the ids in the request's body to a handler; name is for refusals.
 func IDs[T, N, R any](name string, h func(*Call, T, []core.ID[N]) (R, error)) func(*Call, T) (R, error) {
 	return Body(func(c *Call, object T, list []string) (r R, err error) {
 		ids, err := ParseIDs[N](list, name, read.MaxIDs)
@@ -103,7 +103,7 @@ func IDs[T, N, R any](name string, h func(*Call, T, []core.ID[N]) (R, error)) fu
 	})
 }
 
-// Found gives what a question for one row gave, or says that there is none.
+// Found returns the row that a query found, or refuses with none.
 func Found[T any](none core.Refusal) func(T, bool, error) (T, error) {
 	return func(v T, ok bool, err error) (T, error) {
 		if err == nil && !ok {
@@ -113,5 +113,6 @@ func Found[T any](none core.Refusal) func(T, bool, error) (T, error) {
 	}
 }
 
-// Lower gives a name or an address as they are compared: without space around it, in lower case.
+// Lower returns a name or an address in the form for comparison: without surrounding space, in
+// lower case.
 func Lower(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

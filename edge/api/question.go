@@ -5,17 +5,17 @@ import (
 	"sync"
 )
 
-// questions lets requests share what is asked at home: one question is under way at a time, and
-// everybody who comes meanwhile shares the next, which is asked after they came. So a flood of
-// unknown tokens costs home one question per round trip, however many clients it comes from.
+// questions lets requests share questions to home. One question runs at a time, and requests that
+// come in the meantime share the next one, which is asked after they came. So a flood of unknown
+// tokens costs home one question per round trip, however many clients it comes from.
 type questions struct {
-	turn chan struct{} // holds one element while a question is under way
+	turn chan struct{} // holds one element while a question is running
 
 	mu   sync.Mutex // guards next
 	next *question  // not asked yet
 }
 
-// question is one that several requests share.
+// question is a question that several requests share.
 type question struct {
 	done chan struct{} // closed when answered
 	err  error         // valid once done is closed
@@ -34,7 +34,7 @@ func (q *questions) ask(ctx context.Context, f func(context.Context) error) erro
 	}
 	q.mu.Unlock()
 	if first {
-		q.answer(context.WithoutCancel(ctx), mine, f) // others wait for it: it must not end with this client
+		q.answer(context.WithoutCancel(ctx), mine, f) // others wait for it, so it must not end with this client
 		return mine.err
 	}
 	select {
@@ -56,7 +56,7 @@ func (q *questions) answer(ctx context.Context, mine *question, f func(context.C
 		mine.err = context.Cause(ctx)
 	}
 	q.mu.Lock()
-	q.next = nil // who comes from now on may have to know more than this will tell
+	q.next = nil // a later request may need newer state than this question will return
 	q.mu.Unlock()
 	if mine.err == nil {
 		mine.err = f(ctx)

@@ -12,13 +12,13 @@ import (
 )
 
 func TestQuestions_Flood(t *testing.T) {
-	// However many ask at once, one question is under way at a time, and everybody shares one
-	// that began after they came, so that it tells what they have to know.
+	// However many requests ask at once, one question runs at a time, and each request shares one
+	// that began after it came.
 	synctest.Test(t, func(t *testing.T) {
 		ask := api.NewQuestions()
 		began, gate := 0, make(chan struct{})
 		home := func(context.Context) error {
-			began++ // unguarded: the race detector sees two at once
+			began++ // without a lock: the race detector reports two at once
 			<-gate
 			return nil
 		}
@@ -49,8 +49,8 @@ func TestQuestions_Flood(t *testing.T) {
 }
 
 func TestQuestions_AskerGivesUp(t *testing.T) {
-	// Who goes away takes nobody's question along, and a home that is silent holds nobody for
-	// longer than the limit.
+	// If a client disconnects, the question it shares continues, and no request waits for a
+	// silent home longer than the limit.
 	synctest.Test(t, func(t *testing.T) {
 		ask := api.NewQuestions()
 		home := func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// base is where every operation lies, but those that are AtRoot.
+// base is the prefix of every operation's path, except those that are AtRoot.
 const base = "/api/v4"
 
-// Route is one operation: where it is, who may ask for it, and what answers.
+// Route is one operation: its path, its policy and its handler.
 type Route struct {
 	Method, Path string
-	Policy       string // who may ask, in words
-	Open         bool   // nobody has to be signed in
-	status       int    // of a good answer that is a value
-	trusted      bool   // may come from another site's page: no CSRF check
+	Policy       string // who may use it, in words
+	Open         bool   // no session is needed
+	status       int    // of a successful answer that is a value
+	trusted      bool   // may be requested by another site's page: no CSRF check
 	handle       func(c *Call, status int) (Answer, error)
 }
 
-// Get makes the row of an operation, as do Post, Put, Patch and Delete: the handler gets what the policy has
-// found and allowed, so it cannot be reached without one. Its value is the answer, in JSON unless
-// it is an Answer.
+// Get makes the route of an operation, like Post, Put, Patch and Delete. The handler gets the
+// object that the policy has found and allowed, so it cannot run without a policy. Its value is
+// the answer, in JSON unless it is an Answer.
 func Get[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Route {
 	return newRoute(http.MethodGet, path, p, h)
 }
@@ -68,26 +68,26 @@ func newRoute[T, R any](method, path string, p Policy[T], h func(*Call, T) (R, e
 	}
 }
 
-// Created has the operation answer 201.
+// Created makes the operation answer 201.
 func (r Route) Created() Route {
 	r.status = http.StatusCreated
 	return r
 }
 
-// AtRoot has the operation lie at its path as it stands.
+// AtRoot makes the path absolute, without the prefix of the API.
 func (r Route) AtRoot() Route {
 	r.Path = strings.TrimPrefix(r.Path, base)
 	return r
 }
 
-// Trusted lets the operation be asked for by another site's page. It must change nothing.
+// Trusted allows another site's page to request the operation. It must change nothing.
 func (r Route) Trusted() Route {
 	r.trusted = true
 	return r
 }
 
-// Body has a handler get the decoded body of the request as well. It is read once the policy
-// has allowed the request.
+// Body also passes the decoded body of the request to a handler. It is read after the policy has
+// allowed the request.
 func Body[T, B, R any](h func(*Call, T, B) (R, error)) func(*Call, T) (R, error) {
 	return func(c *Call, object T) (r R, err error) {
 		var in B

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// router finds the row of an operation by method and path. The standard ServeMux cannot: it
-// refuses patterns that overlap, as /users/{user_id}/teams and /users/username/{username} do.
-// Here a literal segment wins over a parameter, segment by segment, with another try when the
-// rest of the path does not fit.
+// router finds the route of an operation by method and path. The standard ServeMux refuses
+// patterns that overlap, such as /users/{user_id}/teams and /users/username/{username}. Here a
+// literal segment is preferred to a parameter, segment by segment; if the rest of the path does
+// not match, the parameter is tried.
 type router struct {
 	literal map[string]*router
 	param   *router
 	routes  map[string]*target // by method
 }
 
-// target is a row in its place.
+// target is a route with the names of its parameters.
 type target struct {
 	*Route
 	params []string // names of the parameters in the path, in order
 }
 
-// add puts a row in its place. An earlier row for the same place stays.
+// add adds a route. An earlier route for the same path and method stays.
 func (t *router) add(r *Route) error {
 	var names []string
 	for seg := range strings.SplitSeq(strings.Trim(r.Path, "/"), "/") {
@@ -53,7 +53,7 @@ func (t *router) add(r *Route) error {
 	return nil
 }
 
-// find gives the row for a method and a path, and the values of its parameters.
+// find returns the route for a method and a path, and the values of its parameters.
 func (t *router) find(method, path string) (*target, []string) {
 	var values [8]string
 	return t.walk(method, strings.Trim(path, "/"), values[:0])
