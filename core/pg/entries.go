@@ -41,10 +41,13 @@ func horizon(at time.Time) int64 {
 }
 
 var (
-	positionSQL = "SELECT epoch, index, digest, at FROM applied FOR UPDATE"
-	advanceSQL  = "UPDATE applied SET epoch = $1, index = $2, digest = $3, at = $4"
-	firstsSQL   = "SELECT " + Columns(recordShape, "") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND accepted"
-	purgeSQL    = "DELETE FROM entries WHERE at < $1"
+	positionSQL = "SELECT epoch, index, digest, at FROM applied"
+	// The position is moved only from where the batch found it: otherwise index would be null, which it may not
+	// be, and the transaction fails. A lock from the beginning would cost a tenth of a small batch.
+	advanceSQL = `UPDATE applied SET epoch = $1, digest = $3, at = $4,
+		index = CASE WHEN epoch = $5 AND index = $6 AND digest = $7 THEN $2::bigint END`
+	firstsSQL = "SELECT " + Columns(recordShape, "") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND accepted"
+	purgeSQL  = "DELETE FROM entries WHERE at < $1"
 )
 
 // readPosition reads the row of applied.

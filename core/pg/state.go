@@ -43,6 +43,7 @@ type Store struct {
 	written int             // bytes, about
 	undo    []undo          // of the entry
 	at      time.Time       // of the last committed entry
+	from    core.Position   // that the batch's transaction began at
 	horizon int64           // of the entry being applied
 	firsts  map[core.ProposalID]Record
 	stored  map[core.ProposalID]Record // firsts, as they were before the batch
@@ -271,7 +272,7 @@ func (s *Store) open(ctx context.Context, at core.Position, batch []core.Entry) 
 	if err == nil && pos != at {
 		err = fmt.Errorf("begin batch at %v, database at %v: %w", at, pos, errMoved)
 	}
-	s.at = last
+	s.at, s.from = last, pos
 	return err
 }
 
@@ -336,7 +337,7 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 	if keep := s.kept(forget); len(keep) > 0 {
 		p.add(recordStatements.insert, rowArrays(recordShape, keep), nil)
 	}
-	p.add(advanceSQL, positionParams(pos, at), nil)
+	p.add(advanceSQL, append(positionParams(pos, at), positionParams(s.from, time.Time{})[:3]...), nil)
 	p.add("COMMIT", nil, func(res *pgResult) error {
 		if res.CommandTag.String() != "COMMIT" {
 			return fmt.Errorf("commit: the server answered %s", res.CommandTag)

@@ -166,3 +166,31 @@ func TestStore_CacheBound(t *testing.T) {
 }
 
 func logTime() time.Time { return time.UnixMilli(1_800_000_000_000) }
+
+// When two stores write the same database, the second one's batch fails as a whole, even though both began
+// at the same position.
+func TestStore_TwoWriters(t *testing.T) {
+	db := pgtest.Open(t)
+	first, second := pg.NewStore(db, 0), pg.NewStore(db, 0)
+	t.Cleanup(first.Drop)
+	t.Cleanup(second.Drop)
+	for i, s := range []*pg.Store{first, second} {
+		runBatch(t, s, core.Position{}, func() {
+			apply.Posts.Put(apply.Direct{Store: s}, core.Post{ID: core.PostID{byte(1 + i)}})
+		})
+	}
+	if err := first.Commit(t.Context(), core.Position{Epoch: 1, Index: 1}, logTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Commit(t.Context(), core.Position{Epoch: 1, Index: 2}, logTime()); err == nil {
+		t.Error("the second batch was committed")
+	}
+	pos, _, err := first.Position(t.Context())
+	if err != nil || pos.Index != 1 {
+		t.Errorf("the database is at %v, %v", pos, err)
+	}
+	var n int
+	if err := db.QueryRow(t.Context(), "SELECT count(*) FROM posts").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d posts are written, %v", n, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/replica"
@@ -120,10 +121,11 @@ func same(t testing.TB, a, b *node) {
 	if d := cmp.Diff(a.Position(), b.Position()); d != "" {
 		t.Fatalf("positions differ:\n%s", d)
 	}
-	diff, err := pgtest.Compare(t.Context(), a.db, b.db)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var diff []string
+	eventually.Nil(t, func() (err error) { // after a crash of the database the pool has broken connections
+		diff, err = pgtest.Compare(t.Context(), a.db, b.db)
+		return err
+	})
 	if len(diff) > 0 {
 		t.Fatalf("databases differ at %v: %v", a.Position(), diff)
 	}

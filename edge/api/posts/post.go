@@ -16,7 +16,7 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	}
 	said := parse.Parse(in.Message)
 	p := core.Post{
-		ID: core.NewID[core.Post](time.Now()), ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
 		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
 	if err := checkPost(&p); err != nil {
