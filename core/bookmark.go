@@ -5,12 +5,8 @@ import (
 	"strings"
 )
 
-// Limits of bookmarks, the same as on existing servers. A name has at most 64 characters, a link 1024 bytes.
-const (
-	MaxBookmarks = 50 // of a channel
-	BookmarkLink = "link"
-	BookmarkFile = "file"
-)
+// MaxBookmarks is how many bookmarks a channel has at most. This limit and those below are those of existing servers.
+const MaxBookmarks = 50
 
 // BookmarkID is the id of a bookmark.
 type BookmarkID = ID[Bookmark]
@@ -57,8 +53,8 @@ var (
 
 // Check validates the fields that a client may set.
 func (b *Bookmark) Check() error {
-	link := b.Type == BookmarkLink && webURL(b.LinkURL) && b.FileID.IsZero()
-	file := b.Type == BookmarkFile && b.LinkURL == "" && !b.FileID.IsZero()
+	link := b.Type == "link" && webURL(b.LinkURL) && b.FileID.IsZero()
+	file := b.Type == "file" && b.LinkURL == "" && !b.FileID.IsZero()
 	switch {
 	case b.DisplayName == "" || over(b.DisplayName, 64):
 		return badBookmarkName

@@ -15,9 +15,7 @@ var (
 	Bookmarks   = table[core.BookmarkID, core.Bookmark]("bookmarks", "id")
 	bookmarksOf = index[core.ChannelID](Bookmarks, []string{"channel_id"}, schema.OrderBy("sort_order", "create_at"),
 		schema.WhereZero("delete_at"), schema.AtMost(core.MaxBookmarks))
-)
 
-var (
 	noBookmark       = core.Refusal{Kind: core.KindNotFound, ID: "app.channel.bookmark.get.app_error"}
 	tooManyBookmarks = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.save.limit.app_error"}
 	noSuchPlace      = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.update_sort.app_error"}
@@ -32,14 +30,11 @@ func (x *exec) bookmarking(id core.ChannelID, what string) (core.User, core.Chan
 // bookmark is bookmarking for one of the channel's bookmarks.
 func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, what string) (core.User, core.Bookmark, error) {
 	u, _, err := x.bookmarking(ch, what)
-	if err != nil {
-		return u, core.Bookmark{}, err
-	}
 	b, ok := Bookmarks.Get(x, id)
-	if !ok || b.ChannelID != ch || b.DeleteAt != 0 {
-		return u, b, noBookmark
+	if err == nil && (!ok || b.ChannelID != ch || b.DeleteAt != 0) {
+		err = noBookmark
 	}
-	return u, b, nil
+	return u, b, err
 }
 
 func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
@@ -47,11 +42,10 @@ func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := len(bookmarksOf.List(x, ch.ID))
-	if n >= core.MaxBookmarks {
+	b, n := c.Bookmark, len(bookmarksOf.List(x, ch.ID))
+	if n == core.MaxBookmarks {
 		return nil, tooManyBookmarks
 	}
-	b := c.Bookmark
 	b.ID, b.OwnerID, b.CreateAt, b.UpdateAt, b.DeleteAt, b.SortOrder = core.BookmarkID(x.mint()), u.ID, x.now, x.now, 0, int64(n)
 	if err := x.checkBookmark(u, b, core.FileID{}); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 func (w *world) bookmark(by string, ch core.ChannelID, name string) core.BookmarkID {
 	w.Helper()
 	var made command.Made
-	w.must(by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: ch, DisplayName: name, Type: core.BookmarkLink, LinkURL: "https://example.com/" + name}}, &made)
+	w.must(by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: ch, DisplayName: name, Type: "link", LinkURL: "https://example.com/" + name}}, &made)
 	return core.BookmarkID(made.ID)
 }
 
@@ -77,7 +77,7 @@ func TestBookmarks_Refusals(t *testing.T) {
 	w.person("eve")
 	team, town := w.team("ada")
 	link := func(change func(*core.Bookmark)) *command.CreateBookmark {
-		b := core.Bookmark{ChannelID: town, DisplayName: "x", Type: core.BookmarkLink, LinkURL: "https://example.com"}
+		b := core.Bookmark{ChannelID: town, DisplayName: "x", Type: "link", LinkURL: "https://example.com"}
 		change(&b)
 		return &command.CreateBookmark{Bookmark: b}
 	}
@@ -90,7 +90,7 @@ func TestBookmarks_Refusals(t *testing.T) {
 		func(b *core.Bookmark) { b.Emoji = "no emoji" },
 		func(b *core.Bookmark) { b.Type = "board" },
 		func(b *core.Bookmark) { b.FileID = core.FileID{1} },
-		func(b *core.Bookmark) { b.Type, b.LinkURL, b.FileID = core.BookmarkFile, "", core.FileID{1} },
+		func(b *core.Bookmark) { b.Type, b.LinkURL, b.FileID = "file", "", core.FileID{1} },
 	} {
 		w.refused("ada", link(change), core.KindInvalid)
 	}
@@ -108,7 +108,7 @@ func TestBookmarks_Refusals(t *testing.T) {
 func TestBookmarks_File(t *testing.T) {
 	w, town := two(t)
 	f := w.file("bob", town, "rules")
-	mark := &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: core.BookmarkFile, FileID: f.ID}}
+	mark := &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: "file", FileID: f.ID}}
 	w.refused("ada", mark, core.KindInvalid)
 	var made command.Made
 	w.must("bob", mark, &made)
@@ -129,7 +129,7 @@ func TestBookmarks_OtherFile(t *testing.T) {
 	w.bookmark("bob", town, "first")
 	old, next := w.file("bob", town, "rules"), w.file("ada", town, "new rules")
 	var made, updated command.Made
-	w.must("bob", &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: core.BookmarkFile, FileID: old.ID}}, &made)
+	w.must("bob", &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: "file", FileID: old.ID}}, &made)
 	w.bookmark("bob", town, "last")
 	patch := &command.PatchBookmark{ChannelID: town, BookmarkID: core.BookmarkID(made.ID), Patch: core.BookmarkPatch{FileID: &next.ID}}
 	w.refused("bob", patch, core.KindInvalid) // it is not his file

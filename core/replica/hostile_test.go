@@ -195,7 +195,7 @@ var attempts = map[string]func(h *hostile){
 	},
 	"create bookmark": func(h *hostile) {
 		i := h.somebody()
-		h.do(i, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: h.log.room, FileID: h.newFiles(i, 1)[0], DisplayName: "B", Type: core.BookmarkFile}})
+		h.do(i, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: h.log.room, FileID: h.newFiles(i, 1)[0], DisplayName: "B", Type: "file"}})
 	},
 	"sort bookmarks": func(h *hostile) {
 		b := h.bookmark()

@@ -93,7 +93,7 @@ func (w *town) newPost(i int, root core.PostID, files ...core.FileID) core.Entry
 }
 
 func (w *town) newBookmark(i int) core.Entry {
-	e := w.Entry(w.by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.rooms[i], DisplayName: "B", Type: core.BookmarkLink, LinkURL: "https://example.com"}})
+	e := w.Entry(w.by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.rooms[i], DisplayName: "B", Type: "link", LinkURL: "https://example.com"}})
 	var made command.Made
 	if err := command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made); err != nil {
 		panic(err)

@@ -218,7 +218,7 @@ func manyBookmarks(w *town, shape uint64, scale float64) (ready []core.Entry, e 
 		f := w.file(id[core.File](w.log))
 		f.MiniPreview = make([]byte, core.MaxMiniPreview)
 		ready = append(ready, w.Entry(w.people[1], &command.CreateFile{File: f, Text: strings.Repeat("x", core.MaxFileText)}))
-		e := w.Entry(w.people[1], &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.log.room, FileID: f.ID, DisplayName: "B", Type: core.BookmarkFile}})
+		e := w.Entry(w.people[1], &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.log.room, FileID: f.ID, DisplayName: "B", Type: "file"}})
 		var made command.Made
 		if command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made) == nil {
 			last = core.BookmarkID(made.ID)

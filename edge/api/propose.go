@@ -54,6 +54,15 @@ func Changed[T, K any](c *Call, cmd command.Command, find func(context.Context, 
 	return ReadBack(c, find, key)
 }
 
+// Made proposes a command that makes an object, and returns the object as this edge reads it afterwards.
+func Made[T any](c *Call, cmd command.Command, find func(context.Context, core.ID[T]) (T, bool, error)) (v T, err error) {
+	var made command.Made
+	if err := c.Propose(cmd, &made); err != nil {
+		return v, err
+	}
+	return ReadBack(c, find, core.ID[T](made.ID))
+}
+
 // ReadBack returns what a proposed command has made or changed.
 func ReadBack[T, K any](c *Call, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
 	if c.behind {

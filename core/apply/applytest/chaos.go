@@ -260,9 +260,9 @@ func (c *Chaos) file(who int, room core.ChannelID) core.File {
 
 // bookmarkCommand makes a command about the bookmarks of a channel.
 func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
-	b := core.Bookmark{ChannelID: room, DisplayName: c.word(), Type: core.BookmarkLink, LinkURL: "https://example.com/" + c.word()}
+	b := core.Bookmark{ChannelID: room, DisplayName: c.word(), Type: "link", LinkURL: "https://example.com/" + c.word()}
 	if c.rnd.IntN(4) == 0 {
-		b.Type, b.LinkURL, b.FileID = core.BookmarkFile, "", pick(c, append(c.someFiles(who, room), core.FileID{}))
+		b.Type, b.LinkURL, b.FileID = "file", "", pick(c, append(c.someFiles(who, room), core.FileID{}))
 	}
 	var of []core.BookmarkID
 	for _, row := range c.Model.Rows(apply.Bookmarks.Shape) {

@@ -18,20 +18,13 @@ func (s *Service) listBookmarks(c *api.Call, ch core.Channel) ([]core.Bookmark, 
 }
 
 func (s *Service) createBookmark(c *api.Call, ch core.Channel, in core.Bookmark) (core.Bookmark, error) {
-	var made command.Made
 	in.ChannelID = ch.ID
-	if err := c.Propose(&command.CreateBookmark{Bookmark: in}, &made); err != nil {
-		return in, err
-	}
-	return api.ReadBack(c, s.Read.Bookmark, core.BookmarkID(made.ID))
+	return api.Made(c, &command.CreateBookmark{Bookmark: in}, s.Read.Bookmark)
 }
 
 func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (out core.BookmarkUpdate, err error) {
-	var made command.Made
-	if err := c.Propose(&command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, &made); err != nil {
-		return out, err
-	}
-	if out.Updated, err = api.ReadBack(c, s.Read.Bookmark, core.BookmarkID(made.ID)); err == nil && out.Updated.ID != at.Second {
+	out.Updated, err = api.Made(c, &command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, s.Read.Bookmark)
+	if err == nil && out.Updated.ID != at.Second {
 		out.Deleted, err = api.ReadBack(c, s.Read.Bookmark, at.Second)
 	}
 	return out, err
