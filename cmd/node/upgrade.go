@@ -42,7 +42,7 @@ func (n *Node) startUpgrade(s *stages, reg *region.Region) error {
 				return err
 			}
 			id := core.DeriveID[core.Proposal]("log version", strconv.FormatInt(to, 10))
-			receipt, err := reg.Order(ctx, core.Proposal{ID: id, Data: data})
+			receipt, err := reg.Propose(ctx, core.Proposal{ID: id, Data: data}) // a new leader refuses it, and begins the version itself
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,10 @@ func (c *Call) awaitSeen() {
 	local := c.api.local
 	want := c.clientPosition()
 	have := local.view.Position()
+	if core.Index(local.high.Load()) > have.Index { // a history that replaced another one may be shorter
+		local.CatchUp()
+		have = local.view.Position()
+	}
 	if high := core.Index(local.high.Load()); high > have.Index && !have.Before(want) {
 		want = core.Position{Epoch: have.Epoch, Index: high} // the database came back with less
 	}
