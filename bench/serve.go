@@ -70,10 +70,10 @@ func (b *bench) stop(w *world.World) {
 
 // poster gives a job that posts a message of ordinary length.
 func poster(p load.Person, channel string) func(context.Context) error {
-	c, n := p.Conn(), 0
+	c, n, run := p.Conn(), 0, time.Now().UnixNano() // an id that was sent before would only give the earlier post
 	return func(ctx context.Context) error {
 		n++
-		return post(ctx, c, p, channel, fmt.Sprintf("message %d of %s: shall we meet at noon to look at the plan?", n, p.Name), fmt.Sprint(n))
+		return post(ctx, c, p, channel, fmt.Sprintf("message %d of %s: shall we meet at noon to look at the plan?", n, p.Name), fmt.Sprintf("%d:%d", run, n))
 	}
 }
 

@@ -311,11 +311,11 @@ type group struct {
 }
 
 // gather gives the proposals that go to Raft together with w. It waits until as many are here as were
-// under way at once lately.
+// under way at once lately. If they do not come in time, it expects fewer from then on.
 func (r *Region) gather(ctx context.Context, g *group, w *waiter) []*waiter {
 	g.waiters = append(g.waiters[:0], w)
-	g.peak = max(r.underWay(), g.peak*15/16)
-	if g.peak >= groupFrom {
+	r.gathered.Store(1)
+	if g.peak = max(g.peak, r.underWay()); g.peak >= groupFrom {
 		late := time.NewTimer(groupPause)
 		defer late.Stop()
 		for len(g.waiters)+r.lead.waiting() < g.peak {
@@ -325,6 +325,7 @@ func (r *Region) gather(ctx context.Context, g *group, w *waiter) []*waiter {
 				g.waiters = append(g.waiters, w)
 				continue
 			case <-late.C:
+				g.peak = g.peak * 15 / 16
 			case <-ctx.Done():
 			}
 			break
