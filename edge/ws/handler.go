@@ -95,6 +95,7 @@ func New(cfg Config) (*Handler, error) {
 		HandshakeTimeout: CloseWithin, ReadBufferSize: ioBytes, WriteBufferSize: ioBytes,
 		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.AllowOrigin,
 		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
+			h.dismiss() // before the client knows
 			refuse(w, r, badUpgrade.With("error", reason))
 		},
 	}
@@ -138,6 +139,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := h.cfg.TokenFromRequest(r)
 	conn, err := h.up.Upgrade(w, r, nil)
 	if err != nil {
+		if !errors.As(err, new(websocket.HandshakeError)) { // else Error has dismissed it
+			h.dismiss()
+		}
 		return // Upgrader has answered
 	}
 	q := r.URL.Query()
@@ -146,18 +150,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		resume: q.Get("connection_id"), next: q.Get("sequence_number"), accept: r.Header.Get("Accept-Language"),
 	}
 	if !h.start(ctx, c) {
+		h.dismiss()
 		c.wire.Close(fanout.EndShutdown)
 	}
 }
 
-// admit returns the context of a new connection, or nil if there are too many.
+// admit returns the context of a new connection, or nil if there are too many. The connection counts from here
+// on: if it counted only after its upgrade, any number could be upgraded at once.
 func (h *Handler) admit() context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ctx == nil || h.ctx.Err() != nil || h.pending >= h.cfg.Pending {
 		return nil
 	}
+	h.pending++
 	return h.ctx
+}
+
+// dismiss takes back what admit has counted.
+func (h *Handler) dismiss() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pending--
 }
 
 // start runs the connection's reader.
@@ -168,7 +182,6 @@ func (h *Handler) start(ctx context.Context, c *client) bool {
 		return false
 	}
 	h.conns[c.wire] = nil
-	h.pending++
 	h.readers.Go(func() { c.run(ctx) })
 	return true
 }

@@ -146,7 +146,11 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 	t.Cleanup(s.stop)
 	eventually.Nil(t, func() error {
 		_, err := s.hub.Register(ctx, fanout.Client{}, nil, fanout.Resume{})
-		if h.admit() == nil || core.KindOf(err) != core.KindUnauthorized {
+		running := h.admit() != nil
+		if running {
+			h.dismiss()
+		}
+		if !running || core.KindOf(err) != core.KindUnauthorized {
 			return errors.New("not running")
 		}
 		return nil

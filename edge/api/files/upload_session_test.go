@@ -306,7 +306,14 @@ func TestUploadSession_TwoEdgesAtOnce(t *testing.T) {
 		if ok || err != nil {
 			break
 		}
-		at := offset(w.Ann, up.ID)
+		var at int64
+		eventually.Nil(t, func() error { // each edge has its own last part; this client has seen neither answer
+			here, away := offset(w.Ann, up.ID), offset(w.Ann.At(w.away), up.ID)
+			if at = here; here != away {
+				return fmt.Errorf("at %d here and at %d there", here, away)
+			}
+			return nil
+		})
 		w.Ann.Must(201, "POST", path, string(want[at:]), nil)
 		f, ok, err = fileAt(w.Site, core.FileID(up.ID))
 	}
