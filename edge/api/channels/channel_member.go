@@ -152,16 +152,16 @@ func (s *Service) viewChannel(c *api.Call, _ core.UserID, in view) (viewed, erro
 	if len(channels) == 0 {
 		return answer, nil
 	}
-	times, err := s.viewed(c, channels)
+	times, err := s.markRead(c, channels)
 	for i := range min(len(channels), len(times)) {
 		answer.Times[channels[i]] = times[i]
 	}
 	return answer, err
 }
 
-// viewed has channels marked as read and gives the times up to which they are. Clients say again and
-// again that they look at a channel: while nothing has been posted in it since home was last told, home need not be told.
-func (s *Service) viewed(c *api.Call, channels []core.ChannelID) ([]int64, error) {
+// markRead has channels marked as read and returns the times up to which they are. Clients say again and
+// again that they look at a channel; home is told only if something was posted in it since the last time.
+func (s *Service) markRead(c *api.Call, channels []core.ChannelID) ([]int64, error) {
 	ask := func() (times []int64, err error) {
 		var out command.Viewed
 		err = c.Propose(&command.ViewChannel{Channels: channels}, &out)
@@ -171,7 +171,7 @@ func (s *Service) viewed(c *api.Call, channels []core.ChannelID) ([]int64, error
 		return ask()
 	}
 	if member, err := s.Belongs(c, channels[0]); err != nil || !member {
-		return ask() // home knows better
+		return ask() // this edge may not know of the membership yet: home decides
 	}
 	at, err := s.read.Get(c, channels[0], c.User.ID, func(context.Context) (int64, bool, error) {
 		times, err := ask()
