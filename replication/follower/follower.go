@@ -41,7 +41,7 @@ type Status struct {
 	FreshAt   time.Time     // at this time the sink had everything that home had; zero: never
 	RTT       time.Duration
 	Restoring bool // a snapshot is being restored
-	Diverged  bool // the sink is known to have another history than home, until it has been replaced
+	Diverged  bool // home said that the sink has another history; until it is replaced or home says that it is right
 }
 
 // HasAll reports whether the sink ever had everything that home had, which is also true while the
@@ -160,6 +160,9 @@ func (f *Follower) heard(at core.Position, now time.Time) {
 	f.status.HeardAt = now
 	if f.status.Source.Before(at) {
 		f.status.Source = at
+	}
+	if at == applied { // another home node was wrong, and nothing new may come that would say so
+		f.status.Diverged = false
 	}
 	if f.pending.when.IsZero() {
 		if f.conn != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // shared is the log of a home node: the one that the home nodes of the World share now, or the
-// node's own copy if it is stranded.
+// node's own if it is stranded or spoiled.
 type shared struct{ n *Node }
 
 func (s shared) log() *Chain {

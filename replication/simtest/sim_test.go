@@ -126,6 +126,32 @@ func TestFollower_DivergedAndCut(t *testing.T) {
 	})
 }
 
+func TestFollower_DivergedFromASpoiledHome(t *testing.T) {
+	// A home node with a spoiled log says that an edge has diverged, and ends before its snapshot has
+	// arrived. At the next home node the edge learns that its own history is right, also when nothing new
+	// is ordered: else it would refuse its clients until somebody else writes.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		bad, _ := w.Home("h1"), w.Home("h2")
+		fill(w.Source(), 10, 10)
+		e := w.Edge("e")
+		w.Synced(e)
+		e.Stop()
+		spoiled := simtest.NewChain(1)
+		noise(spoiled, 4<<20)
+		bad.Spoil(spoiled)
+		w.Path(bad, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
+		e.Restart()
+		w.Until("restoring", func() bool { s := e.Follower.Status(); return s.Restoring && s.Diverged })
+		time.Sleep(time.Second) // the snapshot has begun
+		bad.Stop()
+		w.Until("trusted again", func() bool { s := e.Follower.Status(); return s.Connected && !s.Restoring && !s.Diverged })
+		if e.Chain.Restores() != 0 || e.Chain.Position() != w.Source().Position() {
+			t.Errorf("%d snapshots, at %s", e.Chain.Restores(), e.Chain.Position())
+		}
+	})
+}
+
 func TestFollower_Compacted(t *testing.T) {
 	// If the log is compacted, an empty edge starts from a snapshot and then follows.
 	synctest.Test(t, func(t *testing.T) {

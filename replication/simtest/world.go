@@ -53,7 +53,7 @@ type Node struct {
 
 	mu     sync.Mutex
 	err    error  // guarded by mu
-	strand *Chain // guarded by mu: of a home node that is cut off from the others, else nil
+	strand *Chain // guarded by mu: of a home node that has a log of its own, else nil
 }
 
 // NewWorld returns a world on real sockets, or on n if that is not nil. It ends with the test.
@@ -235,6 +235,13 @@ func (n *Node) Strand() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.strand = n.w.Source().Copy()
+}
+
+// Spoil gives a home node another log than the others have. It knows no leader.
+func (n *Node) Spoil(c *Chain) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.strand = c
 }
 
 func (n *Node) stranded() *Chain {
