@@ -43,6 +43,14 @@ type Channel struct {
 	CreatorID         UserID    `cbor:"15,keyasint" json:"creator_id" db:"creator_id"`
 }
 
+// ChannelPatch is what may change in a channel. A nil field stays as it is.
+type ChannelPatch struct {
+	Name        *string `cbor:"2,keyasint,omitempty" json:"name"`
+	DisplayName *string `cbor:"3,keyasint,omitempty" json:"display_name"`
+	Header      *string `cbor:"4,keyasint,omitempty" json:"header"`
+	Purpose     *string `cbor:"5,keyasint,omitempty" json:"purpose"`
+}
+
 // ChannelMember says that a user belongs to a channel, and how far they have read.
 type ChannelMember struct {
 	ChannelID        ChannelID         `cbor:"1,keyasint" db:"channel_id"`

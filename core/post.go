@@ -57,6 +57,15 @@ type Post struct {
 	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }
 
+// PostPatch is what may change in a post. A nil field stays as it is.
+type PostPatch struct {
+	Message  *string         `cbor:"3,keyasint,omitempty" json:"message"`
+	Hashtags *string         `cbor:"4,keyasint,omitempty" json:"-"` // those of the message
+	Props    *map[string]any `cbor:"5,keyasint,omitempty" json:"props"`
+	IsPinned *bool           `cbor:"6,keyasint,omitempty" json:"is_pinned"`
+	FileIDs  *[]FileID       `cbor:"7,keyasint,omitempty" json:"file_ids"` // all files that the post has afterwards
+}
+
 // Participant is somebody who replied in a thread.
 type Participant struct {
 	ID UserID `cbor:"1,keyasint" json:"id"`

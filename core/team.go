@@ -41,6 +41,15 @@ type Team struct {
 	LastTeamIconUpdate int64  `cbor:"14,keyasint,omitempty" json:"last_team_icon_update,omitempty" db:"last_team_icon_update"`
 }
 
+// TeamPatch is what may change in a team. A nil field stays as it is.
+type TeamPatch struct {
+	DisplayName     *string `cbor:"2,keyasint,omitempty" json:"display_name"`
+	Description     *string `cbor:"3,keyasint,omitempty" json:"description"`
+	CompanyName     *string `cbor:"4,keyasint,omitempty" json:"company_name"`
+	AllowedDomains  *string `cbor:"5,keyasint,omitempty" json:"allowed_domains"`
+	AllowOpenInvite *bool   `cbor:"6,keyasint,omitempty" json:"allow_open_invite"`
+}
+
 // TeamMember says that a user belongs to a team.
 type TeamMember struct {
 	TeamID      TeamID `cbor:"1,keyasint" db:"team_id"`

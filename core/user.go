@@ -45,6 +45,20 @@ type User struct {
 	Picture            BlobRef           `cbor:"21,keyasint,omitzero" json:"-" db:"picture,null"` // PNG; zero: the initials
 }
 
+// UserPatch is what may change in an account. A nil field stays as it is.
+type UserPatch struct {
+	Username    *string            `cbor:"2,keyasint,omitempty" json:"username"`
+	Nickname    *string            `cbor:"3,keyasint,omitempty" json:"nickname"`
+	FirstName   *string            `cbor:"4,keyasint,omitempty" json:"first_name"`
+	LastName    *string            `cbor:"5,keyasint,omitempty" json:"last_name"`
+	Position    *string            `cbor:"6,keyasint,omitempty" json:"position"`
+	Email       *string            `cbor:"7,keyasint,omitempty" json:"email"`
+	Props       *map[string]string `cbor:"8,keyasint,omitempty" json:"props"`
+	NotifyProps *map[string]string `cbor:"9,keyasint,omitempty" json:"notify_props"`
+	Locale      *string            `cbor:"10,keyasint,omitempty" json:"locale"`
+	Timezone    *map[string]string `cbor:"11,keyasint,omitempty" json:"timezone"`
+}
+
 var reservedUsernames = map[string]bool{"all": true, "channel": true, "matterbot": true, "system": true, "here": true}
 
 // ValidUsername reports whether name can be somebody's: 1–64 of a-z 0-9 . - _, not reserved.

@@ -13,6 +13,7 @@ import (
 // Bookmarks is the links and files at the top of channels.
 var (
 	Bookmarks   = table[core.BookmarkID, core.Bookmark]("bookmarks", "id")
+	setBookmark = schema.PatchOf[core.BookmarkPatch, core.Bookmark]()
 	bookmarksOf = index[core.ChannelID](Bookmarks, []string{"channel_id"}, schema.OrderBy("sort_order", "create_at"),
 		schema.WhereZero("delete_at"), schema.AtMost(core.MaxBookmarks))
 
@@ -77,11 +78,7 @@ func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
 		return nil, err
 	}
 	b, e := was, event.BookmarkChanged{Change: "updated"}
-	set(&b.FileID, c.Patch.FileID)
-	set(&b.DisplayName, c.Patch.DisplayName)
-	set(&b.LinkURL, c.Patch.LinkURL)
-	set(&b.ImageURL, c.Patch.ImageURL)
-	set(&b.Emoji, c.Patch.Emoji)
+	setBookmark(&b, &c.BookmarkPatch)
 	if b.FileID != was.FileID {
 		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
 		e.Deleted = x.archiveBookmark(was)

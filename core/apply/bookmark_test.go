@@ -65,7 +65,7 @@ func TestBookmarks_Order(t *testing.T) {
 	w.refused("ada", move(0, -1), core.KindInvalid)
 	w.refused("ada", move(1, 0), core.KindNotFound)
 	name := "z"
-	w.must("ada", &command.PatchBookmark{ChannelID: town, BookmarkID: ids[0], Patch: core.BookmarkPatch{DisplayName: &name}}, nil)
+	w.must("ada", &command.PatchBookmark{ChannelID: town, BookmarkID: ids[0], BookmarkPatch: core.BookmarkPatch{DisplayName: &name}}, nil)
 	w.announced("channel_bookmark_updated")
 	want("d", "c", "z")
 }
@@ -131,7 +131,7 @@ func TestBookmarks_OtherFile(t *testing.T) {
 	var made, updated command.Made
 	w.must("bob", &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: town, DisplayName: "Rules", Type: "file", FileID: old.ID}}, &made)
 	w.bookmark("bob", town, "last")
-	patch := &command.PatchBookmark{ChannelID: town, BookmarkID: core.BookmarkID(made.ID), Patch: core.BookmarkPatch{FileID: &next.ID}}
+	patch := &command.PatchBookmark{ChannelID: town, BookmarkID: core.BookmarkID(made.ID), BookmarkPatch: core.BookmarkPatch{FileID: &next.ID}}
 	w.refused("bob", patch, core.KindInvalid) // it is not his file
 	w.must("ada", patch, &updated)
 	w.announced("channel_bookmark_updated")

@@ -14,6 +14,7 @@ var (
 	Channels       = table[core.ChannelID, core.Channel]("channels", "id")
 	ChannelByName  = unique[TeamName](Channels, "team_id", "name")
 	ChannelMembers = table[ChannelUser, core.ChannelMember]("channel_members")
+	setChannel     = schema.PatchOf[core.ChannelPatch, core.Channel]()
 	membershipsOf  = index[UserTeam](ChannelMembers, []string{"user_id", "team_id"}, schema.AtMost(channelsAtOnce))
 )
 
@@ -104,10 +105,7 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 		return nil, err
 	}
 	was := ch
-	set(&ch.Name, c.Name)
-	set(&ch.DisplayName, c.DisplayName)
-	set(&ch.Header, c.Header)
-	set(&ch.Purpose, c.Purpose)
+	setChannel(&ch, &c.ChannelPatch)
 	if err := ch.Check(); err != nil {
 		return nil, err
 	}

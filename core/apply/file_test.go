@@ -217,7 +217,7 @@ func TestPatchPost_Files(t *testing.T) {
 	w.must("bob", w.postWith(town, a.ID, b.ID), &p)
 	patch := func(ids ...core.FileID) *command.PatchPost {
 		ids = append([]core.FileID{}, ids...)
-		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), FileIDs: &ids}
+		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), PostPatch: core.PostPatch{FileIDs: &ids}}
 	}
 	edit := patch(c.ID, b.ID, c.ID)
 	w.must("bob", edit, &got)
@@ -427,7 +427,7 @@ func (r *recount) command(who string) command.Command {
 		return c
 	case 5:
 		ids := r.some()
-		return &command.PatchPost{PostID: one(r, r.posts), HistoryID: core.NewID[core.Post](r.at), FileIDs: &ids}
+		return &command.PatchPost{PostID: one(r, r.posts), HistoryID: core.NewID[core.Post](r.at), PostPatch: core.PostPatch{FileIDs: &ids}}
 	case 6:
 		return &command.DeletePost{PostID: one(r, r.posts)}
 	case 7:

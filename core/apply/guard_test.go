@@ -27,7 +27,7 @@ func TestCreatePost_PropsOfTheServer(t *testing.T) {
 	w.must("ada", &command.CreatePost{Post: core.Post{ID: core.NewID[core.Post](w.at), ChannelID: square, Message: "hi", Props: forged()}}, &p)
 	check(p)
 	props := forged()
-	w.must("ada", &command.PatchPost{PostID: p.ID, Props: &props}, &p)
+	w.must("ada", &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{Props: &props}}, &p)
 	check(p)
 }
 
@@ -42,8 +42,8 @@ func TestPatchPost_NothingOfOthers(t *testing.T) {
 	p := w.post("ada", square, core.PostID{}, "hi")
 	tags, pinned := "#forged", true
 	w.refused("bob", &command.PatchPost{PostID: p.ID}, core.KindForbidden)
-	w.refused("bob", &command.PatchPost{PostID: p.ID, Hashtags: &tags, IsPinned: &pinned}, core.KindForbidden)
-	w.must("bob", &command.PatchPost{PostID: p.ID, IsPinned: &pinned}, nil)
+	w.refused("bob", &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{Hashtags: &tags, IsPinned: &pinned}}, core.KindForbidden)
+	w.must("bob", &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{IsPinned: &pinned}}, nil)
 }
 
 // Nothing is written into an archived channel: joining the team does not add a member to it, and no
@@ -75,11 +75,11 @@ func TestAddTeamMember_AllowedDomains(t *testing.T) {
 	bob := w.person("bob")
 	team, _ := w.team("ada")
 	domains := "other.org, @sub.example.com"
-	w.must("ada", &command.PatchTeam{TeamID: team.ID, AllowedDomains: &domains}, nil)
+	w.must("ada", &command.PatchTeam{TeamID: team.ID, TeamPatch: core.TeamPatch{AllowedDomains: &domains}}, nil)
 	w.refused("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid)
 	w.refused("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid)
 	domains += " @EXAMPLE.com"
-	w.must("ada", &command.PatchTeam{TeamID: team.ID, AllowedDomains: &domains}, nil)
+	w.must("ada", &command.PatchTeam{TeamID: team.ID, TeamPatch: core.TeamPatch{AllowedDomains: &domains}}, nil)
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: ada.ID}, nil)
 }

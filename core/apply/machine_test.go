@@ -205,7 +205,7 @@ func TestUser_HashStaysInside(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")
 	nick := "Countess"
-	w.must("ada", &command.PatchUser{UserID: ada.ID, Nickname: &nick}, &ada)
+	w.must("ada", &command.PatchUser{UserID: ada.ID, UserPatch: core.UserPatch{Nickname: &nick}}, &ada)
 	if ada.PasswordHash == "" || bytes.Contains(w.told, []byte(ada.PasswordHash)) {
 		t.Error("a result holds the hash")
 	}
@@ -354,7 +354,7 @@ func TestPatchPost(t *testing.T) {
 	p := w.post("bob", town, core.PostID{}, "befor")
 	text := "before"
 	edit := func() *command.PatchPost {
-		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), Message: &text}
+		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), PostPatch: core.PostPatch{Message: &text}}
 	}
 	var got core.Post
 	first := edit()
@@ -368,7 +368,7 @@ func TestPatchPost(t *testing.T) {
 		t.Errorf("the kept text is %+v", old)
 	}
 	pin := true
-	w.must("ada", &command.PatchPost{PostID: p.ID, IsPinned: &pin}, &got)
+	w.must("ada", &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{IsPinned: &pin}}, &got)
 	if !got.IsPinned || got.EditAt == got.UpdateAt {
 		t.Errorf("pinning gave %+v", got)
 	}

@@ -16,6 +16,7 @@ var (
 	Posts       = table[core.PostID, core.Post]("posts", "id")
 	repliesOf   = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.WhereZero("delete_at"), schema.AtMost(repliesAtOnce))
 	lastReplyOf = index[core.PostID](Posts, []string{"root_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
+	setPost     = schema.PatchOf[core.PostPatch, core.Post]()
 	repliesBy   = index[PostUser](Posts, []string{"root_id", "user_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("delete_at"), schema.AtMost(1))
 )
 
@@ -231,7 +232,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinOnly := c.IsPinned != nil && c.Message == nil && c.Props == nil && c.Hashtags == nil && c.FileIDs == nil
+	pinOnly := c.IsPinned != nil && c.PostPatch == core.PostPatch{IsPinned: c.IsPinned}
 	need, others := authz.EditPost, authz.EditOthersPosts
 	if pinOnly {
 		need, others = authz.ReadChannel, authz.ReadChannel
@@ -245,13 +246,10 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 		}
 	}
 	was := p
-	set(&p.Message, c.Message)
-	set(&p.Hashtags, c.Hashtags)
+	setPost(&p, &c.PostPatch)
 	if c.Props != nil {
-		p.Props = clientProps(*c.Props, was.Props)
+		p.Props = clientProps(p.Props, was.Props)
 	}
-	set(&p.IsPinned, c.IsPinned)
-	set(&p.FileIDs, c.FileIDs)
 	if err := p.Check(); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func TestReaction(t *testing.T) {
 		t.Errorf("got %+v, then %+v, under %+v", first, again, stored())
 	}
 	pin := true
-	w.must("ada", &command.PatchPost{PostID: p.ID, IsPinned: &pin}, nil)
+	w.must("ada", &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{IsPinned: &pin}}, nil)
 	if got := w.events[0].(event.PostEdited).Post.Metadata.Reactions; len(got) != 1 || got[0] != first {
 		t.Errorf("the edited post is announced with %+v", got)
 	}

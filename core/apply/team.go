@@ -9,12 +9,14 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // Teams has the teams; TeamMembers says who belongs to which.
 var (
 	Teams       = table[core.TeamID, core.Team]("teams", "id")
 	TeamByName  = unique[string](Teams, "name")
+	setTeam     = schema.PatchOf[core.TeamPatch, core.Team]()
 	TeamMembers = table[TeamUser, core.TeamMember]("team_members")
 )
 
@@ -76,11 +78,7 @@ func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	set(&t.DisplayName, c.DisplayName)
-	set(&t.Description, c.Description)
-	set(&t.CompanyName, c.CompanyName)
-	set(&t.AllowedDomains, c.AllowedDomains)
-	set(&t.AllowOpenInvite, c.AllowOpenInvite)
+	setTeam(&t, &c.TeamPatch)
 	if err := t.Check(); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/schema"
 )
 
 const userCount = "users"
@@ -16,6 +17,7 @@ var (
 	Users       = table[core.UserID, core.User]("users", "id")
 	UserByName  = unique[string](Users, "username")
 	UserByEmail = unique[string](Users, "email")
+	setUser     = schema.PatchOf[core.UserPatch, core.User]()
 )
 
 var (
@@ -116,16 +118,7 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	set(&u.Username, c.Username)
-	set(&u.Nickname, c.Nickname)
-	set(&u.FirstName, c.FirstName)
-	set(&u.LastName, c.LastName)
-	set(&u.Position, c.Position)
-	set(&u.Email, c.Email)
-	set(&u.Props, c.Props)
-	set(&u.NotifyProps, c.NotifyProps)
-	set(&u.Locale, c.Locale)
-	set(&u.Timezone, c.Timezone)
+	setUser(&u, &c.UserPatch)
 	if err := x.checkUser(u); err != nil {
 		return nil, err
 	}
@@ -166,12 +159,6 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-func set[T any](field *T, v *T) {
-	if v != nil {
-		*field = *v
-	}
 }
 
 func lower(s string) string { return strings.ToLower(s) }

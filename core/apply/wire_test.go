@@ -139,12 +139,12 @@ func TestWire_Golden(t *testing.T) {
 	blob := func(text string) core.BlobRef {
 		return core.BlobRef{ID: sha256.Sum256([]byte(text)), Size: int64(len(text))}
 	}
-	s.do("ada", &command.PatchUser{UserID: ids["ada"], Nickname: str("<Countess> & \"Ada\"")}, nil)
+	s.do("ada", &command.PatchUser{UserID: ids["ada"], UserPatch: core.UserPatch{Nickname: str("<Countess> & \"Ada\"")}}, nil)
 	s.do("ada", &command.SetUserImage{UserID: ids["bob"], Picture: blob("face")}, nil)
 
 	tm := core.Team{ID: storyID[core.Team]("crew"), Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, InviteID: "secret", AllowOpenInvite: true}
 	s.do("ada", &command.CreateTeam{Team: tm, TownSquare: "Town Square", OffTopic: "Off-Topic"}, nil)
-	s.do("ada", &command.PatchTeam{TeamID: tm.ID, Description: str("all of us")}, nil)
+	s.do("ada", &command.PatchTeam{TeamID: tm.ID, TeamPatch: core.TeamPatch{Description: str("all of us")}}, nil)
 	s.do("bob", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["bob"]}, nil)
 	s.do("ada", &command.AddTeamMember{TeamID: tm.ID, UserID: ids["eve"]}, nil)
 
@@ -152,7 +152,7 @@ func TestWire_Golden(t *testing.T) {
 	private := core.Channel{ID: storyID[core.Channel]("private"), TeamID: tm.ID, Type: core.ChannelPrivate, Name: "private", DisplayName: "Private"}
 	s.do("ada", &command.CreateChannel{Channel: open}, nil)
 	s.do("bob", &command.CreateChannel{Channel: private}, nil)
-	s.do("ada", &command.PatchChannel{ChannelID: open.ID, DisplayName: str("Open to all"), Header: str("new header"), Purpose: str("talk")}, nil)
+	s.do("ada", &command.PatchChannel{ChannelID: open.ID, ChannelPatch: core.ChannelPatch{DisplayName: str("Open to all"), Header: str("new header"), Purpose: str("talk")}}, nil)
 	s.do("bob", &command.AddChannelMember{ChannelID: open.ID, UserID: ids["bob"]}, nil)
 	s.do("ada", &command.AddChannelMember{ChannelID: open.ID, UserID: ids["eve"]}, nil)
 
@@ -178,12 +178,12 @@ func TestWire_Golden(t *testing.T) {
 	reply := post("bob", "reply", root.ID, "@ada hello", nil, "ada")
 	post("eve", "second reply", root.ID, "me too", nil)
 	pin := true
-	s.do("ada", &command.PatchPost{PostID: root.ID, HistoryID: storyID[core.Post]("history"), Message: str("good morning")}, nil)
-	s.do("bob", &command.PatchPost{PostID: root.ID, IsPinned: &pin}, nil)
+	s.do("ada", &command.PatchPost{PostID: root.ID, HistoryID: storyID[core.Post]("history"), PostPatch: core.PostPatch{Message: str("good morning")}}, nil)
+	s.do("bob", &command.PatchPost{PostID: root.ID, PostPatch: core.PostPatch{IsPinned: &pin}}, nil)
 	s.do("bob", &command.AddReaction{PostID: withPicture.ID, EmojiName: "wave"}, nil)
 	s.do("ada", &command.AddReaction{PostID: withPicture.ID, EmojiName: "+1"}, nil)
 	s.do("ada", &command.RemoveReaction{PostID: withPicture.ID, UserID: ids["ada"], EmojiName: "+1"}, nil)
-	s.do("bob", &command.PatchPost{PostID: withPicture.ID, IsPinned: &pin}, nil)
+	s.do("bob", &command.PatchPost{PostID: withPicture.ID, PostPatch: core.PostPatch{IsPinned: &pin}}, nil)
 	s.do("bob", &command.DeletePost{PostID: reply.ID}, nil)
 	s.do("ada", &command.DeletePost{PostID: root.ID}, nil)
 	s.do("bob", &command.DeletePost{PostID: withPicture.ID}, nil)

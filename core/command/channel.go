@@ -7,13 +7,10 @@ type CreateChannel struct {
 	Channel core.Channel `cbor:"1,keyasint"`
 }
 
-// PatchChannel changes the fields that are not nil.
+// PatchChannel changes a channel.
 type PatchChannel struct {
-	ChannelID   core.ChannelID `cbor:"1,keyasint"`
-	Name        *string        `cbor:"2,keyasint,omitempty"`
-	DisplayName *string        `cbor:"3,keyasint,omitempty"`
-	Header      *string        `cbor:"4,keyasint,omitempty"`
-	Purpose     *string        `cbor:"5,keyasint,omitempty"`
+	ChannelID core.ChannelID `cbor:"1,keyasint"`
+	core.ChannelPatch
 }
 
 // DeleteChannel archives a channel.

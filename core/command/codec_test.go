@@ -57,7 +57,12 @@ func fill(v reflect.Value, n *int) {
 		v.SetMapIndex(reflect.ValueOf("k"), val)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if tag := v.Type().Field(i).Tag.Get("cbor"); tag != "-" {
+			f := v.Type().Field(i)
+			tag := f.Tag.Get("cbor")
+			if f.Anonymous && tag == "" {
+				*n-- // its fields are those of the outer struct
+			}
+			if tag != "-" {
 				fill(v.Field(i), n)
 			}
 		}

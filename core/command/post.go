@@ -9,16 +9,12 @@ type CreatePost struct {
 	SetOnline bool      `cbor:"3,keyasint,omitempty"`
 }
 
-// PatchPost changes the fields that are not nil. The old text is kept as a row of its own with
-// HistoryID.
+// PatchPost changes a post. The old text is kept as a row of its own with HistoryID. Files that the
+// post has no longer are deleted.
 type PatchPost struct {
-	PostID    core.PostID     `cbor:"1,keyasint"`
-	HistoryID core.PostID     `cbor:"2,keyasint"`
-	Message   *string         `cbor:"3,keyasint,omitempty"`
-	Hashtags  *string         `cbor:"4,keyasint,omitempty"`
-	Props     *map[string]any `cbor:"5,keyasint,omitempty"`
-	IsPinned  *bool           `cbor:"6,keyasint,omitempty"`
-	FileIDs   *[]core.FileID  `cbor:"7,keyasint,omitempty"` // all files that the post has afterwards; the others are deleted
+	PostID    core.PostID `cbor:"1,keyasint"`
+	HistoryID core.PostID `cbor:"2,keyasint"`
+	core.PostPatch
 }
 
 // DeletePost deletes a post and, if it is a root post, its replies.

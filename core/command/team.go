@@ -9,14 +9,10 @@ type CreateTeam struct {
 	OffTopic   string    `cbor:"3,keyasint,omitempty"`
 }
 
-// PatchTeam changes the fields that are not nil.
+// PatchTeam changes a team.
 type PatchTeam struct {
-	TeamID          core.TeamID `cbor:"1,keyasint"`
-	DisplayName     *string     `cbor:"2,keyasint,omitempty"`
-	Description     *string     `cbor:"3,keyasint,omitempty"`
-	CompanyName     *string     `cbor:"4,keyasint,omitempty"`
-	AllowedDomains  *string     `cbor:"5,keyasint,omitempty"`
-	AllowOpenInvite *bool       `cbor:"6,keyasint,omitempty"`
+	TeamID core.TeamID `cbor:"1,keyasint"`
+	core.TeamPatch
 }
 
 // DeleteTeam archives a team.

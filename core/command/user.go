@@ -10,19 +10,10 @@ type CreateUser struct {
 	InviteID   string    `cbor:"3,keyasint,omitempty"` // a team's invite id, when signing up by invitation
 }
 
-// PatchUser changes the fields that are not nil.
+// PatchUser changes an account.
 type PatchUser struct {
-	UserID      core.UserID        `cbor:"1,keyasint"`
-	Username    *string            `cbor:"2,keyasint,omitempty"`
-	Nickname    *string            `cbor:"3,keyasint,omitempty"`
-	FirstName   *string            `cbor:"4,keyasint,omitempty"`
-	LastName    *string            `cbor:"5,keyasint,omitempty"`
-	Position    *string            `cbor:"6,keyasint,omitempty"`
-	Email       *string            `cbor:"7,keyasint,omitempty"`
-	Props       *map[string]string `cbor:"8,keyasint,omitempty"`
-	NotifyProps *map[string]string `cbor:"9,keyasint,omitempty"`
-	Locale      *string            `cbor:"10,keyasint,omitempty"`
-	Timezone    *map[string]string `cbor:"11,keyasint,omitempty"`
+	UserID core.UserID `cbor:"1,keyasint"`
+	core.UserPatch
 }
 
 // SetUserImage gives a user a picture, whose blob is stored already; the zero blob removes it.

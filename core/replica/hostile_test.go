@@ -111,11 +111,11 @@ var attempts = map[string]func(h *hostile){
 		p, text, to := h.post(), h.text(core.MaxPostRunes), h.props()
 		i := h.who(p.UserID)
 		files := h.newFiles(i, h.n(core.MaxFilesPerPost))
-		h.do(i, &command.PatchPost{PostID: p.ID, HistoryID: id[core.Post](h.log), Message: &text, Props: &to, FileIDs: &files})
+		h.do(i, &command.PatchPost{PostID: p.ID, HistoryID: id[core.Post](h.log), PostPatch: core.PostPatch{Message: &text, Props: &to, FileIDs: &files}})
 	},
 	"pin post": func(h *hostile) {
 		yes := true
-		h.do(h.somebody(), &command.PatchPost{PostID: h.post().ID, IsPinned: &yes})
+		h.do(h.somebody(), &command.PatchPost{PostID: h.post().ID, PostPatch: core.PostPatch{IsPinned: &yes}})
 	},
 	"delete post": func(h *hostile) {
 		p := h.post()
@@ -147,7 +147,7 @@ var attempts = map[string]func(h *hostile){
 	"patch user": func(h *hostile) {
 		i := h.somebody()
 		large := map[string]string{"a": h.text(core.MaxUserProps - 1)}
-		h.do(i, &command.PatchUser{UserID: h.users[i], Props: &large})
+		h.do(i, &command.PatchUser{UserID: h.users[i], UserPatch: core.UserPatch{Props: &large}})
 	},
 	"sign in": func(h *hostile) {
 		h.out = append(h.out, h.newSession(h.somebody()))
@@ -176,7 +176,7 @@ var attempts = map[string]func(h *hostile){
 	},
 	"patch channel": func(h *hostile) {
 		header, purpose, name := h.text(core.MaxChannelHeader), h.text(core.MaxChannelPurpose), "X"+h.text(core.MaxChannelDisplayName-1)
-		h.do(h.somebody(), &command.PatchChannel{ChannelID: h.room().ID, Header: &header, Purpose: &purpose, DisplayName: &name})
+		h.do(h.somebody(), &command.PatchChannel{ChannelID: h.room().ID, ChannelPatch: core.ChannelPatch{Header: &header, Purpose: &purpose, DisplayName: &name}})
 	},
 	"join channel": func(h *hostile) {
 		i := h.somebody()
@@ -225,10 +225,10 @@ func (h *hostile) grow() []core.Entry {
 		}
 		h.do(i, &command.CreatePost{Post: p})
 		large := map[string]string{"a": strings.Repeat("x", core.MaxUserProps-1)}
-		h.do(i, &command.PatchUser{UserID: h.users[i], Props: &large})
+		h.do(i, &command.PatchUser{UserID: h.users[i], UserPatch: core.UserPatch{Props: &large}})
 	}
 	to := props(1, upTo(largest, h.scale))
-	h.do(0, &command.PatchPost{PostID: root.ID, Props: &to})
+	h.do(0, &command.PatchPost{PostID: root.ID, PostPatch: core.PostPatch{Props: &to}})
 	for i := range upTo(300, h.scale) {
 		h.out = append(h.out, h.newRoom(i))
 		for _, who := range []int{0, 1} {

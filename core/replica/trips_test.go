@@ -145,7 +145,9 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 			name := fmt.Sprint("new", w.Index)
 			return admin(&command.CreateUser{User: core.User{ID: id[core.User](w.log), Username: name, Email: name + "@x.org", PasswordHash: "x"}})
 		}},
-		reflect.TypeFor[command.PatchUser](): {do: func(i int) core.Entry { return as(i, &command.PatchUser{UserID: w.users[i], Nickname: &word}) }},
+		reflect.TypeFor[command.PatchUser](): {do: func(i int) core.Entry {
+			return as(i, &command.PatchUser{UserID: w.users[i], UserPatch: core.UserPatch{Nickname: &word}})
+		}},
 		reflect.TypeFor[command.SetUserImage](): {do: func(i int) core.Entry {
 			return as(i, &command.SetUserImage{UserID: w.users[i], Picture: blobRef(fmt.Sprint("picture", i), 7)})
 		}},
@@ -167,7 +169,9 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		reflect.TypeFor[command.EndSession]():    {ready: func(i int) []core.Entry { return list(w.newSession(i)) }, do: func(i int) core.Entry { return as(i, &command.EndSession{SessionID: w.sessions[i]}) }},
 
 		reflect.TypeFor[command.CreateTeam](): {do: w.newTeam},
-		reflect.TypeFor[command.PatchTeam]():  {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry { return admin(&command.PatchTeam{TeamID: w.teams[i], Description: &word}) }},
+		reflect.TypeFor[command.PatchTeam](): {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry {
+			return admin(&command.PatchTeam{TeamID: w.teams[i], TeamPatch: core.TeamPatch{Description: &word}})
+		}},
 		reflect.TypeFor[command.DeleteTeam](): {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry { return admin(&command.DeleteTeam{TeamID: w.teams[i]}) }},
 		reflect.TypeFor[command.AddTeamMember](): {ready: func(i int) []core.Entry { return list(w.newTeam(i)) }, do: func(i int) core.Entry {
 			return admin(&command.AddTeamMember{TeamID: w.teams[i], UserID: w.users[i]})
@@ -179,7 +183,9 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		}},
 
 		reflect.TypeFor[command.CreateChannel](): {do: w.newRoom},
-		reflect.TypeFor[command.PatchChannel]():  {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry { return admin(&command.PatchChannel{ChannelID: w.rooms[i], Header: &word}) }},
+		reflect.TypeFor[command.PatchChannel](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry {
+			return admin(&command.PatchChannel{ChannelID: w.rooms[i], ChannelPatch: core.ChannelPatch{Header: &word}})
+		}},
 		reflect.TypeFor[command.DeleteChannel](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry { return admin(&command.DeleteChannel{ChannelID: w.rooms[i]}) }},
 		reflect.TypeFor[command.AddChannelMember](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: func(i int) core.Entry {
 			return as(i, &command.AddChannelMember{ChannelID: w.rooms[i], UserID: w.users[i]})
@@ -195,14 +201,14 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 			return w.newPost(i, w.root, w.files[i])
 		}},
 		reflect.TypeFor[command.PatchPost](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
-			return as(i, &command.PatchPost{PostID: w.posts[i], HistoryID: id[core.Post](w.log), Message: &word})
+			return as(i, &command.PatchPost{PostID: w.posts[i], HistoryID: id[core.Post](w.log), PostPatch: core.PostPatch{Message: &word}})
 		}},
 		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
 		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }},
 		reflect.TypeFor[command.CreateBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: w.newBookmark},
 		reflect.TypeFor[command.PatchBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
-			return admin(&command.PatchBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i], Patch: core.BookmarkPatch{DisplayName: &word}})
+			return admin(&command.PatchBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i], BookmarkPatch: core.BookmarkPatch{DisplayName: &word}})
 		}},
 		reflect.TypeFor[command.SortBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
 			return admin(&command.SortBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i]})
@@ -348,7 +354,7 @@ func TestReplica_LargeRowsAreReadInTurns(t *testing.T) {
 	yes := true
 	var pins, deletes []core.Entry
 	for i := range posts {
-		pins = append(pins, w.Entry(w.people[i], &command.PatchPost{PostID: roots[i], IsPinned: &yes}))
+		pins = append(pins, w.Entry(w.people[i], &command.PatchPost{PostID: roots[i], PostPatch: core.PostPatch{IsPinned: &yes}}))
 	}
 	for i := range threads {
 		deletes = append(deletes, w.Entry(w.people[i], &command.DeletePost{PostID: roots[i]}))

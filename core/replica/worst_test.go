@@ -98,7 +98,7 @@ func largeProps(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry)
 func editLargeProps(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
 	ready := w.postProps(0, core.PostID{}, map[string]any{"text": strings.Repeat("x", upTo(largest, scale))})
 	text, p := "other", props(shape, upTo(largest, scale))
-	return []core.Entry{ready}, w.Entry(w.people[0], &command.PatchPost{PostID: w.posts[0], HistoryID: id[core.Post](w.log), Message: &text, Props: &p})
+	return []core.Entry{ready}, w.Entry(w.people[0], &command.PatchPost{PostID: w.posts[0], HistoryID: id[core.Post](w.log), PostPatch: core.PostPatch{Message: &text, Props: &p}})
 }
 
 // thread makes a thread with replies that have large props, and gives its root.
@@ -125,7 +125,7 @@ func manyMentions(w *town, shape uint64, scale float64) (ready []core.Entry, e c
 	var names []string
 	large := map[string]string{"a": strings.Repeat("x", upTo(core.MaxUserProps-1, scale))}
 	for i := range min(core.MaxMentions, len(w.people)) {
-		ready = append(ready, w.Entry(w.people[i], &command.PatchUser{UserID: w.users[i], Props: &large}))
+		ready = append(ready, w.Entry(w.people[i], &command.PatchUser{UserID: w.users[i], UserPatch: core.UserPatch{Props: &large}}))
 		names = append(names, fmt.Sprint("user", i))
 	}
 	return ready, w.Entry(w.people[0], &command.CreatePost{Post: core.Post{ChannelID: w.log.room, Message: "hello"}, Mentions: names})

@@ -23,6 +23,8 @@
 // Tags are compiled when the program starts, and a wrong declaration stops it. Reading and writing a
 // row uses no reflection, except for lists and maps, which are CBOR.
 //
+// PatchOf compiles a patch, a struct of pointers to what may change in a noun.
+//
 // The package knows no database and no noun, and everything in it is safe for concurrent use
 // once compiled.
 package schema

@@ -246,3 +246,35 @@ func TestOf_Key(t *testing.T) {
 		}()
 	}
 }
+
+// A patch sets the fields that it names and leaves the others. One that does not fit its noun stops the
+// program.
+func TestPatchOf(t *testing.T) {
+	type noun struct {
+		ID, Name string
+		Tags     []string
+	}
+	type patch struct {
+		Name *string
+		Tags *[]string
+	}
+	name, row := "new", noun{"id", "old", []string{"kept"}}
+	PatchOf[patch, noun]()(&row, &patch{Name: &name})
+	if d := cmp.Diff(noun{"id", "new", []string{"kept"}}, row); d != "" {
+		t.Error(d)
+	}
+	for what, bad := range map[string]func(){
+		"another name": func() { PatchOf[struct{ Nome *string }, noun]() },
+		"another type": func() { PatchOf[struct{ Tags *string }, noun]() },
+		"no pointer":   func() { PatchOf[struct{ Name string }, noun]() },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: accepted", what)
+				}
+			}()
+			bad()
+		}()
+	}
+}

@@ -136,7 +136,7 @@ func (c *Chaos) command(who int) command.Command {
 		case 2:
 			return &command.RaiseVersion{To: 1}
 		}
-		return &command.PatchTeam{TeamID: team, Description: c.opt(), AllowedDomains: new(string)}
+		return &command.PatchTeam{TeamID: team, TeamPatch: core.TeamPatch{Description: c.opt(), AllowedDomains: new(string)}}
 	case 0:
 		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.word(), Email: c.word() + "@x.org", PasswordHash: "x"}}
 	case 1:
@@ -164,12 +164,12 @@ func (c *Chaos) command(who int) command.Command {
 		}
 		return &command.ViewChannel{Channels: []core.ChannelID{room, pick(c, c.channels)}}
 	case 9:
-		return &command.PatchUser{UserID: c.users[who], Username: c.opt(), Nickname: c.opt(), Props: &map[string]string{}}
+		return &command.PatchUser{UserID: c.users[who], UserPatch: core.UserPatch{Username: c.opt(), Nickname: c.opt(), Props: &map[string]string{}}}
 	case 10:
-		return &command.PatchChannel{ChannelID: room, Name: c.opt(), Header: c.opt()}
+		return &command.PatchChannel{ChannelID: room, ChannelPatch: core.ChannelPatch{Name: c.opt(), Header: c.opt()}}
 	case 11, 12, 13:
 		text := c.word()
-		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}
+		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}}
 	case 14:
 		return &command.DeletePost{PostID: post}
 	case 15:
@@ -275,7 +275,7 @@ func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
 	}
 	switch id := pick(c, of); c.rnd.IntN(5) {
 	case 0:
-		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, Patch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.opt()}}
+		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, BookmarkPatch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.opt()}}
 	case 1:
 		return &command.SortBookmark{ChannelID: room, BookmarkID: id, Place: int64(c.rnd.IntN(3))}
 	case 2:
@@ -326,7 +326,7 @@ func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) comm
 		return &command.FinishUpload{UploadID: up, File: f, Text: c.word()}
 	case 6:
 		ids := c.someFiles(who, room)
-		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), FileIDs: &ids}
+		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{FileIDs: &ids}}
 	case 9:
 		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.someFiles(who, room)}}
 	}

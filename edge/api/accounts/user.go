@@ -226,17 +226,8 @@ func (s *Service) userStats(c *api.Call, _ core.User) (map[string]int64, error) 
 }
 
 type userPatch struct {
-	Username    *string            `json:"username"`
-	Nickname    *string            `json:"nickname"`
-	FirstName   *string            `json:"first_name"`
-	LastName    *string            `json:"last_name"`
-	Position    *string            `json:"position"`
-	Email       *string            `json:"email"`
-	Props       *map[string]string `json:"props"`
-	NotifyProps *map[string]string `json:"notify_props"`
-	Locale      *string            `json:"locale"`
-	Timezone    *map[string]string `json:"timezone"`
-	Password    string             `json:"password"` // the current password, for changing one's own address
+	core.UserPatch
+	Password string `json:"password"` // the current password, for changing one's own address
 }
 
 func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.User, error) {
@@ -250,10 +241,7 @@ func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.Use
 			return core.User{}, err
 		}
 	}
-	out, err := api.Changed(c, &command.PatchUser{
-		UserID: id, Username: in.Username, Nickname: in.Nickname, FirstName: in.FirstName, LastName: in.LastName, Position: in.Position,
-		Email: in.Email, Props: in.Props, NotifyProps: in.NotifyProps, Locale: in.Locale, Timezone: in.Timezone,
-	}, s.Read.User, id)
+	out, err := api.Changed(c, &command.PatchUser{UserID: id, UserPatch: in.UserPatch}, s.Read.User, id)
 	return shown(c, out), err
 }
 

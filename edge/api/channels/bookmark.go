@@ -23,7 +23,7 @@ func (s *Service) createBookmark(c *api.Call, ch core.Channel, in core.Bookmark)
 }
 
 func (s *Service) patchBookmark(c *api.Call, at oneBookmark, in core.BookmarkPatch) (out core.BookmarkUpdate, err error) {
-	out.Updated, err = api.Made(c, &command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, Patch: in}, s.Read.Bookmark)
+	out.Updated, err = api.Made(c, &command.PatchBookmark{ChannelID: at.First.ID, BookmarkID: at.Second, BookmarkPatch: in}, s.Read.Bookmark)
 	if err == nil && out.Updated.ID != at.Second {
 		out.Deleted, err = api.ReadBack(c, s.Read.Bookmark, at.Second)
 	}

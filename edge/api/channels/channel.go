@@ -30,16 +30,8 @@ func (s *Service) getChannel(c *api.Call, known core.Channel) (core.Channel, err
 
 func (s *Service) channelByName(_ *api.Call, ch core.Channel) (core.Channel, error) { return ch, nil }
 
-type channelPatch struct {
-	Name        *string `json:"name"`
-	DisplayName *string `json:"display_name"`
-	Header      *string `json:"header"`
-	Purpose     *string `json:"purpose"`
-}
-
-func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (core.Channel, error) {
-	cmd := &command.PatchChannel{ChannelID: ch.ID, Name: in.Name, DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose}
-	return api.Changed(c, cmd, s.Read.Channel, ch.ID)
+func (s *Service) patchChannel(c *api.Call, ch core.Channel, in core.ChannelPatch) (core.Channel, error) {
+	return api.Changed(c, &command.PatchChannel{ChannelID: ch.ID, ChannelPatch: in}, s.Read.Channel, ch.ID)
 }
 
 func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) {

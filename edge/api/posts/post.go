@@ -5,6 +5,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/schema"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/edge/parse"
@@ -55,14 +56,13 @@ func checkPost(p *core.Post) error {
 
 func (s *Service) getPost(_ *api.Call, p core.Post) (core.Post, error) { return p, nil }
 
-// postPatch has the fields of a post that clients may change.
+// postPatch is what a client sends to change a post.
 type postPatch struct {
-	ID       *core.PostID    `json:"id"`
-	Message  *string         `json:"message"`
-	Props    *map[string]any `json:"props"`
-	IsPinned *bool           `json:"is_pinned"`
-	FileIDs  *[]core.FileID  `json:"file_ids"`
+	ID *core.PostID `json:"id"`
+	core.PostPatch
 }
+
+var setPost = schema.PatchOf[core.PostPatch, core.Post]()
 
 // updatePost is patchPost for clients that send the whole post with its id.
 func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
@@ -73,24 +73,15 @@ func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post,
 }
 
 func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
-	cmd := &command.PatchPost{
-		PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), Message: in.Message, Props: in.Props, IsPinned: in.IsPinned,
-		FileIDs: in.FileIDs,
-	}
 	if in.Message != nil {
 		tags := parse.Parse(*in.Message).Hashtags
-		p.Message, p.Hashtags, cmd.Hashtags = *in.Message, tags, &tags
+		in.Hashtags = &tags
 	}
-	if in.Props != nil {
-		p.Props = *in.Props
-	}
-	if in.FileIDs != nil {
-		p.FileIDs = *in.FileIDs
-	}
+	setPost(&p, &in.PostPatch)
 	if err := checkPost(&p); err != nil {
 		return p, err
 	}
-	return api.Changed(c, cmd, s.Read.Post, p.ID)
+	return api.Changed(c, &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), PostPatch: in.PostPatch}, s.Read.Post, p.ID)
 }
 
 func (s *Service) deletePost(c *api.Call, p core.Post) (api.Done, error) {
@@ -110,7 +101,7 @@ func setPinned(c *api.Call, p core.Post, pinned bool) (api.Done, error) {
 	if p.IsPinned == pinned {
 		return api.Done{}, nil
 	}
-	return api.Done{}, c.Propose(&command.PatchPost{PostID: p.ID, IsPinned: &pinned}, nil)
+	return api.Done{}, c.Propose(&command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{IsPinned: &pinned}}, nil)
 }
 
 func (s *Service) postHistory(c *api.Call, p core.Post) ([]core.Post, error) {

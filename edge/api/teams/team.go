@@ -79,19 +79,8 @@ func (s *Service) teamExists(c *api.Call, _ core.User) (map[string]bool, error) 
 	return map[string]bool{"exists": ok}, err
 }
 
-type teamPatch struct {
-	DisplayName     *string `json:"display_name"`
-	Description     *string `json:"description"`
-	CompanyName     *string `json:"company_name"`
-	AllowedDomains  *string `json:"allowed_domains"`
-	AllowOpenInvite *bool   `json:"allow_open_invite"`
-}
-
-func (s *Service) patchTeam(c *api.Call, id core.TeamID, in teamPatch) (core.Team, error) {
-	out, err := api.Changed(c, &command.PatchTeam{
-		TeamID: id, DisplayName: in.DisplayName, Description: in.Description, CompanyName: in.CompanyName,
-		AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
-	}, s.Read.Team, id)
+func (s *Service) patchTeam(c *api.Call, id core.TeamID, in core.TeamPatch) (core.Team, error) {
+	out, err := api.Changed(c, &command.PatchTeam{TeamID: id, TeamPatch: in}, s.Read.Team, id)
 	if err != nil {
 		return out, err
 	}
