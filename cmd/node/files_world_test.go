@@ -85,7 +85,7 @@ func TestFiles_UploadAtOneEdge_ReadAtAnother(t *testing.T) {
 	_, square := ann.Room("crew")
 	content, blob := bytesOf(1, 3<<20)
 	f := ann.Upload(square.ID, "plan.bin", content)
-	ann.PostFiles(square.ID, "", f.ID)
+	ann.Post(square.ID, "", f.ID)
 	onDisks := 0
 	for _, n := range w.Nodes() {
 		if _, err := os.Stat(n.BlobFile(blob)); err == nil {
@@ -207,7 +207,7 @@ func TestFiles_OriginRots_VerifyNamesThePosts(t *testing.T) {
 	for i := range 3 {
 		content, blob := bytesOf(uint64(i), 100_000)
 		f := ann.Upload(square.ID, fmt.Sprintf("plan-%d.bin", i), content)
-		posts, blobs = append(posts, ann.PostFiles(square.ID, "", f.ID)), append(blobs, blob)
+		posts, blobs = append(posts, ann.Post(square.ID, "", f.ID)), append(blobs, blob)
 	}
 	if bad, sum := verifyLines(t, home, "GET"); len(bad) != 0 || sum.Blobs != 3 || sum.Bytes != 300_000 || sum.Bad != 0 {
 		t.Errorf("before: %+v %+v", bad, sum)
@@ -436,7 +436,7 @@ func TestFiles_Bucket_WholeStory(t *testing.T) {
 	_, square := ann.Room("crew")
 	content, blob := bytesOf(1, 400_000)
 	f := ann.Upload(square.ID, "plan.bin", content)
-	post := ann.PostFiles(square.ID, "", f.ID)
+	post := ann.Post(square.ID, "", f.ID)
 	if _, err := os.Stat(home.BlobFile(blob)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is on the home node's disk: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -31,8 +30,6 @@ type Answer struct {
 	Body   []byte
 }
 
-const requestLimit = 20 * time.Second
-
 // Client gives a user at the node who has not signed in.
 func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t} }
 
@@ -49,7 +46,7 @@ func (c *Client) At(n *Node) *Client {
 // Do sends a request, and keeps the position of the answer.
 func (c *Client) Do(method, path string, body any) Answer {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), requestLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	var payload io.Reader
 	if body != nil {
@@ -90,45 +87,64 @@ func (c *Client) send(req *http.Request, do func(*http.Request) (*http.Response,
 	return a
 }
 
-// OK sends a request, requires a 2xx and decodes the answer into out, which may be nil.
+// OK sends a request, requires a 2xx and decodes the answer into out, which may be nil. Like every client, it
+// tries again when the edge cannot answer now.
 func (c *Client) OK(method, path string, body, out any) {
 	c.t.Helper()
-	if err := c.Try(method, path, body, out); err != nil {
-		c.t.Fatal(err)
+	a, _ := c.again(func() Answer { return c.Do(method, path, body) })
+	c.decode(a, method+" "+path, out)
+}
+
+func (c *Client) decode(a Answer, what string, out any) {
+	c.t.Helper()
+	if a.Status/100 != 2 {
+		c.t.Fatalf("%s: %d %s", what, a.Status, a.Body)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		c.t.Fatalf("%s: %v: %s", what, err, a.Body)
 	}
 }
 
-// Try is OK with an error instead of a failed test.
-func (c *Client) Try(method, path string, body, out any) error {
+// again asks until the answer is not that the edge cannot now, or could not in time. After such an answer
+// the effect is unknown: only what may be done twice is asked in this way. repeated says that it was asked twice.
+func (c *Client) again(ask func() Answer) (a Answer, repeated bool) {
 	c.t.Helper()
-	a := c.Do(method, path, body)
-	if a.Status/100 != 2 {
-		return fmt.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
+	for limit := time.Now().Add(waitLimit); ; repeated = true {
+		a = ask()
+		cannot := a.Status == http.StatusServiceUnavailable || a.Status == http.StatusGatewayTimeout
+		if !cannot || time.Now().After(limit) || !backoff.Pause(c.t.Context(), 50*time.Millisecond) {
+			return a, repeated
+		}
 	}
-	if out == nil {
-		return nil
+}
+
+// make makes something with a name of its own. That the name is taken means that an earlier attempt made it.
+func (c *Client) make(path string, body any) {
+	c.t.Helper()
+	a, repeated := c.again(func() Answer { return c.Do("POST", path, body) })
+	if !repeated || a.Status != http.StatusBadRequest {
+		c.decode(a, "POST "+path, nil)
 	}
-	return json.Unmarshal(a.Body, out)
 }
 
 // SignUp makes an account and signs in.
 func (c *Client) SignUp(name string) *Client {
 	c.t.Helper()
-	c.OK("POST", "/users", map[string]string{"username": name, "email": name + "@example.com", "password": "correct horse 1"}, &c.User)
+	c.make("/users", map[string]string{"username": name, "email": name + "@example.com", "password": "correct horse 1"})
 	return c.Login(name)
 }
 
 // Login signs in to an account that SignUp made.
 func (c *Client) Login(name string) *Client {
 	c.t.Helper()
-	a := c.Do("POST", "/users/login", map[string]string{"login_id": name, "password": "correct horse 1"})
-	if a.Status != http.StatusOK {
-		c.t.Fatalf("login: %d %s", a.Status, a.Body)
-	}
+	a, _ := c.again(func() Answer {
+		return c.Do("POST", "/users/login", map[string]string{"login_id": name, "password": "correct horse 1"})
+	})
+	c.decode(a, "login", &c.User)
 	c.Token = a.Header.Get("Token")
-	if err := json.Unmarshal(a.Body, &c.User); err != nil {
-		c.t.Fatal(err)
-	}
 	return c
 }
 
@@ -137,7 +153,8 @@ func (c *Client) Room(name string) (core.Team, core.Channel) {
 	c.t.Helper()
 	var team core.Team
 	var ch core.Channel
-	c.OK("POST", "/teams", map[string]any{"name": name, "display_name": name, "type": "O", "allow_open_invite": true}, &team)
+	c.make("/teams", map[string]any{"name": name, "display_name": name, "type": "O", "allow_open_invite": true})
+	c.OK("GET", "/teams/name/"+name, nil, &team)
 	c.OK("GET", "/teams/"+team.ID.String()+"/channels/name/town-square", nil, &ch)
 	return team, ch
 }
@@ -148,27 +165,14 @@ func (c *Client) Join(team core.Team) {
 	c.OK("POST", "/teams/"+team.ID.String()+"/members", map[string]string{"team_id": team.ID.String(), "user_id": c.User.ID.String()}, nil)
 }
 
-// Post writes a message. Like every client, it tries again when the edge says that it cannot
-// write now; the pending id makes that harmless.
-func (c *Client) Post(ch core.ChannelID, message string) (p core.Post) {
+// Post writes a message, with files if there are any. The pending id makes a repeated attempt harmless.
+func (c *Client) Post(ch core.ChannelID, message string, files ...core.FileID) (p core.Post) {
 	c.t.Helper()
-	body := map[string]string{
-		"channel_id": ch.String(), "message": message, "pending_post_id": c.User.ID.String() + ":" + core.NewID[core.Post](time.Now()).String(),
-	}
-	for limit := time.Now().Add(requestLimit); ; {
-		a := c.Do("POST", "/posts", body)
-		switch {
-		case a.Status == http.StatusServiceUnavailable && time.Now().Before(limit):
-			backoff.Pause(c.t.Context(), 50*time.Millisecond)
-			continue
-		case a.Status != http.StatusCreated:
-			c.t.Fatalf("post: %d %s", a.Status, a.Body)
-		}
-		if err := json.Unmarshal(a.Body, &p); err != nil {
-			c.t.Fatal(err)
-		}
-		return p
-	}
+	c.OK("POST", "/posts", map[string]any{
+		"channel_id": ch, "message": message, "file_ids": files,
+		"pending_post_id": c.User.ID.String() + ":" + core.NewID[core.Post](time.Now()).String(),
+	}, &p)
+	return p
 }
 
 // Messages gives the latest messages of a channel, newest first.

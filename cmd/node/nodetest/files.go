@@ -11,11 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/backoff"
 )
 
 // Configure changes the configuration of a stopped node.
@@ -89,16 +87,12 @@ func (c *Client) TryUpload(ch core.ChannelID, name string, content []byte) Answe
 // Upload uploads a file. Like every client, it tries again when the edge says that it cannot now.
 func (c *Client) Upload(ch core.ChannelID, name string, content []byte) core.File {
 	c.t.Helper()
-	a := c.TryUpload(ch, name, content)
-	for limit := time.Now().Add(requestLimit); a.Status == http.StatusServiceUnavailable && time.Now().Before(limit); {
-		backoff.Pause(c.t.Context(), 50*time.Millisecond)
-		a = c.TryUpload(ch, name, content)
-	}
+	a, _ := c.again(func() Answer { return c.TryUpload(ch, name, content) })
 	var got struct {
 		Files []core.File `json:"file_infos"`
 	}
-	if err := json.Unmarshal(a.Body, &got); err != nil || a.Status != http.StatusCreated || len(got.Files) != 1 {
-		c.t.Fatalf("upload: %d %s: %v", a.Status, a.Body, err)
+	if c.decode(a, "upload", &got); len(got.Files) != 1 {
+		c.t.Fatalf("upload: %s", a.Body)
 	}
 	return got.Files[0]
 }
@@ -107,13 +101,6 @@ func (c *Client) Upload(ch core.ChannelID, name string, content []byte) core.Fil
 func (c *Client) Download(id core.FileID) Answer {
 	c.t.Helper()
 	return c.bytes("GET", "/files/"+id.String(), nil)
-}
-
-// PostFiles writes a message with files.
-func (c *Client) PostFiles(ch core.ChannelID, message string, files ...core.FileID) (p core.Post) {
-	c.t.Helper()
-	c.OK("POST", "/posts", map[string]any{"channel_id": ch, "message": message, "file_ids": files}, &p)
-	return p
 }
 
 // bytes asks with a body that is not JSON.

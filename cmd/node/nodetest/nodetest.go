@@ -29,7 +29,7 @@ import (
 )
 
 // waitLimit bounds every wait of a test without a limit of its own.
-const waitLimit = 60 * time.Second
+const waitLimit = eventually.Limit
 
 // Topology says what to start. The zero value is one node that is home and edge.
 type Topology struct {
