@@ -31,8 +31,8 @@ func (x *exec) bookmarking(id core.ChannelID, what string) (core.User, core.Chan
 // bookmark is bookmarking for one of the channel's bookmarks.
 func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, what string) (core.User, core.Bookmark, error) {
 	u, _, err := x.bookmarking(ch, what)
-	b, ok := Bookmarks.Get(x, id)
-	if err == nil && (!ok || b.ChannelID != ch || b.DeleteAt != 0) {
+	b, ok := Bookmarks.Live(x, id)
+	if err == nil && (!ok || b.ChannelID != ch) {
 		err = noBookmark
 	}
 	return u, b, err
@@ -66,7 +66,7 @@ func (x *exec) checkBookmark(u core.User, b core.Bookmark, was core.FileID) erro
 }
 
 func (x *exec) withFile(b core.Bookmark) core.Bookmark {
-	if f, ok := Files.Get(x, b.FileID); ok && f.DeleteAt == 0 {
+	if f, ok := Files.Live(x, b.FileID); ok {
 		b.File = &f
 	}
 	return b
@@ -77,24 +77,18 @@ func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, e := was, event.BookmarkChanged{Change: "updated"}
+	b, deleted := was, core.Bookmark{}
 	setBookmark(&b, &c.BookmarkPatch)
 	if b.FileID != was.FileID {
 		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
-		e.Deleted = x.archiveBookmark(was)
+		deleted = x.archiveBookmark(was)
 	}
 	if err := x.checkBookmark(u, b, was.FileID); err != nil {
 		return nil, err
 	}
-	e.Bookmark = x.withFile(x.saveBookmark(b))
-	x.emit(e)
+	b = x.withFile(Bookmarks.Save(x, b))
+	x.emit(event.BookmarkChanged{Change: "updated", Bookmark: b, Deleted: deleted})
 	return command.Made{ID: core.PostID(b.ID)}, nil
-}
-
-func (x *exec) saveBookmark(b core.Bookmark) core.Bookmark {
-	b.UpdateAt = max(x.now, b.UpdateAt+1)
-	Bookmarks.Put(x, b)
-	return b
 }
 
 func sortBookmark(x *exec, c *command.SortBookmark) (any, error) {
@@ -116,7 +110,7 @@ func (x *exec) renumber(list []core.Bookmark) []core.Bookmark {
 	for i, b := range list {
 		if b.SortOrder != int64(i) {
 			b.SortOrder = int64(i)
-			b = x.saveBookmark(b)
+			b = Bookmarks.Save(x, b)
 		}
 		list[i] = x.withFile(b)
 	}
@@ -135,9 +129,7 @@ func deleteBookmark(x *exec, c *command.DeleteBookmark) (any, error) {
 
 // archiveBookmark deletes a bookmark and its file.
 func (x *exec) archiveBookmark(b core.Bookmark) core.Bookmark {
-	b = x.withFile(b)
-	b.DeleteAt = max(x.now, b.UpdateAt+1)
-	b = x.saveBookmark(b)
+	b = Bookmarks.Archive(x, x.withFile(b))
 	x.deleteFiles([]core.FileID{b.FileID})
 	return b
 }

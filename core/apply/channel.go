@@ -117,9 +117,7 @@ func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
 			return nil, channelNameTaken
 		}
 	}
-	ch.UpdateAt = max(x.now, ch.UpdateAt+1)
-	Channels.Put(x, ch)
-	ch = x.changeMessages(ch, was, u)
+	ch = x.changeMessages(Channels.Save(x, ch), was, u)
 	x.emit(event.ChannelUpdated{Channel: ch})
 	return nil, nil
 }
@@ -147,9 +145,8 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 		return nil, defaultArchived.With("channel", ch.Name)
 	}
 	ch = x.systemPost(ch, u, core.TypeChannelDelete, map[string]any{"username": u.Username})
-	ch.DeleteAt, ch.UpdateAt = x.now, max(x.now, ch.UpdateAt+1)
-	Channels.Put(x, ch)
-	x.emit(event.ChannelDeleted{Channel: ch})
+	ch.DeleteAt = x.now
+	x.emit(event.ChannelDeleted{Channel: Channels.Save(x, ch)})
 	return nil, nil
 }
 
@@ -198,8 +195,8 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	if err := x.mayAdd(me, ch, c.UserID); err != nil {
 		return nil, err
 	}
-	u, ok := Users.Get(x, c.UserID)
-	if !ok || u.DeleteAt != 0 {
+	u, ok := Users.Live(x, c.UserID)
+	if !ok {
 		return nil, userNotFound
 	}
 	if _, member := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID}); member {
@@ -208,7 +205,7 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 	if ch.DeleteAt != 0 {
 		return nil, addToArchived
 	}
-	if m, ok := TeamMembers.Get(x, TeamUser{ch.TeamID, u.ID}); !ok || m.DeleteAt != 0 {
+	if _, ok := TeamMembers.Live(x, TeamUser{ch.TeamID, u.ID}); !ok {
 		return nil, teamMemberNotFound
 	}
 	x.addMember(ch, u, false)

@@ -77,15 +77,15 @@ func (x *exec) createFile(f core.File, text string) error {
 func (x *exec) attach(u core.User, p core.Post, ids []core.FileID) ([]core.FileID, error) {
 	ids = distinct(ids)
 	for _, id := range ids {
-		f, ok := Files.Get(x, id)
+		f, ok := Files.Live(x, id)
 		switch {
-		case !ok || f.UserID != u.ID || p.UserID != u.ID || f.DeleteAt != 0 || f.ChannelID != p.ChannelID:
+		case !ok || f.UserID != u.ID || p.UserID != u.ID || f.ChannelID != p.ChannelID:
 			return nil, wrongFile
 		case !f.PostID.IsZero():
 			return nil, wrongFile.With("reason", "other_post")
 		}
-		f.PostID, f.UpdateAt = p.ID, max(x.now, f.UpdateAt+1)
-		Files.Put(x, f)
+		f.PostID = p.ID
+		Files.Save(x, f)
 	}
 	return ids, nil
 }
@@ -121,13 +121,11 @@ func (x *exec) setFiles(u core.User, p core.Post, ids []core.FileID) ([]core.Fil
 func (x *exec) deleteFiles(ids []core.FileID) {
 	var gone []core.BlobRef
 	for _, id := range ids {
-		f, ok := Files.Get(x, id)
-		if !ok || f.DeleteAt != 0 {
+		f, ok := Files.Live(x, id)
+		if !ok {
 			continue
 		}
-		f.DeleteAt = max(x.now, f.UpdateAt+1)
-		f.UpdateAt = f.DeleteAt
-		Files.Put(x, f)
+		Files.Archive(x, f)
 		FileTexts.Delete(x, id)
 		gone = append(gone, f.Content, f.Thumbnail, f.Preview)
 	}
@@ -137,7 +135,7 @@ func (x *exec) deleteFiles(ids []core.FileID) {
 // addFiles adds to a post its files that are not deleted.
 func addFiles(x *exec, p *core.Post) {
 	for _, id := range p.FileIDs {
-		if f, ok := Files.Get(x, id); ok && f.DeleteAt == 0 {
+		if f, ok := Files.Live(x, id); ok {
 			p.Metadata.Files = append(p.Metadata.Files, f)
 		}
 	}
@@ -148,8 +146,8 @@ func shareFile(x *exec, c *command.ShareFile) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, ok := Files.Get(x, c.FileID)
-	if !ok || f.DeleteAt != 0 {
+	f, ok := Files.Live(x, c.FileID)
+	if !ok {
 		return nil, fileNotFound
 	}
 	ch, err := x.channel(f.ChannelID)

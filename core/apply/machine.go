@@ -246,8 +246,8 @@ func (x *exec) caller() (core.User, error) {
 	if !ok || x.by.Session.IsZero() || s.Expired(x.now) {
 		return core.User{}, sessionOver
 	}
-	u, ok := Users.Get(x, s.UserID)
-	if !ok || u.DeleteAt != 0 {
+	u, ok := Users.Live(x, s.UserID)
+	if !ok {
 		return core.User{}, accountClosed
 	}
 	x.user = u
@@ -313,7 +313,7 @@ func (x *exec) teamRoles(u core.UserID, t core.TeamID) string {
 	if t.IsZero() {
 		return ""
 	}
-	if m, ok := TeamMembers.Get(x, TeamUser{t, u}); ok && m.DeleteAt == 0 {
+	if m, ok := TeamMembers.Live(x, TeamUser{t, u}); ok {
 		return m.Roles()
 	}
 	return ""

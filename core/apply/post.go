@@ -117,8 +117,8 @@ func (x *exec) root(in core.Post) (core.Post, error) {
 	if in.RootID.IsZero() {
 		return core.Post{}, nil
 	}
-	root, ok := Posts.Get(x, in.RootID)
-	if !ok || root.DeleteAt != 0 || !root.RootID.IsZero() {
+	root, ok := Posts.Live(x, in.RootID)
+	if !ok || !root.RootID.IsZero() {
 		return root, wrongRoot
 	}
 	if root.ChannelID != in.ChannelID {
@@ -280,8 +280,8 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 	if err != nil {
 		return u, core.Post{}, core.Channel{}, err
 	}
-	p, ok := Posts.Get(x, id)
-	if !ok || p.DeleteAt != 0 {
+	p, ok := Posts.Live(x, id)
+	if !ok {
 		return u, p, core.Channel{}, postNotFound
 	}
 	if root, reply := Posts.Get(x, p.RootID); reply && root.DeleteAt != 0 { // it will be deleted with its root
@@ -342,14 +342,12 @@ func deleteReplies(x *exec, t core.Task) bool {
 }
 
 func (x *exec) bury(p core.Post, by core.UserID) core.Post {
-	p.DeleteAt = max(x.now, p.UpdateAt+1)
-	p.UpdateAt = p.DeleteAt
 	p.Props = maps.Clone(p.Props)
 	if p.Props == nil {
 		p.Props = map[string]any{}
 	}
 	p.Props["deleteBy"] = by.String()
-	Posts.Put(x, p)
+	p = Posts.Archive(x, p)
 	x.deleteFiles(p.FileIDs)
 	return p
 }
@@ -368,8 +366,7 @@ func (x *exec) unreply(gone core.Post) {
 	if len(repliesBy.List(x, PostUser{root.ID, gone.UserID})) == 0 {
 		root.Participants = without(root.Participants, gone.UserID)
 	}
-	root.UpdateAt = max(x.now, root.UpdateAt+1)
-	Posts.Put(x, root)
+	Posts.Save(x, root)
 }
 
 // withMetadata adds to a post what its readers need with it. Each row of the table adds one thing.

@@ -96,8 +96,7 @@ func tooMany(list []core.Reaction, name string) bool {
 // reacted notes on the post that its reactions changed.
 func (x *exec) reacted(p core.Post, has bool) {
 	p.HasReactions = has
-	p.UpdateAt = max(x.now, p.UpdateAt+1)
-	Posts.Put(x, p)
+	Posts.Save(x, p)
 }
 
 func addReactions(x *exec, p *core.Post) {

@@ -77,6 +77,26 @@ func (t Table[K, T]) Get(x access, key K) (T, bool) {
 	return *(*T)(row), true
 }
 
+// Live gives the row with a key, if there is one that is not deleted.
+func (t Table[K, T]) Live(x access, key K) (T, bool) {
+	row, ok := t.Get(x, key)
+	return row, ok && *t.DeleteAt(schema.Row(&row)) == 0
+}
+
+// Save writes a changed row with a later time of change, and gives it.
+func (t Table[K, T]) Save(x *exec, row T) T {
+	at := t.UpdateAt(schema.Row(&row))
+	*at = max(x.now, *at+1)
+	t.Put(x, row)
+	return row
+}
+
+// Archive writes a row as deleted and gives it.
+func (t Table[K, T]) Archive(x *exec, row T) T {
+	*t.DeleteAt(schema.Row(&row)) = max(x.now, *t.UpdateAt(schema.Row(&row))+1)
+	return t.Save(x, row)
+}
+
 // Put writes a row.
 func (t Table[K, T]) Put(x access, row T) { t.write(x, &row, false) }
 

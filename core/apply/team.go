@@ -82,7 +82,7 @@ func patchTeam(x *exec, c *command.PatchTeam) (any, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	x.emit(event.TeamUpdated{Team: x.saveTeam(t)})
+	x.emit(event.TeamUpdated{Team: Teams.Save(x, t)})
 	return nil, nil
 }
 
@@ -92,7 +92,7 @@ func deleteTeam(x *exec, c *command.DeleteTeam) (any, error) {
 		return nil, err
 	}
 	t.DeleteAt = x.now
-	x.emit(event.TeamDeleted{Team: x.saveTeam(t)})
+	x.emit(event.TeamDeleted{Team: Teams.Save(x, t)})
 	return nil, nil
 }
 
@@ -109,17 +109,10 @@ func (x *exec) managedTeam(id core.TeamID) (core.Team, error) {
 	return t, x.mayInTeam(u, t.ID, authz.ManageTeam)
 }
 
-// saveTeam writes a changed team and gives it.
-func (x *exec) saveTeam(t core.Team) core.Team {
-	t.UpdateAt = max(x.now, t.UpdateAt+1)
-	Teams.Put(x, t)
-	return t
-}
-
 // team gives a team that is not archived, or refuses.
 func (x *exec) team(id core.TeamID) (core.Team, error) {
-	t, ok := Teams.Get(x, id)
-	if !ok || t.DeleteAt != 0 {
+	t, ok := Teams.Live(x, id)
+	if !ok {
 		return t, teamNotFound
 	}
 	return t, nil
@@ -137,11 +130,11 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if err := x.mayJoin(me, t, c); err != nil {
 		return nil, err
 	}
-	u, ok := Users.Get(x, c.UserID)
-	if !ok || u.DeleteAt != 0 {
+	u, ok := Users.Live(x, c.UserID)
+	if !ok {
 		return nil, userNotFound
 	}
-	if m, ok := TeamMembers.Get(x, TeamUser{t.ID, u.ID}); ok && m.DeleteAt == 0 {
+	if _, ok := TeamMembers.Live(x, TeamUser{t.ID, u.ID}); ok {
 		return nil, nil
 	}
 	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
@@ -185,8 +178,8 @@ func (x *exec) join(t core.Team, u, by core.User, admin bool) {
 	x.add(memberCount(t.ID), 1)
 	x.emit(event.TeamJoined{User: u.ID, Team: t.ID})
 	for _, name := range [...]string{core.TownSquare, core.OffTopic} {
-		ch, ok := Channels.Get(x, defaultChannel(t.ID, name))
-		if !ok || ch.DeleteAt != 0 {
+		ch, ok := Channels.Live(x, defaultChannel(t.ID, name))
+		if !ok {
 			continue
 		}
 		x.addMember(ch, u, admin)
@@ -210,8 +203,8 @@ func removeTeamMember(x *exec, c *command.RemoveTeamMember) (any, error) {
 			return nil, err
 		}
 	}
-	m, ok := TeamMembers.Get(x, TeamUser{t.ID, c.UserID})
-	if !ok || m.DeleteAt != 0 {
+	m, ok := TeamMembers.Live(x, TeamUser{t.ID, c.UserID})
+	if !ok {
 		return nil, teamMemberNotFound
 	}
 	u, _ := Users.Get(x, c.UserID)

@@ -104,8 +104,8 @@ func (x *exec) upload(id core.UploadID) (core.Upload, error) {
 	if err != nil {
 		return core.Upload{}, err
 	}
-	up, ok := Uploads.Get(x, id)
-	if !ok || up.UserID != u.ID || up.DeleteAt != 0 {
+	up, ok := Uploads.Live(x, id)
+	if !ok || up.UserID != u.ID {
 		return up, uploadNotFound
 	}
 	return up, nil

@@ -122,9 +122,7 @@ func patchUser(x *exec, c *command.PatchUser) (any, error) {
 	if err := x.checkUser(u); err != nil {
 		return nil, err
 	}
-	u.UpdateAt = max(x.now, u.UpdateAt+1)
-	Users.Put(x, u)
-	x.emit(event.UserUpdated{User: public(u)})
+	x.emit(event.UserUpdated{User: public(Users.Save(x, u))})
 	return nil, nil
 }
 
@@ -142,9 +140,7 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 	x.release(u.Picture)
 	u.Picture = named(c.Picture)
 	u.LastPictureUpdate = max(x.now, u.LastPictureUpdate+1) // also when it is removed: clients fetch again when this changes
-	u.UpdateAt = max(x.now, u.UpdateAt+1)
-	Users.Put(x, u)
-	x.emit(event.UserUpdated{User: public(u)})
+	x.emit(event.UserUpdated{User: public(Users.Save(x, u))})
 	return nil, nil
 }
 

@@ -15,7 +15,7 @@ func (s *Store) Blobs(ctx context.Context, after core.BlobID, limit int) ([]core
 // BlobRefs gives how many rows refer to a blob, and when the last reference was released. known is
 // false for a blob that no row has ever named.
 func (s *Store) BlobRefs(ctx context.Context, id core.BlobID) (refs, releasedAt int64, known bool, err error) {
-	b, known, err := one(ctx, s.db, apply.Blobs, `FROM blobs t WHERE id = $1`, id[:])
+	b, known, err := get(ctx, s.db, apply.Blobs, id)
 	return b.Refs, b.ReleasedAt, known, err
 }
 

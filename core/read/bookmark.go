@@ -15,12 +15,8 @@ func (s *Store) Bookmarks(ctx context.Context, ch core.ChannelID, since int64) (
 }
 
 // Bookmark gives a bookmark, deleted or not.
-func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (b core.Bookmark, ok bool, err error) {
-	list, err := s.bookmarks(ctx, `id = $1`, [16]byte(id))
-	if ok = len(list) > 0; ok {
-		b = list[0]
-	}
-	return b, ok, err
+func (s *Store) Bookmark(ctx context.Context, id core.BookmarkID) (core.Bookmark, bool, error) {
+	return first(s.bookmarks(ctx, `id = $1`, [16]byte(id)))
 }
 
 func (s *Store) bookmarks(ctx context.Context, where string, args ...any) ([]core.Bookmark, error) {

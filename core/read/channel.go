@@ -10,12 +10,12 @@ import (
 
 // Channel gives a channel by id, archived or not.
 func (s *Store) Channel(ctx context.Context, id core.ChannelID) (core.Channel, bool, error) {
-	return one(ctx, s.db, apply.Channels, `FROM channels t WHERE id = $1`, [16]byte(id))
+	return get(ctx, s.db, apply.Channels, id)
 }
 
 // ChannelByName gives a channel of a team by name.
 func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string) (core.Channel, bool, error) {
-	return one(ctx, s.db, apply.Channels, `FROM channels t WHERE team_id = $1 AND name = $2`, [16]byte(team), name)
+	return find(ctx, s.db, apply.ChannelByName, apply.TeamName{Team: team, Name: name})
 }
 
 // ChannelsOf gives the channels of a team that a user belongs to (zero team: of all teams). Archived
@@ -35,7 +35,7 @@ func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page) ([
 
 // ChannelMember gives a membership.
 func (s *Store) ChannelMember(ctx context.Context, ch core.ChannelID, user core.UserID) (core.ChannelMember, bool, error) {
-	return one(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = $2`+inTeam, [16]byte(ch), [16]byte(user))
+	return get(ctx, s.db, apply.ChannelMembers, apply.ChannelUser{Channel: ch, User: user}, inTeam)
 }
 
 // ChannelMembers gives a page of a channel's members.

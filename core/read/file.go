@@ -16,7 +16,7 @@ const live = `t.delete_at = 0 AND t.post_id <> ` + none
 
 // File gives a file by id, deleted or not.
 func (s *Store) File(ctx context.Context, id core.FileID) (core.File, bool, error) {
-	return one(ctx, s.db, apply.Files, `FROM files t WHERE id = $1`, [16]byte(id))
+	return get(ctx, s.db, apply.Files, id)
 }
 
 // FilesByIDs gives the files with the given ids, deleted or not, in the order of the ids.
@@ -37,7 +37,7 @@ func inOrder(list []core.File, ids []core.FileID) {
 
 // FilesOfPost gives the files of a post in its order, and on request also its deleted files.
 func (s *Store) FilesOfPost(ctx context.Context, id core.PostID, includeDeleted bool) ([]core.File, error) {
-	p, _, err := one(ctx, s.db, apply.Posts, `FROM posts t WHERE id = $1`, [16]byte(id))
+	p, _, err := get(ctx, s.db, apply.Posts, id)
 	if err != nil {
 		return nil, err
 	}

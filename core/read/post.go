@@ -59,11 +59,7 @@ func PostBytes(p *core.Post) int {
 
 // Post gives a post by id, deleted or not.
 func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, error) {
-	p, ok, err := one(ctx, s.db, apply.Posts, `FROM posts t WHERE id = $1`+inThread, [16]byte(id))
-	if err == nil && ok {
-		p, err = s.Join(ctx, p)
-	}
-	return p, ok, err
+	return first(s.posts(ctx, `FROM posts t WHERE id = $1`+inThread, [16]byte(id)))
 }
 
 // posts gives the posts that the rest of a query selects, with their metadata.

@@ -15,6 +15,5 @@ func (s *Store) Preferences(ctx context.Context, user core.UserID, category stri
 
 // Preference gives one setting.
 func (s *Store) Preference(ctx context.Context, user core.UserID, category, name string) (core.Preference, bool, error) {
-	return one(ctx, s.db, apply.Preferences, `FROM preferences t WHERE user_id = $1 AND category = $2 AND name = $3`,
-		[16]byte(user), category, name)
+	return get(ctx, s.db, apply.Preferences, apply.PreferenceKey{User: user, Category: category, Name: name})
 }

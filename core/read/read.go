@@ -3,11 +3,14 @@ package read
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // MaxIDs bounds how many ids a query may have.
@@ -15,6 +18,9 @@ const MaxIDs = 1000
 
 // none is the zero id in SQL.
 const none = "'00000000-0000-0000-0000-000000000000'"
+
+// notDeleted leaves out deleted rows of a table t.
+const notDeleted = ` AND t.delete_at = 0`
 
 // Store answers questions. Its pool should take the role that can only read.
 type Store struct {
@@ -52,10 +58,48 @@ func position(ctx context.Context, q pg.Queryer) (core.Position, error) {
 	return p, wrap("read position", err)
 }
 
-// one gives the first row of t that the rest of a query selects; the table's alias is t.
-func one[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], rest string, args ...any) (T, bool, error) {
-	v, ok, err := pg.QueryOne(ctx, q, "SELECT "+pg.Columns(t.Shape, "t")+" "+rest, pg.Scan[T](t.Shape), args...)
-	return v, ok, wrap("read one", err)
+// get gives the row with a key, if further conditions, each of which begins with " AND ", are true for it;
+// the table's alias is t.
+func get[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], key K, conditions ...string) (T, bool, error) {
+	return one[T](ctx, q, t.Shape, t.Keys, &key, conditions...)
+}
+
+// find gives the row that has a value which no other row has.
+func find[V comparable, T any](ctx context.Context, q pg.Queryer, u apply.Unique[V, T], value V) (T, bool, error) {
+	return one[T](ctx, q, u.Of, u.Columns, &value)
+}
+
+func one[T, V any](ctx context.Context, q pg.Queryer, s *schema.Shape, columns []int, value *V, conditions ...string) (T, bool, error) {
+	sql := "SELECT " + pg.Columns(s, "t") + " FROM " + s.Name + " t WHERE true"
+	for i, c := range columns {
+		sql += " AND t." + s.Columns[c].Name + " = $" + strconv.Itoa(i+1)
+	}
+	v, ok, err := pg.QueryOne(ctx, q, sql+strings.Join(conditions, ""), pg.Scan[T](s), values(reflect.ValueOf(value).Elem())...)
+	return v, ok, wrap("read "+s.Name, err)
+}
+
+// values gives what a key or the value of an index consists of, in the types that the driver needs.
+func values(v reflect.Value) (out []any) {
+	switch {
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			out = append(out, values(v.Field(i))...)
+		}
+		return out
+	case v.Kind() == reflect.Array && v.Len() == 16:
+		return []any{v.Convert(reflect.TypeFor[[16]byte]()).Interface()}
+	case v.Kind() == reflect.Array:
+		return []any{v.Bytes()}
+	}
+	return []any{v.Interface()}
+}
+
+// first gives the first row of a list that has one row or none.
+func first[T any](list []T, err error) (v T, ok bool, _ error) {
+	if ok = err == nil && len(list) > 0; ok {
+		v = list[0]
+	}
+	return v, ok, err
 }
 
 // many gives every row of t that the rest of a query selects, never nil.

@@ -9,7 +9,7 @@ import (
 
 // SessionByToken gives the session of a token.
 func (s *Store) SessionByToken(ctx context.Context, token core.TokenHash) (core.Session, bool, error) {
-	return one(ctx, s.db, apply.Sessions, `FROM sessions t WHERE token = $1 LIMIT 1`, token[:])
+	return first(many(ctx, s.db, apply.Sessions, `FROM sessions t WHERE token = $1 LIMIT 1`, token[:]))
 }
 
 // SessionsOf gives a user's sessions, the latest first.

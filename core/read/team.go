@@ -10,12 +10,12 @@ import (
 
 // Team gives a team by id, archived or not.
 func (s *Store) Team(ctx context.Context, id core.TeamID) (core.Team, bool, error) {
-	return one(ctx, s.db, apply.Teams, `FROM teams t WHERE id = $1`, [16]byte(id))
+	return get(ctx, s.db, apply.Teams, id)
 }
 
 // TeamByName gives a team by the name in its URL.
 func (s *Store) TeamByName(ctx context.Context, name string) (core.Team, bool, error) {
-	return one(ctx, s.db, apply.Teams, `FROM teams t WHERE name = $1`, name)
+	return find(ctx, s.db, apply.TeamByName, name)
 }
 
 // TeamsOf gives the teams that a user belongs to.
@@ -38,7 +38,7 @@ func (s *Store) CountTeams(ctx context.Context, all bool) (int64, error) {
 
 // TeamMember gives a membership that has not ended.
 func (s *Store) TeamMember(ctx context.Context, team core.TeamID, user core.UserID) (core.TeamMember, bool, error) {
-	return one(ctx, s.db, apply.TeamMembers, `FROM team_members t WHERE team_id = $1 AND user_id = $2 AND delete_at = 0`, [16]byte(team), [16]byte(user))
+	return get(ctx, s.db, apply.TeamMembers, apply.TeamUser{Team: team, User: user}, notDeleted)
 }
 
 // TeamMembers gives a page of a team's members.

@@ -9,7 +9,7 @@ import (
 
 // Upload gives an upload under way, with its parts.
 func (s *Store) Upload(ctx context.Context, id core.UploadID) (core.Upload, bool, error) {
-	return one(ctx, s.db, apply.Uploads, `FROM uploads t WHERE id = $1 AND delete_at = 0`, [16]byte(id))
+	return get(ctx, s.db, apply.Uploads, id, notDeleted)
 }
 
 // UploadsOfUser gives a user's uploads under way, the oldest first.

@@ -22,17 +22,17 @@ type UserFilter struct {
 
 // User gives a user by id.
 func (s *Store) User(ctx context.Context, id core.UserID) (core.User, bool, error) {
-	return one(ctx, s.db, apply.Users, `FROM users t WHERE id = $1`, [16]byte(id))
+	return get(ctx, s.db, apply.Users, id)
 }
 
 // UserByName gives a user by username.
 func (s *Store) UserByName(ctx context.Context, name string) (core.User, bool, error) {
-	return one(ctx, s.db, apply.Users, `FROM users t WHERE username = $1`, strings.ToLower(name))
+	return find(ctx, s.db, apply.UserByName, strings.ToLower(name))
 }
 
 // UserByEmail gives a user by address.
 func (s *Store) UserByEmail(ctx context.Context, email string) (core.User, bool, error) {
-	return one(ctx, s.db, apply.Users, `FROM users t WHERE email = $1`, strings.ToLower(email))
+	return find(ctx, s.db, apply.UserByEmail, strings.ToLower(email))
 }
 
 // UsersByIDs gives the users with the given ids who changed after a time in milliseconds.

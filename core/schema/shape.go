@@ -45,6 +45,7 @@ type Shape struct {
 	typ    reflect.Type
 	size   int
 	key    keyer
+	times  [2]int                // the columns update_at and delete_at; -1: there is none
 	loose  []reflect.StructField // without a column
 	normal []int                 // columns whose values may have to be made normal
 	digest []int                 // all columns, by their numbers
@@ -76,8 +77,17 @@ func CompileShape(name string, t reflect.Type, keys []string) (*Shape, error) {
 	var err error
 	s.Keys, err = s.positions(keys)
 	s.key = keyer{s, s.Keys}
+	for i, name := range [...]string{"update_at", "delete_at"} {
+		s.times[i] = slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name && c.Type == "bigint" })
+	}
 	return s, err
 }
+
+// UpdateAt points to the time of the last change in a row of a table with a column update_at.
+func (s *Shape) UpdateAt(row Row) *int64 { return (*int64)(s.Columns[s.times[0]].at(row)) }
+
+// DeleteAt points to the time of deletion, or 0, in a row of a table with a column delete_at.
+func (s *Shape) DeleteAt(row Row) *int64 { return (*int64)(s.Columns[s.times[1]].at(row)) }
 
 // fields adds the columns of a struct that begins at an offset.
 func (s *Shape) fields(t reflect.Type, offset uintptr, prefix string, number uint16) error {
