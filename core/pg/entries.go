@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,13 +43,19 @@ func horizon(at time.Time) int64 {
 
 var (
 	positionSQL = "SELECT epoch, index, digest, at FROM applied"
-	// The position is moved only from where the batch found it: otherwise index would be null, which it may not
-	// be, and the transaction fails. A lock from the beginning would cost a tenth of a small batch.
-	advanceSQL = `UPDATE applied SET epoch = $1, digest = $3, at = $4,
-		index = CASE WHEN epoch = $5 AND index = $6 AND digest = $7 THEN $2::bigint END`
+	// The position is moved only from where the batch began, and only if none of its proposals was accepted
+	// before. Otherwise index would be null, which it may not be, and the transaction fails: see isGuard.
+	advanceSQL = `UPDATE applied SET epoch = $1, digest = $3, at = $4, index = CASE WHEN epoch = $5 AND index = $6 AND digest = $7
+		AND NOT EXISTS (SELECT FROM entries e WHERE e.proposal = ANY($8::uuid[]) AND e.accepted) THEN $2::bigint END`
 	firstsSQL = "SELECT " + Columns(recordShape, "") + " FROM entries WHERE proposal = ANY($1::uuid[]) AND accepted"
 	purgeSQL  = "DELETE FROM entries WHERE at < $1"
 )
+
+// isGuard reports whether advanceSQL has failed, and with it everything that was sent together.
+func isGuard(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23502" && e.TableName == "applied"
+}
 
 // readPosition reads the row of applied.
 func readPosition(res *pgconn.Result) (core.Position, time.Time, error) {

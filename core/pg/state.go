@@ -2,8 +2,10 @@ package pg
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -21,12 +23,24 @@ const maxWrittenBytes = 16 << 20
 // missing is read on its own.
 const maxRuns = 6
 
+// recent has proposals that were accepted lately, each in a place by its last bytes, which are random. So
+// one that is proposed again soon does not first make a batch fail.
+type recent [8192]core.ProposalID
+
+func (r *recent) place(id core.ProposalID) *core.ProposalID {
+	return &r[int(binary.BigEndian.Uint16(id[14:]))%len(r)]
+}
+
+func (r *recent) note(id core.ProposalID) { *r.place(id) = id }
+
+func (r *recent) has(e core.Entry) bool { return *r.place(e.ID) == e.ID }
+
 // Store is the replicated tables as apply sees them. It collects the writes of a batch, shows
 // them to the reads of the same batch, and writes them in one transaction with the position.
 // Committed rows are cached; nobody else writes these tables, so a cached row stays true.
 //
-// A batch is run before its transaction begins. What cannot be answered from memory is noted, read
-// with everything else that the batch has noted, and the batch is run again: see Run.
+// What a batch cannot answer from memory is noted, read with everything else that the batch has noted,
+// and the batch is run again: see Run. A batch that needs nothing is a single round trip.
 //
 // After a failed read the decisions of the batch are wrong: Err gives the error, and the batch must be
 // dropped. A Store belongs to one goroutine at a time.
@@ -36,14 +50,18 @@ type Store struct {
 	tables []*rows // those of apply.Shapes, by their ids
 	inUse  []*rows
 
+	at     time.Time // of the last committed entry; zero: not known
+	recent recent
+	repeat bool // the last batch had a proposal that was accepted before
+
 	ctx     context.Context // of the batch
 	err     error           // the first failed read of the batch
 	missed  bool            // something was noted in this run
 	alone   bool            // a row that is not known is read immediately, on its own
 	written int             // bytes, about
 	undo    []undo          // of the entry
-	at      time.Time       // of the last committed entry
-	from    core.Position   // that the batch's transaction began at
+	from    core.Position   // that the batch follows on
+	unasked []core.Entry    // the batch, until it is known which of its proposals were accepted before
 	horizon int64           // of the entry being applied
 	firsts  map[core.ProposalID]Record
 	stored  map[core.ProposalID]Record // firsts, as they were before the batch
@@ -176,7 +194,7 @@ func (s *Store) CachedBytes() int { return s.cache.used }
 // RoundTrips gives the number of round trips to the database so far.
 func (s *Store) RoundTrips() int { return s.w.trips }
 
-// fetchNow calls note and reads what it has noted, in the batch's transaction.
+// fetchNow calls note and reads what it has noted.
 func (s *Store) fetchNow(note func()) {
 	if s.err != nil {
 		return
@@ -196,61 +214,42 @@ func (s *Store) fetch(p *pipe) {
 // errMoved means that something else has written this database since the last batch.
 var errMoved = errors.New("the applied position in the database is not where this replica left it")
 
+// ErrRepeated means that nothing was written, because the batch may have a proposal that was accepted in an
+// earlier batch: run it again. Run then reads which proposals these are.
+var ErrRepeated = errors.New("the batch may repeat a proposal")
+
 // Position reads how far the database is, and the time of its last entry.
 func (s *Store) Position(ctx context.Context) (pos core.Position, at time.Time, err error) {
-	err = s.begin(ctx, &pos, &at, nil)
-	if err == nil {
-		err = s.rollback(ctx)
-	}
+	var p pipe
+	p.add(positionSQL, nil, func(res *pgResult) (err error) {
+		pos, at, err = readPosition(res)
+		return err
+	})
+	err = s.w.run(ctx, &p)
 	s.at = at
 	return pos, at, err
 }
 
-// begin opens the transaction, reads the position, and runs the queries that more adds.
-func (s *Store) begin(ctx context.Context, pos *core.Position, at *time.Time, more func(p *pipe)) error {
-	var p pipe
-	p.add("BEGIN", nil, nil)
-	p.add(positionSQL, nil, func(res *pgResult) (err error) {
-		*pos, *at, err = readPosition(res)
-		return err
-	})
-	if more != nil {
-		more(&p)
-	}
-	return s.w.run(ctx, &p)
-}
-
-func (s *Store) rollback(ctx context.Context) error {
-	var p pipe
-	p.add("ROLLBACK", nil, nil)
-	return s.w.run(ctx, &p)
-}
-
-// Run opens the transaction of a batch, which must follow on position at. It calls decide, which
-// applies the batch's entries to the store, and calls it again on the unchanged store until decide has
-// read only what is known. Only the last call counts. Every Run without an error must be ended by
-// Commit or Drop.
+// Run decides a batch, which must follow on position at. It calls decide, which applies the batch's
+// entries to the store, and calls it again on the unchanged store until decide has read only what is
+// known. Only the last call counts. Every Run without an error must be ended by Commit or Drop.
 //
-// The first call comes before the transaction. So if all rows of a batch are in memory, decide is called
-// once, and the batch costs one round trip here and one in Commit.
+// There is no transaction yet. Nobody else writes these tables, so what was read stays true, and
+// Commit writes nothing unless the database is still at the position.
 func (s *Store) Run(ctx context.Context, at core.Position, batch []core.Entry, decide func() error) error {
-	s.ctx, s.err, s.alone = ctx, nil, false
+	s.ctx, s.err, s.alone, s.from, s.unasked = ctx, nil, false, at, batch
 	s.stored = map[core.ProposalID]Record{}
-	s.rewind()
-	err := decide()
-	if err == nil {
-		err = s.open(ctx, at, batch)
+	var err error
+	if s.repeat || slices.ContainsFunc(batch, s.recent.has) {
+		err = s.read(ctx)
 	}
-	again := s.missed || len(s.stored) > 0
-	for run := 1; err == nil && again; run++ {
+	for run := 0; err == nil; run++ {
 		s.rewind()
 		s.alone = run == maxRuns
 		if err = decide(); err != nil || s.alone || !s.missed {
 			break
 		}
-		var p pipe
-		s.fetch(&p)
-		err = s.w.run(ctx, &p)
+		err = s.read(ctx)
 	}
 	if err == nil {
 		err = s.err
@@ -261,19 +260,15 @@ func (s *Store) Run(ctx context.Context, at core.Position, batch []core.Entry, d
 	return err
 }
 
-// open begins the transaction and reads what the first run has noted.
-func (s *Store) open(ctx context.Context, at core.Position, batch []core.Entry) error {
-	var pos core.Position
-	var last time.Time
-	err := s.begin(ctx, &pos, &last, func(p *pipe) {
-		s.wantFirsts(p, batch)
-		s.fetch(p)
-	})
-	if err == nil && pos != at {
-		err = fmt.Errorf("begin batch at %v, database at %v: %w", at, pos, errMoved)
+// read reads what was noted, and once for each batch which of its proposals were accepted before.
+func (s *Store) read(ctx context.Context) error {
+	var p pipe
+	if len(s.unasked) > 0 {
+		s.wantFirsts(&p, s.unasked)
+		s.unasked = nil
 	}
-	s.at, s.from = last, pos
-	return err
+	s.fetch(&p)
+	return s.w.run(ctx, &p)
 }
 
 // rewind reverts everything that the batch has written.
@@ -289,17 +284,21 @@ func (s *Store) rewind() {
 }
 
 func (s *Store) wantFirsts(p *pipe, batch []core.Entry) {
-	ids := array(oidUUID, len(batch), func(b []byte, i int) ([]byte, bool) { return append(b, batch[i].ID[:]...), true })
-	p.add(firstsSQL, [][]byte{ids}, func(res *pgResult) error {
+	p.add(firstsSQL, [][]byte{proposals(batch)}, func(res *pgResult) error {
 		for _, raw := range res.Rows {
 			r, err := readRecord(raw)
 			if err != nil {
 				return err
 			}
 			s.stored[r.Proposal] = r
+			s.recent.note(r.Proposal)
 		}
 		return nil
 	})
+}
+
+func proposals(batch []core.Entry) []byte {
+	return array(oidUUID, len(batch), func(b []byte, i int) ([]byte, bool) { return append(b, batch[i].ID[:]...), true })
 }
 
 // Enter begins an entry. When its proposal has been accepted before, it gives that record and
@@ -318,8 +317,8 @@ func (s *Store) Leave(r Record) {
 	}
 }
 
-// Commit writes the batch and its position. After an error the batch may have been written or not:
-// Position tells.
+// Commit writes the batch and its position, in one round trip, which is a transaction. After ErrRepeated
+// nothing was written. After another error the batch may have been written or not: Position tells.
 func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) error {
 	if s.err != nil {
 		err := s.err
@@ -327,6 +326,8 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 		return fmt.Errorf("read state: %w", err)
 	}
 	var p pipe
+	// First of all, because it must not find the batch's own records.
+	p.add(advanceSQL, append(append(positionParams(pos, at), positionParams(s.from, time.Time{})[:3]...), proposals(s.unasked)), nil)
 	for _, r := range s.inUse {
 		r.flush(&p)
 	}
@@ -337,21 +338,26 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 	if keep := s.kept(forget); len(keep) > 0 {
 		p.add(recordStatements.insert, rowArrays(recordShape, keep), nil)
 	}
-	p.add(advanceSQL, append(positionParams(pos, at), positionParams(s.from, time.Time{})[:3]...), nil)
-	p.add("COMMIT", nil, func(res *pgResult) error {
-		if res.CommandTag.String() != "COMMIT" {
-			return fmt.Errorf("commit: the server answered %s", res.CommandTag)
-		}
-		return nil
-	})
-	if err := s.w.run(ctx, &p); err != nil {
+	err := s.w.run(ctx, &p)
+	if s.repeat = isGuard(err) && len(s.unasked) > 0; s.repeat {
+		return ErrRepeated
+	}
+	if isGuard(err) {
+		err = errMoved
+	}
+	if err != nil {
 		s.Drop()
-		return fmt.Errorf("write batch: %w", err)
+		return fmt.Errorf("write batch from %v to %v: %w", s.from, pos, err)
 	}
 	for _, r := range s.inUse {
 		r.committed(s.cache)
 	}
-	s.at, s.ctx = at, nil
+	for _, r := range s.records {
+		if r.Accepted {
+			s.recent.note(r.Proposal)
+		}
+	}
+	s.at, s.ctx, s.unasked = at, nil, nil
 	return nil
 }
 
@@ -374,5 +380,6 @@ func (s *Store) Drop() {
 	for _, r := range s.inUse {
 		r.clear()
 	}
-	s.undo, s.records, s.firsts, s.stored, s.ctx = nil, nil, nil, nil, nil
+	s.undo, s.records, s.firsts, s.stored, s.unasked, s.ctx = nil, nil, nil, nil, nil, nil
+	s.at = time.Time{}
 }

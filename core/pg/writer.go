@@ -39,7 +39,7 @@ func (w *writer) open(ctx context.Context) error {
 	return nil
 }
 
-// close closes the connection, which also ends its transaction.
+// close closes the connection.
 func (w *writer) close() {
 	if w.conn != nil {
 		_ = w.conn.PgConn().Conn().Close() // the connection is of no use any more
@@ -50,7 +50,8 @@ func (w *writer) close() {
 // pgResult is the result of a statement.
 type pgResult = pgconn.Result
 
-// pipe collects statements that are sent to the server together.
+// pipe collects statements that are sent to the server together. It is a transaction: the server commits
+// when it has run all of them, and after an error it keeps nothing.
 type pipe struct{ steps []step }
 
 type step struct {
@@ -66,13 +67,13 @@ func (p *pipe) add(sql string, params [][]byte, then func(*pgconn.Result) error)
 var binary1 = []int16{pgx.BinaryFormatCode}
 
 // run sends a pipe in one round trip (and one more for each statement that is new to the
-// connection). After an error the connection is closed.
+// connection). After an error the connection is closed, except if the batch's own guard has failed.
 func (w *writer) run(ctx context.Context, p *pipe) error {
-	if err := w.send(ctx, p); err != nil {
+	err := w.send(ctx, p)
+	if err != nil && !isGuard(err) {
 		w.close()
-		return err
 	}
-	return nil
+	return err
 }
 
 func (w *writer) send(ctx context.Context, p *pipe) error {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nearside/nearside/core"
@@ -124,7 +125,11 @@ func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch cor
 		r.store.Drop()
 		return nil, stop
 	}
-	if err := r.store.Commit(ctx, c.pos, c.at); err != nil {
+	err = r.store.Commit(ctx, c.pos, c.at)
+	if errors.Is(err, pg.ErrRepeated) { // not again, because the next run reads which proposals these are
+		return r.applyWatched(ctx, part, epoch, want, watch)
+	}
+	if err != nil {
 		r.stale, r.doubt = true, c
 		return nil, fmt.Errorf("apply entries %d to %d: %w", c.entries[0].Index, c.pos.Index, err)
 	}
@@ -133,8 +138,7 @@ func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch cor
 	return c.receipts, stop
 }
 
-// decide runs the state machine over entries that follow after a place, in a transaction that stays
-// open. It ends early before an entry that cannot be understood, and stop says why; and when so much
+// decide runs the state machine over entries that follow after a place. It ends early before an entry that cannot be understood, and stop says why; and when so much
 // has been written that it should be committed first.
 func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epoch core.Epoch) (c *committed, stop, err error) {
 	prepared := make([]apply.Prepared, 0, len(part))

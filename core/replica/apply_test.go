@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
@@ -14,6 +15,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/replica"
 )
 
 // After WaitApplied for its index, a post can be read from the tables.
@@ -87,6 +89,41 @@ func TestReplica_Apply_RepeatedProposal(t *testing.T) {
 				t.Errorf("at %v, not at entry %d", n.Position(), second.Index)
 			}
 		})
+	}
+}
+
+// A replica that has just started does not know which proposals it accepted. So a batch that repeats one is
+// decided from memory, refused by the database, and decided again. Decided anew, the repeated proposal here
+// would be refused, because the channel is archived by now, and the replica would diverge. The connection and
+// what is in memory still serve afterwards: a batch without a repetition takes one round trip.
+func TestReplica_Apply_RepeatedAfterStart(t *testing.T) {
+	l := newLog(t)
+	first := newNode(t, pgtest.Database(t))
+	header, begin := "h", l.begin()
+	patch := l.Entry(l.by, &command.PatchChannel{ChannelID: l.room, ChannelPatch: core.ChannelPatch{Header: &header}})
+	archive := l.Entry(l.by, &command.DeleteChannel{ChannelID: l.room})
+	want := first.apply(t, append(begin, patch, archive)...)[len(begin)]
+	n := tripsNode{registry: prometheus.NewRegistry()}
+	n.node = newNode(t, first.cfg, func(c *replica.Config) { c.Metrics, c.FlushEvery = n.registry, limit })
+	n.apply(t, l.post("refused, but the rows are in memory now"))
+	for _, trips := range []int{3, 2} { // in vain, to read, and to write; then it is remembered
+		batch := []core.Entry{l.post("refused"), l.Again(patch), l.Again(archive)}
+		before := n.trips(t)
+		got := n.apply(t, batch...)
+		if took := n.trips(t) - before; took != trips {
+			t.Errorf("%d round trips, not %d", took, trips)
+		}
+		if d := cmp.Diff(want, got[1]); d != "" {
+			t.Errorf("the receipt is not that of the first:\n%s", d)
+		}
+		before = n.trips(t)
+		n.apply(t, l.post("refused"))
+		if took := n.trips(t) - before; took != 1 {
+			t.Errorf("%d round trips afterwards", took)
+		}
+		if n.Position().Digest != l.Model.Digest {
+			t.Errorf("the digest is %v, over maps %v", n.Position().Digest, l.Model.Digest)
+		}
 	}
 }
 

@@ -54,6 +54,9 @@ func (r *Replica) replay(ctx context.Context, have place) error {
 		if err == nil {
 			err = r.store.Commit(ctx, c.pos, c.at)
 		}
+		if errors.Is(err, pg.ErrRepeated) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("apply again: %w", err)
 		}

@@ -267,8 +267,18 @@ func (n tripsNode) trips(t *testing.T) int {
 	return 0
 }
 
-// A batch of any command takes two round trips, one to begin and one to commit, if the rows that it
-// reads were read or written before.
+// alone are the commands that read only rows that they, or commands before them, have read or written. The others
+// must also learn that something does not exist yet.
+var alone = []reflect.Type{
+	reflect.TypeFor[command.PatchUser](), reflect.TypeFor[command.EndSession](),
+	reflect.TypeFor[command.PatchTeam](), reflect.TypeFor[command.DeleteTeam](),
+	reflect.TypeFor[command.PatchChannel](), reflect.TypeFor[command.DeleteChannel](), reflect.TypeFor[command.RemoveChannelMember](),
+	reflect.TypeFor[command.ViewChannel](), reflect.TypeFor[command.CreatePost](), reflect.TypeFor[command.PatchBookmark](),
+	reflect.TypeFor[command.DeletePreferences](), reflect.TypeFor[command.ExpireLinks](),
+}
+
+// A batch of any command takes at most two round trips if the rows that it reads were read or written before: one
+// to learn what does not exist, if it must, and one to write.
 func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 	w, people := newTown(t, 2*tripsBatch)
 	n := newTripsNode(t)
@@ -306,8 +316,12 @@ func TestReplica_WarmBatchTakesTwoRoundTrips(t *testing.T) {
 			return n.trips(t) - before
 		}
 		batch(0)
-		if got := batch(tripsBatch); got != 2 {
-			t.Errorf("a warm batch of command %d, %v, takes %d round trips", number, typ, got)
+		want := 2
+		if slices.Contains(alone, typ) {
+			want = 1
+		}
+		if got := batch(tripsBatch); got != want {
+			t.Errorf("a warm batch of command %d, %v, takes %d round trips, not %d", number, typ, got, want)
 		}
 	}
 }

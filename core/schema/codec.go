@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -176,8 +177,44 @@ func packed[V any](isNil func(V) bool) codec {
 	return c
 }
 
+// appendStringMap appends what encMode makes of a map. Nearly every post writes a membership, which has one, and
+// the library, which reflects on every element, took a twelfth of the time of deciding it.
+func appendStringMap(b []byte, m map[string]string) []byte {
+	var few [16]string
+	keys := few[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	b = appendHead(b, 5, len(m))
+	for _, k := range keys {
+		b = append(appendHead(b, 3, len(k)), k...)
+		b = append(appendHead(b, 3, len(m[k])), m[k]...)
+	}
+	return b
+}
+
+// appendHead appends the beginning of a CBOR item of a major type, in the shortest form (RFC 8949, section 3).
+func appendHead(b []byte, major byte, n int) []byte {
+	switch major <<= 5; {
+	case n < 24:
+		return append(b, major|byte(n))
+	case n < 1<<8:
+		return append(b, major|24, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+}
+
 func stringMaps() codec {
 	c := packed(func(v map[string]string) bool { return v == nil })
+	c.put = func(b []byte, p unsafe.Pointer) []byte {
+		if m := *(*map[string]string)(p); m != nil {
+			return appendStringMap(b, m)
+		}
+		return append(b, 0xf6)
+	}
 	c.extra = func(p unsafe.Pointer) int {
 		n := 48
 		for k, s := range *(*map[string]string)(p) {

@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -276,5 +278,30 @@ func TestPatchOf(t *testing.T) {
 			}()
 			bad()
 		}()
+	}
+}
+
+// A map of strings is encoded exactly as the CBOR library encodes it: digests and stored rows depend on it.
+func TestStringMaps_AsTheLibrary(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	text := func() string {
+		return strings.Repeat("kä"[:rnd.IntN(4)], []int{0, 1, 7, 12, 100, 30_000}[rnd.IntN(6)]) + strconv.Itoa(rnd.IntN(50))
+	}
+	c := stringMaps()
+	for range 300 {
+		m := map[string]string{}
+		for range []int{0, 1, 3, 30, 300}[rnd.IntN(5)] {
+			m[text()] = text()
+		}
+		if rnd.IntN(20) == 0 {
+			m = nil
+		}
+		want, err := encMode.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.put(nil, unsafe.Pointer(&m)); !bytes.Equal(got, want) {
+			t.Fatalf("a map of %d strings is encoded as %.99x, not %.99x", len(m), got, want)
+		}
 	}
 }
