@@ -11,8 +11,8 @@
 // network or a database while holding one.
 //
 // Lifecycle: New starts nothing; Run reads the event cursor, sends pings, removes expired
-// sockets, and owns the writers of all sockets. When its ctx ends, it closes every socket and
-// returns after the last writer. Register fails before Run has subscribed and after it has ended.
+// sockets, and owns the writers. When its ctx ends, it closes every socket and returns after the
+// last writer. Register fails before Run has subscribed and after it has ended.
 //
 // Invariants: a socket's events are numbered from 0 without gaps, hello first; they are in log
 // order; a user gets a channel's or team's events exactly from the entry in which they joined up

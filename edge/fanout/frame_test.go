@@ -54,7 +54,7 @@ func BenchmarkDeliver200(b *testing.B) {
 
 type nullWire struct{}
 
-func (nullWire) Write([]byte) error { return nil }
-func (nullWire) Ping() error        { return nil }
-func (nullWire) Close(End)          {}
-func (nullWire) Abort()             {}
+func (nullWire) Write([]byte, func()) error { return nil }
+func (nullWire) Ping(func()) error          { return nil }
+func (nullWire) Close(End, func())          {}
+func (nullWire) Abort()                     {}

@@ -103,8 +103,7 @@ type Hub struct {
 
 	typing  limiter // has its own lock
 	foreign limiter
-	writers sync.WaitGroup // of sockets; grows only under the mu of a socket that is not closed
-	buffers sync.Pool      // of *[]byte, for writers
+	writers writers
 
 	mu       sync.Mutex // guards everything below
 	open     bool       // Run has subscribed and has not ended
@@ -280,7 +279,7 @@ func (h *Hub) close() {
 		}
 	})
 	defer cut.Stop()
-	h.writers.Wait()
+	h.writers.running.Wait()
 }
 
 // dropAll closes every socket and returns their wires.

@@ -9,11 +9,12 @@ import (
 )
 
 // Wire carries a socket's bytes. The hub calls Write, Ping and Close from one goroutine at a
-// time. Abort may be called at any time, must not block, and makes the others return.
+// time; they call waits before they wait for the client. Abort may be called at any time, must not
+// block, and makes the others return.
 type Wire interface {
-	Write(text []byte) error
-	Ping() error
-	Close(why End)
+	Write(text []byte, waits func()) error
+	Ping(waits func()) error
+	Close(why End, waits func())
 	Abort()
 }
 
@@ -64,7 +65,7 @@ type Socket struct {
 	ring      []frame // the last written events
 	ringBytes int
 	seq       int64 // of the next event
-	writing   bool  // a writer is running
+	writing   bool  // a writer has it, or will take it
 	end       End
 }
 
@@ -128,12 +129,11 @@ func (s *Socket) add(f frame) {
 	s.wake()
 }
 
-// wake starts a writer if there is something to write and none runs: an idle socket has no
-// goroutine of the hub.
+// wake hands the socket to the writers, if they do not have it.
 func (s *Socket) wake() {
 	if w := s.wire; w != nil && !s.writing {
 		s.writing = true
-		s.hub.writers.Go(func() { s.write(w) })
+		s.hub.writers.add(turn{s, w})
 	}
 }
 
@@ -167,43 +167,6 @@ func (s *Socket) Close(why End) {
 	s.hub.drop(s, why)
 }
 
-// write sends until the queue is empty, the connection fails, or the socket is closed.
-func (s *Socket) write(w Wire) {
-	buf, _ := s.hub.buffers.Get().(*[]byte)
-	if buf == nil {
-		buf = new([]byte)
-	}
-	for {
-		f, seq, why, more := s.next()
-		if why != 0 {
-			w.Close(why)
-		}
-		if !more {
-			break
-		}
-		var err error
-		if f.msg == nil {
-			err = w.Ping()
-		} else {
-			*buf = f.append((*buf)[:0], s.client.User, seq)
-			began := time.Now()
-			err = w.Write(*buf)
-			took := time.Since(began)
-			s.hub.metrics.write.Observe(took.Seconds())
-			if took > slowWrite { // checked here: the arguments of Note would be allocated for every write
-				s.hub.metrics.sticky.Note("its client to read", took, "user", s.client.User, "bytes", len(*buf))
-			}
-		}
-		if err != nil {
-			s.broken(w)
-			break
-		}
-	}
-	if cap(*buf) <= 64<<10 { // a huge event must not stay in the pool
-		s.hub.buffers.Put(buf)
-	}
-}
-
 // next takes a frame from the queue. An event gets its number here: after all filters, and in the
 // order of sending.
 func (s *Socket) next() (f frame, seq int64, why End, more bool) {
@@ -225,7 +188,7 @@ func (s *Socket) next() (f frame, seq int64, why End, more bool) {
 	return f, seq, 0, true
 }
 
-// rest ends the writer, and releases a queue that has grown.
+// rest ends the turn, and releases a queue that has grown.
 func (s *Socket) rest() {
 	s.writing = false
 	s.head = 0

@@ -207,9 +207,10 @@ func (w *wired) changed(f func()) {
 	w.news = make(chan struct{})
 }
 
-func (w *wired) Write(b []byte) error {
+func (w *wired) Write(b []byte, waits func()) error {
 	w.changed(func() { w.begun++ })
 	if w.gate != nil {
+		waits()
 		select {
 		case <-w.gate:
 		case <-w.cut:
@@ -220,9 +221,9 @@ func (w *wired) Write(b []byte) error {
 	return nil
 }
 
-func (w *wired) Ping() error { w.changed(func() { w.pings++ }); return nil }
+func (w *wired) Ping(func()) error { w.changed(func() { w.pings++ }); return nil }
 
-func (w *wired) Close(why End) { w.changed(func() { w.end = why }) }
+func (w *wired) Close(why End, _ func()) { w.changed(func() { w.end = why }) }
 
 func (w *wired) Abort() {
 	w.changed(func() {

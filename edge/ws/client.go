@@ -39,6 +39,8 @@ func (c *client) run(ctx context.Context) {
 	conn.SetReadLimit(RequestBytes)
 	_ = conn.SetReadDeadline(time.Now().Add(c.handler.cfg.AuthWithin)) // it fails on a closed connection, and then so does the read
 	conn.SetPongHandler(c.pong)
+	conn.SetPingHandler(c.wire.pong)
+	conn.SetCloseHandler(c.wire.closed)
 	if c.token != "" && c.upgradeToken(ctx) != nil {
 		return
 	}

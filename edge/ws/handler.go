@@ -115,7 +115,7 @@ func (h *Handler) Run(ctx context.Context) error {
 		if socket != nil {
 			socket.Close(fanout.EndShutdown)
 		} else {
-			w.Close(fanout.EndShutdown)
+			w.Close(fanout.EndShutdown, mayWait)
 		}
 	}
 	cut := time.AfterFunc(2*CloseWithin, func() {
@@ -146,12 +146,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	c := &client{
-		handler: h, wire: &wire{conn: conn}, token: token,
+		handler: h, wire: newWire(conn), token: token,
 		resume: q.Get("connection_id"), next: q.Get("sequence_number"), accept: r.Header.Get("Accept-Language"),
 	}
 	if !h.start(ctx, c) {
 		h.dismiss()
-		c.wire.Close(fanout.EndShutdown)
+		c.wire.Close(fanout.EndShutdown, mayWait)
 	}
 }
 
