@@ -22,15 +22,9 @@ var (
 	noSuchPlace      = core.Refusal{Kind: core.KindInvalid, ID: "app.channel.bookmark.update_sort.app_error"}
 )
 
-// bookmarking gives the caller and a channel, if the caller has the permission for what is done with
-// its bookmarks: add, edit, order or delete. The permission also depends on the type of the channel.
-func (x *exec) bookmarking(id core.ChannelID, what string) (core.User, core.Channel, error) {
-	return x.channelFor(id, authz.Permission(what+"_bookmark_public_channel"), authz.Permission(what+"_bookmark_private_channel"))
-}
-
-// bookmark is bookmarking for one of the channel's bookmarks.
-func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, what string) (core.User, core.Bookmark, error) {
-	u, _, err := x.bookmarking(ch, what)
+// bookmark gives the caller and a bookmark of a channel, if the caller has the permission there.
+func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, p authz.Permission) (core.User, core.Bookmark, error) {
+	u, _, err := x.channelFor(ch, p)
 	b, ok := Bookmarks.Live(x, id)
 	if err == nil && (!ok || b.ChannelID != ch) {
 		err = noBookmark
@@ -39,7 +33,7 @@ func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, what string) (cor
 }
 
 func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
-	u, ch, err := x.bookmarking(c.Bookmark.ChannelID, "add")
+	u, ch, err := x.channelFor(c.Bookmark.ChannelID, "add_bookmark_public_channel")
 	if err != nil {
 		return nil, err
 	}
@@ -47,22 +41,37 @@ func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
 	if n == core.MaxBookmarks {
 		return nil, tooManyBookmarks
 	}
-	b.ID, b.OwnerID, b.CreateAt, b.UpdateAt, b.DeleteAt, b.SortOrder = core.BookmarkID(x.mint()), u.ID, x.now, x.now, 0, int64(n)
-	if err := x.checkBookmark(u, b, core.FileID{}); err != nil {
-		return nil, err
-	}
-	Bookmarks.Insert(x, b)
-	x.emit(event.BookmarkChanged{Change: "created", Bookmark: x.withFile(b)})
-	return command.Made{ID: core.PostID(b.ID)}, nil
+	b.ID, b.OwnerID, b.CreateAt, b.UpdateAt, b.DeleteAt, b.SortOrder = core.BookmarkID(x.mint()), u.ID, x.now, 0, 0, int64(n)
+	return x.putBookmark(u, b, core.FileID{}, event.BookmarkChanged{Change: "created"})
 }
 
-// checkBookmark checks a bookmark and attaches its file, as for a post, if it is not the one it had.
-func (x *exec) checkBookmark(u core.User, b core.Bookmark, was core.FileID) error {
-	if err := b.Check(); err != nil || b.FileID == was {
-		return err
+func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
+	u, was, err := x.bookmark(c.ChannelID, c.BookmarkID, "edit_bookmark_public_channel")
+	if err != nil {
+		return nil, err
 	}
-	_, err := x.attach(u, core.Post{ID: core.PostID(b.ID), UserID: u.ID, ChannelID: b.ChannelID}, []core.FileID{b.FileID})
-	return err
+	b, e := was, event.BookmarkChanged{Change: "updated"}
+	setBookmark(&b, &c.BookmarkPatch)
+	if b.FileID != was.FileID {
+		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
+		e.Deleted = x.archiveBookmark(was)
+	}
+	return x.putBookmark(u, b, was.FileID, e)
+}
+
+// putBookmark writes a bookmark and announces it. A file that it did not have is attached to it as to a post.
+func (x *exec) putBookmark(u core.User, b core.Bookmark, had core.FileID, e event.BookmarkChanged) (any, error) {
+	if err := b.Check(); err != nil {
+		return nil, err
+	}
+	if b.FileID != had {
+		if _, err := x.attach(u, core.Post{ID: core.PostID(b.ID), UserID: u.ID, ChannelID: b.ChannelID}, []core.FileID{b.FileID}); err != nil {
+			return nil, err
+		}
+	}
+	e.Bookmark = x.withFile(Bookmarks.Save(x, b))
+	x.emit(e)
+	return command.Made{ID: core.PostID(b.ID)}, nil
 }
 
 func (x *exec) withFile(b core.Bookmark) core.Bookmark {
@@ -72,27 +81,8 @@ func (x *exec) withFile(b core.Bookmark) core.Bookmark {
 	return b
 }
 
-func patchBookmark(x *exec, c *command.PatchBookmark) (any, error) {
-	u, was, err := x.bookmark(c.ChannelID, c.BookmarkID, "edit")
-	if err != nil {
-		return nil, err
-	}
-	b, deleted := was, core.Bookmark{}
-	setBookmark(&b, &c.BookmarkPatch)
-	if b.FileID != was.FileID {
-		b.ID, b.OwnerID, b.CreateAt = core.BookmarkID(x.mint()), u.ID, x.now
-		deleted = x.archiveBookmark(was)
-	}
-	if err := x.checkBookmark(u, b, was.FileID); err != nil {
-		return nil, err
-	}
-	b = x.withFile(Bookmarks.Save(x, b))
-	x.emit(event.BookmarkChanged{Change: "updated", Bookmark: b, Deleted: deleted})
-	return command.Made{ID: core.PostID(b.ID)}, nil
-}
-
 func sortBookmark(x *exec, c *command.SortBookmark) (any, error) {
-	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "order")
+	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "order_bookmark_public_channel")
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +108,7 @@ func (x *exec) renumber(list []core.Bookmark) []core.Bookmark {
 }
 
 func deleteBookmark(x *exec, c *command.DeleteBookmark) (any, error) {
-	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "delete")
+	_, b, err := x.bookmark(c.ChannelID, c.BookmarkID, "delete_bookmark_public_channel")
 	if err != nil {
 		return nil, err
 	}

@@ -64,11 +64,7 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	if _, err := x.team(ch.TeamID); err != nil {
 		return nil, err
 	}
-	p := authz.CreatePublicChannel
-	if ch.Type == core.ChannelPrivate {
-		p = authz.CreatePrivateChannel
-	}
-	if err := x.mayInTeam(u, ch.TeamID, p); err != nil {
+	if err := x.mayInTeam(u, ch.TeamID, authz.CreatePublicChannel.In(ch)); err != nil {
 		return nil, err
 	}
 	if _, taken := ChannelByName.Find(x, TeamName{ch.TeamID, ch.Name}); taken {
@@ -100,7 +96,7 @@ func (x *exec) saveChannel(ch core.Channel) core.Channel {
 }
 
 func patchChannel(x *exec, c *command.PatchChannel) (any, error) {
-	u, ch, err := x.channelFor(c.ChannelID, authz.ManagePublicProperties, authz.ManagePrivateProperties)
+	u, ch, err := x.channelFor(c.ChannelID, authz.ManagePublicProperties)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +133,7 @@ func (x *exec) changeMessages(ch, was core.Channel, u core.User) core.Channel {
 }
 
 func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
-	u, ch, err := x.channelFor(c.ChannelID, authz.DeletePublicChannel, authz.DeletePrivateChannel)
+	u, ch, err := x.channelFor(c.ChannelID, authz.DeletePublicChannel)
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +147,8 @@ func deleteChannel(x *exec, c *command.DeleteChannel) (any, error) {
 }
 
 // channelFor gives the caller and a channel that is not archived, if the caller has the
-// permission for its type.
-func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (core.User, core.Channel, error) {
+// permission there.
+func (x *exec) channelFor(id core.ChannelID, p authz.Permission) (core.User, core.Channel, error) {
 	u, err := x.caller()
 	if err != nil {
 		return u, core.Channel{}, err
@@ -161,11 +157,7 @@ func (x *exec) channelFor(id core.ChannelID, open, private authz.Permission) (co
 	if err != nil {
 		return u, ch, err
 	}
-	p := open
-	if ch.Type != core.ChannelOpen {
-		p = private
-	}
-	if err := x.mayInChannel(u, ch, p); err != nil {
+	if err := x.mayInChannel(u, ch, p.In(ch)); err != nil {
 		return u, ch, err
 	}
 	if ch.DeleteAt != 0 {
@@ -218,14 +210,10 @@ func addChannelMember(x *exec, c *command.AddChannelMember) (any, error) {
 // themselves to an open channel. To add others, or to add anybody to a private channel, me must be
 // allowed to manage the channel's members.
 func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
-	switch {
-	case ch.Type == core.ChannelOpen && me.ID == u:
+	if ch.Type == core.ChannelOpen && me.ID == u {
 		return x.mayInTeam(me, ch.TeamID, authz.JoinPublicChannels)
-	case ch.Type == core.ChannelOpen:
-		return x.mayInChannel(me, ch, authz.ManagePublicMembers)
-	default:
-		return x.mayInChannel(me, ch, authz.ManagePrivateMembers)
 	}
+	return x.mayInChannel(me, ch, authz.ManagePublicMembers.In(ch))
 }
 
 func (x *exec) addMember(ch core.Channel, u core.User, admin bool) {
@@ -261,11 +249,7 @@ func removeChannelMember(x *exec, c *command.RemoveChannelMember) (any, error) {
 		return nil, err
 	}
 	if me.ID != c.UserID {
-		p := authz.ManagePrivateMembers
-		if ch.Type == core.ChannelOpen {
-			p = authz.ManagePublicMembers
-		}
-		if err := x.mayInChannel(me, ch, p); err != nil {
+		if err := x.mayInChannel(me, ch, authz.ManagePublicMembers.In(ch)); err != nil {
 			return nil, err
 		}
 	}

@@ -41,7 +41,7 @@ func createFile(x *exec, c *command.CreateFile) (any, error) {
 
 // createFile adds a file of the caller. The same file again changes nothing.
 func (x *exec) createFile(f core.File, text string) error {
-	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile, authz.UploadFile)
+	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile)
 	if err != nil {
 		return err
 	}

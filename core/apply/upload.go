@@ -35,7 +35,7 @@ func uploadCount(u core.UserID) string { return "uploads:" + u.String() }
 
 func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	up := c.Upload
-	u, ch, err := x.channelFor(up.ChannelID, authz.UploadFile, authz.UploadFile)
+	u, ch, err := x.channelFor(up.ChannelID, authz.UploadFile)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,15 @@ import (
 // Permission is the name of something that a role may allow. The names are the API's.
 type Permission string
 
+// In gives what is needed for a permission in a channel: in one that is not open, "private" stands for "public" in its
+// name.
+func (p Permission) In(ch core.Channel) Permission {
+	if ch.Type == core.ChannelOpen {
+		return p
+	}
+	return Permission(strings.Replace(string(p), "_public_", "_private_", 1))
+}
+
 // Role is a named set of permissions.
 type Role struct {
 	Name        string

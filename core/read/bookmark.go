@@ -2,7 +2,6 @@ package read
 
 import (
 	"context"
-	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
@@ -24,13 +23,5 @@ func (s *Store) bookmarks(ctx context.Context, where string, args ...any) ([]cor
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]core.FileID, len(list))
-	for i := range list {
-		ids[i] = list[i].FileID
-	}
-	files, err := s.FilesByIDs(ctx, ids)
-	for _, f := range files {
-		list[slices.Index(ids, f.ID)].File = &f
-	}
-	return list, err
+	return joined(ctx, s.db, list, apply.Files, func(b *core.Bookmark) (core.FileID, **core.File) { return b.FileID, &b.File })
 }

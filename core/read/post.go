@@ -81,13 +81,6 @@ func (s *Store) join(ctx context.Context, list []core.Post) error {
 	return nil
 }
 
-// Join adds the metadata to a post that was not read here.
-func (s *Store) Join(ctx context.Context, p core.Post) (core.Post, error) {
-	list := []core.Post{p}
-	err := s.join(ctx, list)
-	return list[0], err
-}
-
 // addMessages adds the text of system posts, which is not stored.
 func (s *Store) addMessages(_ context.Context, posts []core.Post) error {
 	for i := range posts {

@@ -111,6 +111,24 @@ func many[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[
 	return v, wrap("read many", err)
 }
 
+// joined gives a list of rows with the rows of t that they name: of says by which id, and where it goes.
+func joined[T, F any](ctx context.Context, q pg.Queryer, list []T, t apply.Table[core.ID[F], F], of func(*T) (core.ID[F], **F)) ([]T, error) {
+	ids := make([]core.ID[F], len(list))
+	for i := range list {
+		ids[i], _ = of(&list[i])
+	}
+	named, err := many(ctx, q, t, "FROM "+t.Name+" t WHERE id = ANY($1)", raw(ids))
+	byID := make(map[string]*F, len(named))
+	for i := range named {
+		byID[string(t.AppendKey(nil, schema.Row(&named[i])))] = &named[i]
+	}
+	for i := range list {
+		_, to := of(&list[i])
+		*to = byID[string(ids[i][:])]
+	}
+	return list, err
+}
+
 // count gives one number.
 func count(ctx context.Context, q pg.Queryer, sql string, args ...any) (int64, error) {
 	n, _, err := pg.QueryOne(ctx, q, sql, pg.Scalar[int64], args...)

@@ -58,6 +58,17 @@ func (c *Call) Millis(name string) (int64, error) {
 	return n, nil
 }
 
+// Since passes a time of the query string to a handler; 0 if it is missing.
+func Since[T, R any](name string, h func(*Call, T, int64) (R, error)) func(*Call, T) (R, error) {
+	return func(c *Call, object T) (r R, err error) {
+		since, err := c.Millis(name)
+		if err != nil {
+			return r, err
+		}
+		return h(c, object, since)
+	}
+}
+
 // Page returns the requested part of a list.
 func (c *Call) Page() read.Page {
 	return read.Page{Number: c.Number("page", 0, MaxPage), Size: c.Number("per_page", DefaultPerPage, MaxPerPage)}

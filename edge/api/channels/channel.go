@@ -63,20 +63,12 @@ func (s *Service) publicChannels(c *api.Call, t core.Team) ([]core.Channel, erro
 	return s.Read.PublicChannels(c, t.ID, c.Page())
 }
 
-func (s *Service) channelsOfUser(c *api.Call, user core.UserID) ([]core.Channel, error) {
-	return s.channelsOf(c, user, core.TeamID{})
+func (s *Service) channelsOfUser(c *api.Call, user core.UserID, deletedSince int64) ([]core.Channel, error) {
+	return s.Read.ChannelsOf(c, user, core.TeamID{}, c.Flag("include_deleted"), deletedSince)
 }
 
-func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID]) ([]core.Channel, error) {
-	return s.channelsOf(c, in.Second, in.First.ID)
-}
-
-func (s *Service) channelsOf(c *api.Call, user core.UserID, team core.TeamID) ([]core.Channel, error) {
-	since, err := c.Millis("last_delete_at")
-	if err != nil {
-		return nil, err
-	}
-	return s.Read.ChannelsOf(c, user, team, c.Flag("include_deleted"), since)
+func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID], deletedSince int64) ([]core.Channel, error) {
+	return s.Read.ChannelsOf(c, in.Second, in.First.ID, c.Flag("include_deleted"), deletedSince)
 }
 
 // unread is a user's unread messages and mentions in a channel.

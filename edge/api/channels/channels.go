@@ -53,8 +53,8 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/teams/{team_id}/channels", s.PathTeam(authz.ListTeamChannels), s.publicChannels),
 		api.Get("/teams/{team_id}/channels/name/{channel_name}", s.readableByName(), s.channelByName),
 		api.Get("/teams/name/{team_name}/channels/name/{channel_name}", s.readableByNames(), s.channelByName),
-		api.Get("/users/{user_id}/channels", own, s.channelsOfUser),
-		api.Get("/users/{user_id}/teams/{team_id}/channels", api.Both(member, own), s.channelsOfUserInTeam),
+		api.Get("/users/{user_id}/channels", own, api.Since("last_delete_at", s.channelsOfUser)),
+		api.Get("/users/{user_id}/teams/{team_id}/channels", api.Both(member, own), api.Since("last_delete_at", s.channelsOfUserInTeam)),
 		api.Get("/users/{user_id}/channels/{channel_id}/unread", api.Both(own, readable), s.channelUnread),
 		api.Get("/users/{user_id}/teams/{team_id}/channels/categories", api.Both(own, member), s.listCategories),
 
@@ -67,7 +67,7 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/users/{user_id}/teams/{team_id}/channels/members", api.Both(own, member), s.membersOfUser),
 		api.Get("/users/{user_id}/channel_members", own, s.allMembersOfUser),
 
-		api.Get("/channels/{channel_id}/bookmarks", readable, s.listBookmarks),
+		api.Get("/channels/{channel_id}/bookmarks", readable, api.Since("bookmarks_since", s.listBookmarks)),
 		api.Post("/channels/{channel_id}/bookmarks", readable, api.Body(s.createBookmark)).Created(),
 		api.Patch("/channels/{channel_id}/bookmarks/{bookmark_id}", bookmark, api.Body(s.patchBookmark)),
 		api.Post("/channels/{channel_id}/bookmarks/{bookmark_id}/sort_order", bookmark, api.Body(s.sortBookmark)),
