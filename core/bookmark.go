@@ -31,11 +31,11 @@ type Bookmark struct {
 
 // BookmarkPatch is what may change in a bookmark. A nil field stays as it is.
 type BookmarkPatch struct {
-	FileID      *FileID `cbor:"1,keyasint,omitempty" json:"file_id"`
-	DisplayName *string `cbor:"2,keyasint,omitempty" json:"display_name"`
-	LinkURL     *string `cbor:"3,keyasint,omitempty" json:"link_url"`
-	ImageURL    *string `cbor:"4,keyasint,omitempty" json:"image_url"`
-	Emoji       *string `cbor:"5,keyasint,omitempty" json:"emoji"`
+	FileID      *FileID `cbor:"3,keyasint,omitempty" json:"file_id"`
+	DisplayName *string `cbor:"4,keyasint,omitempty" json:"display_name"`
+	LinkURL     *string `cbor:"5,keyasint,omitempty" json:"link_url"`
+	ImageURL    *string `cbor:"6,keyasint,omitempty" json:"image_url"`
+	Emoji       *string `cbor:"7,keyasint,omitempty" json:"emoji"`
 }
 
 // BookmarkUpdate is the result of a patch. If the file changes, there is a new bookmark in the place of the old

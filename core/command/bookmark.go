@@ -10,9 +10,9 @@ type CreateBookmark struct {
 // PatchBookmark changes a bookmark of a channel. If the file changes, it makes a new bookmark in its place.
 // Result: Made.
 type PatchBookmark struct {
-	ChannelID          core.ChannelID  `cbor:"1,keyasint"`
-	BookmarkID         core.BookmarkID `cbor:"2,keyasint"`
-	core.BookmarkPatch `cbor:"3,keyasint"`
+	ChannelID  core.ChannelID  `cbor:"1,keyasint"`
+	BookmarkID core.BookmarkID `cbor:"2,keyasint"`
+	core.BookmarkPatch
 }
 
 // SortBookmark moves a bookmark to a place among those of its channel, counted from 0.

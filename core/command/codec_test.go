@@ -58,11 +58,10 @@ func fill(v reflect.Value, n *int) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
-			tag := f.Tag.Get("cbor")
-			if f.Anonymous && tag == "" {
+			if f.Anonymous {
 				*n-- // its fields are those of the outer struct
 			}
-			if tag != "-" {
+			if f.Tag.Get("cbor") != "-" {
 				fill(v.Field(i), n)
 			}
 		}

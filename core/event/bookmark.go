@@ -4,7 +4,6 @@ import "github.com/nearside/nearside/core"
 
 // BookmarkChanged is a bookmark of a channel that was created, updated or deleted: Change says which.
 type BookmarkChanged struct {
-	forOthers
 	Change   string
 	Bookmark core.Bookmark
 	Deleted  core.Bookmark // in whose place an updated one is, if any
@@ -19,10 +18,10 @@ func (e BookmarkChanged) Write(d *Data, _ *Audience) {
 	}
 	d.JSON("bookmark", &e.Bookmark)
 }
+func (BookmarkChanged) ForOthers() {}
 
 // BookmarksSorted is all bookmarks of a channel in their new order.
 type BookmarksSorted struct {
-	forOthers
 	Channel   core.ChannelID
 	Bookmarks []core.Bookmark
 }
@@ -30,3 +29,4 @@ type BookmarksSorted struct {
 func (BookmarksSorted) Name() string                 { return "channel_bookmark_sorted" }
 func (e BookmarksSorted) To() []Audience             { return toChannel(e.Channel) }
 func (e BookmarksSorted) Write(d *Data, _ *Audience) { d.JSON("bookmarks", e.Bookmarks) }
+func (BookmarksSorted) ForOthers()                   {}

@@ -39,10 +39,6 @@ type Personal interface {
 // ForOthers is an event that is not sent to the socket that caused it.
 type ForOthers interface{ ForOthers() }
 
-type forOthers struct{}
-
-func (forOthers) ForOthers() {}
-
 // Droppable is an event that a slow client can do without.
 type Droppable interface{ Droppable() }
 

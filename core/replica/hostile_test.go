@@ -97,6 +97,9 @@ func (h *hostile) newFiles(i, n int) (ids []core.FileID) {
 	return ids
 }
 
+// filled fills tables up to their limits, before anything is tried.
+var filled []func(h *hostile)
+
 // attempts is what is tried, by name. The last entry that each makes is the one that counts.
 var attempts = map[string]func(h *hostile){
 	"create post": func(h *hostile) {
@@ -193,21 +196,6 @@ var attempts = map[string]func(h *hostile){
 		up := some(h, apply.Uploads, func(up *core.Upload) bool { return up.DeleteAt == 0 && up.FileOffset == up.FileSize })
 		h.out = append(h.out, h.finish(h.who(up.UserID), up.ID, int(up.FileSize)))
 	},
-	"create bookmark": func(h *hostile) {
-		i := h.somebody()
-		h.do(i, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: h.log.room, FileID: h.newFiles(i, 1)[0], DisplayName: "B", Type: "file"}})
-	},
-	"sort bookmarks": func(h *hostile) {
-		b := h.bookmark()
-		h.do(h.somebody(), &command.SortBookmark{ChannelID: h.log.room, BookmarkID: b.ID, Place: int64(h.rnd.IntN(2)) * 49})
-	},
-	"delete bookmark": func(h *hostile) {
-		h.do(h.somebody(), &command.DeleteBookmark{ChannelID: h.log.room, BookmarkID: h.bookmark().ID})
-	},
-}
-
-func (h *hostile) bookmark() core.Bookmark {
-	return some(h, apply.Bookmarks, func(b *core.Bookmark) bool { return b.DeleteAt == 0 })
 }
 
 // grow makes a post with everything that a post can have, in a thread of others like it, and fills
@@ -240,8 +228,8 @@ func (h *hostile) grow() []core.Entry {
 		ready, _ := h.fullUpload(i, n-i, n)
 		h.out = append(h.out, ready...)
 	}
-	for range core.MaxBookmarks - 5 {
-		attempts["create bookmark"](h)
+	for _, fill := range filled {
+		fill(h)
 	}
 	return h.take()
 }

@@ -28,7 +28,6 @@ type town struct {
 	other    core.TeamID // a second team with only its creator as a member
 	root     core.PostID // all users reply to it
 	rooms    map[int]core.ChannelID
-	marks    map[int]core.BookmarkID
 	posts    map[int]core.PostID
 	files    map[int]core.FileID
 	uploads  map[int]core.UploadID
@@ -38,7 +37,7 @@ type town struct {
 
 func newTown(t testing.TB, people int) (*town, []core.Entry) {
 	w := &town{
-		log: newLog(t), rooms: map[int]core.ChannelID{}, marks: map[int]core.BookmarkID{}, posts: map[int]core.PostID{}, files: map[int]core.FileID{},
+		log: newLog(t), rooms: map[int]core.ChannelID{}, posts: map[int]core.PostID{}, files: map[int]core.FileID{},
 		uploads: map[int]core.UploadID{}, sessions: map[int]core.SessionID{}, teams: map[int]core.TeamID{},
 	}
 	out := w.begin()
@@ -92,16 +91,6 @@ func (w *town) newPost(i int, root core.PostID, files ...core.FileID) core.Entry
 	return e
 }
 
-func (w *town) newBookmark(i int) core.Entry {
-	e := w.Entry(w.by, &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.rooms[i], DisplayName: "B", Type: "link", LinkURL: "https://example.com"}})
-	var made command.Made
-	if err := command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made); err != nil {
-		panic(err)
-	}
-	w.marks[i] = core.BookmarkID(made.ID)
-	return e
-}
-
 func (w *town) newFile(i int) core.Entry {
 	w.files[i] = id[core.File](w.log)
 	return w.Entry(w.people[i], &command.CreateFile{Text: "text", File: w.file(w.files[i])})
@@ -132,6 +121,9 @@ type tripsCase struct {
 	do    func(i int) core.Entry
 }
 
+// moreCases has the cases of nouns with a test file of their own.
+var moreCases []func(w *town) map[reflect.Type]tripsCase
+
 func (w *town) cases() map[reflect.Type]tripsCase {
 	word := "word"
 	as := func(i int, c command.Command) core.Entry { return w.Entry(w.people[i], c) }
@@ -140,7 +132,7 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 	prefs := func(i int) []core.Preference {
 		return []core.Preference{{UserID: w.users[i], Category: "c", Name: "n", Value: "v"}}
 	}
-	return map[reflect.Type]tripsCase{
+	out := map[reflect.Type]tripsCase{
 		reflect.TypeFor[command.CreateUser](): {do: func(int) core.Entry {
 			name := fmt.Sprint("new", w.Index)
 			return admin(&command.CreateUser{User: core.User{ID: id[core.User](w.log), Username: name, Email: name + "@x.org", PasswordHash: "x"}})
@@ -206,16 +198,6 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
 		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }},
-		reflect.TypeFor[command.CreateBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i)) }, do: w.newBookmark},
-		reflect.TypeFor[command.PatchBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
-			return admin(&command.PatchBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i], BookmarkPatch: core.BookmarkPatch{DisplayName: &word}})
-		}},
-		reflect.TypeFor[command.SortBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
-			return admin(&command.SortBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i]})
-		}},
-		reflect.TypeFor[command.DeleteBookmark](): {ready: func(i int) []core.Entry { return list(w.newRoom(i), w.newBookmark(i)) }, do: func(i int) core.Entry {
-			return admin(&command.DeleteBookmark{ChannelID: w.rooms[i], BookmarkID: w.marks[i]})
-		}},
 		reflect.TypeFor[command.AddReaction](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
 			return as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word})
 		}},
@@ -239,6 +221,10 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 			return as(i, &command.FinishUpload{UploadID: w.uploads[i], File: w.file(id[core.File](w.log)), Text: "text"})
 		}},
 	}
+	for _, more := range moreCases {
+		maps.Copy(out, more(w))
+	}
+	return out
 }
 
 // tripsNode is a replica that counts how often it waits for its database.

@@ -36,7 +36,6 @@ var worstKinds = map[string]func(w *town, shape uint64, scale float64) (ready []
 	"many parts":           manyParts,
 	"many files":           manyFiles,
 	"many sessions":        manySessions,
-	"many bookmarks":       manyBookmarks,
 	"many old uploads":     manyOldUploads,
 }
 
@@ -210,22 +209,6 @@ func manySessions(w *town, shape uint64, scale float64) (ready []core.Entry, e c
 		ready = append(ready, w.Entry(command.Caller{}, s))
 	}
 	return ready, w.newSession(1)
-}
-
-func manyBookmarks(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {
-	var last core.BookmarkID
-	for range upTo(core.MaxBookmarks, scale) {
-		f := w.file(id[core.File](w.log))
-		f.MiniPreview = make([]byte, core.MaxMiniPreview)
-		ready = append(ready, w.Entry(w.people[1], &command.CreateFile{File: f, Text: strings.Repeat("x", core.MaxFileText)}))
-		e := w.Entry(w.people[1], &command.CreateBookmark{Bookmark: core.Bookmark{ChannelID: w.log.room, FileID: f.ID, DisplayName: "B", Type: "file"}})
-		var made command.Made
-		if command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made) == nil {
-			last = core.BookmarkID(made.ID)
-		}
-		ready = append(ready, e)
-	}
-	return ready, w.Entry(w.people[1], &command.SortBookmark{ChannelID: w.log.room, BookmarkID: last, Place: 0})
 }
 
 func manyFiles(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {

@@ -11,11 +11,24 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
+// Nouns has the nouns that came after the first recorded history, and how each makes a random command of a user
+// about a channel. A noun has a recorded history of its own: those of the others stay what they are.
+var Nouns = []Noun{
+	{"bookmarks", (*Chaos).bookmarkCommand},
+}
+
+// Noun is a row of Nouns.
+type Noun struct {
+	Name string
+	make func(c *Chaos, who int, room core.ChannelID) command.Command
+}
+
 // Chaos makes random commands of a few users about a few objects, so that many commands are about the
 // same object, repeated or refused.
 type Chaos struct {
 	*Log
 	rnd      *rand.Rand
+	nouns    []Noun
 	users    []core.UserID
 	sessions []core.SessionID
 	teams    []core.TeamID
@@ -26,9 +39,12 @@ type Chaos struct {
 	past     []core.Entry
 }
 
-// NewChaos makes a run from a seed.
-func NewChaos(seed uint64) *Chaos {
-	c := &Chaos{Log: NewLog(), rnd: rand.New(rand.NewPCG(seed, 1))}
+// NewChaos makes a run from a seed, about all nouns.
+func NewChaos(seed uint64) *Chaos { return NewChaosOf(seed, Nouns) }
+
+// NewChaosOf makes a run that leaves out all rows of Nouns but the given ones.
+func NewChaosOf(seed uint64, nouns []Noun) *Chaos {
+	c := &Chaos{Log: NewLog(), rnd: rand.New(rand.NewPCG(seed, 1)), nouns: nouns}
 	for range 5 {
 		c.users, c.sessions = append(c.users, ID[core.User](c.Log)), append(c.sessions, ID[core.Session](c.Log))
 		c.teams, c.channels = append(c.teams, ID[core.Team](c.Log)), append(c.channels, ID[core.Channel](c.Log))
@@ -126,9 +142,11 @@ func (c *Chaos) command(who int) command.Command {
 		t := (*core.Task)(tasks[0])
 		return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
 	}
-	switch c.rnd.IntN(39) {
-	case 37, 38:
-		return c.bookmarkCommand(who, room)
+	switch n := c.rnd.IntN(37 + 2*len(c.nouns)); n {
+	default:
+		if n >= 37 {
+			return c.nouns[(n-37)/2].make(c, who, room)
+		}
 	case 36:
 		switch c.rnd.IntN(4) {
 		case 1:
@@ -256,32 +274,6 @@ func (c *Chaos) file(who int, room core.ChannelID) core.File {
 	f.UserID = c.users[who]
 	c.few.tried = append(c.few.tried, f)
 	return f
-}
-
-// bookmarkCommand makes a command about the bookmarks of a channel.
-func (c *Chaos) bookmarkCommand(who int, room core.ChannelID) command.Command {
-	b := core.Bookmark{ChannelID: room, DisplayName: c.word(), Type: "link", LinkURL: "https://example.com/" + c.word()}
-	if c.rnd.IntN(4) == 0 {
-		b.Type, b.LinkURL, b.FileID = "file", "", pick(c, append(c.someFiles(who, room), core.FileID{}))
-	}
-	var of []core.BookmarkID
-	for _, row := range c.Model.Rows(apply.Bookmarks.Shape) {
-		if b := (*core.Bookmark)(row); b.ChannelID == room {
-			of = append(of, b.ID)
-		}
-	}
-	if len(of) == 0 {
-		return &command.CreateBookmark{Bookmark: b}
-	}
-	switch id := pick(c, of); c.rnd.IntN(5) {
-	case 0:
-		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, BookmarkPatch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.opt()}}
-	case 1:
-		return &command.SortBookmark{ChannelID: room, BookmarkID: id, Place: int64(c.rnd.IntN(3))}
-	case 2:
-		return &command.DeleteBookmark{ChannelID: room, BookmarkID: id}
-	}
-	return &command.CreateBookmark{Bookmark: b}
 }
 
 // goOn makes the next command that an upload needs to be finished.

@@ -1,7 +1,6 @@
 package areas_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/nearside/nearside/core"
@@ -26,37 +25,5 @@ func TestBookmarks_Patch(t *testing.T) {
 	ann.Must(200, "PATCH", path+"/"+mark.ID.String(), map[string]string{"file_id": next.ID.String()}, &replaced)
 	if u, d := replaced.Updated, replaced.Deleted; u.ID == mark.ID || u.DeleteAt != 0 || u.File == nil || u.File.ID != next.ID || d.ID != mark.ID || d.DeleteAt == 0 {
 		t.Errorf("replaced: %+v", replaced)
-	}
-}
-
-// What a request has changed is announced with the socket that the request names; a header that is no id names none.
-func TestConnectionID(t *testing.T) {
-	_, s := apitest.NewHome(t)
-	ann := s.SignUp(t, "ann")
-	ch, _ := apitest.ChannelOf(ann, 1)
-	events := s.Subscribe()
-	id := core.NewID[core.Connection](t0)
-	for header, want := range map[string]core.ConnectionID{id.String(): id, "no id": {}} {
-		p := ann.Post(ch, "x")
-		if resp, body := ann.Fetch("DELETE", "/posts/"+p.ID.String(), "Connection-Id", header); resp.StatusCode != 200 {
-			t.Fatalf("%d %s", resp.StatusCode, body)
-		}
-		var last core.ConnectionID
-		for at := s.Position().Index; ; {
-			batches, err := events.Next(context.WithoutCancel(t.Context()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := batches[len(batches)-1]
-			if last = b.Connection; b.Session.IsZero() {
-				t.Error("a batch has no session")
-			}
-			if b.Index >= at {
-				break
-			}
-		}
-		if last != want {
-			t.Errorf("%q gave %v", header, last)
-		}
 	}
 }

@@ -2,6 +2,7 @@ package areas_test
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -174,6 +175,38 @@ func TestChannelMembers_Lines(t *testing.T) {
 		var m map[string]any
 		if err := json.Unmarshal([]byte(line), &m); err != nil || m["team_name"] != "crew" || m["user_id"] != ann.Me.ID.String() {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// What a request has changed is announced with the socket that the request names; a header that is no id names none.
+func TestConnectionID(t *testing.T) {
+	_, s := apitest.NewHome(t)
+	ann := s.SignUp(t, "ann")
+	ch, _ := apitest.ChannelOf(ann, 1)
+	events := s.Subscribe()
+	id := core.NewID[core.Connection](t0)
+	for header, want := range map[string]core.ConnectionID{id.String(): id, "no id": {}} {
+		p := ann.Post(ch, "x")
+		if resp, body := ann.Fetch("DELETE", "/posts/"+p.ID.String(), "Connection-Id", header); resp.StatusCode != 200 {
+			t.Fatalf("%d %s", resp.StatusCode, body)
+		}
+		var last core.ConnectionID
+		for at := s.Position().Index; ; {
+			batches, err := events.Next(context.WithoutCancel(t.Context()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := batches[len(batches)-1]
+			if last = b.Connection; b.Session.IsZero() {
+				t.Error("a batch has no session")
+			}
+			if b.Index >= at {
+				break
+			}
+		}
+		if last != want {
+			t.Errorf("%q gave %v", header, last)
 		}
 	}
 }
