@@ -71,7 +71,7 @@ func (b *bench) hits(ctx context.Context, p load.Person, room load.Room) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	plain, err := serveFiles(ctx, dir)
+	plain, err := startPlain(ctx, "-serve-files", dir)
 	if err != nil {
 		return err
 	}

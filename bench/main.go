@@ -66,11 +66,14 @@ func run(ctx context.Context) int {
 	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names(func(part) bool { return true }), ", "))
 	short := flag.Bool("short", false, "shorter loads: to try the bench, not to measure")
 	folder := flag.String("serve-files", "", "be http.ServeFile for a folder: what the bench compares with")
+	bareDir := flag.String("bare", "", "do the least that a post needs, in a folder: what the bench compares with")
 	thumbnails := flag.Int("thumbnails", 0, "make so many thumbnails and say what that took: what the bench measures")
 	flag.Parse()
 	switch {
 	case *folder != "":
 		return exit(beServeFiles(*folder))
+	case *bareDir != "":
+		return exit(beBare(ctx, *bareDir))
 	case *thumbnails != 0:
 		return exit(beThumbnails(ctx, *thumbnails))
 	}

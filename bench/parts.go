@@ -84,7 +84,7 @@ func (b *bench) machine(ctx context.Context) error {
 	if m["ratio-all-rows"] == 0 {
 		return fmt.Errorf("the benchmark of the state machine gives no ratio: %v", all)
 	}
-	b.report.atLeast("state machine, rate over that of a bare pipelined insert of its rows", m["ratio-all-rows"], 0.5, "")
+	b.report.atLeast("state machine, rate over that of a bare pipelined insert of its rows", m["ratio-all-rows"], 0.9, "")
 	b.report.note("state machine: %.0f entries/s in batches of 100; over a bare insert of the posts alone %.2f", m["entries/s"], m["ratio-posts"])
 	b.report.note("state machine: the cache of rows is bounded to %d MiB", pg.DefaultCacheBytes>>20)
 	return nil

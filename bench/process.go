@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -12,22 +13,25 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// plainServer is http.ServeFile in a process of its own, as the program that it is compared with.
+// plainServer is a server in a process of its own, as the program that it is compared with.
 type plainServer struct {
 	url string
 	cmd *exec.Cmd
 }
 
-// serveFiles starts this program again as a server of a folder.
-func serveFiles(ctx context.Context, dir string) (*plainServer, error) {
+// startPlain starts this program again as a server of a folder; what is the flag that says which.
+func startPlain(ctx context.Context, what, dir string) (*plainServer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	s := &plainServer{cmd: exec.CommandContext(ctx, self, "-serve-files", dir)}
+	s := &plainServer{cmd: exec.CommandContext(ctx, self, what, dir)}
+	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
+	s.cmd.WaitDelay = 20 * time.Second
 	s.cmd.Stderr = os.Stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -39,15 +43,34 @@ func serveFiles(ctx context.Context, dir string) (*plainServer, error) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("start of http.ServeFile: %w", err)
+		return nil, fmt.Errorf("start with %s: %w", what, err)
 	}
 	s.url = strings.TrimSpace(line)
 	return s, nil
 }
 
 func (s *plainServer) stop() {
-	_ = s.cmd.Process.Kill() // it may be gone
+	late := time.AfterFunc(s.cmd.WaitDelay, func() { _ = s.cmd.Process.Kill() })
+	defer late.Stop()
+	_ = s.cmd.Cancel() // it may be gone
 	_ = s.cmd.Wait()
+}
+
+// get asks the server for a text.
+func (s *plainServer) get(ctx context.Context, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
+	if err != nil {
+		return "", err
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	return string(text), err
 }
 
 // beServeFiles runs in the other process.

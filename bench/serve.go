@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -132,10 +133,49 @@ func (b *bench) errors(what string, r load.Result) {
 
 // fanout measures the time from sending a post to its event at each socket.
 func (b *bench) fanout(ctx context.Context, people []load.Person, room load.Room) error {
+	all, missing, err := b.hear(ctx, people, room)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s", len(people), fanoutPosts)
+	b.report.within(what+", p50", load.Quantile(all, .5), 2*time.Millisecond)
+	b.report.within(what+", p99", load.Quantile(all, .99), 8*time.Millisecond)
+	b.report.none("serve, posted events that a socket missed", missing)
+	return b.bareFanout(ctx)
+}
+
+// bareFanout measures the same of a server that does only what the machine must do.
+func (b *bench) bareFanout(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "nearside-bare")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startPlain(ctx, "-bare", dir)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	for _, n := range []int{1, sockets} {
+		all, missing, err := b.hear(ctx, slices.Repeat([]load.Person{{Base: s.url, Name: "bare", ID: "bare", Token: "-"}}, n), load.Room{Channel: "bare-channel"})
+		if err != nil {
+			return fmt.Errorf("bare: %w", err)
+		}
+		b.report.note("the same with an fsync, a transaction and the sockets alone, %d of them: p50 %s, p99 %s, %d missed", n,
+			milliseconds(load.Quantile(all, .5)), milliseconds(load.Quantile(all, .99)), missing)
+	}
+	steps, err := s.get(ctx, "/steps")
+	b.report.note("of that: %s", steps)
+	return err
+}
+
+// hear posts at a steady rate. It gives the time from each post to its event at each socket, sorted, and how
+// many events are missing.
+func (b *bench) hear(ctx context.Context, people []load.Person, room load.Room) (all []time.Duration, missing int, err error) {
 	total := int(b.duration(20*time.Second).Seconds()) * fanoutPosts
 	t, err := openSockets(ctx, people, room.Channel, total)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer t.close()
 	c := people[0].Conn()
@@ -145,15 +185,12 @@ func (b *bench) fanout(ctx context.Context, people []load.Person, room load.Room
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 		if err := t.post(ctx, c, people[0], room.Channel, n); err != nil {
-			return err
+			return nil, 0, err
 		}
 	}
-	all, missing := t.wait(ctx, 10*time.Second)
-	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p50", len(people), fanoutPosts), load.Quantile(all, .5), 2*time.Millisecond)
-	b.report.within(fmt.Sprintf("serve, post to posted at %d sockets, %d posts/s, p99", len(people), fanoutPosts), load.Quantile(all, .99), 8*time.Millisecond)
-	b.report.none("serve, posted events that a socket missed", missing)
-	return nil
+	all, missing = t.wait(ctx, 10*time.Second)
+	return all, missing, nil
 }
