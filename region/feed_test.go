@@ -19,7 +19,7 @@ import (
 // are those of the batches, and gives the entries' ids.
 func (n *node) follow(at core.Position, want int, maxBytes int) ([]core.ProposalID, core.Position) {
 	n.world.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), eventually.Limit)
 	defer cancel()
 	var ids []core.ProposalID
 	for len(ids) < want {

@@ -276,7 +276,7 @@ func TestStamp_OtherTermIsVoid(t *testing.T) {
 	n := w.nodes[0]
 	b := encodeEntry(proposal(0))
 	stampEntry(b, n.raft.CurrentTerm()-1, time.Now().UnixNano())
-	if err := n.raft.Apply(b, time.Second).Error(); err != nil {
+	if err := n.raft.Apply(b, eventually.Limit).Error(); err != nil {
 		t.Fatal(err)
 	}
 	n.propose(1, 2)
@@ -293,7 +293,7 @@ func TestRegion_ConcurrentUse(t *testing.T) {
 	// Every method may be called by many goroutines while leadership moves.
 	const callers, each = 8, 40
 	w := startWorld(t, 3, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), eventually.Limit)
 	defer cancel()
 	var wg sync.WaitGroup
 	for c := range callers {
@@ -392,7 +392,7 @@ func TestApply_UnknownEntryStops(t *testing.T) {
 		w := startWorld(t, 1, nil)
 		n := w.nodes[0]
 		n.propose(0, 1)
-		n.raft.Apply([]byte{200, 1, 2, 3}, time.Second)
+		n.raft.Apply([]byte{200, 1, 2, 3}, eventually.Limit)
 		wantUpgrade(t, n.ended())
 		if _, err := n.Propose(t.Context(), proposal(1)); core.KindOf(err) != core.KindUnavailable {
 			t.Errorf("after the end: %v", err)

@@ -67,7 +67,6 @@ func sickWorld(t *testing.T, voters int) (*world, map[string]*illness) {
 		defer mu.Unlock()
 		ill := &illness{}
 		ills[c.Node] = ill
-		c.ProposeTimeout = 5 * time.Second
 		c.openLog = func(dir string) (logStore, error) {
 			s, err := openWAL(dir, 4096)
 			return sick{s, ill}, err
@@ -90,11 +89,14 @@ func TestStore_FailingAppend(t *testing.T) {
 			if _, err := n.Propose(t.Context(), proposal(10)); !core.KindOf(err).Temporary() {
 				t.Errorf("got %v, want a temporary error", err)
 			}
-			if st := n.Status(); !strings.Contains(st.Trouble, "no space") {
-				t.Errorf("status says %q", st.Trouble)
-			}
+			eventually.Nil(t, func() error { // the time of the proposal may end before it is written
+				if st := n.Status(); !strings.Contains(st.Trouble, "no space") {
+					return fmt.Errorf("status says %q", st.Trouble)
+				}
+				return nil
+			})
 			ill.logs.Store(false)
-			n.cfg.ProposeTimeout = 10 * time.Second
+			n.cfg.ProposeTimeout = eventually.Limit
 			n.propose(10, 200)
 			eventually.Nil(t, func() error {
 				if st := n.Status(); st.Trouble != "" {
@@ -128,7 +130,6 @@ func TestStore_FailingAppend(t *testing.T) {
 		ills[old.name].stable.Store(true)
 		for _, n := range w.nodes {
 			if n != old {
-				n.cfg.ProposeTimeout = 20 * time.Second
 				n.propose(10, 20)
 				break
 			}
@@ -289,22 +290,25 @@ func TestDisk_ReallyFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	acked := 0
-	var err error
-	for acked < 1000 && err == nil {
+	eventually.Nil(t, func() error { // on a slow disk a proposal's time may end before the disk is full
 		p := proposal(acked)
 		p.Data = make([]byte, 16<<10)
-		if _, err = n.Propose(t.Context(), p); err == nil {
+		_, err := n.Propose(t.Context(), p)
+		switch {
+		case err == nil:
 			acked++
+		case !core.KindOf(err).Temporary():
+			t.Fatalf("after %d: %v", acked, err)
+		case n.Status().Trouble != "":
+			return nil
 		}
-	}
-	if !core.KindOf(err).Temporary() || n.Status().Trouble == "" {
-		t.Errorf("after %d: %v, status %+v", acked, err, n.Status())
-	}
+		return fmt.Errorf("after %d: %v, status %+v", acked, err, n.Status())
+	})
 	t.Log("full after", acked, "proposals:", n.Status().Trouble)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	n.cfg.ProposeTimeout = 10 * time.Second
+	n.cfg.ProposeTimeout = eventually.Limit
 	n.propose(acked, acked+5)
 	at := n.Position()
 	n.stop()

@@ -251,6 +251,7 @@ func (n *node) config() Config {
 	cfg := Config{
 		Node: n.name, Dir: n.dir, Voters: voters, Machine: n.machine, Network: n.net,
 		Handover: n.world.handover, Fetch: n.fetchFrom, Ask: n.world.ask, CompareEvery: 50 * time.Millisecond,
+		ProposeTimeout: eventually.Limit,
 	}
 	if os.Getenv("REGION_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)
@@ -297,7 +298,7 @@ func (n *node) ended() error {
 		n.cancel()
 		n.cancel, n.net = nil, nil
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(eventually.Limit):
 		n.world.t.Error(n.name, "did not stop")
 		return nil
 	}
@@ -423,7 +424,7 @@ func proposal(i int) core.Proposal {
 // propose orders proposals [from, to) one by one and gives their receipts.
 func (n *node) propose(from, to int) []core.Receipt {
 	n.world.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), eventually.Limit)
 	defer cancel()
 	var out []core.Receipt
 	for i := from; i < to; i++ {
