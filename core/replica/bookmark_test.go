@@ -11,6 +11,7 @@ import (
 
 func init() {
 	moreCases = append(moreCases, bookmarkCases)
+	alone = append(alone, reflect.TypeFor[command.PatchBookmark]())
 	worstKinds["many bookmarks"] = manyBookmarks
 	filled = append(filled, func(h *hostile) {
 		for range core.MaxBookmarks - 5 {
