@@ -130,6 +130,7 @@ func New(cfg Config) (*Hub, error) {
 		return nil, errors.New("fanout: View and Memberships are required")
 	}
 	h := &Hub{cfg: cfg, lim: cfg.Limits, now: cfg.Now, log: cfg.Logger, byID: map[string]*Socket{}}
+	h.writers.limit = halfOfProcessors()
 	h.lim.defaults()
 	if h.lim.PingEvery < pingSlots*time.Millisecond {
 		return nil, errors.New("fanout: PingEvery is under 60 ms")

@@ -10,6 +10,7 @@ import (
 // after another; they end when there is none, so idle sockets have no goroutine. One that must wait
 // for its client no longer counts, and another takes its place: a slow client delays nobody.
 type writers struct {
+	limit   int            // of count
 	running sync.WaitGroup // all of them; grows only while one runs, or under the mu of a socket that is not closed
 
 	mu    sync.Mutex // guards everything below
@@ -30,11 +31,13 @@ func (ws *writers) add(t turn) {
 	ws.start()
 }
 
-// start starts a writer if there is work for it. They use half of the processors: an event for
-// hundreds of sockets must not hold up the answer to the request that caused it, nor clients on the
-// same machine.
+// halfOfProcessors is the limit of writers: an event for hundreds of sockets must not hold up the
+// answer to the request that caused it, nor clients on the same machine.
+func halfOfProcessors() int { return (runtime.GOMAXPROCS(0) + 1) / 2 }
+
+// start starts a writer if there is work for it.
 func (ws *writers) start() {
-	if len(ws.turns) > 0 && ws.count < (runtime.GOMAXPROCS(0)+1)/2 {
+	if len(ws.turns) > 0 && ws.count < ws.limit {
 		ws.count++
 		ws.running.Go(func() { (&writer{of: ws}).run() })
 	}
