@@ -200,6 +200,7 @@ func (b *body) open(ctx context.Context, addr string) error {
 		return err
 	}
 	b.st, b.addr, b.stop, b.pace = st, addr, stop, st.pace()
+	b.pace.answered()
 	b.pace.judged = b.hurried
 	return nil
 }
