@@ -8,9 +8,40 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
 )
+
+func init() {
+	applytest.Nouns = append(applytest.Nouns, applytest.Noun{Name: "bookmarks", Make: bookmarkCommand})
+}
+
+// bookmarkCommand makes a command about the bookmarks of a channel.
+func bookmarkCommand(c *applytest.Chaos, who int, room core.ChannelID) command.Command {
+	b := core.Bookmark{ChannelID: room, DisplayName: c.Word(), Type: "link", LinkURL: "https://example.com/" + c.Word()}
+	if c.Rnd.IntN(4) == 0 {
+		b.Type, b.LinkURL, b.FileID = "file", "", applytest.Pick(c, append(c.SomeFiles(who, room), core.FileID{}))
+	}
+	var of []core.BookmarkID
+	for _, row := range c.Model.Rows(apply.Bookmarks.Shape) {
+		if b := (*core.Bookmark)(row); b.ChannelID == room {
+			of = append(of, b.ID)
+		}
+	}
+	if len(of) == 0 {
+		return &command.CreateBookmark{Bookmark: b}
+	}
+	switch id := applytest.Pick(c, of); c.Rnd.IntN(5) {
+	case 0:
+		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, BookmarkPatch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.Opt()}}
+	case 1:
+		return &command.SortBookmark{ChannelID: room, BookmarkID: id, Place: int64(c.Rnd.IntN(3))}
+	case 2:
+		return &command.DeleteBookmark{ChannelID: room, BookmarkID: id}
+	}
+	return &command.CreateBookmark{Bookmark: b}
+}
 
 func (w *world) bookmark(by string, ch core.ChannelID, name string) core.BookmarkID {
 	w.Helper()

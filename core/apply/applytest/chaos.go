@@ -11,23 +11,21 @@ import (
 	"github.com/nearside/nearside/core/command"
 )
 
-// Nouns has the nouns that came after the first recorded history, and how each makes a random command of a user
-// about a channel. A noun has a recorded history of its own: those of the others stay what they are.
-var Nouns = []Noun{
-	{"bookmarks", (*Chaos).bookmarkCommand},
-}
+// Nouns has the nouns that came after the first recorded history; the test of each adds it. Each has a recorded
+// history of its own: those of the others stay what they are.
+var Nouns []Noun
 
-// Noun is a row of Nouns.
+// Noun makes random commands of a user about something in a channel.
 type Noun struct {
 	Name string
-	make func(c *Chaos, who int, room core.ChannelID) command.Command
+	Make func(c *Chaos, who int, room core.ChannelID) command.Command
 }
 
 // Chaos makes random commands of a few users about a few objects, so that many commands are about the
 // same object, repeated or refused.
 type Chaos struct {
 	*Log
-	rnd      *rand.Rand
+	Rnd      *rand.Rand
 	nouns    []Noun
 	users    []core.UserID
 	sessions []core.SessionID
@@ -44,7 +42,7 @@ func NewChaos(seed uint64) *Chaos { return NewChaosOf(seed, Nouns) }
 
 // NewChaosOf makes a run that leaves out all rows of Nouns but the given ones.
 func NewChaosOf(seed uint64, nouns []Noun) *Chaos {
-	c := &Chaos{Log: NewLog(), rnd: rand.New(rand.NewPCG(seed, 1)), nouns: nouns}
+	c := &Chaos{Log: NewLog(), Rnd: rand.New(rand.NewPCG(seed, 1)), nouns: nouns}
 	for range 5 {
 		c.users, c.sessions = append(c.users, ID[core.User](c.Log)), append(c.sessions, ID[core.Session](c.Log))
 		c.teams, c.channels = append(c.teams, ID[core.Team](c.Log)), append(c.channels, ID[core.Channel](c.Log))
@@ -70,26 +68,29 @@ func (c *Chaos) People() (out []core.Entry) {
 	return out
 }
 
-func pick[T any](c *Chaos, list []T) T { return list[c.rnd.IntN(len(list))] }
+// Pick gives one of a list.
+func Pick[T any](c *Chaos, list []T) T { return list[c.Rnd.IntN(len(list))] }
 
-func (c *Chaos) word() string { return pick(c, []string{"ada", "bob", "cyd", "dee", "eve"}) }
+// Word gives one of a few words.
+func (c *Chaos) Word() string { return Pick(c, []string{"ada", "bob", "cyd", "dee", "eve"}) }
 
-func (c *Chaos) opt() *string {
-	if c.rnd.IntN(3) == 0 {
+// Opt gives a word, or nil.
+func (c *Chaos) Opt() *string {
+	if c.Rnd.IntN(3) == 0 {
 		return nil
 	}
-	w := c.word()
+	w := c.Word()
 	return &w
 }
 
 // Next makes one more entry.
 func (c *Chaos) Next() core.Entry {
-	if len(c.past) > 0 && c.rnd.IntN(15) == 0 { // a retry
-		return c.Again(pick(c, c.past))
+	if len(c.past) > 0 && c.Rnd.IntN(15) == 0 { // a retry
+		return c.Again(Pick(c, c.past))
 	}
-	who := c.rnd.IntN(len(c.users))
+	who := c.Rnd.IntN(len(c.users))
 	cmd := c.command(who)
-	if c.rnd.IntN(6) == 0 {
+	if c.Rnd.IntN(6) == 0 {
 		who, cmd = c.inThread(who)
 	}
 	e := c.Entry(command.Caller{Session: c.sessions[who]}, cmd)
@@ -114,15 +115,15 @@ func (c *Chaos) inThread(who int) (int, command.Command) {
 	if i := slices.Index(c.users, root.UserID); i >= 0 {
 		who = i
 	}
-	if c.rnd.IntN(40) == 0 {
+	if c.Rnd.IntN(40) == 0 {
 		return who, &command.DeletePost{PostID: root.ID}
 	}
-	return who, &command.CreatePost{Post: core.Post{ChannelID: root.ChannelID, RootID: root.ID, Message: c.word()}}
+	return who, &command.CreatePost{Post: core.Post{ChannelID: root.ChannelID, RootID: root.ID, Message: c.Word()}}
 }
 
 // thread is the root post that gets replies at the moment.
 func (c *Chaos) thread() core.PostID {
-	if p, _ := apply.Posts.Get(apply.Direct{Store: c.Model}, c.root); p.ID.IsZero() || p.DeleteAt != 0 || c.rnd.IntN(200) == 0 {
+	if p, _ := apply.Posts.Get(apply.Direct{Store: c.Model}, c.root); p.ID.IsZero() || p.DeleteAt != 0 || c.Rnd.IntN(200) == 0 {
 		for _, row := range c.Model.Rows(apply.Posts.Shape) { // the latest
 			if p := (*core.Post)(row); p.RootID.IsZero() && p.DeleteAt == 0 && !p.IsSystem() {
 				c.root = p.ID
@@ -133,90 +134,90 @@ func (c *Chaos) thread() core.PostID {
 }
 
 func (c *Chaos) command(who int) command.Command {
-	team, room, post := pick(c, c.teams), pick(c, c.channels), pick(c, c.posts)
-	other := pick(c, c.users)
-	if c.rnd.IntN(3) > 0 { // mostly where it is allowed
+	team, room, post := Pick(c, c.teams), Pick(c, c.channels), Pick(c, c.posts)
+	other := Pick(c, c.users)
+	if c.Rnd.IntN(3) > 0 { // mostly where it is allowed
 		room, team = c.channels[who], c.teams[0]
 	}
-	if tasks := c.Model.Rows(apply.Tasks.Shape); len(tasks) > 0 && c.rnd.IntN(3) == 0 {
+	if tasks := c.Model.Rows(apply.Tasks.Shape); len(tasks) > 0 && c.Rnd.IntN(3) == 0 {
 		t := (*core.Task)(tasks[0])
 		return &command.ContinueTask{TaskID: t.ID, Step: t.Steps}
 	}
-	switch n := c.rnd.IntN(37 + 2*len(c.nouns)); n {
+	switch n := c.Rnd.IntN(37 + 2*len(c.nouns)); n {
 	default:
 		if n >= 37 {
-			return c.nouns[(n-37)/2].make(c, who, room)
+			return c.nouns[(n-37)/2].Make(c, who, room)
 		}
 	case 36:
-		switch c.rnd.IntN(4) {
+		switch c.Rnd.IntN(4) {
 		case 1:
-			return &command.DeleteTeam{TeamID: pick(c, c.teams[2:])}
+			return &command.DeleteTeam{TeamID: Pick(c, c.teams[2:])}
 		case 2:
 			return &command.RaiseVersion{To: 1}
 		}
-		return &command.PatchTeam{TeamID: team, TeamPatch: core.TeamPatch{Description: c.opt(), AllowedDomains: new(string)}}
+		return &command.PatchTeam{TeamID: team, TeamPatch: core.TeamPatch{Description: c.Opt(), AllowedDomains: new(string)}}
 	case 0:
-		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.word(), Email: c.word() + "@x.org", PasswordHash: "x"}}
+		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.Word(), Email: c.Word() + "@x.org", PasswordHash: "x"}}
 	case 1:
-		return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.word()}}}
+		return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.Word()}}}
 	case 2:
-		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.word(), DisplayName: c.word(), Type: core.TeamOpen, AllowOpenInvite: true}, TownSquare: c.word()}
+		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.Word(), DisplayName: c.Word(), Type: core.TeamOpen, AllowOpenInvite: true}, TownSquare: c.Word()}
 	case 3:
-		if c.rnd.IntN(3) > 0 { // instead of one that may be archived
+		if c.Rnd.IntN(3) > 0 { // instead of one that may be archived
 			room = ID[core.Channel](c.Log)
 			c.channels[who] = room
 			return &command.CreateChannel{Channel: core.Channel{ID: room, TeamID: c.teams[0], Name: room.String(), DisplayName: "R", Type: core.ChannelOpen}}
 		}
-		return &command.CreateChannel{Channel: core.Channel{ID: room, TeamID: team, Name: c.word(), DisplayName: "R", Type: pick(c, []string{core.ChannelOpen, core.ChannelPrivate})}}
+		return &command.CreateChannel{Channel: core.Channel{ID: room, TeamID: team, Name: c.Word(), DisplayName: "R", Type: Pick(c, []string{core.ChannelOpen, core.ChannelPrivate})}}
 	case 4:
 		return &command.AddTeamMember{TeamID: team, UserID: c.users[who]}
 	case 5:
 		return &command.AddTeamMember{TeamID: team, UserID: other}
 	case 6:
-		return &command.AddChannelMember{ChannelID: room, UserID: pick(c, []core.UserID{other, c.users[who]})}
+		return &command.AddChannelMember{ChannelID: room, UserID: Pick(c, []core.UserID{other, c.users[who]})}
 	case 7:
 		return &command.RemoveChannelMember{ChannelID: room, UserID: other}
 	case 8:
-		if c.rnd.IntN(8) == 0 {
+		if c.Rnd.IntN(8) == 0 {
 			return &command.RemoveTeamMember{TeamID: team, UserID: other}
 		}
-		return &command.ViewChannel{Channels: []core.ChannelID{room, pick(c, c.channels)}}
+		return &command.ViewChannel{Channels: []core.ChannelID{room, Pick(c, c.channels)}}
 	case 9:
-		return &command.PatchUser{UserID: c.users[who], UserPatch: core.UserPatch{Username: c.opt(), Nickname: c.opt(), Props: &map[string]string{}}}
+		return &command.PatchUser{UserID: c.users[who], UserPatch: core.UserPatch{Username: c.Opt(), Nickname: c.Opt(), Props: &map[string]string{}}}
 	case 10:
-		return &command.PatchChannel{ChannelID: room, ChannelPatch: core.ChannelPatch{Name: c.opt(), Header: c.opt()}}
+		return &command.PatchChannel{ChannelID: room, ChannelPatch: core.ChannelPatch{Name: c.Opt(), Header: c.Opt()}}
 	case 11, 12, 13:
-		text := c.word()
+		text := c.Word()
 		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}}
 	case 14:
 		return &command.DeletePost{PostID: post}
 	case 15:
-		return &command.SetPreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.word(), Name: c.word(), Value: c.word()}}}
+		return &command.SetPreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.Word(), Name: c.Word(), Value: c.Word()}}}
 	case 16:
-		return &command.DeletePreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.word(), Name: c.word()}}}
+		return &command.DeletePreferences{Preferences: []core.Preference{{UserID: c.users[who], Category: c.Word(), Name: c.Word()}}}
 	case 17:
-		if c.rnd.IntN(12) == 0 {
+		if c.Rnd.IntN(12) == 0 {
 			return &command.EndSession{SessionID: c.sessions[who]}
 		}
-		if c.rnd.IntN(10) == 0 {
+		if c.Rnd.IntN(10) == 0 {
 			return &command.DeleteChannel{ChannelID: room}
 		}
 	case 32, 33, 34:
-		return &command.AddReaction{PostID: post, EmojiName: c.word()}
+		return &command.AddReaction{PostID: post, EmojiName: c.Word()}
 	case 35:
-		return &command.RemoveReaction{PostID: post, UserID: pick(c, c.users), EmojiName: c.word()}
+		return &command.RemoveReaction{PostID: post, UserID: Pick(c, c.users), EmojiName: c.Word()}
 	case 18, 19, 20, 21, 22, 23, 24, 25:
 		return c.fileCommand(who, room, post)
 	}
-	p := core.Post{ChannelID: room, Message: c.word(), PendingPostID: c.word()}
-	if c.rnd.IntN(4) == 0 {
-		p.FileIDs = c.someFiles(who, room)
+	p := core.Post{ChannelID: room, Message: c.Word(), PendingPostID: c.Word()}
+	if c.Rnd.IntN(4) == 0 {
+		p.FileIDs = c.SomeFiles(who, room)
 	}
-	if c.rnd.IntN(2) == 0 {
-		p.RootID = pick(c, c.posts)
+	if c.Rnd.IntN(2) == 0 {
+		p.RootID = Pick(c, c.posts)
 		p.Props = map[string]any{"from": 3.0}
 	}
-	return &command.CreatePost{Post: p, Mentions: []string{c.word(), c.word()}}
+	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), c.Word()}}
 }
 
 // few has the objects that file commands are about.
@@ -248,27 +249,27 @@ func (c *Chaos) beginFiles(who int) []core.Entry {
 	made := c.Entry(by, &command.CreateFile{File: f})
 	posted := c.Entry(by, &command.CreatePost{Post: core.Post{ChannelID: f.ChannelID, FileIDs: []core.FileID{f.ID}}})
 	c.posted(posted)
-	return []core.Entry{made, posted, c.Entry(by, &command.ShareFile{FileID: f.ID, Link: pick(c, c.few.links)})}
+	return []core.Entry{made, posted, c.Entry(by, &command.ShareFile{FileID: f.ID, Link: Pick(c, c.few.links)})}
 }
 
-// someFiles gives files for a post, mostly such as may be attached to it.
-func (c *Chaos) someFiles(who int, room core.ChannelID) (out []core.FileID) {
+// SomeFiles gives files for a post, mostly such as may be attached to it.
+func (c *Chaos) SomeFiles(who int, room core.ChannelID) (out []core.FileID) {
 	for _, f := range slices.Backward(c.few.tried) {
-		if f.UserID == c.users[who] && f.ChannelID == room && len(out) < 2 && c.rnd.IntN(3) == 0 {
+		if f.UserID == c.users[who] && f.ChannelID == room && len(out) < 2 && c.Rnd.IntN(3) == 0 {
 			out = append(out, f.ID)
 		}
 	}
-	if c.rnd.IntN(20) == 0 {
-		out = append(out, pick(c, c.few.files))
+	if c.Rnd.IntN(20) == 0 {
+		out = append(out, Pick(c, c.few.files))
 	}
 	return out
 }
 
 func (c *Chaos) file(who int, room core.ChannelID) core.File {
-	content := pick(c, c.few.blobs)
-	f := core.File{ID: pick(c, c.few.files), ChannelID: room, Name: c.word() + ".txt", Extension: "txt", MimeType: "text/plain", Size: content.Size, Content: content}
-	if c.rnd.IntN(2) == 0 {
-		f.Thumbnail, f.Preview, f.MiniPreview, f.HasPreview = pick(c, c.few.blobs), pick(c, c.few.blobs), []byte{1, 2}, true
+	content := Pick(c, c.few.blobs)
+	f := core.File{ID: Pick(c, c.few.files), ChannelID: room, Name: c.Word() + ".txt", Extension: "txt", MimeType: "text/plain", Size: content.Size, Content: content}
+	if c.Rnd.IntN(2) == 0 {
+		f.Thumbnail, f.Preview, f.MiniPreview, f.HasPreview = Pick(c, c.few.blobs), Pick(c, c.few.blobs), []byte{1, 2}, true
 		f.Width, f.Height, f.MimeType = 3, 4, "image/png"
 	}
 	f.UserID = c.users[who]
@@ -284,43 +285,43 @@ func (c *Chaos) goOn(who int, f core.File) command.Command {
 			continue
 		}
 		if up.FileOffset < up.FileSize {
-			return &command.AppendUpload{UploadID: up.ID, Offset: up.FileOffset, Part: c.few.blobs[c.rnd.IntN(int(up.FileSize-up.FileOffset))]}
+			return &command.AppendUpload{UploadID: up.ID, Offset: up.FileOffset, Part: c.few.blobs[c.Rnd.IntN(int(up.FileSize-up.FileOffset))]}
 		}
 		f.ID, f.ChannelID, f.Content, f.Size = ID[core.File](c.Log), up.ChannelID, c.few.blobs[up.FileSize-1], up.FileSize
-		return &command.FinishUpload{UploadID: up.ID, File: f, Text: c.word()}
+		return &command.FinishUpload{UploadID: up.ID, File: f, Text: c.Word()}
 	}
 	return nil
 }
 
 // fileCommand makes a command about files, uploads or pictures.
 func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) command.Command {
-	up := pick(c, c.few.uploads)
-	if c.rnd.IntN(4) > 0 { // mostly where it is allowed
+	up := Pick(c, c.few.uploads)
+	if c.Rnd.IntN(4) > 0 { // mostly where it is allowed
 		room, up = c.channels[who], c.few.uploads[who%len(c.few.uploads)]
 	}
 	f := c.file(who, room)
-	switch c.rnd.IntN(15) {
+	switch c.Rnd.IntN(15) {
 	case 0, 7, 8:
-		return &command.ShareFile{FileID: f.ID, Link: pick(c, c.few.links)}
+		return &command.ShareFile{FileID: f.ID, Link: Pick(c, c.few.links)}
 	case 1:
-		if c.rnd.IntN(8) == 0 {
+		if c.Rnd.IntN(8) == 0 {
 			return &command.ExpireLinks{}
 		}
-		return &command.SetUserImage{UserID: c.users[who], Picture: pick(c, append([]core.BlobRef{{}}, c.few.blobs...))}
+		return &command.SetUserImage{UserID: c.users[who], Picture: Pick(c, append([]core.BlobRef{{}}, c.few.blobs...))}
 	case 2, 3:
-		return &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: room, Filename: "f", FileSize: int64(1 + c.rnd.IntN(4))}}
+		return &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: room, Filename: "f", FileSize: int64(1 + c.Rnd.IntN(4))}}
 	case 4:
-		return &command.AppendUpload{UploadID: up, Offset: int64(c.rnd.IntN(3)), Part: pick(c, c.few.blobs)}
+		return &command.AppendUpload{UploadID: up, Offset: int64(c.Rnd.IntN(3)), Part: Pick(c, c.few.blobs)}
 	case 5, 10, 11: // as a client would
 		if cmd := c.goOn(who, f); cmd != nil {
 			return cmd
 		}
-		return &command.FinishUpload{UploadID: up, File: f, Text: c.word()}
+		return &command.FinishUpload{UploadID: up, File: f, Text: c.Word()}
 	case 6:
-		ids := c.someFiles(who, room)
+		ids := c.SomeFiles(who, room)
 		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{FileIDs: &ids}}
 	case 9:
-		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.someFiles(who, room)}}
+		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.SomeFiles(who, room)}}
 	}
-	return &command.CreateFile{File: f, Text: c.word()}
+	return &command.CreateFile{File: f, Text: c.Word()}
 }

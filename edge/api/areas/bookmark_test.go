@@ -7,6 +7,14 @@ import (
 	"github.com/nearside/nearside/edge/api/apitest"
 )
 
+func init() {
+	apitest.More["bookmark_id"] = func(c *apitest.Client, ch core.ChannelID) string {
+		var mark core.Bookmark
+		c.Must(201, "POST", "/channels/"+ch.String()+"/bookmarks", map[string]string{"display_name": "Log", "type": "link", "link_url": "https://example.com"}, &mark)
+		return mark.ID.String()
+	}
+}
+
 // A patch answers with the bookmark as it is now. With another file the bookmark is another one, and the
 // answer also holds the one that was deleted.
 func TestBookmarks_Patch(t *testing.T) {
