@@ -23,5 +23,6 @@ func (s *Store) bookmarks(ctx context.Context, where string, args ...any) ([]cor
 	if err != nil {
 		return nil, err
 	}
-	return joined(ctx, s.db, list, apply.Files, func(b *core.Bookmark) (core.FileID, **core.File) { return b.FileID, &b.File })
+	return list, joined(ctx, s.db, list, apply.Files, func(b *core.Bookmark) []core.FileID { return []core.FileID{b.FileID} },
+		func(b *core.Bookmark, f core.File) { b.File = &f })
 }

@@ -19,13 +19,6 @@ func (s *Store) File(ctx context.Context, id core.FileID) (core.File, bool, erro
 	return get(ctx, s.db, apply.Files, id)
 }
 
-// FilesByIDs gives the files with the given ids, deleted or not, in the order of the ids.
-func (s *Store) FilesByIDs(ctx context.Context, ids []core.FileID) ([]core.File, error) {
-	list, err := many(ctx, s.db, apply.Files, `FROM files t WHERE id = ANY($1) ORDER BY create_at, id LIMIT $2`, raw(ids), MaxIDs)
-	inOrder(list, ids)
-	return list, err
-}
-
 // inOrder sorts files in the order of ids; files that the ids do not name come last.
 func inOrder(list []core.File, ids []core.FileID) {
 	place := make(map[core.FileID]int, len(ids))
@@ -74,36 +67,16 @@ func (s *Store) LinksExpiredAt(ctx context.Context) (int64, error) {
 
 // addFiles adds to live posts their files, and to earlier texts the files that they had, deleted or not.
 func (s *Store) addFiles(ctx context.Context, posts []core.Post) error {
-	var ids []core.FileID
-	for i := range posts {
-		if showsFiles(&posts[i]) {
-			ids = append(ids, posts[i].FileIDs...)
+	return joined(ctx, s.db, posts, apply.Files, shownFiles, func(p *core.Post, f core.File) {
+		if f.DeleteAt == 0 || !p.OriginalID.IsZero() {
+			p.Metadata.Files = append(p.Metadata.Files, f)
 		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	byID := make(map[core.FileID]core.File, len(ids))
-	for part := range slices.Chunk(ids, MaxIDs) {
-		list, err := s.FilesByIDs(ctx, part)
-		if err != nil {
-			return err
-		}
-		for _, f := range list {
-			byID[f.ID] = f
-		}
-	}
-	for i := range posts {
-		p := &posts[i]
-		for _, id := range p.FileIDs {
-			if f, ok := byID[id]; ok && showsFiles(p) && (f.DeleteAt == 0 || !p.OriginalID.IsZero()) {
-				p.Metadata.Files = append(p.Metadata.Files, f)
-			}
-		}
-	}
-	return nil
+	})
 }
 
-func showsFiles(p *core.Post) bool {
-	return len(p.FileIDs) > 0 && (p.DeleteAt == 0 || !p.OriginalID.IsZero())
+func shownFiles(p *core.Post) []core.FileID {
+	if p.DeleteAt == 0 || !p.OriginalID.IsZero() {
+		return p.FileIDs
+	}
+	return nil
 }

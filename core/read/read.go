@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,22 +112,30 @@ func many[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[
 	return v, wrap("read many", err)
 }
 
-// joined gives a list of rows with the rows of t that they name: of says by which id, and where it goes.
-func joined[T, F any](ctx context.Context, q pg.Queryer, list []T, t apply.Table[core.ID[F], F], of func(*T) (core.ID[F], **F)) ([]T, error) {
-	ids := make([]core.ID[F], len(list))
+// joined adds to each row of a list the rows of t whose ids it names, in the order in which it names them.
+func joined[T, F any](ctx context.Context, q pg.Queryer, list []T, t apply.Table[core.ID[F], F], named func(*T) []core.ID[F], add func(*T, F)) error {
+	var ids []core.ID[F]
 	for i := range list {
-		ids[i], _ = of(&list[i])
+		ids = append(ids, named(&list[i])...)
 	}
-	named, err := many(ctx, q, t, "FROM "+t.Name+" t WHERE id = ANY($1)", raw(ids))
-	byID := make(map[string]*F, len(named))
-	for i := range named {
-		byID[string(t.AppendKey(nil, schema.Row(&named[i])))] = &named[i]
+	byID := make(map[core.ID[F]]F, len(ids))
+	for part := range slices.Chunk(ids, MaxIDs) {
+		rows, err := many(ctx, q, t, "FROM "+t.Name+" t WHERE id = ANY($1)", raw(part))
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			byID[core.ID[F](t.AppendKey(nil, schema.Row(&row)))] = row
+		}
 	}
 	for i := range list {
-		_, to := of(&list[i])
-		*to = byID[string(ids[i][:])]
+		for _, id := range named(&list[i]) {
+			if row, ok := byID[id]; ok {
+				add(&list[i], row)
+			}
+		}
 	}
-	return list, err
+	return nil
 }
 
 // count gives one number.
