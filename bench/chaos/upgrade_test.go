@@ -251,7 +251,7 @@ func TestUpgrade_AndBack(t *testing.T) {
 			u.restart(n.Name, 2)
 		}
 		// Gossip needs a moment to tell who understands what.
-		err := eventually.Poll(t.Context(), 20*time.Second, func() error {
+		err := eventually.Poll(t.Context(), backLimit, func() error {
 			answer, err := exec.CommandContext(t.Context(), next, "version", "raise", "--data", u.world.Data()).CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("%w: %s", err, answer)
@@ -259,7 +259,7 @@ func TestUpgrade_AndBack(t *testing.T) {
 			return err
 		})
 		for _, n := range nodes {
-			err = errors.Join(err, eventually.Poll(t.Context(), 20*time.Second, func() error {
+			err = errors.Join(err, eventually.Poll(t.Context(), backLimit, func() error {
 				st, err := n.Status(t.Context())
 				if err == nil && st.LogVersion != 2 {
 					err = fmt.Errorf("%s is in version %d", n.Name, st.LogVersion)

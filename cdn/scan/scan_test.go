@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // fakeClamd speaks INSTREAM: it finds content with "virus", refuses more than limit bytes, and
@@ -40,7 +41,7 @@ func fakeClamd(t *testing.T, network, address string, limit int) string {
 
 func serve(conn net.Conn, limit int) {
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(eventually.Limit))
 	head := make([]byte, len("zINSTREAM\x00"))
 	if _, err := io.ReadFull(conn, head); err != nil || string(head) != "zINSTREAM\x00" {
 		_, _ = io.WriteString(conn, "UNKNOWN COMMAND\x00")

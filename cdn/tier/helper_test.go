@@ -14,6 +14,7 @@ import (
 	"github.com/nearside/nearside/cdn"
 	"github.com/nearside/nearside/cdn/cdntest"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // origin is a store in memory whose answers a test can delay, cut or damage.
@@ -185,7 +186,7 @@ func running(t testing.TB, c *Tier) (stop func()) {
 				if err != nil {
 					t.Errorf("run: %v", err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(eventually.Limit):
 				t.Error("Run does not end")
 			}
 		})

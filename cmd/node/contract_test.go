@@ -14,12 +14,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 var updateCoverage = flag.Bool("update-coverage", false, "rewrite edge/api/COVERAGE.md and testdata/answers.txt")
@@ -186,7 +186,7 @@ func (f *fixture) send(t *testing.T, method, path, token string, body any) reply
 	if text, ok := body.(string); ok && strings.HasPrefix(text, "--edge") {
 		req.Header.Set("Content-Type", "multipart/form-data; boundary=edge")
 	}
-	answer, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
+	answer, err := (&http.Client{Timeout: eventually.Limit}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

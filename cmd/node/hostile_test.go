@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cmd/node/nodetest"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 // rawSocket is a WebSocket without a library, to send what no client sends.
@@ -26,12 +27,12 @@ type rawSocket struct {
 func upgrade(t *testing.T, url, query string, headers ...string) (*rawSocket, int) {
 	t.Helper()
 	host := strings.TrimPrefix(url, "http://")
-	c, err := net.DialTimeout("tcp", host, 5*time.Second)
+	c, err := net.DialTimeout("tcp", host, eventually.Limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(eventually.Limit))
 	headers = append(headers, "Host: "+host, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: bmVhcnNpZGUtYmVuY2ghIQ==")
 	fmt.Fprintf(c, "GET /api/v4/websocket%s HTTP/1.1\r\n%s\r\n\r\n", query, strings.Join(headers, "\r\n"))
 	s := &rawSocket{t, c, bufio.NewReader(c)}

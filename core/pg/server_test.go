@@ -227,7 +227,7 @@ func run(t *testing.T, dir string) (stop func()) {
 	case err := <-ended:
 		cancel()
 		t.Fatalf("server: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(eventually.Limit):
 		cancel()
 		t.Fatalf("server is not ready; it ended with %v", <-ended)
 	}

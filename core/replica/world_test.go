@@ -18,7 +18,7 @@ import (
 	"github.com/nearside/nearside/core/replica"
 )
 
-const limit = 30 * time.Second
+const limit = eventually.Limit
 
 // log makes entries as a leader does.
 type log struct {

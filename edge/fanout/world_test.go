@@ -17,7 +17,7 @@ import (
 	"github.com/nearside/nearside/edge/presence"
 )
 
-const patience = 10 * time.Second
+const patience = eventually.Limit
 
 // world is a replica in memory: its state changes first, its events follow.
 type world struct {

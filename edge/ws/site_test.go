@@ -23,7 +23,7 @@ import (
 	"github.com/nearside/nearside/edge/presence"
 )
 
-const patience = 10 * time.Second
+const patience = eventually.Limit
 
 var (
 	alice   = core.DeriveID[core.User]("alice")

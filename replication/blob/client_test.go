@@ -25,7 +25,7 @@ func TestClient_RoundTrip(t *testing.T) {
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	c, _, _ := w.pair(m)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, eventually.Limit)
 	for _, n := range []int{0, 1, 100, 64<<10 - 1, 64 << 10, 64<<10 + 1, 1<<20 - 1, 1 << 20, 1<<20 + 1, 10_000_000} {
 		b := random(n)
 		name := sha256.Sum256(b)
@@ -54,7 +54,7 @@ func TestClient_Ranges(t *testing.T) {
 	c, _, _ := w.pair(m)
 	b := random(300_000)
 	name := m.add(b)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	for _, r := range [][2]int64{{0, 1}, {0, 300_000}, {299_999, 1}, {100_000, 100_001}, {0, 0}, {300_000, 0}, {7, 0}} {
 		got, size, err := read(ctx, c, name, r[0], r[1])
 		wantBytes(t, "part", got, b[r[0]:r[0]+r[1]], err)
@@ -80,7 +80,7 @@ func TestClient_Errors(t *testing.T) {
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m, MaxBytes: 1000})
 	c := w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{Patience: 100 * time.Millisecond}, h)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	_, _, err := read(ctx, c, [32]byte{1}, 0, -1)
 	wantKind(t, "get", err, core.KindNotFound)
 	if e := core.AsError(err); e.ID != "blob.missing" {
@@ -126,7 +126,7 @@ func TestClient_OnlyHomeNodes(t *testing.T) {
 	}
 	impostor := w.node("x", nil, s.Serve, link.RoleEdge)
 	c := w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{}, impostor)
-	err = c.Put(within(t, 10*time.Second), sha256.Sum256([]byte("abc")), 3, strings.NewReader("abc"))
+	err = c.Put(within(t, eventually.Limit), sha256.Sum256([]byte("abc")), 3, strings.NewReader("abc"))
 	wantKind(t, "put", err, core.KindUnavailable)
 	if m.count() != 0 {
 		t.Error("it took the blob")
@@ -143,11 +143,11 @@ func TestClient_CutOff(t *testing.T) {
 	nobody := w.client(e, blob.Config{})
 	at := time.Now()
 	for _, c := range []*blob.Client{off, nobody} {
-		_, err := c.Stat(within(t, 5*time.Second), [32]byte{})
+		_, err := c.Stat(within(t, eventually.Limit), [32]byte{})
 		wantKind(t, "stat", err, core.KindUnavailable)
-		_, _, err = c.Get(within(t, 5*time.Second), [32]byte{}, 0, -1)
+		_, _, err = c.Get(within(t, eventually.Limit), [32]byte{}, 0, -1)
 		wantKind(t, "get", err, core.KindUnavailable)
-		wantKind(t, "put", c.Put(within(t, 5*time.Second), [32]byte{}, 0, strings.NewReader("")), core.KindUnavailable)
+		wantKind(t, "put", c.Put(within(t, eventually.Limit), [32]byte{}, 0, strings.NewReader("")), core.KindUnavailable)
 	}
 	eventually.InTime(t, at, time.Second)
 }
@@ -162,7 +162,7 @@ func TestClient_SilentStore(t *testing.T) {
 	hangs.hook(func(ctx context.Context, _ io.Reader) (io.Reader, error) { <-ctx.Done(); return nil, ctx.Err() }, nil)
 	h1 := w.home("h1", blob.ServerConfig{Whole: hangs, Idle: 200 * time.Millisecond})
 	h2 := w.home("h2", blob.ServerConfig{Whole: good})
-	got, _, err := read(within(t, 20*time.Second), w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{}, h1, h2), name, 0, -1)
+	got, _, err := read(within(t, eventually.Limit), w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{}, h1, h2), name, 0, -1)
 	wantBytes(t, "whole", got, b, err)
 }
 
@@ -205,7 +205,7 @@ func TestClient_Cancel(t *testing.T) {
 	defer cancel()
 	wantKind(t, "put", c.Put(ctx, name, int64(len(b)), bytes.NewReader(b)), core.KindTimeout)
 	free("canceled put")
-	if _, err := c.Stat(within(t, 5*time.Second), name); err != nil {
+	if _, err := c.Stat(within(t, eventually.Limit), name); err != nil {
 		t.Error("the place is not free:", err)
 	}
 }
@@ -263,7 +263,7 @@ func TestClient_Run(t *testing.T) {
 	}
 	alive("h1", 0)
 	alive("h2", 0)
-	_, err = c.Stat(within(t, 5*time.Second), [32]byte{})
+	_, err = c.Stat(within(t, eventually.Limit), [32]byte{})
 	wantKind(t, "after the end", err, core.KindUnavailable)
 }
 
@@ -272,7 +272,7 @@ func TestClient_Concurrent(t *testing.T) {
 	quiet(t)
 	w, m := newWorld(t), newMemory()
 	c, _, _ := w.pair(m)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, eventually.Limit)
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {

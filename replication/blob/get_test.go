@@ -25,7 +25,7 @@ func TestGet_ResumesElsewhere(t *testing.T) {
 	name := m1.add(b)
 	m2.add(b)
 	c := w.client(e, blob.Config{}, h1, h2)
-	r, size, err := c.Get(within(t, 30*time.Second), name, 1000, -1)
+	r, size, err := c.Get(within(t, eventually.Limit), name, 1000, -1)
 	if err != nil || size != int64(len(b)) {
 		t.Fatal(size, err)
 	}
@@ -52,7 +52,7 @@ func TestGet_ResumesAfterSilence(t *testing.T) {
 	b := random(8_000_000)
 	name := m.add(b)
 	c := w.client(e, blob.Config{Idle: time.Second}, h1, h2)
-	r, _, err := c.Get(within(t, 30*time.Second), name, 0, -1)
+	r, _, err := c.Get(within(t, eventually.Limit), name, 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestGet_ResumesAfterSilence(t *testing.T) {
 	rest, err := io.ReadAll(r)
 	wantBytes(t, "whole", append(first, rest...), b, err)
 	at := time.Now()
-	got, _, err := read(within(t, 10*time.Second), c, name, 0, 10)
+	got, _, err := read(within(t, eventually.Limit), c, name, 0, 10)
 	wantBytes(t, "the next one", got, b[:10], err)
 	eventually.InTime(t, at, time.Second) // it does not wait for the silent node
 }
@@ -81,7 +81,7 @@ func TestGet_OtherSize(t *testing.T) {
 	name := m1.add(b)
 	m2.add(b)
 	m2.grow = 1
-	r, _, err := w.client(e, blob.Config{}, h1, h2).Get(within(t, 30*time.Second), name, 0, int64(len(b)))
+	r, _, err := w.client(e, blob.Config{}, h1, h2).Get(within(t, eventually.Limit), name, 0, int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestGet_GivesUp(t *testing.T) {
 	e := w.node("e", nil, nil, link.RoleEdge)
 	path(h, e, link.Path{Delay: time.Millisecond, Bandwidth: 4 << 20})
 	name := m.add(random(8_000_000))
-	r, _, err := w.client(e, blob.Config{Patience: 300 * time.Millisecond}, h).Get(within(t, 30*time.Second), name, 0, -1)
+	r, _, err := w.client(e, blob.Config{Patience: 300 * time.Millisecond}, h).Get(within(t, eventually.Limit), name, 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestGet_StoreFails(t *testing.T) {
 	bad.hook(func(_ context.Context, r io.Reader) (io.Reader, error) {
 		return io.MultiReader(r, errReader{core.E(core.KindDiverged, "not what the name says")}), nil
 	}, nil)
-	got, _, err := read(within(t, 20*time.Second), c, name, 0, -1)
+	got, _, err := read(within(t, eventually.Limit), c, name, 0, -1)
 	wantKind(t, "at the end", err, core.KindDiverged)
 	if len(got) == len(b) {
 		t.Error("all bytes were given before the store had checked them")
@@ -140,17 +140,17 @@ func TestGet_StoreFails(t *testing.T) {
 	bad.hook(func(_ context.Context, r io.Reader) (io.Reader, error) {
 		return io.MultiReader(io.LimitReader(r, 1000), errReader{core.E(core.KindUnavailable, "bad sector")}), nil
 	}, nil)
-	got, _, err = read(within(t, 20*time.Second), c, name, 0, -1)
+	got, _, err = read(within(t, eventually.Limit), c, name, 0, -1)
 	wantBytes(t, "in the middle", got, b, err)
 	damaged := func(context.Context, io.Reader) (io.Reader, error) {
 		return nil, core.E(core.KindDiverged, "not what the name says")
 	}
 	bad.hook(damaged, nil)
-	got, _, err = read(within(t, 20*time.Second), c, name, 0, -1)
+	got, _, err = read(within(t, eventually.Limit), c, name, 0, -1)
 	wantBytes(t, "before the first byte", got, b, err)
 	good.hook(damaged, nil)
 	bad.hook(func(context.Context, io.Reader) (io.Reader, error) { return strings.NewReader(""), nil }, nil)
-	if got, _, err = read(within(t, 20*time.Second), c, name, 0, 10); err == nil {
+	if got, _, err = read(within(t, eventually.Limit), c, name, 0, 10); err == nil {
 		t.Errorf("a short store gave %d bytes and a clean end", len(got))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
@@ -34,7 +35,7 @@ func TestServer_BadRequests(t *testing.T) {
 	w, m := newWorld(t), newMemory()
 	h := w.home("h", blob.ServerConfig{Whole: m})
 	e := w.node("e", nil, nil, link.RoleEdge)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	conn, err := e.Dial(ctx, h.Addr(), link.ClassBlob)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestServer_BadRequests(t *testing.T) {
 		}
 		_, _ = st.Write(say)
 		_ = st.CloseWrite()
-		_ = st.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = st.SetReadDeadline(time.Now().Add(eventually.Limit))
 		kind, body, err := wire.NewReader(st, 0).Next()
 		if kind != wire.KindError || err != nil {
 			t.Fatalf("%s: frame %d, %v", name, kind, err)
@@ -102,12 +103,12 @@ func TestClient_BadAnswers(t *testing.T) {
 			}, link.RoleHome)
 			e := w.node("e", nil, nil, link.RoleEdge)
 			c := w.client(e, blob.Config{Patience: 50 * time.Millisecond}, h)
-			if b, _, err := read(within(t, 20*time.Second), c, [32]byte{}, 0, 10); err == nil {
+			if b, _, err := read(within(t, eventually.Limit), c, [32]byte{}, 0, 10); err == nil {
 				t.Errorf("%q and a clean end", b)
 			}
 			if name != "a longer part" && name != "a shorter part" && name != "an early end" && name != "no end" && name != "extra bytes" &&
 				name != "an error half way" && name != "more than whole" {
-				if _, err := c.Stat(within(t, 20*time.Second), [32]byte{}); err == nil {
+				if _, err := c.Stat(within(t, eventually.Limit), [32]byte{}); err == nil {
 					t.Error("and a size")
 				}
 			}

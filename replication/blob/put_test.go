@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/blob"
 	"github.com/nearside/nearside/replication/link"
 )
@@ -23,7 +23,7 @@ func TestPut_AlreadyThere(t *testing.T) {
 	c := w.client(e, blob.Config{}, h)
 	b := random(50_000_000)
 	r := bytes.NewReader(b)
-	if err := c.Put(within(t, 20*time.Second), [32]byte{1}, int64(len(b)), r); err != nil {
+	if err := c.Put(within(t, eventually.Limit), [32]byte{1}, int64(len(b)), r); err != nil {
 		t.Fatal(err)
 	}
 	if sent := len(b) - r.Len(); sent > 20<<20 {
@@ -50,10 +50,10 @@ func TestPut_DeadFirst(t *testing.T) {
 	name := sha256.Sum256(b)
 	whole := bytes.NewReader(append([]byte("head"), b...))
 	_, _ = whole.Seek(4, io.SeekStart) // a put begins at the reader's current offset
-	if err := c.Put(within(t, 20*time.Second), name, int64(len(b)), whole); err != nil {
+	if err := c.Put(within(t, eventually.Limit), name, int64(len(b)), whole); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := read(within(t, 20*time.Second), c, name, 0, -1)
+	got, _, err := read(within(t, eventually.Limit), c, name, 0, -1)
 	wantBytes(t, "whole", got, b, err)
 }
 
@@ -65,7 +65,7 @@ func TestPut_CannotSeek(t *testing.T) {
 	h1, h2 := w.home("h1", blob.ServerConfig{Whole: swallows{bad}}), w.home("h2", blob.ServerConfig{Whole: good})
 	c := w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{}, h1, h2)
 	b := random(1_000_000)
-	err := c.Put(within(t, 20*time.Second), sha256.Sum256(b), int64(len(b)), io.MultiReader(bytes.NewReader(b)))
+	err := c.Put(within(t, eventually.Limit), sha256.Sum256(b), int64(len(b)), io.MultiReader(bytes.NewReader(b)))
 	wantKind(t, "put", err, core.KindUnavailable)
 	if good.count() != 0 {
 		t.Error("half of it was kept")

@@ -28,7 +28,7 @@ func TestServer_Direct(t *testing.T) {
 	bare := w.home("bare", blob.ServerConfig{Whole: whole})
 	other := w.client(w.node("h2", nil, nil, link.RoleHome), blob.Config{}, h)
 	edge := w.client(w.node("e", nil, nil, link.RoleEdge), blob.Config{}, h)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	b := []byte("on one disk")
 	name := sha256.Sum256(b)
 	if err := other.At(h.Addr()).Put(ctx, name, int64(len(b)), bytes.NewReader(b)); err != nil {
@@ -60,7 +60,7 @@ func TestServer_StalledReader(t *testing.T) {
 	c := w.client(e, blob.Config{}, h)
 	b := random(20_000_000)
 	name := m.add(b)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, eventually.Limit)
 	r, _, err := c.Get(ctx, name, 0, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func testSlowWriter(t *testing.T) {
 	w.net = simtest.NewNet()
 	h := w.home("h", blob.ServerConfig{Whole: m, Idle: 200 * time.Millisecond})
 	e := w.node("e", nil, nil, link.RoleEdge)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	conn, err := e.Dial(ctx, h.Addr(), link.ClassBlob)
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestServer_Bounds(t *testing.T) {
 	h := w.home("h", blob.ServerConfig{Whole: counted, Own: m, MaxConcurrent: 3, MaxPerPeer: 2})
 	greedy := w.client(w.node("e1", nil, nil, link.RoleEdge), blob.Config{Patience: time.Millisecond}, h)
 	modest := w.client(w.node("e2", nil, nil, link.RoleEdge), blob.Config{Patience: time.Millisecond}, h)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	var wg sync.WaitGroup
 	errs := make(chan error, 10)
 	for range 6 {

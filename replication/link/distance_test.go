@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -17,7 +18,7 @@ func TestDistance_RTT(t *testing.T) {
 	dh, de := link.NewDistance(1), link.NewDistance(2)
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Distance: dh, Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func TestDistance_BlackoutAtOneEnd(t *testing.T) {
 	}
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: speak}})
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
-	conn, err := e.Dial(within(t, 10*time.Second), h.Addr(), link.ClassForward)
+	conn, err := e.Dial(within(t, eventually.Limit), h.Addr(), link.ClassForward)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestDistance_LossAndBandwidth(t *testing.T) {
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Distance: de})
 	de.SetDefault(link.Path{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Loss: 0.02, Reorder: 0.02, Bandwidth: 1 << 20})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, eventually.Limit)
 	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
 	if err != nil {
 		t.Fatal(err)

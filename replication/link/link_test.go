@@ -124,7 +124,7 @@ func TestEndpoint_Echo(t *testing.T) {
 	handlers := map[link.Class]link.Handler{link.ClassForward: echo, link.ClassBlob: echo}
 	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: handlers})
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Handlers: map[link.Class]link.Handler{link.ClassBlob: echo}})
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, eventually.Limit)
 	for _, way := range []struct {
 		from, to *link.Endpoint
 		class    link.Class
@@ -191,9 +191,9 @@ func TestEndpoint_Refuses(t *testing.T) {
 			h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 				Handlers: map[link.Class]link.Handler{link.ClassForward: echo, link.ClassRaft: echo}})
 			// The intruder trusts everybody, so only the server's check can refuse it.
-			conn, err := link.DialBlindly(within(t, 5*time.Second), c.creds, h.Addr(), c.class)
+			conn, err := link.DialBlindly(within(t, eventually.Limit), c.creds, h.Addr(), c.class)
 			if err == nil {
-				_, err = ask(within(t, 5*time.Second), conn, "hello")
+				_, err = ask(within(t, eventually.Limit), conn, "hello")
 			}
 			if err == nil {
 				t.Fatal("let in")
@@ -210,9 +210,9 @@ func TestEndpoint_RefusesNoCertificate(t *testing.T) {
 	var logged lockedBuffer
 	h, _ := start(t, link.Config{Credentials: issue(t, newCA(t, "dep"), "h", link.RoleHome), Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 		Handlers: map[link.Class]link.Handler{link.ClassForward: echo}})
-	conn, err := link.DialBlindly(within(t, 5*time.Second), nil, h.Addr(), link.ClassForward)
+	conn, err := link.DialBlindly(within(t, eventually.Limit), nil, h.Addr(), link.ClassForward)
 	if err == nil {
-		_, err = ask(within(t, 5*time.Second), conn, "hello")
+		_, err = ask(within(t, eventually.Limit), conn, "hello")
 	}
 	if err == nil || !strings.Contains(logged.String(), "no certificate") {
 		t.Fatalf("%v, log says %q", err, logged.String())
@@ -226,7 +226,7 @@ func TestEndpoint_DialChecksServer(t *testing.T) {
 	forged, _ := start(t, link.Config{Credentials: issue(t, newCA(t, "dep"), "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassLog: echo}})
 	edge, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge), Handlers: map[link.Class]link.Handler{link.ClassLog: echo}})
 	for _, to := range []*link.Endpoint{forged, edge} {
-		if _, err := me.Dial(within(t, 5*time.Second), to.Addr(), link.ClassLog); core.KindOf(err) != core.KindUnavailable {
+		if _, err := me.Dial(within(t, eventually.Limit), to.Addr(), link.ClassLog); core.KindOf(err) != core.KindUnavailable {
 			t.Fatal(err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestEndpoint_PeerStops(t *testing.T) {
 	cfg := link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}}
 	h, stop := start(t, cfg)
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge)})
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, eventually.Limit)
 	conn, err := e.Dial(ctx, h.Addr(), link.ClassForward)
 	if err != nil {
 		t.Fatal(err)
@@ -267,11 +267,11 @@ func TestEndpoint_PeerCrashes(t *testing.T) {
 	cfg := link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo}, Distance: dist}
 	h, stop := start(t, cfg)
 	e, _ := start(t, link.Config{Credentials: issue(t, ca, "e", link.RoleEdge)})
-	conn, err := e.Dial(within(t, 5*time.Second), h.Addr(), link.ClassForward)
+	conn, err := e.Dial(within(t, eventually.Limit), h.Addr(), link.ClassForward)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ask(within(t, 5*time.Second), conn, "there?"); err != nil { // the handshake is confirmed
+	if _, err := ask(within(t, eventually.Limit), conn, "there?"); err != nil { // the handshake is confirmed
 		t.Fatal(err)
 	}
 	dist.SetDefault(link.Path{Blackout: true})
@@ -279,7 +279,7 @@ func TestEndpoint_PeerCrashes(t *testing.T) {
 	cfg.Conn, cfg.Distance = bind(t, h.Addr()), nil
 	start(t, cfg)
 	at := time.Now()
-	if _, err := ask(within(t, 5*time.Second), conn, "still there?"); core.KindOf(err) != core.KindUnavailable {
+	if _, err := ask(within(t, eventually.Limit), conn, "still there?"); core.KindOf(err) != core.KindUnavailable {
 		t.Fatal(err)
 	}
 	eventually.InTime(t, at, 2*time.Second)
@@ -308,7 +308,7 @@ func TestStreams(t *testing.T) {
 		}
 	})
 	for range 20 {
-		c, err := a.Dial(within(t, 5*time.Second), b.Addr())
+		c, err := a.Dial(within(t, eventually.Limit), b.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}

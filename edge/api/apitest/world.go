@@ -27,7 +27,7 @@ import (
 )
 
 // Limit is how long a test waits for anything.
-const Limit = 30 * time.Second
+const Limit = time.Minute
 
 // Home orders proposals like a region, but without Raft, and makes every edge of a test apply
 // them.
