@@ -44,7 +44,7 @@ func beBare(ctx context.Context, dir string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
+	defer func() { cancel(); _ = <-ended }() // it is killed: nobody reads its error
 	b := &bare{}
 	if err := b.open(ctx, server, dir); err != nil {
 		return err
