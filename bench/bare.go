@@ -35,7 +35,7 @@ type bare struct {
 }
 
 // beBare is the process that serves it, until it is killed; dir is its folder.
-func beBare(ctx context.Context, dir string) error {
+func beBare(ctx context.Context, dir string) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server, err := pg.NewServer(pg.ServerConfig{Dir: dir})
@@ -44,7 +44,7 @@ func beBare(ctx context.Context, dir string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	defer func() { cancel(); _ = <-ended }() // it is killed: nobody reads its error
+	defer func() { cancel(); err = errors.Join(err, <-ended) }()
 	b := &bare{}
 	if err := b.open(ctx, server, dir); err != nil {
 		return err
