@@ -57,10 +57,11 @@ func since(begin time.Time, d *time.Duration) { *d += time.Since(begin) }
 
 // serve handles a request from its route to its answer.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []string) {
-	ctx, cancel := context.WithTimeout(r.Context(), RequestLimit)
-	defer cancel()
-	c := &Call{Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](time.Now()).String(), api: a, target: t, params: params}
-	c.Spent.Begun = time.Now()
+	began := time.Now()
+	ctx := &limit{Context: r.Context(), at: began.Add(RequestLimit)}
+	defer ctx.end()
+	c := &Call{Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](began).String(), api: a, target: t, params: params}
+	c.Spent.Begun = began
 	defer c.logSlow()
 	defer func() {
 		if p := recover(); p != nil {

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// limit is a context that ends with its parent or at a time. Its timer starts when somebody first waits for
+// it: most answers come from memory, and a timer would cost a fortieth of their time.
+type limit struct {
+	context.Context // the parent
+	at              time.Time
+
+	once   sync.Once
+	timed  context.Context // set by once
+	cancel context.CancelFunc
+}
+
+func (l *limit) start() context.Context {
+	l.once.Do(func() { l.timed, l.cancel = context.WithDeadline(l.Context, l.at) })
+	return l.timed
+}
+
+// Deadline implements context.Context.
+func (l *limit) Deadline() (time.Time, bool) { return l.start().Deadline() }
+
+// Done implements context.Context.
+func (l *limit) Done() <-chan struct{} { return l.start().Done() }
+
+// Err implements context.Context.
+func (l *limit) Err() error { return l.start().Err() }
+
+// end ends it, if anybody has waited.
+func (l *limit) end() {
+	l.once.Do(func() { l.timed, l.cancel = l.Context, func() {} })
+	l.cancel()
+}
