@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,11 +16,21 @@ type limit struct {
 	once   sync.Once
 	timed  context.Context // set by once
 	cancel context.CancelFunc
+	begun  atomic.Bool // timed may be read
 }
 
 func (l *limit) start() context.Context {
-	l.once.Do(func() { l.timed, l.cancel = context.WithDeadline(l.Context, l.at) })
+	l.once.Do(func() { l.timed, l.cancel = context.WithDeadline(l.Context, l.at); l.begun.Store(true) })
 	return l.timed
+}
+
+// Value implements context.Context. A context made from this one finds the timed one here, and so needs no goroutine
+// that waits for both.
+func (l *limit) Value(key any) any {
+	if l.begun.Load() {
+		return l.timed.Value(key)
+	}
+	return l.Context.Value(key)
 }
 
 // Deadline implements context.Context.

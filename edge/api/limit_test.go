@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,8 +35,12 @@ func TestLimit(t *testing.T) {
 					defer l.end()
 					var ctx context.Context = l
 					if derived {
+						before := runtime.NumGoroutine()
 						child, stop := context.WithTimeout(ctx, time.Hour)
 						defer stop()
+						if more := runtime.NumGoroutine() - before; more != 0 {
+							t.Errorf("a context made from it needs %d goroutines", more)
+						}
 						ctx = child
 					}
 					began := time.Now()
