@@ -81,7 +81,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	s.start("clients", stopEdge, func(ctx context.Context) error {
 		srv := a.Server()
 		srv.Handler = observer.Handler(n.gate(a))
-		return serveHTTP(ctx, l, srv, drainLimit)
+		return serveHTTP(ctx, api.Listener{Listener: l}, srv, drainLimit)
 	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
 	return nil

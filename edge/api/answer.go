@@ -58,10 +58,11 @@ func (a Raw) Send(c *Call) error {
 	}
 	body := c.compressed(a)
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	c.Writer.WriteHeader(a.Status)
-	if c.Request.Method != http.MethodHead {
-		_, _ = c.Writer.Write(body) // an error means that the client has gone
+	if c.Request.Method == http.MethodHead {
+		c.Writer.WriteHeader(a.Status)
+		return nil
 	}
+	c.writeWhole(a.Status, body)
 	return nil
 }
 
