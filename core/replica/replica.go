@@ -31,7 +31,7 @@ type Config struct {
 	Dir           string                // required: for snapshots being made; emptied by Open
 	Epoch         core.Epoch            // of the entries given to Apply; default 1
 	CacheBytes    int                   // memory for cached rows; default pg.DefaultCacheBytes
-	FlushEvery    time.Duration         // how often what was applied is made durable; default 250 ms
+	FlushEvery    time.Duration         // how often what was applied is made durable; default 1 s
 	SnapshotKeep  time.Duration         // how long a snapshot can be asked for by its id; default 10 min
 	SnapshotsKept int                   // how many at most; default 2
 	Metrics       prometheus.Registerer // default: nothing is registered
@@ -74,7 +74,7 @@ func New(cfg Config) (*Replica, error) {
 		return nil, errors.New("replica: DB and Dir are required")
 	}
 	setDefault(&cfg.Epoch, 1)
-	setDefault(&cfg.FlushEvery, 250*time.Millisecond)
+	setDefault(&cfg.FlushEvery, time.Second)
 	setDefault(&cfg.SnapshotKeep, 10*time.Minute)
 	setDefault(&cfg.SnapshotsKept, 2)
 	setDefault(&cfg.Logger, slog.New(slog.DiscardHandler))
