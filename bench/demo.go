@@ -37,6 +37,7 @@ func (b *bench) demo(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make accounts: %w", err)
 	}
+	quietDisk()
 	if err := b.crossings(ctx, edges, leader, people, room); err != nil {
 		return err
 	}

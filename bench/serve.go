@@ -38,6 +38,7 @@ func (b *bench) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make accounts: %w", err)
 	}
+	quietDisk()
 	// Light loads first, because the database is busy for a while after a heavy one.
 	if err := b.fanout(ctx, people, room); err != nil {
 		return err
