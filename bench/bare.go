@@ -34,7 +34,7 @@ type bare struct {
 	rows    []time.Duration
 }
 
-// beBare is the process that serves it, until it is killed; dir is its folder.
+// beBare serves it, in the other process; dir is its folder.
 func beBare(ctx context.Context, dir string) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,21 +49,11 @@ func beBare(ctx context.Context, dir string) (err error) {
 	if err := b.open(ctx, server, dir); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println("http://" + l.Addr().String())
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v4/posts", b.post)
 	mux.HandleFunc("GET /api/v4/websocket", b.upgrade)
 	mux.HandleFunc("GET /steps", b.steps)
-	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: mux}
-	go func() { <-ctx.Done(); _ = srv.Close() }() // its error would be that of Serve
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return bePlain(ctx, mux)
 }
 
 func (b *bare) open(ctx context.Context, server *pg.Server, dir string) error {

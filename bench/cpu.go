@@ -63,17 +63,16 @@ func (b *bench) cpu(ctx context.Context) error {
 		}
 	}
 	for i, o := range operations {
-		var over []float64 // of turns next to each other, because the machine changes its speed over minutes
-		for t, ours := range sides[0].spent[i] {
-			over = append(over, float64(ours)/float64(sides[len(sides)-1].spent[i][t]))
-		}
-		slices.Sort(over)
-		ours := median(sides[0].spent[i])
 		if len(sides) == 1 {
-			b.report.note("CPU time of server and PostgreSQL for %s: %s", o.name, microseconds(ours))
+			b.report.note("CPU time of server and PostgreSQL for %s: %s", o.name, microseconds(median(sides[0].spent[i])))
 			continue
 		}
-		before := median(sides[1].spent[i])
+		var over []float64 // of turns next to each other, because the machine changes its speed over minutes
+		for t, ours := range sides[0].spent[i] {
+			over = append(over, float64(ours)/float64(sides[1].spent[i][t]))
+		}
+		slices.Sort(over)
+		ours, before := median(sides[0].spent[i]), median(sides[1].spent[i]) // median sorts: the turns are no longer needed
 		b.report.note("CPU time of server and PostgreSQL for %s: %s, before %s (medians of %d); over that before %.2f to %.2f", o.name, microseconds(ours), microseconds(before), cpuTurns, over[0], over[len(over)-1])
 		b.report.atMost("serve, CPU time for "+o.name+", over that before", over[len(over)/2], o.target, "")
 	}

@@ -71,7 +71,7 @@ func run(ctx context.Context) int {
 	flag.Parse()
 	switch {
 	case *folder != "":
-		return exit(beServeFiles(*folder))
+		return exit(beServeFiles(ctx, *folder))
 	case *bareDir != "":
 		return exit(beBare(ctx, *bareDir))
 	case *thumbnails != 0:

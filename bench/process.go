@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,8 +19,8 @@ import (
 
 // plainServer is a server in a process of its own, as the program that it is compared with.
 type plainServer struct {
-	url string
-	cmd *exec.Cmd
+	url  string
+	stop func() // ends the process
 }
 
 // startPlain starts this program again as a server of a folder; what is the flag that says which.
@@ -29,17 +29,20 @@ func startPlain(ctx context.Context, what, dir string) (*plainServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &plainServer{cmd: exec.CommandContext(ctx, self, what, dir)}
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
-	s.cmd.WaitDelay = 20 * time.Second
-	s.cmd.Stderr = os.Stderr
-	out, err := s.cmd.StdoutPipe()
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, self, what, dir)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it may have to stop PostgreSQL
+	cmd.WaitDelay = 20 * time.Second
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
+	s := &plainServer{stop: func() { cancel(); _ = cmd.Wait() }} // its error is that it was ended
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		s.stop()
@@ -49,41 +52,26 @@ func startPlain(ctx context.Context, what, dir string) (*plainServer, error) {
 	return s, nil
 }
 
-func (s *plainServer) stop() {
-	late := time.AfterFunc(s.cmd.WaitDelay, func() { _ = s.cmd.Process.Kill() })
-	defer late.Stop()
-	_ = s.cmd.Cancel() // it may be gone
-	_ = s.cmd.Wait()
-}
-
-// get asks the server for a text.
-func (s *plainServer) get(ctx context.Context, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
-	if err != nil {
-		return "", err
-	}
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer a.Body.Close()
-	text, err := io.ReadAll(a.Body)
-	return string(text), err
-}
-
-// beServeFiles runs in the other process.
-func beServeFiles(dir string) error {
+// bePlain runs in the other process: it says where it serves, and serves until ctx ends.
+func bePlain(ctx context.Context, h http.Handler) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println("http://" + l.Addr().String())
-	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: h}
+	defer context.AfterFunc(ctx, func() { _ = srv.Close() })() // its error would be that of Serve
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// beServeFiles is http.ServeFile for a folder.
+func beServeFiles(ctx context.Context, dir string) error {
+	return bePlain(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join(dir, filepath.Base(r.URL.Path)))
-	})}
-	return srv.Serve(l)
+	}))
 }
 
 // quietDisk writes what the making of databases has left in memory. The kernel would write it half a minute

@@ -138,8 +138,8 @@ func (r *Replica) applyWatched(ctx context.Context, part []core.Entry, epoch cor
 	return c.receipts, stop
 }
 
-// decide runs the state machine over entries that follow after a place. It ends early before an entry that cannot be understood, and stop says why; and when so much
-// has been written that it should be committed first.
+// decide runs the state machine over entries that follow after a place. It ends early before an entry that
+// cannot be understood, and stop says why; and when so much has been written that it should be committed first.
 func (r *Replica) decide(ctx context.Context, from place, part []core.Entry, epoch core.Epoch) (c *committed, stop, err error) {
 	prepared := make([]apply.Prepared, 0, len(part))
 	at := from.pos.Index
