@@ -154,6 +154,13 @@ func contract() []row {
 		{op: "GET /api/v4/users/{user_id}/preferences/{category}"},
 		{op: "GET /api/v4/users/{user_id}/preferences/{category}/name/{preference_name}"},
 
+		// bookmarks
+		{op: "GET /api/v4/channels/{channel_id}/bookmarks", query: "?bookmarks_since=1", described: 201},
+		{op: "POST /api/v4/channels/{channel_id}/bookmarks", status: 201, body: newBookmark},
+		{op: "PATCH /api/v4/channels/{channel_id}/bookmarks/{bookmark_id}", fresh: freshBookmark, body: func(*fixture) any { return m{"display_name": "The rules"} }},
+		{op: "POST /api/v4/channels/{channel_id}/bookmarks/{bookmark_id}/sort_order", fresh: freshBookmark, body: func(*fixture) any { return 0 }},
+		{op: "DELETE /api/v4/channels/{channel_id}/bookmarks/{bookmark_id}", fresh: freshBookmark},
+
 		// reactions
 		{op: "POST /api/v4/reactions", described: 201, body: func(f *fixture) any {
 			return m{"user_id": f.values["user_id"], "post_id": f.values["post_id"], "emoji_name": "smile"}
@@ -342,6 +349,14 @@ func freshLink(t *testing.T, f *fixture) map[string]string {
 	link, _ := object(f.send(t, "GET", "/api/v4/files/"+f.values["file_id"]+"/link", f.token("ada"), nil).body)["link"].(string)
 	_, token, _ := strings.Cut(link, "?h=")
 	return map[string]string{"token": token}
+}
+
+func newBookmark(*fixture) any {
+	return m{"display_name": "Rules", "type": "link", "link_url": "https://example.com/rules", "emoji": ":scroll:"}
+}
+
+func freshBookmark(_ *testing.T, f *fixture) map[string]string {
+	return map[string]string{"bookmark_id": f.make("ada", "/api/v4/channels/"+f.values["channel_id"]+"/bookmarks", newBookmark(f))}
 }
 
 func (f *fixture) newUpload() any {

@@ -38,6 +38,10 @@ var handlers = rows(
 	on(createUpload),
 	on(appendUpload),
 	on(finishUpload),
+	on(createBookmark),
+	on(patchBookmark),
+	on(sortBookmark),
+	on(deleteBookmark),
 	on(raiseVersion),
 	on(continueTask),
 )

@@ -39,6 +39,10 @@ var table = []kind{
 	row[AppendUpload](74),
 	row[FinishUpload](75),
 	row[SetUserImage](76),
+	row[CreateBookmark](80),
+	row[PatchBookmark](81),
+	row[SortBookmark](82),
+	row[DeleteBookmark](83),
 }
 
 // kind is one row of the table.

@@ -33,6 +33,7 @@ func examples() []Event {
 		post  = core.Post{ID: core.DeriveID[core.Post]("p"), UserID: u, ChannelID: ch, Message: "\"hi\" <b> \\ \u2028 é", CreateAt: 5}
 		group = core.Channel{ID: ch, TeamID: tm, Type: core.ChannelPrivate, DeleteAt: 9}
 		react = core.Reaction{UserID: u, PostID: post.ID, EmojiName: "wave", CreateAt: 6, ChannelID: ch}
+		mark  = core.Bookmark{ID: core.DeriveID[core.Bookmark]("b"), ChannelID: ch, OwnerID: u, DisplayName: "Rules", Type: "link", LinkURL: "https://example.com", CreateAt: 6, UpdateAt: 6}
 		prefs = []core.Preference{{UserID: u, Category: "c", Name: "n", Value: "v"}}
 		files = post
 		ofUs  = core.Post{ID: post.ID, UserID: u, ChannelID: ch, Type: core.TypeJoinChannel, Props: map[string]any{"username": "ada"}, CreateAt: 5}
@@ -66,6 +67,11 @@ func examples() []Event {
 		PostEdited{Post: post},
 		PostDeleted{Post: post, By: u},
 		RepliesDeleted{Channel: ch},
+		BookmarkChanged{Change: "created", Bookmark: mark},
+		BookmarkChanged{Change: "updated", Bookmark: mark},
+		BookmarkChanged{Change: "updated", Bookmark: mark, Deleted: mark},
+		BookmarkChanged{Change: "deleted", Bookmark: mark},
+		BookmarksSorted{Channel: ch, Bookmarks: []core.Bookmark{mark}},
 		ReactionAdded{Reaction: react},
 		ReactionRemoved{Reaction: react},
 		PreferencesChanged{User: u, Preferences: prefs},

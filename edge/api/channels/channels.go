@@ -42,6 +42,7 @@ func (s *Service) Routes() []api.Route {
 		member   = s.PathTeam(authz.ViewTeam)
 		own      = access.OneselfOrEditor
 		changed  = api.HomeDecides[core.Channel]("channel_id")
+		bookmark = api.Both(readable, api.HomeDecides[core.Bookmark]("bookmark_id"))
 	)
 	return []api.Route{
 		api.Post("/channels", api.SignedIn, api.Body(s.createChannel)).Created(),
@@ -65,6 +66,12 @@ func (s *Service) Routes() []api.Route {
 		api.Post("/channels/members/{user_id}/view", access.Oneself, api.Body(s.viewChannel)),
 		api.Get("/users/{user_id}/teams/{team_id}/channels/members", api.Both(own, member), s.membersOfUser),
 		api.Get("/users/{user_id}/channel_members", own, s.allMembersOfUser),
+
+		api.Get("/channels/{channel_id}/bookmarks", readable, api.Since("bookmarks_since", s.listBookmarks)),
+		api.Post("/channels/{channel_id}/bookmarks", readable, api.Body(s.createBookmark)).Created(),
+		api.Patch("/channels/{channel_id}/bookmarks/{bookmark_id}", bookmark, api.Body(s.patchBookmark)),
+		api.Post("/channels/{channel_id}/bookmarks/{bookmark_id}/sort_order", bookmark, api.Body(s.sortBookmark)),
+		api.Delete("/channels/{channel_id}/bookmarks/{bookmark_id}", bookmark, s.deleteBookmark),
 	}
 }
 

@@ -56,7 +56,7 @@ func NewSettings(cfg Config) Settings {
 		"HasImageProxy": "false", "EnableCustomUserStatuses": "false", "EnableClientMetrics": "false", "TelemetryId": "",
 		"AsymmetricSigningPublicKey": "", "EnableComplianceExport": "false", "MobileExternalBrowser": "false", "EnableDeveloper": "false",
 		"EnableUserStatuses": "true", "SchemaVersion": "1", "InstallationDate": "0",
-		"FeatureFlagChannelBookmarks": "false", "FeatureFlagWebSocketEventScope": "false", "FeatureFlagCustomProfileAttributes": "false",
+		"FeatureFlagChannelBookmarks": "true", "FeatureFlagWebSocketEventScope": "false", "FeatureFlagCustomProfileAttributes": "false",
 		"FeatureFlagContentFlagging": "false", "FeatureFlagBurnOnRead": "false", "FeatureFlagGraphQL": "false", "FeatureFlagOnboardingTourTips": "false",
 		"FeatureFlagExperimentalCrossTeamSearch": "false", "FeatureFlagAttributeBasedAccessControl": "false",
 	}
