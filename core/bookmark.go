@@ -60,7 +60,7 @@ func (b *Bookmark) Check() error {
 		return badBookmarkName
 	case !link && !file || b.ImageURL != "" && !webURL(b.ImageURL):
 		return badBookmark
-	case b.Emoji != "" && !ValidEmojiName(strings.Trim(b.Emoji, ":")):
+	case b.Emoji != "" && !EmojiExists(strings.Trim(b.Emoji, ":")):
 		return badBookmarkEmoji
 	}
 	return nil

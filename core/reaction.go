@@ -1,10 +1,7 @@
 package core
 
-import "strings"
-
 // Limits of reactions.
 const (
-	MaxEmojiName        = 64
 	MaxReactionsPerPost = 50 // distinct emoji
 	MaxReactionsOfPost  = 1000
 )
@@ -23,27 +20,20 @@ type Reaction struct {
 
 // What Check refuses of a reaction.
 var (
-	badReactionUserID    = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.user_id.app_error"}
-	badReactionPostID    = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.post_id.app_error"}
-	badReactionEmojiName = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.emoji_name.app_error"}
+	badReactionUserID = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.user_id.app_error"}
+	badReactionPostID = Refusal{Kind: KindInvalid, ID: "model.reaction.is_valid.post_id.app_error"}
+	noEmoji           = Refusal{Kind: KindNotFound, ID: "app.emoji.get_by_name.no_result"}
 )
 
-// Check validates the fields that a client may set. It does not check that an emoji of that name
-// exists: clients show unknown names as text.
+// Check validates the fields that a client may set. The emoji must exist: clients show a hole for one that does not.
 func (r *Reaction) Check() error {
 	switch {
 	case r.UserID.IsZero():
 		return badReactionUserID
 	case r.PostID.IsZero():
 		return badReactionPostID
-	case !ValidEmojiName(r.EmojiName):
-		return badReactionEmojiName
+	case !EmojiExists(r.EmojiName):
+		return noEmoji.With("name", r.EmojiName)
 	}
 	return nil
-}
-
-// ValidEmojiName reports whether name can be an emoji's.
-func ValidEmojiName(name string) bool {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_"
-	return name != "" && len(name) <= MaxEmojiName && strings.Trim(name, allowed) == ""
 }

@@ -32,9 +32,10 @@ func bookmarkCommand(c *applytest.Chaos, who int, room core.ChannelID) command.C
 	if len(of) == 0 {
 		return &command.CreateBookmark{Bookmark: b}
 	}
+	emoji := c.Emoji()
 	switch id := applytest.Pick(c, of); c.Rnd.IntN(5) {
 	case 0:
-		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, BookmarkPatch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: c.Opt()}}
+		return &command.PatchBookmark{ChannelID: room, BookmarkID: id, BookmarkPatch: core.BookmarkPatch{DisplayName: &b.DisplayName, Emoji: &emoji}}
 	case 1:
 		return &command.SortBookmark{ChannelID: room, BookmarkID: id, Place: int64(c.Rnd.IntN(3))}
 	case 2:

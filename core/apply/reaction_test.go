@@ -1,11 +1,11 @@
 package apply_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
+	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/event"
 )
@@ -59,13 +59,15 @@ func TestReaction_Refusals(t *testing.T) {
 	}
 	w.refused("eve", add(p.ID, "smile"), core.KindForbidden)
 	w.refused("ada", add(core.PostID{1}, "smile"), core.KindNotFound)
-	w.refused("ada", add(p.ID, "not an emoji"), core.KindInvalid)
-	w.refused("ada", add(p.ID, ""), core.KindInvalid)
-	for i := range core.MaxReactionsPerPost {
-		w.must("ada", add(p.ID, fmt.Sprint("emoji_", i)), nil)
+	for _, name := range []string{"not an emoji", "", "nothing", "SMILE", "-", "smile_dark_skin_tone", "wave_dark_skin_tone_dark_skin_tone"} {
+		w.refused("ada", add(p.ID, name), core.KindNotFound)
 	}
-	w.refused("ada", add(p.ID, "one_more"), core.KindInvalid)
-	w.must("ada", add(p.ID, "emoji_7"), nil)
+	names := applytest.Emoji(core.MaxReactionsPerPost + 1)
+	for _, name := range names[1:] {
+		w.must("ada", add(p.ID, name), nil)
+	}
+	w.refused("ada", add(p.ID, names[0]), core.KindInvalid)
+	w.must("ada", add(p.ID, names[7]), nil)
 	var ch core.Channel
 	w.must("ada", &command.CreateChannel{Channel: core.Channel{ID: core.NewID[core.Channel](w.at), TeamID: team.ID, Type: "O", Name: "old", DisplayName: "Old"}}, &ch)
 	old := w.post("ada", ch.ID, core.PostID{}, "bye")

@@ -125,7 +125,7 @@ var attempts = map[string]func(h *hostile){
 		h.do(h.who(p.UserID), &command.DeletePost{PostID: p.ID})
 	},
 	"add reaction": func(h *hostile) {
-		h.do(h.somebody(), &command.AddReaction{PostID: h.post().ID, EmojiName: fmt.Sprint(strings.Repeat("e", 60), h.rnd.IntN(50))})
+		h.do(h.somebody(), &command.AddReaction{PostID: h.post().ID, EmojiName: emoji[h.rnd.IntN(len(emoji))]})
 	},
 	"remove reaction": func(h *hostile) {
 		r := some(h, apply.Reactions, func(r *core.Reaction) bool { return true })
@@ -204,7 +204,7 @@ func (h *hostile) grow() []core.Entry {
 	h.do(0, &command.CreatePost{Post: core.Post{ChannelID: h.log.room, Message: "hello", FileIDs: h.newFiles(0, core.MaxFilesPerPost)}})
 	root := h.post()
 	for i := range upTo(core.MaxReactionsOfPost, h.scale) {
-		h.do(i/50%len(h.people), &command.AddReaction{PostID: root.ID, EmojiName: fmt.Sprint(strings.Repeat("e", 60), i%50)})
+		h.do(i/50%len(h.people), &command.AddReaction{PostID: root.ID, EmojiName: emoji[i%len(emoji)]})
 	}
 	for i := range h.people {
 		p := core.Post{ChannelID: h.log.room, RootID: root.ID, Message: "hello"}

@@ -199,12 +199,12 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))
 		}, do: func(i int) core.Entry { return as(i, &command.DeletePost{PostID: w.posts[i]}) }},
 		reflect.TypeFor[command.AddReaction](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
-			return as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word})
+			return as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: "smile"})
 		}},
 		reflect.TypeFor[command.RemoveReaction](): {ready: func(i int) []core.Entry {
-			return list(w.newPost(i, core.PostID{}), as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: word}))
+			return list(w.newPost(i, core.PostID{}), as(i, &command.AddReaction{PostID: w.posts[i], EmojiName: "smile"}))
 		}, do: func(i int) core.Entry {
-			return as(i, &command.RemoveReaction{PostID: w.posts[i], UserID: w.users[i], EmojiName: word})
+			return as(i, &command.RemoveReaction{PostID: w.posts[i], UserID: w.users[i], EmojiName: "smile"})
 		}},
 
 		reflect.TypeFor[command.SetPreferences]():    {do: func(i int) core.Entry { return as(i, &command.SetPreferences{Preferences: prefs(i)}) }},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
@@ -130,12 +131,14 @@ func manyMentions(w *town, shape uint64, scale float64) (ready []core.Entry, e c
 	return ready, w.Entry(w.people[0], &command.CreatePost{Post: core.Post{ChannelID: w.log.room, Message: "hello"}, Mentions: names})
 }
 
+var emoji = applytest.Emoji(core.MaxReactionsPerPost)
+
 func manyReactions(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
 	ready := []core.Entry{w.newPost(0, core.PostID{})}
 	for i := range upTo(core.MaxReactionsOfPost-1, scale) {
-		ready = append(ready, w.Entry(w.people[i/50%len(w.people)], &command.AddReaction{PostID: w.posts[0], EmojiName: fmt.Sprint(strings.Repeat("e", 60), i%50)}))
+		ready = append(ready, w.Entry(w.people[i/50%len(w.people)], &command.AddReaction{PostID: w.posts[0], EmojiName: emoji[i%len(emoji)]}))
 	}
-	return ready, w.Entry(w.people[0], &command.RemoveReaction{PostID: w.posts[0], UserID: w.users[0], EmojiName: strings.Repeat("e", 60) + "0"})
+	return ready, w.Entry(w.people[0], &command.RemoveReaction{PostID: w.posts[0], UserID: w.users[0], EmojiName: emoji[0]})
 }
 
 func manyMemberships(w *town, shape uint64, scale float64) (ready []core.Entry, e core.Entry) {

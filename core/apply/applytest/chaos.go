@@ -74,6 +74,23 @@ func Pick[T any](c *Chaos, list []T) T { return list[c.Rnd.IntN(len(list))] }
 // Word gives one of a few words.
 func (c *Chaos) Word() string { return Pick(c, []string{"ada", "bob", "cyd", "dee", "eve"}) }
 
+// Emoji gives the name of one of a few emoji, or of none.
+func (c *Chaos) Emoji() string {
+	return Pick(c, []string{"+1", "smile", "tada", "wave_dark_skin_tone", "nothing"})
+}
+
+// Emoji gives the names of n emoji that exist; they are about as long as names can be.
+func Emoji(n int) (out []string) {
+	tones := []string{"_medium_light_skin_tone", "_medium_dark_skin_tone", "_light_skin_tone", "_medium_skin_tone", "_dark_skin_tone"}
+	for _, name := range []string{"men_holding_hands", "women_holding_hands", "handshake"} {
+		for i := range 25 {
+			out = append(out, name+tones[i/5]+tones[i%5])
+		}
+	}
+	out = slices.DeleteFunc(out, func(name string) bool { return !core.EmojiExists(name) })
+	return out[:n]
+}
+
 // Opt gives a word, or nil.
 func (c *Chaos) Opt() *string {
 	if c.Rnd.IntN(3) == 0 {
@@ -203,9 +220,9 @@ func (c *Chaos) command(who int) command.Command {
 			return &command.DeleteChannel{ChannelID: room}
 		}
 	case 32, 33, 34:
-		return &command.AddReaction{PostID: post, EmojiName: c.Word()}
+		return &command.AddReaction{PostID: post, EmojiName: c.Emoji()}
 	case 35:
-		return &command.RemoveReaction{PostID: post, UserID: Pick(c, c.users), EmojiName: c.Word()}
+		return &command.RemoveReaction{PostID: post, UserID: Pick(c, c.users), EmojiName: c.Emoji()}
 	case 18, 19, 20, 21, 22, 23, 24, 25:
 		return c.fileCommand(who, room, post)
 	}
