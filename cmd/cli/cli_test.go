@@ -64,6 +64,8 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 	json := file("unknown.json", `{"name": "a", "client": {"lisen": "x"}}`)
 	missing := file("missing.yaml", "name: a\nregion: b\nroles: [edge]\ndata: d\nclient: {listen: 'h:1'}\n")
 	public := file("public.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\nadmin: {listen: '0.0.0.0:1'}\n")
+	site := file("site.yaml", "name: a\nregion: b\nroles: [home, edge]\ndata: d\nclient: {listen: 'h:1', url: ['https://a.example', 'ftp://a.example']}\n")
+	away := file("away.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\nclient: {url: 'https://a.example'}\n")
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -79,6 +81,10 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 		"unknown key, JSON": {[]string{"node", "--config", json}, 2, `unknown key "lisen"`},
 		"missing key":       {[]string{"node", "--config", missing}, 2, "home: missing"},
 		"public admin":      {[]string{"node", "--config", public}, 2, "not a loopback address"},
+		"site, no scheme":   {[]string{"serve", "--data", dir, "--site-url", "chat.example.com"}, 2, `--site-url: "chat.example.com" is not an address`},
+		"site, a path":      {[]string{"serve", "--data", dir, "--site-url", "https://a.example", "--site-url", "https://a.example/chat"}, 2, "has a path"},
+		"site in a file":    {[]string{"node", "--config", site}, 2, `client.url: "ftp://a.example" is not an address`},
+		"site, no edge":     {[]string{"node", "--config", away}, 2, "client.url: only a node with the role edge"},
 		"unknown region":    {[]string{"demo", "--data", dir, "--regions", "virginia,atlantis"}, 2, `unknown region "atlantis"; known are amsterdam, auckland,`},
 		"region twice":      {[]string{"demo", "--data", dir, "--regions", "tokyo,tokyo"}, 2, "given twice"},
 		"latency":           {[]string{"demo", "--data", dir, "--latency", "fast"}, 2, "real, none, or a factor"},

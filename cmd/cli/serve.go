@@ -6,12 +6,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nearside/nearside/cmd/node"
+	"github.com/nearside/nearside/edge/address"
 )
 
 const defaultData = "./nearside-data"
 
 func (a *app) serve() *cobra.Command {
-	var data, listen, admin, dsn, siteURL string
+	var data, listen, admin, dsn string
+	var siteURL []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run one server that is home and edge",
@@ -30,8 +32,11 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 	f.StringVar(&listen, "listen", "127.0.0.1:8065", "`address` to serve clients at")
 	f.StringVar(&admin, "admin", "127.0.0.1:0", "loopback `address` of metrics, health and status; port 0 picks a free one")
 	f.StringVar(&dsn, "postgres", "", "`DSN` of a PostgreSQL database to use instead of one of its own")
-	f.StringVar(&siteURL, "site-url", "", "`URL` at which clients reach this server (default http://<listen>)")
+	f.StringArrayVar(&siteURL, "site-url", nil, "`URL` at which clients reach this server, without a path; if given several times, the first is told\nto clients, and pages of all of them may connect (default http://<listen>)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if _, err := address.Parse(siteURL); err != nil {
+			return usageError{fmt.Errorf("--site-url: %w", err)}
+		}
 		return a.runNode(cmd, node.Config{
 			Name: "home", Region: "local", Roles: []string{node.RoleHome, node.RoleEdge}, Data: data,
 			Client:   node.Client{Listen: listen, URL: siteURL},

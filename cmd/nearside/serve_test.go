@@ -58,10 +58,47 @@ func TestServe_Killed_KeepsWhatItAcknowledged(t *testing.T) {
 	killDatabase(t, dir)
 	ann.Post(square.ID, "post 20")
 	p.stop(syscall.SIGKILL)
-	p = start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
-	ann.URL = strings.TrimPrefix(p.until("ready ")[0], "ready ")
+	p = start(t, "serve", "--data", dir, "--listen", strings.TrimPrefix(ann.URL, "http://"), "--site-url", "https://chat.example/", "--site-url", "https://us.chat.example")
+	if ready := p.until("ready "); ready[0] != "ready https://chat.example" {
+		t.Errorf("with an address for clients: %q", ready)
+	}
+	checkSite(t, ann.URL)
 	if got := ann.Messages(square.ID); len(got) != 21 || got[0] != "post 20" || got[20] != "post 0" {
 		t.Errorf("after the kill: %v", got)
+	}
+}
+
+// checkSite checks what a server does with its --site-url behind a proxy that gives another Host.
+func checkSite(t *testing.T, url string) {
+	t.Helper()
+	_, body, err := get(url + "/api/v4/config/client?format=old")
+	if err != nil || !strings.Contains(string(body), `"SiteURL":"https://chat.example"`) {
+		t.Errorf("clients are told %s, %v", body, err)
+	}
+	for origin, want := range map[string]int{
+		"https://chat.example": 101, "https://us.chat.example:443": 101, "http://chat.example": 400, url: 400, "https://evil.example.net": 400, "null": 400,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/api/v4/websocket", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Origin": {origin}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("a page of %s opens a WebSocket: %d", origin, resp.StatusCode)
+		}
+		req.URL.Path, req.Header = "/api/v4/system/ping", http.Header{"Origin": {origin}}
+		if resp, err = http.DefaultTransport.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); (got == origin) != (want == 101) {
+			t.Errorf("a page of %s may read: %q", origin, got)
+		}
 	}
 }
 

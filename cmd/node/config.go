@@ -20,6 +20,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -55,8 +56,20 @@ type Config struct {
 // Client is where an edge serves clients.
 type Client struct {
 	Listen string `yaml:"listen,omitempty"` // HOST:PORT; port 0 picks a free one
-	URL    string `yaml:"url,omitempty"`    // as clients write it; default http://<listen>
+	URL    URLs   `yaml:"url,omitempty"`    // as clients write it, or a list: the first is told to clients, and pages of all may connect; default http://<listen>
 	Assets string `yaml:"assets,omitempty"` // directory of a built web client to serve; default: none
+}
+
+// URLs are addresses. In a file, one need not be a list.
+type URLs []string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (u *URLs) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode {
+		return n.Decode((*[]string)(u))
+	}
+	*u = URLs{""}
+	return n.Decode(&(*u)[0])
 }
 
 // Admin is where operators reach the node. It has no authentication, so only loopback addresses are
@@ -196,6 +209,8 @@ func (cfg Config) Check() error {
 		return bad("client.listen: only a node with the role edge serves clients")
 	case !cfg.Is(RoleEdge) && cfg.Client.Assets != "":
 		return bad("client.assets: only a node with the role edge serves clients")
+	case !cfg.Is(RoleEdge) && len(cfg.Client.URL) > 0:
+		return bad("client.url: only a node with the role edge serves clients")
 	case !cfg.Is(RoleHome) && len(cfg.Home) == 0:
 		return bad("home: missing; an edge needs the home nodes and their link addresses")
 	}
@@ -224,6 +239,9 @@ func (cfg Config) checkAddresses() error {
 		check("client.listen", cfg.Client.Listen),
 		check("admin.listen", cfg.Admin.Listen), checkLoopback(cfg.Admin.Listen),
 		check("link.listen", cfg.Link.Listen), check("link.advertise", cfg.Link.Advertise),
+	}
+	if _, err := address.Parse(cfg.Client.URL); err != nil {
+		errs = append(errs, core.E(core.KindInvalid, "client.url: %v", err))
 	}
 	for _, p := range cfg.Home {
 		if p.Node == "" || p.Addr == "" {

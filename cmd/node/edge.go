@@ -41,7 +41,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	var a *areas.API
 	cfg := areas.Config{
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
-		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.cfg.Client.URL, Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
+		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		return err
 	}
 	sockets, err := ws.New(ws.Config{
-		Hub: hub, Presence: who, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom,
+		Hub: hub, Presence: who, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom, Addresses: n.addresses,
 		Authenticate: func(ctx context.Context, token string) (ws.Session, error) {
 			got, u, err := a.Authenticate(ctx, token)
 			return ws.Session{ID: got.ID, UserID: got.UserID, Locale: u.Locale, ExpiresAt: got.ExpiresAt}, err
@@ -80,7 +80,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	s.start("sockets", stopInner, sockets.Run)
 	s.start("clients", stopEdge, func(ctx context.Context) error {
 		srv := a.Server()
-		srv.Handler = observer.Handler(n.gate(a))
+		srv.Handler = observer.Handler(n.addresses.CORS(n.gate(a)))
 		return serveHTTP(ctx, api.Listener{Listener: l}, srv, drainLimit)
 	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
@@ -123,8 +123,8 @@ func (n *Node) openReader(ctx context.Context, s *stages, conns int) (*read.Stor
 }
 
 func (n *Node) clientURL(l net.Listener) string {
-	if n.cfg.Client.URL != "" {
-		return n.cfg.Client.URL
+	if url := n.addresses.Main(); url != "" {
+		return url
 	}
 	return "http://" + l.Addr().String()
 }

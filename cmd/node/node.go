@@ -16,6 +16,7 @@ import (
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/trace"
+	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/follower"
@@ -42,11 +43,12 @@ const (
 // Node is one process of a deployment.
 type Node struct {
 	// Immutable after New.
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	far     *distances
-	ready   chan struct{} // closed by Run when the node first serves
+	cfg       Config
+	addresses address.List // of clients
+	log       *slog.Logger
+	metrics   *metrics
+	far       *distances
+	ready     chan struct{} // closed by Run when the node first serves
 
 	tracer *trace.Tracer // set by start before any part that traces; nil: nothing is traced
 
@@ -90,7 +92,11 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, far: far, ready: make(chan struct{})}
+	addresses, err := address.Parse(cfg.Client.URL)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, addresses: addresses, log: cfg.Logger, far: far, ready: make(chan struct{})}
 	n.parts.Store(&parts{})
 	n.metrics = newMetrics(n)
 	return n, nil

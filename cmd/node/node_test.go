@@ -26,7 +26,7 @@ func TestConfig_EncodeAndLoad_GivesTheSame(t *testing.T) {
 	dir := t.TempDir()
 	want := node.Config{
 		Name: "edge-tokyo", Region: "tokyo", Roles: []string{node.RoleEdge}, Data: filepath.Join(dir, "data"), PKI: filepath.Join(dir, "pki"),
-		Client: node.Client{Listen: "127.0.0.1:8065"}, Admin: node.Admin{Listen: "127.0.0.1:8067"}, Link: node.Link{Listen: ":8074"},
+		Client: node.Client{Listen: "127.0.0.1:8065", URL: node.URLs{"https://chat.example"}}, Admin: node.Admin{Listen: "127.0.0.1:8067"}, Link: node.Link{Listen: ":8074"},
 		Home:    []node.Peer{{Node: "virginia-1", Addr: "10.0.0.1:8074"}},
 		Imitate: []node.Imitate{{Peer: "virginia-1", Addr: "10.0.0.1:8074", DelayMS: 72.5, JitterMS: 1, Loss: 0.01}},
 		Tuning:  node.Tuning{ElectionTimeout: 300 * time.Millisecond, TrailingLogs: 1000},
@@ -47,6 +47,12 @@ func TestConfig_EncodeAndLoad_GivesTheSame(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(node.Config{}, "OnReady")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := os.WriteFile(file, bytes.Replace(raw, []byte("- https://chat.example"), []byte("https://chat.example"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = node.Load(file); err != nil || len(got.Client.URL) != 1 || got.Client.URL[0] != "https://chat.example" {
+		t.Errorf("one address that is no list: %q, %v", got.Client.URL, err)
 	}
 }
 

@@ -24,7 +24,10 @@ type Summary struct {
 func (cfg Config) Summary() Summary {
 	s := Summary{Name: cfg.Name, Region: cfg.Region, Roles: cfg.Roles, AdminURL: "http://" + cfg.Admin.Listen}
 	if cfg.Is(RoleEdge) {
-		s.URL = cmp.Or(cfg.Client.URL, "http://"+cfg.Client.Listen)
+		s.URL = "http://" + cfg.Client.Listen
+		if len(cfg.Client.URL) > 0 {
+			s.URL = cfg.Client.URL[0]
+		}
 	}
 	return s
 }

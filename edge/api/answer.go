@@ -138,7 +138,11 @@ func (c *Call) compressed(a Raw) []byte {
 	if len(plain) < minGzipBytes || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are already compressed
 		return plain
 	}
-	c.Header()["Vary"] = varyEncoding
+	if h := c.Header(); h["Vary"] == nil {
+		h["Vary"] = varyEncoding
+	} else {
+		h.Add("Vary", varyEncoding[0])
+	}
 	if !strings.Contains(c.Request.Header.Get("Accept-Encoding"), "gzip") {
 		return plain
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
 )
@@ -41,15 +42,13 @@ type Config struct {
 	Authenticate func(ctx context.Context, token string) (Session, error)
 	// TokenFromRequest returns the token in the header or cookie of an upgrade, or "".
 	TokenFromRequest func(*http.Request) string
-	// AllowOrigin decides by the Origin header. Default: it must be absent, or name the same
-	// host.
-	AllowOrigin func(*http.Request) bool
-	Presence    *presence.Map // answers get_statuses; nil: everybody is offline
-	Product     string        // version in the answer to ping; default "11.6.0"
-	Pending     int           // maximum of unauthenticated connections; default 1024, more are refused with 503
-	AuthWithin  time.Duration // default AuthWithin
-	ReadWithin  time.Duration // default ReadWithin
-	Logger      *slog.Logger  // default: discard
+	Addresses        address.List  // whose pages may connect; default: pages of the host that the request is for
+	Presence         *presence.Map // answers get_statuses; nil: everybody is offline
+	Product          string        // version in the answer to ping; default "11.6.0"
+	Pending          int           // maximum of unauthenticated connections; default 1024, more are refused with 503
+	AuthWithin       time.Duration // default AuthWithin
+	ReadWithin       time.Duration // default ReadWithin
+	Logger           *slog.Logger  // default: discard
 }
 
 // Handler serves /api/v4/websocket.
@@ -93,7 +92,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h.up = websocket.Upgrader{
 		HandshakeTimeout: CloseWithin, ReadBufferSize: ioBytes, WriteBufferSize: ioBytes,
-		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.AllowOrigin,
+		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.Addresses.Own,
 		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
 			h.dismiss() // before the client knows
 			refuse(w, r, badUpgrade.With("error", reason))

@@ -508,7 +508,7 @@ func TestLinks_Off(t *testing.T) {
 
 func TestLinks_SiteURL(t *testing.T) {
 	// A link begins with the deployment's address, if it is configured.
-	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.SiteURL = "https://chat.example/" })
+	h, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.SiteURL = "https://chat.example" })
 	w := apitest.NewFileWorld(t, h, s)
 	f := w.Ann.AddFile(w.Channel, "map.png", "image/png", []byte("treasure"), nil)
 	var out struct{ Link string }

@@ -95,7 +95,7 @@ func (s *Service) linked(c *api.Call, id core.FileID, token string) (bool, error
 // siteURL is the deployment's address, as far as it is known.
 func (s *Service) siteURL(c *api.Call) string {
 	if u := s.cfg.SiteURL; u != "" {
-		return strings.TrimRight(u, "/")
+		return u
 	}
 	scheme := "http"
 	if c.Request.TLS != nil || strings.EqualFold(c.Request.Header.Get("X-Forwarded-Proto"), "https") {

@@ -1,0 +1,160 @@
+// Package address has the addresses at which clients reach a deployment: what an operator may write, which pages
+// may open a WebSocket, and which may read answers from another address of the deployment (CORS).
+//
+// A page's origin is compared with the configured addresses, not with the Host header: a proxy may give its own
+// Host to the server, and with a name that points at this machine a stranger's page would pass (DNS rebinding).
+//
+// Everything here is safe for concurrent use.
+package address
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"github.com/nearside/nearside/core"
+)
+
+// maxAddresses is more than one for each edge of a large deployment.
+const maxAddresses = 64
+
+// List has origins: SCHEME://HOST[:PORT] in lower case, without a default port. The first is the one that
+// clients are told. None means that the address is not known.
+type List []string
+
+// Parse reads addresses as an operator writes them. A slash at the end is taken off, because clients put paths
+// behind the address.
+func Parse(texts []string) (List, error) {
+	if len(texts) > maxAddresses {
+		return nil, core.E(core.KindInvalid, "%d addresses are too many; at most %d", len(texts), maxAddresses)
+	}
+	var all List
+	for _, text := range texts {
+		a, why := parse(text)
+		if why != "" {
+			return nil, core.E(core.KindInvalid, "%q %s", text, why)
+		}
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+// parse gives an origin, or why a text is none.
+func parse(text string) (origin, why string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return "", "is not an address like https://chat.example.com"
+	case u.User != nil:
+		return "", "has a name or password in it, which every client would see"
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(text, "#"):
+		return "", "has something behind ? or #; an address ends with the host and port"
+	case u.Path != "" && u.Path != "/":
+		return "", "has a path; Nearside is served at the root of a host, so give it a host name or port of its own"
+	}
+	host, err := idna.Lookup.ToASCII(u.Hostname()) // as browsers write it in Origin
+	if net.ParseIP(u.Hostname()) != nil {
+		host, err = u.Hostname(), nil
+	}
+	if err != nil || host == "" {
+		return "", "has a host name that cannot exist"
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) || strings.HasSuffix(u.Host, ":") {
+		return "", "has a port that cannot exist"
+	}
+	return join(u.Scheme, host, u.Port()), ""
+}
+
+// join gives an origin without a default port.
+func join(scheme, host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port == "" || scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		return scheme + "://" + strings.ToLower(host)
+	}
+	return scheme + "://" + strings.ToLower(host) + ":" + port
+}
+
+// Main gives the address that clients are told, "" if it is not known.
+func (a List) Main() string {
+	if len(a) == 0 {
+		return ""
+	}
+	return a[0]
+}
+
+// Own reports whether a request comes from a page of this deployment, or from no page. If no address is
+// configured, such a page is one of the host that the request is for.
+func (a List) Own(r *http.Request) bool {
+	switch sent := r.Header["Origin"]; {
+	case len(sent) == 0:
+		return true
+	case len(sent) > 1:
+		return false
+	case len(a) > 0:
+		origin, why := parse(sent[0])
+		return why == "" && slices.Contains(a, origin)
+	default:
+		return sameHost(sent[0], r.Host)
+	}
+}
+
+// sameHost reports whether an origin names the host of a request. The scheme is not known: a proxy may have
+// ended TLS.
+func sameHost(origin, host string) bool {
+	page, why := parse(origin)
+	if why != "" {
+		return false
+	}
+	scheme, _, _ := strings.Cut(page, "://")
+	asked, why := parse(scheme + "://" + host)
+	return why == "" && page == asked
+}
+
+// What a page at another address of the deployment may send and read.
+const (
+	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
+	corsExposed = "Token, X-Request-Id, X-Version-Id, X-Cluster-Id, X-Nearside-Position, X-Nearside-Stale, Etag, Retry-After, Content-Disposition, " +
+		"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+	corsMaxAge = "86400" // seconds for which a browser need not ask again
+)
+
+// CORS lets pages of the configured addresses read what the API answers, and no others: without its headers a
+// browser keeps answers from a page of another origin. A page that one edge gave may ask another one.
+func (a List) CORS(next http.Handler) http.Handler {
+	if len(a) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/api/") { // files of the web client are for its own origin, and their caches know no Origin
+			next.ServeHTTP(w, r)
+			return
+		}
+		h := w.Header()
+		h.Add("Vary", "Origin") // also without an Origin: a cache may give the answer to a page that has one
+		origin := r.Header.Get("Origin")
+		if origin == "" || !a.Own(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			h.Set("Access-Control-Expose-Headers", corsExposed)
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Methods", corsMethods)
+		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+		h.Set("Access-Control-Max-Age", corsMaxAge)
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
