@@ -58,6 +58,8 @@ func (b *Bookmark) Check() error {
 	switch {
 	case b.DisplayName == "" || over(b.DisplayName, 64):
 		return badBookmarkName
+	case !ValidName(b.DisplayName):
+		return badBookmarkName.With("reason", "characters")
 	case !link && !file || b.ImageURL != "" && !webURL(b.ImageURL):
 		return badBookmark
 	case b.Emoji != "" && !EmojiExists(strings.Trim(b.Emoji, ":")):

@@ -144,6 +144,8 @@ func (c *Channel) Check() error {
 	switch {
 	case c.DisplayName == "" || over(c.DisplayName, MaxChannelDisplayName):
 		return badChannelDisplayName
+	case !ValidName(c.DisplayName):
+		return badChannelDisplayName.With("reason", "characters")
 	case !ValidChannelName(c.Name):
 		return badChannelName
 	case c.Type != ChannelOpen && c.Type != ChannelPrivate:

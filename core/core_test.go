@@ -123,7 +123,31 @@ func TestNames(t *testing.T) {
 		bad   []string
 	}{
 		{ValidUsername, []string{"a", "ada.l-o_1"}, []string{"", "Ada", "a b", "all", "system", strings.Repeat("a", 65), "é"}},
-		{ValidEmail, []string{"a@b", "a+b@c.de"}, []string{"", "@b", "a@", "A@b", "a b@c", "a<@b", strings.Repeat("a", 128) + "@b"}},
+		{
+			ValidEmail, []string{"a@b", "a+b@c.de", "o'neil@x.example", "a.b.c@1a.b-c.de", "jürgen@bücher.example", "山田@例え.jp"},
+			[]string{
+				"", "@b", "a@", "A@b", "a b@c", "a<@b", strings.Repeat("a", 128) + "@b", strings.Repeat("a", 65) + "@b", "a@b@c", "a..b@c", ".a@c", "a.@c", "a@c.", "a@.c",
+				"a@c..d", "a@-c", "a@c-", "Bob <a@c>", "a@c,d", "\"a\"@c", "a@[127.0.0.1]", "a@c d", "a@c_d", "a\u200b@c", "a\u202e@c", "a@c\n", "a@\xff", "a@" + strings.Repeat("c", 64),
+			},
+		},
+		{
+			ValidName, []string{"x", "Ada Lovelace", "مرحبا", "עברית \u200f!", "👩\u200d💻", "🏴\U000e0067\U000e0062\U000e007f", "می\u200cخواهم", "ｶﾀｶﾅ", "\ufffd"},
+			[]string{
+				"", " ", "\u3164", "\u200b", "\u2800\ufe0f", "\u115f\u1160", "\u202egnp.sserdda", "a\u2066b", "a\u0007b", "a\nb", "a\u2028b", "a\x7f", "a\u0085", "\ufeffa",
+				"a\U0001fffe", "a\xff", "\U000e0041",
+			},
+		},
+		{validLocale, []string{"en", "fil", "pt-BR", "zh-TW"}, []string{"", "e", "EN", "en_US", "en-", "en-A", "de-AT-x", "../..", "en<b>"}},
+		{validZone, []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "America/Port-au-Prince"}, []string{"", "/", "Europe/", "a//b", "../etc", "1", "Europe/Ber lin", "\u202e"}},
+		{validDomains, []string{"", "example.com", "@a.de, @b.de", "Example.COM x.org"}, []string{"a..b", "http://a.de", "a;b", "a\nb"}},
+		{validTheme, []string{"{}", `{"type":"custom","sidebarBg":"#145dbf","buttonBg":"#fff","codeTheme":"solarized-dark","image":"/static/a.png"}`}, []string{
+			"", "zz", "[]", "null", `"#fff"`, `{"a":5}`, `{"a":null}`, `{"a":"red"}`, `{"a":"#12"}`, `{"a":"#fff;}body{display:none"}`, `{"a":{"b":"#fff"}}`, `{} {}`,
+			`{"codeTheme":"x;}"}`, `{"image":"url(\"x\")"}`, `{"a":"#fff"`,
+		}},
+		{validStatus, []string{`{}`, `{"emoji":"calendar","text":"In a meeting","duration":"one_hour","expires_at":"2026-11-29T15:00:00Z"}`, `{"emoji":"x","text":"","duration":"","expires_at":""}`}, []string{
+			"", "x", "null", "[]", `{"emoji":"a b"}`, `{"emoji":{}}`, `{"text":"\u202ex"}`, `{"text":null}`, `{"expires_at":"tomorrow"}`, `{"duration":"<b>"}`, `{"text":"` + strings.Repeat("x", 101) + `"}`,
+		}},
+		{validStatuses, []string{`[]`, `[{"emoji":"a","text":"b"}]`}, []string{"", "{}", "null", "[null]", "[1]", `[{"emoji":null}]`}},
 		{ValidTeamName, []string{"crew", "a1", "my-team"}, []string{"a", "-a", "a-", "a_b", "admins", "api", "Crew"}},
 		{ValidChannelName, []string{"a", "town-square", "a_b", "a_"}, []string{"", "-a", "A", "a b", strings.Repeat("a", 26) + "__" + strings.Repeat("b", 26)}},
 	}

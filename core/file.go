@@ -93,6 +93,8 @@ func (f *File) Check() error {
 		return badFileID
 	case f.Name == "" || over(f.Name, MaxFileName) || strings.ContainsAny(f.Name, "/\\"):
 		return badFileName
+	case !ValidName(f.Name):
+		return badFileName.With("reason", "characters")
 	case over(f.Extension, MaxFileName) || over(f.MimeType, MaxFileName):
 		return badFileMimeType
 	case len(f.MiniPreview) > MaxMiniPreview:
@@ -137,6 +139,8 @@ func (u *Upload) Check() error {
 		return badUploadType
 	case u.Filename == "" || over(u.Filename, MaxFileName) || strings.ContainsAny(u.Filename, "/\\"):
 		return badUploadFilename
+	case !ValidName(u.Filename):
+		return badUploadFilename.With("reason", "characters")
 	case u.FileSize <= 0:
 		return badUploadFileSize
 	}

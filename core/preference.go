@@ -34,8 +34,19 @@ var (
 	badPreferenceValue    = Refusal{Kind: KindInvalid, ID: "model.preference.is_valid.value.app_error"}
 )
 
-// Check validates a preference that a client sent.
+// Check validates a preference that a client sets.
 func (p *Preference) Check() error {
+	switch err := p.CheckForm(); {
+	case err != nil:
+		return err
+	case !p.validValue():
+		return badPreferenceValue.With("reason", "json", "category", p.Category)
+	}
+	return nil
+}
+
+// CheckForm validates a preference that a client names, to delete it.
+func (p *Preference) CheckForm() error {
 	switch {
 	case p.UserID.IsZero():
 		return badPreferenceID

@@ -137,20 +137,26 @@ func (t *Team) Check() error {
 	switch {
 	case t.DisplayName == "" || over(t.DisplayName, MaxTeamDisplayName):
 		return badTeamDisplayName
+	case !ValidName(t.DisplayName):
+		return badTeamDisplayName.With("reason", "characters")
 	case len(t.Name) > MaxTeamName || len(t.Name) < MinTeamName:
 		return badTeamNameLength
 	case !ValidTeamName(t.Name):
 		return badTeamNameCharacters
 	case len(t.Description) > MaxTeamDescription:
 		return badTeamDescription
-	case len(t.Email) > MaxEmail:
+	case t.Email != "" && !ValidEmail(t.Email):
 		return badTeamEmail
 	case t.Type != TeamOpen && t.Type != TeamInvite:
 		return badTeamType
 	case over(t.CompanyName, MaxCompanyName):
 		return badTeamCompany
+	case !optionalName(t.CompanyName):
+		return badTeamCompany.With("reason", "characters")
 	case over(t.AllowedDomains, MaxAllowedDomains):
 		return badTeamDomains
+	case !validDomains(t.AllowedDomains):
+		return badTeamDomains.With("reason", "domains")
 	}
 	return nil
 }

@@ -1,9 +1,6 @@
 package core
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Limits of user fields, in runes unless the comment says bytes; the same as on existing servers.
 const (
@@ -74,16 +71,6 @@ func ValidUsername(name string) bool {
 	return true
 }
 
-// ValidEmail reports whether addr has the form local@domain within the limit, lower-case,
-// without spaces, control characters or angle brackets.
-func ValidEmail(addr string) bool {
-	at := strings.LastIndexByte(addr, '@')
-	if len(addr) > MaxEmail || at < 1 || at == len(addr)-1 || addr != strings.ToLower(addr) || !utf8.ValidString(addr) {
-		return false
-	}
-	return !strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r == ',' || r == 0x7f })
-}
-
 // What Check refuses of a user, and CheckPassword of a password.
 var (
 	badUserUsername    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.username.app_error"}
@@ -115,7 +102,15 @@ func (u *User) Check() error {
 		return badUserLastName.With("max", MaxName)
 	case over(u.Position, MaxPosition):
 		return badUserPosition.With("max", MaxPosition)
-	case len(u.Locale) > MaxLocale:
+	case !optionalName(u.Nickname):
+		return badUserNickname.With("reason", "characters")
+	case !optionalName(u.FirstName):
+		return badUserFirstName.With("reason", "characters")
+	case !optionalName(u.LastName):
+		return badUserLastName.With("reason", "characters")
+	case !optionalName(u.Position):
+		return badUserPosition.With("reason", "characters")
+	case u.Locale != "" && !validLocale(u.Locale):
 		return badUserLocale.With("max", MaxLocale)
 	}
 	return u.checkSettings()
@@ -135,6 +130,12 @@ func (u *User) checkSettings() error {
 		if size > s.limit {
 			return s.refusal.With("max", s.limit)
 		}
+	}
+	if status := u.Props[propCustomStatus]; status != "" && !validStatus(status) {
+		return badUserProps.With("reason", "custom_status")
+	}
+	if !validTimezone(u.Timezone) {
+		return badUserTimezone.With("reason", "zone")
 	}
 	return nil
 }

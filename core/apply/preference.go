@@ -23,7 +23,7 @@ var wrongPreferences = core.Refusal{Kind: core.KindInvalid, ID: "api.preference.
 func preferenceSize(u core.UserID) string { return "preferences:" + u.String() }
 
 func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
-	u, err := x.ownPreferences(c.Preferences)
+	u, err := x.ownPreferences(c.Preferences, (*core.Preference).Check)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (x *exec) putPreferences(u core.UserID, list []core.Preference) int64 {
 }
 
 func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
-	u, err := x.ownPreferences(c.Preferences)
+	u, err := x.ownPreferences(c.Preferences, (*core.Preference).CheckForm)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func deletePreferences(x *exec, c *command.DeletePreferences) (any, error) {
 	return nil, nil
 }
 
-func (x *exec) ownPreferences(list []core.Preference) (core.User, error) {
+func (x *exec) ownPreferences(list []core.Preference, check func(*core.Preference) error) (core.User, error) {
 	u, err := x.caller()
 	if err != nil {
 		return u, err
@@ -75,7 +75,7 @@ func (x *exec) ownPreferences(list []core.Preference) (core.User, error) {
 		if list[i].UserID != u.ID {
 			return u, forbidden
 		}
-		if err := list[i].Check(); err != nil {
+		if err := check(&list[i]); err != nil {
 			return u, err
 		}
 	}

@@ -166,7 +166,7 @@ func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) erro
 // emailAllowed reports whether an address is in one of the domains of a list such as
 // "a.org, @b.org"; an empty list allows all.
 func emailAllowed(email, domains string) bool {
-	list := strings.FieldsFunc(lower(domains), func(r rune) bool { return r == ',' || r == '@' || r == ' ' })
+	list := core.Domains(domains)
 	return len(list) == 0 || slices.Contains(list, email[strings.LastIndexByte(email, '@')+1:])
 }
 

@@ -30,21 +30,21 @@ var (
 var noPreference = core.Refusal{Kind: core.KindNotFound, ID: "api.preference.preferences_category.get.app_error"}
 
 func (s *Service) setPreferences(c *api.Call, id core.UserID, list []core.Preference) (api.Done, error) {
-	if err := ownPreferences(id, list); err != nil {
+	if err := ownPreferences(id, list, (*core.Preference).Check); err != nil {
 		return api.Done{}, err
 	}
 	return api.Done{}, c.Propose(&command.SetPreferences{Preferences: list}, nil)
 }
 
 func (s *Service) deletePreferences(c *api.Call, id core.UserID, list []core.Preference) (api.Done, error) {
-	if err := ownPreferences(id, list); err != nil {
+	if err := ownPreferences(id, list, (*core.Preference).CheckForm); err != nil {
 		return api.Done{}, err
 	}
 	return api.Done{}, c.Propose(&command.DeletePreferences{Preferences: list}, nil)
 }
 
 // ownPreferences refuses preferences of other users.
-func ownPreferences(id core.UserID, list []core.Preference) error {
+func ownPreferences(id core.UserID, list []core.Preference, check func(*core.Preference) error) error {
 	if len(list) == 0 || len(list) > core.MaxPreferencesPerCall {
 		return api.BadParam("preferences")
 	}
@@ -52,7 +52,7 @@ func ownPreferences(id core.UserID, list []core.Preference) error {
 		if list[i].UserID != id {
 			return othersPreferences.With("reason", "owner")
 		}
-		if err := list[i].Check(); err != nil {
+		if err := check(&list[i]); err != nil {
 			return err
 		}
 	}

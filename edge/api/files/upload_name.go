@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/nearside/nearside/core"
@@ -26,21 +25,16 @@ func cleanName(said string) (string, error) {
 	}
 	name := said[strings.LastIndexAny(said, `/\`)+1:]
 	name = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || turnsText(r) {
+		if !core.FitsName(r) {
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(name, "\uFFFD"))
 	name = shorten(strings.TrimSpace(name))
-	if name == "" || name == "." || name == ".." {
+	if !core.ValidName(name) || name == "." || name == ".." {
 		return "", badName
 	}
 	return name, nil
-}
-
-// turnsText reports whether a character changes the direction of text, or breaks the line.
-func turnsText(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029 || r == 0xfeff
 }
 
 // shorten removes the middle of a long name, so that the extension stays.
