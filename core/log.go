@@ -36,13 +36,18 @@ type Entry struct {
 	ID    ProposalID
 	Scope Scope
 	Data  []byte // an encoded command; opaque outside core
+
+	// Sealed has the values whose seals the command names. Only home nodes have them, and no digest covers
+	// them: an edge gets the entry without this part and comes to the same state.
+	Sealed [][]byte
 }
 
 // Proposal is a command on its way to be ordered. Its ID makes every retry harmless.
 type Proposal struct {
-	ID    ProposalID
-	Scope Scope
-	Data  []byte
+	ID     ProposalID
+	Scope  Scope
+	Data   []byte
+	Sealed [][]byte // goes into the entry: see Entry.Sealed
 }
 
 // Receipt answers a proposal: where it was ordered and what applying it gave. For a repeated
@@ -145,7 +150,8 @@ func (d *Digest) UnmarshalText(b []byte) error {
 }
 
 // Next chains d over an applied entry and what was decided about it. It is the only definition of
-// the digest: SHA-256 over (previous digest, header, data, decision), cut to 16 bytes. The decision
+// the digest: SHA-256 over (previous digest, header, data, decision), cut to 16 bytes. It leaves out the
+// sealed part, which edges do not have; the data name its seals. The decision
 // is the kind and id of a refusal, or every write in its order with the values that are not zero
 // (see core/apply): never a text that is only shown, nor how anything is encoded for a reader. It is
 // empty when the entry repeats a proposal.

@@ -30,8 +30,9 @@ type Machine interface {
 	Flush(ctx context.Context) (core.Position, error)
 	// DigestAt gives the digest that the machine had after an entry, if it still remembers it.
 	DigestAt(ctx context.Context, i core.Index) (core.Digest, bool, error)
-	// Snapshot gives the snapshot with an id while it is kept, else a recent one.
-	Snapshot(ctx context.Context, id string) (core.Snapshot, error)
+	// Snapshot gives the snapshot with an id while it is kept, else a recent one; with the sealed values, or
+	// without them.
+	Snapshot(ctx context.Context, id string, sealed bool) (core.Snapshot, error)
 }
 
 // Network carries Raft's streams between the voters. Run closes it.

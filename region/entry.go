@@ -11,17 +11,17 @@ import (
 
 // The first byte of what we put into a Raft log. Append-only: never renumber or reuse.
 const (
-	formatEntry byte = 1 // term, time, proposal id, scope, data
+	formatEntry byte = 1 // term, time, proposal id, scope, sealed part, data
 	formatMark  byte = 2 // term; ordered once by every new leader, and not an entry
 )
 
 // Offsets in formatEntry, whose integers are big-endian.
 const (
-	offTerm  = 1
-	offAt    = offTerm + 8
-	offID    = offAt + 8
-	offScope = offID + 16
-	offData  = offScope + 16
+	offTerm   = 1
+	offAt     = offTerm + 8
+	offID     = offAt + 8
+	offScope  = offID + 16
+	offSealed = offScope + 16 // how many sealed values in one byte, then each with its length in two; the data follow
 )
 
 // what is the kind of a committed log.
@@ -35,12 +35,39 @@ const (
 
 // encodeEntry encodes a proposal; the leader adds term and time with stampEntry.
 func encodeEntry(p core.Proposal) []byte {
-	b := make([]byte, offData+len(p.Data))
+	b := make([]byte, offSealed+1, offSealed+1+sealedSize(p.Sealed)+len(p.Data))
 	b[0] = formatEntry
 	copy(b[offID:], p.ID[:])
 	copy(b[offScope:], p.Scope.Team[:])
-	copy(b[offData:], p.Data)
-	return b
+	b[offSealed] = byte(len(p.Sealed))
+	for _, v := range p.Sealed {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(v))), v...)
+	}
+	return append(b, p.Data...)
+}
+
+// sealedSize gives about how much a sealed part takes.
+func sealedSize(values [][]byte) (n int) {
+	for _, v := range values {
+		n += 2 + len(v)
+	}
+	return n
+}
+
+// cutSealed reads a sealed part and gives what follows it.
+func cutSealed(b []byte) (values [][]byte, rest []byte, ok bool) {
+	n, rest := int(b[0]), b[1:]
+	for range n {
+		if len(rest) < 2 {
+			return nil, nil, false
+		}
+		size := int(binary.BigEndian.Uint16(rest))
+		if rest = rest[2:]; len(rest) < size {
+			return nil, nil, false
+		}
+		values, rest = append(values, rest[:size:size]), rest[size:]
+	}
+	return values, rest, core.CheckSealed(values) == nil
 }
 
 func stampEntry(b []byte, term uint64, at int64) {
@@ -59,9 +86,9 @@ func decodeLog(l *raft.Log) (what, core.Entry, error) {
 	if l.Type != raft.LogCommand {
 		return isNothing, core.Entry{}, nil
 	}
-	short := len(l.Data) < offAt || l.Data[0] == formatEntry && len(l.Data) < offData
+	short := len(l.Data) < offAt || l.Data[0] == formatEntry && len(l.Data) <= offSealed
 	if short || l.Data[0] != formatEntry && l.Data[0] != formatMark {
-		return isNothing, core.Entry{}, core.E(core.KindUpgrade, "entry %d has a form unknown here: upgrade this node", l.Index)
+		return isNothing, core.Entry{}, unknownForm(l)
 	}
 	if binary.BigEndian.Uint64(l.Data[offTerm:]) != l.Term {
 		return isNothing, core.Entry{}, nil
@@ -72,9 +99,16 @@ func decodeLog(l *raft.Log) (what, core.Entry, error) {
 	e := core.Entry{
 		Index: core.Index(l.Index),
 		At:    time.Unix(0, int64(binary.BigEndian.Uint64(l.Data[offAt:]))).UTC(),
-		Data:  l.Data[offData:],
+	}
+	var whole bool
+	if e.Sealed, e.Data, whole = cutSealed(l.Data[offSealed:]); !whole {
+		return isNothing, core.Entry{}, unknownForm(l)
 	}
 	copy(e.ID[:], l.Data[offID:])
 	copy(e.Scope.Team[:], l.Data[offScope:])
 	return isEntry, e, nil
+}
+
+func unknownForm(l *raft.Log) error {
+	return core.E(core.KindUpgrade, "entry %d has a form unknown here: upgrade this node", l.Index)
 }

@@ -45,7 +45,7 @@ const entryOverhead = 100
 func sizeOf(entries []core.Entry) int {
 	n := 0
 	for i := range entries {
-		n += entryOverhead + len(entries[i].Data)
+		n += entryOverhead + sealedSize(entries[i].Sealed) + len(entries[i].Data)
 	}
 	return n
 }
@@ -154,9 +154,10 @@ func (r *Region) Position() core.Position {
 	return p
 }
 
-// Snapshot gives the snapshot with an id while it is kept, else (or for "") a recent one.
-func (r *Region) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
-	return r.cfg.Machine.Snapshot(ctx, id)
+// Snapshot gives the snapshot with an id while it is kept, else (or for "") a recent one; with the sealed
+// values, or without them.
+func (r *Region) Snapshot(ctx context.Context, id string, sealed bool) (core.Snapshot, error) {
+	return r.cfg.Machine.Snapshot(ctx, id, sealed)
 }
 
 // Tail gives the applied entries after a position: at least one chunk, and more while they fit into
@@ -265,7 +266,7 @@ func readLog(s raft.LogStore, from, to core.Index, maxBytes int) ([]core.Entry, 
 		}
 		if kind == isEntry {
 			entries = append(entries, e)
-			size += entryOverhead + len(e.Data)
+			size += entryOverhead + sealedSize(e.Sealed) + len(e.Data)
 		}
 	}
 	return entries, nil

@@ -64,7 +64,10 @@ func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.C
 	if p.ID.IsZero() {
 		return core.Receipt{}, noID
 	}
-	size := int64(len(p.Data))
+	if err := core.CheckSealed(p.Sealed); err != nil {
+		return core.Receipt{}, err
+	}
+	size := int64(len(p.Data) + sealedSize(p.Sealed))
 	defer r.leave(size)
 	if !r.enter(size) {
 		return core.Receipt{}, busy

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/eventually"
@@ -286,6 +289,23 @@ func TestStamp_OtherTermIsVoid(t *testing.T) {
 	n.feed.reset(n.Position().Index) // so that the log on disk is read
 	if ids, _ := n.follow(core.Position{}, 1, 1<<20); len(ids) != 1 {
 		t.Errorf("fed %d entries, want 1", len(ids))
+	}
+}
+
+func TestEntry_SealedPart(t *testing.T) {
+	// An entry keeps its sealed values beside its data; one that is cut short is not read.
+	p := proposal(1)
+	p.Sealed = [][]byte{[]byte("a hash"), bytes.Repeat([]byte{7}, core.MaxSealedBytes)}
+	b := encodeEntry(p)
+	stampEntry(b, 3, 4)
+	_, e, err := decodeLog(&raft.Log{Type: raft.LogCommand, Term: 3, Data: b})
+	if d := cmp.Diff(p, core.Proposal{ID: e.ID, Scope: e.Scope, Data: e.Data, Sealed: e.Sealed}); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	for n := offAt; n < len(b)-len(p.Data); n++ {
+		if _, _, err := decodeLog(&raft.Log{Type: raft.LogCommand, Term: 3, Data: b[:n]}); core.KindOf(err) != core.KindUpgrade {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (c *chain) DigestAt(_ context.Context, i core.Index) (core.Digest, bool, er
 	return d, ok, nil
 }
 
-func (c *chain) Snapshot(context.Context, string) (core.Snapshot, error) {
+func (c *chain) Snapshot(context.Context, string, bool) (core.Snapshot, error) {
 	return nil, core.E(core.KindNotBuilt, "no snapshot")
 }
 

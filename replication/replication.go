@@ -13,13 +13,14 @@ import (
 // Source is a log that can be followed. At home it is the region's feed.
 type Source interface {
 	Position() core.Position
-	// Tail returns the entries after a position: at least one, about maxBytes of them at most. It
+	// Tail returns the entries after a position, with their sealed parts: at least one, about maxBytes of
+	// them at most. It
 	// waits until there are some or ctx ends. It fails with core.ErrCompacted or core.ErrDiverged
 	// if the follower needs a snapshot.
 	Tail(ctx context.Context, after core.Position, maxBytes int) (core.Batch, error)
 	// Snapshot returns the snapshot with an id while it is kept; otherwise, and for "", a recent
-	// one.
-	Snapshot(ctx context.Context, id string) (core.Snapshot, error)
+	// one. One with the sealed values is only for home nodes.
+	Snapshot(ctx context.Context, id string, sealed bool) (core.Snapshot, error)
 }
 
 // Sink is a place to apply. On an edge it is the replica.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -45,6 +46,20 @@ func Prepare(e core.Entry) (Prepared, error) {
 		return Prepared{}, fmt.Errorf("entry %d: %w", e.Index, core.E(core.KindUpgrade, "upgrade this node: it understands log version %d, and the log goes on in version %d", core.LogVersion, v.To))
 	}
 	return Prepared{e, by, cmd}, nil
+}
+
+// Sealed gives the entry's sealed values that its command names. At an edge there are none.
+func (p *Prepared) Sealed() (named [][]byte) {
+	if len(p.Entry.Sealed) == 0 {
+		return nil
+	}
+	seals := command.Seals(p.Command)
+	for _, v := range p.Entry.Sealed {
+		if slices.Contains(seals, core.SealOf(v)) {
+			named = append(named, v)
+		}
+	}
+	return named
 }
 
 // Effects is what applying an entry gave.

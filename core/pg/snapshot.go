@@ -72,12 +72,15 @@ func shapes(ctx context.Context, q Queryer, schema string) ([]TableShape, error)
 }
 
 // Export writes all replicated tables, as they are at one moment, to w. Before it writes it calls begun
-// with the header.
-func Export(ctx context.Context, db *DB, w io.Writer, begun func(SnapshotHeader)) error {
+// with the header. The sealed values are left out unless sealed is true; no snapshot with them may leave home.
+func Export(ctx context.Context, db *DB, w io.Writer, sealed bool, begun func(SnapshotHeader)) error {
 	return db.ReadTx(ctx, func(ctx context.Context, tx Tx) error {
 		h, err := exportHeader(ctx, tx, db.schema)
 		if err != nil {
 			return err
+		}
+		if !sealed {
+			h.Tables = slices.DeleteFunc(h.Tables, isSealedTable)
 		}
 		begun(h)
 		out := newFrameWriter(w)

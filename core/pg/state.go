@@ -63,6 +63,7 @@ type Store struct {
 	from    core.Position   // that the batch follows on
 	unasked []core.Entry    // the batch, until it is known which of its proposals were accepted before
 	horizon int64           // of the entry being applied
+	sealed  [][]byte        // values of the accepted entries
 	firsts  map[core.ProposalID]Record
 	stored  map[core.ProposalID]Record // firsts, as they were before the batch
 	records []*Record
@@ -276,7 +277,7 @@ func (s *Store) rewind() {
 	for _, r := range s.inUse {
 		r.rewind()
 	}
-	s.undo, s.records, s.missed, s.written = s.undo[:0], s.records[:0], false, 0
+	s.undo, s.records, s.sealed, s.missed, s.written = s.undo[:0], s.records[:0], s.sealed[:0], false, 0
 	s.firsts = make(map[core.ProposalID]Record, len(s.stored))
 	for id, r := range s.stored {
 		s.firsts[id] = r
@@ -317,6 +318,9 @@ func (s *Store) Leave(r Record) {
 	}
 }
 
+// Seal keeps the sealed values of the entry, which has been accepted.
+func (s *Store) Seal(values [][]byte) { s.sealed = append(s.sealed, values...) }
+
 // Commit writes the batch and its position, in one round trip, which is a transaction. After ErrRepeated
 // nothing was written. After another error the batch may have been written or not: Position tells.
 func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) error {
@@ -334,6 +338,9 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 	forget := horizon(at)
 	if forget > horizon(s.at) {
 		p.add(purgeSQL, [][]byte{bigint(uint64(forget))}, nil)
+	}
+	if len(s.sealed) > 0 {
+		p.add(sealSQL, sealParams(s.sealed, at), nil)
 	}
 	if keep := s.kept(forget); len(keep) > 0 {
 		p.add(recordStatements.insert, rowArrays(recordShape, keep), nil)
@@ -380,6 +387,6 @@ func (s *Store) Drop() {
 	for _, r := range s.inUse {
 		r.clear()
 	}
-	s.undo, s.records, s.firsts, s.stored, s.unasked, s.ctx = nil, nil, nil, nil, nil, nil
+	s.undo, s.records, s.sealed, s.firsts, s.stored, s.unasked, s.ctx = nil, nil, nil, nil, nil, nil, nil
 	s.at = time.Time{}
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	oidUUID = 2950
-	oidText = 25
+	oidUUID  = 2950
+	oidBytea = 17
+	oidText  = 25
 )
 
 // Scan gives a scan function for a query for the Columns of a table of rows T.

@@ -86,7 +86,7 @@ func (r *Replica) known(ctx context.Context, entries []core.Entry) ([]core.Recei
 func firstPart(entries []core.Entry) []core.Entry {
 	size := 0
 	for i := range entries {
-		size += len(entries[i].Data)
+		size += len(entries[i].Data) // sealed parts are small beside it
 		if i > 0 && (i == maxBatchEntries || size > maxBatchBytes) {
 			return entries[:i]
 		}
@@ -196,6 +196,9 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 		}
 		decision, receipt.Outcome = fx.Decision, fx.Outcome
 		rec.Outcome, rec.Accepted = fx.Outcome, fx.Accepted
+		if fx.Accepted {
+			r.store.Seal(p.Sealed())
+		}
 		if v, ok := p.Command.(*command.RaiseVersion); ok && fx.Accepted {
 			c.version = v.To
 		}

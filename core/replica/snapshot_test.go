@@ -21,7 +21,7 @@ import (
 // copyOf reads a whole snapshot.
 func copyOf(t testing.TB, n *node) (core.Position, []byte) {
 	t.Helper()
-	s, err := n.Snapshot(t.Context(), "")
+	s, err := n.Snapshot(t.Context(), "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestReplica_Snapshot_Resumes(t *testing.T) {
 	n := newNode(t, pgtest.Database(t))
 	l := newLog(t)
 	n.apply(t, append(l.begin(), l.posts(20)...)...)
-	first, err := n.Snapshot(t.Context(), "")
+	first, err := n.Snapshot(t.Context(), "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestReplica_Snapshot_Resumes(t *testing.T) {
 	}
 	n.apply(t, l.posts(1)...)
 	for _, id := range []string{first.ID(), "", "unknown"} {
-		again, err := n.Snapshot(t.Context(), id)
+		again, err := n.Snapshot(t.Context(), id, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,12 +278,12 @@ func TestReplica_Snapshot_Bounded(t *testing.T) {
 	n := newNode(t, pgtest.Database(t), func(c *replica.Config) { c.SnapshotsKept, c.SnapshotKeep = 1, 1 })
 	l := newLog(t)
 	n.apply(t, l.begin()...)
-	first, err := n.Snapshot(t.Context(), "")
+	first, err := n.Snapshot(t.Context(), "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	second, err := n.Snapshot(t.Context(), first.ID())
+	second, err := n.Snapshot(t.Context(), first.ID(), true)
 	if err != nil {
 		t.Fatal(err)
 	}

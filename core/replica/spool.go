@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type spool struct {
 // spooled is one snapshot, complete or still being made.
 type spooled struct {
 	id     string
+	sealed bool // it has the sealed values: see pg.Export
 	file   *os.File
 	made   time.Time
 	cancel context.CancelCauseFunc // ends the export
@@ -80,7 +82,7 @@ func (s *spool) run(ctx context.Context) {
 		case n := <-s.asks:
 			stop := context.AfterFunc(ctx, func() { n.cancel(context.Cause(ctx)) })
 			began := time.Now()
-			err := pg.Export(n.ctx, s.cfg.DB, n, n.begin)
+			err := pg.Export(n.ctx, s.cfg.DB, n, n.sealed, n.begin)
 			s.metrics.snapshotDone(actionMake, began, err)
 			n.finish(err)
 			stop()
@@ -100,9 +102,10 @@ func (s *spool) drop() {
 }
 
 // Snapshot gives the snapshot with an id while it is kept. Otherwise, or for "", it gives the last one if
-// that is recent enough, or a new one. It can be read while it is being made.
-func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
-	n, fresh, err := r.spool.pick(ctx, id, r.Position())
+// that is recent enough, or a new one. It can be read while it is being made. A snapshot with the sealed values
+// is for home nodes only; it is never given to who asks for one without them, whatever the id.
+func (r *Replica) Snapshot(ctx context.Context, id string, sealed bool) (core.Snapshot, error) {
+	n, fresh, err := r.spool.pick(ctx, id, sealed, r.Position())
 	if err != nil {
 		return nil, fmt.Errorf("make snapshot: %w", err)
 	}
@@ -124,17 +127,17 @@ func (r *Replica) Snapshot(ctx context.Context, id string) (core.Snapshot, error
 // the entries after it: the log must still have them.
 const maxSnapshotLag = 20_000
 
-func (s *spool) pick(ctx context.Context, id string, now core.Position) (n *spooled, fresh bool, err error) {
+func (s *spool) pick(ctx context.Context, id string, sealed bool, now core.Position) (n *spooled, fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for i := len(s.kept) - 1; i >= 0; i-- {
 		n := s.kept[i]
-		if (id == n.id || n.useful(now)) && n.open() {
+		if n.sealed == sealed && (id == n.id || n.useful(now)) && n.open() {
 			return n, false, nil
 		}
 	}
-	if n, err = s.create(ctx); err != nil {
+	if n, err = s.create(ctx, sealed); err != nil {
 		return nil, false, err
 	}
 	s.kept = append(s.kept, n)
@@ -142,20 +145,25 @@ func (s *spool) pick(ctx context.Context, id string, now core.Position) (n *spoo
 	return n, true, nil
 }
 
-// expire drops failed, old and surplus snapshots.
+// expire drops failed, old and surplus snapshots. Those with sealed values and those without are counted apart, so
+// that followers of one kind do not push out what followers of the other are reading.
 func (s *spool) expire() {
+	newer := map[bool]int{} // by sealed
 	var keep []*spooled
-	for i, n := range s.kept {
-		if n.failed() || time.Since(n.made) > s.cfg.SnapshotKeep || len(s.kept)-i > s.cfg.SnapshotsKept {
+	for i := len(s.kept) - 1; i >= 0; i-- {
+		n := s.kept[i]
+		newer[n.sealed]++
+		if n.failed() || time.Since(n.made) > s.cfg.SnapshotKeep || newer[n.sealed] > s.cfg.SnapshotsKept {
 			n.close()
 			continue
 		}
 		keep = append(keep, n)
 	}
+	slices.Reverse(keep)
 	s.kept = keep
 }
 
-func (s *spool) create(ctx context.Context) (*spooled, error) {
+func (s *spool) create(ctx context.Context, sealed bool) (*spooled, error) {
 	f, err := os.CreateTemp(s.cfg.Dir, spoolPattern)
 	if err != nil {
 		return nil, err
@@ -164,7 +172,7 @@ func (s *spool) create(ctx context.Context) (*spooled, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	n := &spooled{
-		id: core.NewID[spooled](time.Now()).String(), file: f, made: time.Now(),
+		id: core.NewID[spooled](time.Now()).String(), sealed: sealed, file: f, made: time.Now(),
 		readers: 2, moved: make(chan struct{}), // one for being kept, one for the caller
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // others may read it after the first reader has closed it

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/replication/link"
 	"github.com/nearside/nearside/replication/wire"
 )
 
@@ -32,11 +34,31 @@ func (f *follower) follow(ctx context.Context, body []byte, w *wire.Writer) erro
 		case err != nil:
 			return err
 		}
+		if !f.home() {
+			batch = unsealed(batch)
+		}
 		if err := w.WritePacked(wire.KindBatch, wire.AppendBatch(nil, batch)); err != nil {
 			return err
 		}
 		at = batch.After
 	}
+}
+
+// home reports whether the follower is a home node, as its certificate says. Only home nodes get sealed
+// values.
+func (f *follower) home() bool { return f.conn.Peer().Has(link.RoleHome) }
+
+// unsealed gives a batch without its sealed parts. The entries are shared with other followers, so they are
+// copied, but only if there is something to leave out.
+func unsealed(b core.Batch) core.Batch {
+	if !slices.ContainsFunc(b.Entries, func(e core.Entry) bool { return e.Sealed != nil }) {
+		return b
+	}
+	b.Entries = slices.Clone(b.Entries)
+	for i := range b.Entries {
+		b.Entries[i].Sealed = nil
+	}
+	return b
 }
 
 // tail is Source.Tail for a follower that may be ahead of this node, because another home node
@@ -60,7 +82,7 @@ func (f *follower) snapshot(ctx context.Context, body []byte, w *wire.Writer) er
 	if err != nil {
 		return err
 	}
-	snap, err := f.hub.cfg.Source.Snapshot(ctx, fetch.ID)
+	snap, err := f.hub.cfg.Source.Snapshot(ctx, fetch.ID, f.home())
 	if err != nil {
 		return err
 	}

@@ -58,15 +58,15 @@ func (c *Chain) Append(data ...[]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range data {
-		c.append(core.NewID[core.Proposal](time.Now()), d)
+		c.append(core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Data: d})
 	}
 	c.change()
 }
 
 // append is called with mu held.
-func (c *Chain) append(id core.ProposalID, data []byte) core.Index {
-	p := c.position()
-	e := core.Entry{Index: p.Index + 1, At: time.Unix(0, int64(p.Index)+1).UTC(), ID: id, Data: data}
+func (c *Chain) append(p core.Proposal) core.Index {
+	at := c.position()
+	e := core.Entry{Index: at.Index + 1, At: time.Unix(0, int64(at.Index)+1).UTC(), ID: p.ID, Data: p.Data, Sealed: p.Sealed}
 	c.push(e)
 	return e.Index
 }
@@ -135,6 +135,18 @@ func (c *Chain) Restores() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.restores
+}
+
+// Sealed counts the entries that have sealed values.
+func (c *Chain) Sealed() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries {
+		if len(e.Sealed) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Tail implements replication.Source.
@@ -211,7 +223,7 @@ func (c *Chain) Propose(_ context.Context, p core.Proposal) (core.Receipt, error
 	}
 	index, ok := c.seen[p.ID]
 	if !ok {
-		index = c.append(p.ID, p.Data)
+		index = c.append(p)
 		c.change()
 	}
 	return core.Receipt{Index: index, Outcome: p.Data}, nil

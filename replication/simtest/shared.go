@@ -32,8 +32,8 @@ func (s shared) Tail(ctx context.Context, after core.Position, maxBytes int) (co
 }
 
 // Snapshot implements replication.Source.
-func (s shared) Snapshot(ctx context.Context, id string) (core.Snapshot, error) {
-	return s.log().Snapshot(ctx, id)
+func (s shared) Snapshot(ctx context.Context, id string, sealed bool) (core.Snapshot, error) {
+	return s.log().Snapshot(ctx, id, sealed)
 }
 
 // Propose implements replication.Orderer.

@@ -176,7 +176,7 @@ func TestFollower_SnapshotCut(t *testing.T) {
 		h := w.Home("h1")
 		noise(w.Source(), 4<<20)
 		w.Source().Compact(200)
-		s, err := w.Source().Snapshot(t.Context(), "")
+		s, err := w.Source().Snapshot(t.Context(), "", false)
 		if err != nil {
 			t.Fatal(err)
 		}

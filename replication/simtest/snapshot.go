@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/nearside/nearside/core"
 )
@@ -19,19 +20,25 @@ type Snapshot struct {
 }
 
 // Snapshot implements replication.Source.
-func (c *Chain) Snapshot(_ context.Context, id string) (core.Snapshot, error) {
+func (c *Chain) Snapshot(_ context.Context, id string, sealed bool) (core.Snapshot, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.snapshots[id]; s != nil {
 		return s, nil
 	}
 	s := &Snapshot{at: c.position()}
-	s.id = fmt.Sprintf("snap-%s", s.at)
+	s.id = fmt.Sprintf("snap-%s-%t", s.at, sealed)
 	if kept := c.snapshots[s.id]; kept != nil {
 		return kept, nil
 	}
+	entries := slices.Clone(c.entries)
+	for i := range entries {
+		if !sealed {
+			entries[i].Sealed = nil
+		}
+	}
 	var buf bytes.Buffer
-	if err := gob.NewEncoder(&buf).Encode(state{c.first, c.entries, c.digests, s.at}); err != nil {
+	if err := gob.NewEncoder(&buf).Encode(state{c.first, entries, c.digests, s.at}); err != nil {
 		return nil, err
 	}
 	s.data = buf.Bytes()

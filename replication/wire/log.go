@@ -12,7 +12,7 @@ const (
 	maxEntriesPerBatch = 1 << 16
 	maxEntryBytes      = core.MaxProposalBytes + 4096 // the region may wrap a proposal
 	maxStringBytes     = 1024
-	minEntryBytes      = 1 + 8 + 16 + 16 + 1
+	minEntryBytes      = 1 + 8 + 16 + 16 + 1 + 1
 )
 
 // Hello opens a log stream with the follower's position.
@@ -131,7 +131,7 @@ func appendEntry(b []byte, e *core.Entry) []byte {
 	b = appendInt64(b, e.At.UnixNano())
 	b = append(b, e.ID[:]...)
 	b = append(b, e.Scope.Team[:]...)
-	return appendBytes(b, e.Data)
+	return appendBytes(appendSealed(b, e.Sealed), e.Data)
 }
 
 // DecodeBatch is the inverse of AppendBatch. The entries share body's memory.
@@ -155,6 +155,22 @@ func (d *decoder) entry() core.Entry {
 	e.At = time.Unix(0, d.int64()).UTC()
 	e.ID = d.id16()
 	e.Scope.Team = d.id16()
+	e.Sealed = d.sealed()
 	e.Data = d.bytes(maxEntryBytes)
 	return e
+}
+
+func appendSealed(b []byte, values [][]byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
+	for _, v := range values {
+		b = appendBytes(b, v)
+	}
+	return b
+}
+
+func (d *decoder) sealed() (values [][]byte) {
+	for range d.uintUpTo(core.MaxSealed) {
+		values = append(values, d.bytes(core.MaxSealedBytes))
+	}
+	return values
 }

@@ -37,7 +37,7 @@ func AppendPropose(b []byte, p Propose) []byte {
 	b = appendBool(b, p.Direct)
 	b = append(b, p.Proposal.ID[:]...)
 	b = append(b, p.Proposal.Scope.Team[:]...)
-	return appendBytes(b, p.Proposal.Data)
+	return appendBytes(appendSealed(b, p.Proposal.Sealed), p.Proposal.Data)
 }
 
 // DecodePropose is the inverse of AppendPropose.
@@ -46,6 +46,7 @@ func DecodePropose(b []byte) (Propose, error) {
 	p := Propose{Wait: d.wait(), Direct: d.bool()}
 	p.Proposal.ID = d.id16()
 	p.Proposal.Scope.Team = d.id16()
+	p.Proposal.Sealed = d.sealed()
 	p.Proposal.Data = d.bytes(core.MaxProposalBytes)
 	return p, d.done("proposal")
 }

@@ -28,7 +28,7 @@ func sampleBatch() core.Batch {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	return core.Batch{After: samplePosition(), Entries: []core.Entry{
 		{Index: 69_999, At: at, ID: core.ProposalID{1}, Data: []byte("first")},
-		{Index: 70_000, At: at.Add(1), ID: core.ProposalID{2}, Scope: core.Scope{Team: core.TeamID{9}}, Data: bytes.Repeat([]byte("x"), 1000)},
+		{Index: 70_000, At: at.Add(1), Sealed: [][]byte{[]byte("secret"), []byte("two")}, ID: core.ProposalID{2}, Scope: core.Scope{Team: core.TeamID{9}}, Data: bytes.Repeat([]byte("x"), 1000)},
 	}}
 }
 
@@ -53,7 +53,7 @@ func again[T any](decode func([]byte) (T, error), app func([]byte, T) []byte) fu
 func opaque(b []byte) ([]byte, error) { return b, nil }
 
 func samples() []sample {
-	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it")}
+	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it"), Sealed: [][]byte{[]byte("secret")}}
 	name := [32]byte{1, 2, 3, 31: 32}
 	refusal := core.Refusal{Kind: core.KindLimit, ID: "api.too_many"}.With("max", 5, "reason", "uploads")
 	return []sample{

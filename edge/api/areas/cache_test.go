@@ -162,7 +162,7 @@ func TestPages_HistoryReplaced(t *testing.T) {
 	ch, _ := apitest.ChannelOf(ann, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), apitest.Limit)
 	defer cancel()
-	snap, err := s.Snapshot(ctx, "")
+	snap, err := s.Snapshot(ctx, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
