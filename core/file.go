@@ -16,6 +16,8 @@ const (
 	UploadLife       = 7 * 24 * 60 * 60 * 1000 // milliseconds after which an unfinished upload may be dropped
 	UploadAttachment = "attachment"
 	MaxUserImage     = 1 << 20 // bytes
+	MaxFileBytes     = 1 << 40 // of a file, whatever a deployment allows: sums of sizes must stay numbers
+	MaxPictureSide   = 1 << 20 // pixels
 )
 
 // LinksExpired names the counter with the time at which all public links were last made invalid.
@@ -99,9 +101,9 @@ func (f *File) Check() error {
 		return badFileMimeType
 	case len(f.MiniPreview) > MaxMiniPreview:
 		return badFileMiniPreview
-	case f.Size < 0 || f.Size != f.Content.Size || f.Content.ID.IsZero():
+	case f.Size < 0 || f.Size > MaxFileBytes || f.Size != f.Content.Size || f.Content.ID.IsZero():
 		return badFileSize
-	case f.Width < 0 || f.Height < 0:
+	case f.Width < 0 || f.Height < 0 || f.Width > MaxPictureSide || f.Height > MaxPictureSide:
 		return badFileWidth
 	}
 	return nil
@@ -141,7 +143,7 @@ func (u *Upload) Check() error {
 		return badUploadFilename
 	case !ValidName(u.Filename):
 		return badUploadFilename.With("reason", "characters")
-	case u.FileSize <= 0:
+	case u.FileSize <= 0 || u.FileSize > MaxFileBytes:
 		return badUploadFileSize
 	}
 	return nil

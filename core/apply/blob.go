@@ -13,7 +13,7 @@ func (x *exec) hold(refs ...core.BlobRef) error {
 			continue
 		}
 		b, known := Blobs.Get(x, ref.ID)
-		if ref.Size < 0 || known && b.Refs > 0 && b.Size != ref.Size {
+		if ref.Size < 0 || ref.Size > core.MaxFileBytes || known && b.Refs > 0 && b.Size != ref.Size {
 			return badRequest.With("reason", "blob_size")
 		}
 		Blobs.Put(x, core.Blob{BlobRef: ref, Refs: b.Refs + 1})

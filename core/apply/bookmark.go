@@ -33,15 +33,19 @@ func (x *exec) bookmark(ch core.ChannelID, id core.BookmarkID, p authz.Permissio
 }
 
 func createBookmark(x *exec, c *command.CreateBookmark) (any, error) {
-	u, ch, err := x.channelFor(c.Bookmark.ChannelID, "add_bookmark_public_channel")
+	in := c.Bookmark
+	u, ch, err := x.channelFor(in.ChannelID, "add_bookmark_public_channel")
 	if err != nil {
 		return nil, err
 	}
-	b, n := c.Bookmark, len(bookmarksOf.List(x, ch.ID))
+	n := len(bookmarksOf.List(x, ch.ID))
 	if n == core.MaxBookmarks {
 		return nil, tooManyBookmarks
 	}
-	b.ID, b.OwnerID, b.CreateAt, b.UpdateAt, b.DeleteAt, b.SortOrder = core.BookmarkID(x.mint()), u.ID, x.now, 0, 0, int64(n)
+	b := core.Bookmark{
+		ID: core.BookmarkID(x.mint()), CreateAt: x.now, ChannelID: ch.ID, OwnerID: u.ID, FileID: in.FileID, DisplayName: in.DisplayName,
+		SortOrder: int64(n), LinkURL: in.LinkURL, ImageURL: in.ImageURL, Emoji: in.Emoji, Type: in.Type,
+	}
 	return x.putBookmark(u, b, core.FileID{}, event.BookmarkChanged{Change: "created"})
 }
 

@@ -57,7 +57,11 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch := c.Channel
+	in := c.Channel
+	ch := core.Channel{
+		ID: in.ID, TeamID: in.TeamID, Type: in.Type, DisplayName: in.DisplayName, Name: in.Name, Header: in.Header, Purpose: in.Purpose,
+		CreatorID: u.ID,
+	}
 	if err := ch.Check(); err != nil {
 		return nil, err
 	}
@@ -76,7 +80,6 @@ func createChannel(x *exec, c *command.CreateChannel) (any, error) {
 	if x.count(channelCount(ch.TeamID)) >= core.MaxChannelsPerTeam {
 		return nil, tooManyChannels.With("max", core.MaxChannelsPerTeam)
 	}
-	ch.CreatorID = u.ID
 	ch = x.saveChannel(ch)
 	x.addMember(ch, u, true)
 	ch = x.systemPost(ch, u, core.TypeJoinChannel, map[string]any{"username": u.Username})
@@ -88,8 +91,7 @@ func channelCount(t core.TeamID) string { return "channels:" + t.String() }
 
 // saveChannel writes a new channel.
 func (x *exec) saveChannel(ch core.Channel) core.Channel {
-	ch.CreateAt, ch.UpdateAt, ch.DeleteAt = x.now, x.now, 0
-	ch.LastPostAt, ch.TotalMsgCount, ch.TotalMsgCountRoot, ch.LastRootPostAt = x.now, 0, 0, x.now
+	ch.CreateAt, ch.UpdateAt, ch.LastPostAt, ch.LastRootPostAt = x.now, x.now, x.now, x.now
 	Channels.Put(x, ch)
 	x.add(channelCount(ch.TeamID), 1)
 	return ch

@@ -40,10 +40,15 @@ func createFile(x *exec, c *command.CreateFile) (any, error) {
 }
 
 // createFile adds a file of the caller. The same file again changes nothing.
-func (x *exec) createFile(f core.File, text string) error {
-	u, ch, err := x.channelFor(f.ChannelID, authz.UploadFile)
+func (x *exec) createFile(in core.File, text string) error {
+	u, ch, err := x.channelFor(in.ChannelID, authz.UploadFile)
 	if err != nil {
 		return err
+	}
+	f := core.File{
+		ID: in.ID, ChannelID: ch.ID, UserID: u.ID, CreateAt: x.now, UpdateAt: x.now, Name: in.Name, Extension: in.Extension, MimeType: in.MimeType,
+		Size: in.Size, Width: in.Width, Height: in.Height, HasPreview: in.HasPreview, MiniPreview: in.MiniPreview,
+		Content: in.Content, Thumbnail: named(in.Thumbnail), Preview: named(in.Preview),
 	}
 	if err := f.Check(); err != nil {
 		return err
@@ -57,9 +62,6 @@ func (x *exec) createFile(f core.File, text string) error {
 		}
 		return conflict.With("reason", "file")
 	}
-	f.UserID, f.PostID, f.RemoteID, f.Archived = u.ID, core.PostID{}, "", false
-	f.CreateAt, f.UpdateAt, f.DeleteAt = x.now, x.now, 0
-	f.Thumbnail, f.Preview = named(f.Thumbnail), named(f.Preview)
 	if len(f.MiniPreview) == 0 {
 		f.MiniPreview = nil // as it will be read back
 	}

@@ -112,3 +112,37 @@ func TestReply_MarksViewed(t *testing.T) {
 		t.Errorf("after replying: %+v in %+v", m, ch)
 	}
 }
+
+// Whoever knows a team's id before the team is made knows the ids of its default channels too, and can make a channel with
+// one of them elsewhere. The team is then refused, because that channel would move into it with everybody's posts.
+func TestCreateTeam_TakesNoChannelOver(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	first, _ := w.team("ada")
+	next := core.Team{ID: core.NewID[core.Team](w.at), Name: "next", DisplayName: "Next", Type: core.TeamOpen}
+	taken := core.DeriveID[core.Channel]("default channel", next.ID.String(), core.OffTopic)
+	w.must("ada", &command.CreateChannel{Channel: core.Channel{ID: taken, TeamID: first.ID, Type: core.ChannelOpen, Name: "mine", DisplayName: "Mine"}}, nil)
+	w.refused("ada", &command.CreateTeam{Team: next}, core.KindConflict)
+	if ch, _ := apply.Channels.Get(w.rows(), taken); ch.TeamID != first.ID {
+		t.Error("the channel is in another team now")
+	}
+}
+
+// Numbers that no real file has are refused: sums of sizes must stay numbers.
+func TestCreateFile_ImpossibleSizes(t *testing.T) {
+	w, town := two(t)
+	for what, change := range map[string]func(f *core.File){
+		"size":      func(f *core.File) { f.Size, f.Content.Size = 1<<62, 1<<62 },
+		"negative":  func(f *core.File) { f.Size, f.Content.Size = -1, -1 },
+		"thumbnail": func(f *core.File) { f.Thumbnail = core.BlobRef{ID: core.BlobID{7}, Size: 1 << 62} },
+		"preview":   func(f *core.File) { f.Preview = core.BlobRef{ID: core.BlobID{7}, Size: -1} },
+		"width":     func(f *core.File) { f.Width = 1 << 40 },
+	} {
+		f := core.File{ID: core.NewID[core.File](w.at), ChannelID: town, Name: "f", Size: 1, Content: core.BlobRef{ID: core.BlobID{1}, Size: 1}}
+		change(&f)
+		if err := w.do("bob", &command.CreateFile{File: f}, nil); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	w.refused("bob", &command.CreateUpload{Upload: core.Upload{ID: core.NewID[core.Upload](w.at), ChannelID: town, Type: core.UploadAttachment, Filename: "f", FileSize: 1 << 62}}, core.KindInvalid)
+}

@@ -170,6 +170,16 @@ func (w *world) post(by string, ch core.ChannelID, root core.PostID, text string
 	return p
 }
 
+// history gives the earlier texts of a post.
+func (w *world) history(id core.PostID) (out []core.Post) {
+	for _, row := range w.store.Rows(apply.Posts.Shape) {
+		if p := (*core.Post)(row); p.OriginalID == id {
+			out = append(out, *p)
+		}
+	}
+	return out
+}
+
 // The first account is a system administrator, later ones are not.
 func TestCreateUser_FirstIsAdmin(t *testing.T) {
 	w := newWorld(t)
@@ -354,16 +364,18 @@ func TestPatchPost(t *testing.T) {
 	p := w.post("bob", town, core.PostID{}, "befor")
 	text := "before"
 	edit := func() *command.PatchPost {
-		return &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](w.at), PostPatch: core.PostPatch{Message: &text}}
+		return &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{Message: &text}}
 	}
 	var got core.Post
-	first := edit()
-	w.must("bob", first, &got)
+	w.must("bob", edit(), &got)
 	w.announced("post_edited")
 	if got.Message != text || got.EditAt == 0 || got.CreateAt != p.CreateAt {
 		t.Errorf("the edited post is %+v", got)
 	}
-	old, _ := apply.Posts.Get(w.rows(), first.HistoryID)
+	if kept := w.history(p.ID); len(kept) != 1 || kept[0].ID == p.ID {
+		t.Fatalf("the history is %+v", kept)
+	}
+	old := w.history(p.ID)[0]
 	if old.Message != "befor" || old.OriginalID != p.ID || old.DeleteAt == 0 {
 		t.Errorf("the kept text is %+v", old)
 	}

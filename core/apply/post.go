@@ -263,9 +263,7 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 	}
 	now := max(x.now, p.UpdateAt+1)
 	if p.Message != was.Message || !slices.Equal(p.FileIDs, was.FileIDs) {
-		if err := x.keepHistory(was, c.HistoryID, now); err != nil {
-			return nil, err
-		}
+		x.keepHistory(was, now)
 		p.EditAt = now
 	}
 	p.UpdateAt = now
@@ -294,15 +292,13 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 	return u, p, ch, nil
 }
 
-// keepHistory keeps the old text as a row of its own, which counts as deleted.
-func (x *exec) keepHistory(was core.Post, id core.PostID, now int64) error {
-	if _, taken := Posts.Get(x, id); taken || id.IsZero() {
-		return conflict.With("reason", "post_history")
-	}
-	was.OriginalID, was.ID = was.ID, id
+// keepHistory keeps the old text as a row of its own, which counts as deleted. Its id is minted like every post's.
+// If an edge could choose it, it could choose one that a later post will get, and that post would be in the way of
+// every replica for ever.
+func (x *exec) keepHistory(was core.Post, now int64) {
+	was.OriginalID, was.ID = was.ID, x.mint()
 	was.UpdateAt, was.DeleteAt = now, now
-	Posts.Put(x, was)
-	return nil
+	Posts.Insert(x, was)
 }
 
 func deletePost(x *exec, c *command.DeletePost) (any, error) {

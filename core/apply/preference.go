@@ -39,9 +39,9 @@ func setPreferences(x *exec, c *command.SetPreferences) (any, error) {
 func (x *exec) putPreferences(u core.UserID, list []core.Preference) int64 {
 	var more int64
 	for _, p := range list {
-		was, _ := Preferences.Get(x, PreferenceKey{p.UserID, p.Category, p.Name})
+		was, _ := Preferences.Get(x, PreferenceKey{u, p.Category, p.Name})
 		more += p.Size() - was.Size()
-		Preferences.Put(x, p)
+		Preferences.Put(x, core.Preference{UserID: u, Category: p.Category, Name: p.Name, Value: p.Value})
 	}
 	return x.add(preferenceSize(u), more)
 }

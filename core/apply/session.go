@@ -21,7 +21,8 @@ var (
 )
 
 func createSession(x *exec, c *command.CreateSession) (any, error) {
-	s := c.Session
+	in := c.Session
+	s := core.Session{ID: in.ID, Token: in.Token, UserID: in.UserID, DeviceID: in.DeviceID, Props: in.Props}
 	u, ok := Users.Get(x, s.UserID)
 	switch {
 	case !ok || u.PasswordHash == "" || u.PasswordHash != c.PasswordHash:

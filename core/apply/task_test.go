@@ -55,7 +55,7 @@ func TestDeletePost_LongThread(t *testing.T) {
 		t.Fatalf("%d replies are left after the first piece", left)
 	}
 	text := "still here"
-	w.refused("ada", &command.PatchPost{PostID: replies[49].ID, HistoryID: core.NewID[core.Post](w.at), PostPatch: core.PostPatch{Message: &text}}, core.KindNotFound)
+	w.refused("ada", &command.PatchPost{PostID: replies[49].ID, PostPatch: core.PostPatch{Message: &text}}, core.KindNotFound)
 	w.refused("ada", &command.AddReaction{PostID: replies[49].ID, EmojiName: "wave"}, core.KindNotFound)
 	w.refused("ada", &command.CreatePost{Post: core.Post{ChannelID: town, RootID: root.ID, Message: "more"}}, core.KindInvalid)
 	first := w.tasks()[0]

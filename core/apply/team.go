@@ -43,7 +43,7 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	if err := x.may(u, authz.CreateTeam); err != nil {
 		return nil, err
 	}
-	t := c.Team
+	t := newTeam(c.Team)
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 	if _, taken := Teams.Get(x, t.ID); taken || t.ID.IsZero() {
 		return nil, conflict.With("reason", "team")
 	}
-	t.CreateAt, t.UpdateAt, t.DeleteAt, t.Email = x.now, x.now, 0, u.Email
+	t.CreateAt, t.UpdateAt, t.Email = x.now, x.now, u.Email
 	Teams.Put(x, t)
 	x.emit(event.TeamCreated{Team: t.ID})
 	for _, d := range [...][2]string{{core.TownSquare, c.TownSquare}, {core.OffTopic, c.OffTopic}} {
@@ -61,11 +61,22 @@ func createTeam(x *exec, c *command.CreateTeam) (any, error) {
 		if err := ch.Check(); err != nil {
 			return nil, err
 		}
+		if _, taken := Channels.Get(x, ch.ID); taken { // whoever knew the team's id could have made it, in another team
+			return nil, conflict.With("reason", "channel")
+		}
 		ch = x.saveChannel(ch)
 		x.emit(event.ChannelCreated{Channel: ch.ID, Team: t.ID})
 	}
 	x.join(t, u, u, true)
 	return nil, nil
+}
+
+// newTeam gives a team with the fields that a command may set.
+func newTeam(in core.Team) core.Team {
+	return core.Team{
+		ID: in.ID, DisplayName: in.DisplayName, Name: in.Name, Description: in.Description, Type: in.Type, CompanyName: in.CompanyName,
+		AllowedDomains: in.AllowedDomains, InviteID: in.InviteID, AllowOpenInvite: in.AllowOpenInvite,
+	}
 }
 
 // defaultChannel is the id of a team's default channel: the same on every replica.

@@ -34,11 +34,12 @@ const partsAtOnce = 100
 func uploadCount(u core.UserID) string { return "uploads:" + u.String() }
 
 func createUpload(x *exec, c *command.CreateUpload) (any, error) {
-	up := c.Upload
-	u, ch, err := x.channelFor(up.ChannelID, authz.UploadFile)
+	in := c.Upload
+	u, ch, err := x.channelFor(in.ChannelID, authz.UploadFile)
 	if err != nil {
 		return nil, err
 	}
+	up := core.Upload{ID: in.ID, Type: in.Type, CreateAt: x.now, UserID: u.ID, ChannelID: ch.ID, Filename: in.Filename, FileSize: in.FileSize}
 	if err := up.Check(); err != nil {
 		return nil, err
 	}
@@ -52,7 +53,6 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	if x.count(uploadCount(u.ID)) >= core.MaxUploads {
 		return nil, tooManyUploads.With("reason", "uploads", "max", core.MaxUploads)
 	}
-	up.UserID, up.CreateAt, up.FileOffset, up.Parts = u.ID, x.now, 0, nil
 	x.add(uploadCount(u.ID), 1)
 	Uploads.Put(x, up)
 	return nil, nil

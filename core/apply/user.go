@@ -29,7 +29,7 @@ var (
 )
 
 func createUser(x *exec, c *command.CreateUser) (any, error) {
-	u := c.User
+	u := newUser(c.User)
 	if err := x.maySignUp(c); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	if x.add(userCount, 1) == 1 {
 		u.Roles = authz.SystemAdmin + " " + authz.SystemUser
 	}
-	u.CreateAt, u.UpdateAt, u.DeleteAt, u.LastPasswordUpdate = x.now, x.now, 0, x.now
+	u.CreateAt, u.UpdateAt, u.LastPasswordUpdate = x.now, x.now, x.now
 	u.Props = orEmpty(u.Props)
 	if u.NotifyProps == nil {
 		u.NotifyProps = core.DefaultNotifyProps()
@@ -55,6 +55,15 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	x.firstPreferences(u.ID)
 	x.emit(event.UserCreated{User: u.ID})
 	return nil, nil
+}
+
+// newUser gives an account with the fields that a command may set.
+func newUser(in core.User) core.User {
+	return core.User{
+		ID: in.ID, Username: in.Username, PasswordHash: in.PasswordHash, Email: in.Email, Nickname: in.Nickname,
+		FirstName: in.FirstName, LastName: in.LastName, Position: in.Position, Locale: in.Locale,
+		Props: in.Props, NotifyProps: in.NotifyProps, Timezone: in.Timezone,
+	}
 }
 
 // maySignUp refuses unless the account may be made: the first one always, later ones on an open server

@@ -178,7 +178,7 @@ func TestWire_Golden(t *testing.T) {
 	reply := post("bob", "reply", root.ID, "@ada hello", nil, "ada")
 	post("eve", "second reply", root.ID, "me too", nil)
 	pin := true
-	s.do("ada", &command.PatchPost{PostID: root.ID, HistoryID: storyID[core.Post]("history"), PostPatch: core.PostPatch{Message: str("good morning")}}, nil)
+	s.do("ada", &command.PatchPost{PostID: root.ID, PostPatch: core.PostPatch{Message: str("good morning")}}, nil)
 	s.do("bob", &command.PatchPost{PostID: root.ID, PostPatch: core.PostPatch{IsPinned: &pin}}, nil)
 	s.do("bob", &command.AddReaction{PostID: withPicture.ID, EmojiName: "wave"}, nil)
 	s.do("ada", &command.AddReaction{PostID: withPicture.ID, EmojiName: "+1"}, nil)

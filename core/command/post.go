@@ -9,11 +9,10 @@ type CreatePost struct {
 	SetOnline bool      `cbor:"3,keyasint,omitempty"`
 }
 
-// PatchPost changes a post. The old text is kept as a row of its own with HistoryID. Files that the
-// post has no longer are deleted.
+// PatchPost changes a post. The old text is kept as a row of its own. Files that the post has no longer
+// are deleted.
 type PatchPost struct {
-	PostID    core.PostID `cbor:"1,keyasint"`
-	HistoryID core.PostID `cbor:"2,keyasint"`
+	PostID core.PostID `cbor:"1,keyasint"`
 	core.PostPatch
 }
 

@@ -39,7 +39,10 @@ func checkDeclared(ctx context.Context, db *DB, in string) error {
 		}
 		tables[s.table][s.name] = s
 	}
-	var wrong []string
+	wrong, err := tooLarge(ctx, db, in)
+	if err != nil {
+		return err
+	}
 	for _, shape := range append([]*schema.Shape{recordShape}, apply.Shapes...) {
 		wrong = append(wrong, differences(shape, tables[shape.Name])...)
 	}
@@ -47,6 +50,46 @@ func checkDeclared(ctx context.Context, db *DB, in string) error {
 		return core.E(core.KindUpgrade, "The tables of the database differ from what this program needs: %s.", strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// tooLarge names the indexes whose entries can be larger than PostgreSQL accepts: a row with such an entry would be
+// refused by every replica, again and again. Only a B-tree has such a limit: the index of a text's words (GIN) leaves out
+// words that are too long for it. A column that a newer program has added has its default in every row of this one.
+func tooLarge(ctx context.Context, db *DB, in string) (out []string, err error) {
+	type index struct {
+		name, table string
+		columns     []string
+	}
+	list, err := Query(ctx, db, `SELECT i.relname::text, t.relname::text, array_agg(a.attname::text ORDER BY k.place)
+		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam
+		JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+		CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k(number, place)
+		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number
+		WHERE n.nspname = $1 AND m.amname = 'btree' GROUP BY 1, 2 ORDER BY 1`,
+		func(r Row) (x index, err error) { return x, r.Scan(&x.name, &x.table, &x.columns) }, in)
+	if err != nil {
+		return nil, fmt.Errorf("read catalogue: %w", err)
+	}
+	shapes := map[string]*schema.Shape{recordShape.Name: recordShape}
+	for _, s := range apply.Shapes {
+		shapes[s.Name] = s
+	}
+	for _, x := range list {
+		s := shapes[x.table]
+		if s == nil {
+			continue // apply writes no rows into it
+		}
+		var columns []int
+		for _, name := range x.columns {
+			if at := s.Position(name); at >= 0 {
+				columns = append(columns, at)
+			}
+		}
+		if err := s.IndexEntry(columns); err != nil {
+			out = append(out, fmt.Sprintf("index %s: %v", x.name, err))
+		}
+	}
+	return out, nil
 }
 
 // differences says how a table differs from its declaration.

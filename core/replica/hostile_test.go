@@ -114,7 +114,7 @@ var attempts = map[string]func(h *hostile){
 		p, text, to := h.post(), h.text(core.MaxPostRunes), h.props()
 		i := h.who(p.UserID)
 		files := h.newFiles(i, h.n(core.MaxFilesPerPost))
-		h.do(i, &command.PatchPost{PostID: p.ID, HistoryID: id[core.Post](h.log), PostPatch: core.PostPatch{Message: &text, Props: &to, FileIDs: &files}})
+		h.do(i, &command.PatchPost{PostID: p.ID, PostPatch: core.PostPatch{Message: &text, Props: &to, FileIDs: &files}})
 	},
 	"pin post": func(h *hostile) {
 		yes := true

@@ -193,7 +193,7 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 			return w.newPost(i, w.root, w.files[i])
 		}},
 		reflect.TypeFor[command.PatchPost](): {ready: func(i int) []core.Entry { return list(w.newPost(i, core.PostID{})) }, do: func(i int) core.Entry {
-			return as(i, &command.PatchPost{PostID: w.posts[i], HistoryID: id[core.Post](w.log), PostPatch: core.PostPatch{Message: &word}})
+			return as(i, &command.PatchPost{PostID: w.posts[i], PostPatch: core.PostPatch{Message: &word}})
 		}},
 		reflect.TypeFor[command.DeletePost](): {ready: func(i int) []core.Entry {
 			return list(w.newFile(i), w.newPost(i, core.PostID{}), w.newPost(i, w.posts[i], w.files[i]))

@@ -98,7 +98,7 @@ func largeProps(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry)
 func editLargeProps(w *town, shape uint64, scale float64) ([]core.Entry, core.Entry) {
 	ready := w.postProps(0, core.PostID{}, map[string]any{"text": strings.Repeat("x", upTo(largest, scale))})
 	text, p := "other", props(shape, upTo(largest, scale))
-	return []core.Entry{ready}, w.Entry(w.people[0], &command.PatchPost{PostID: w.posts[0], HistoryID: id[core.Post](w.log), PostPatch: core.PostPatch{Message: &text, Props: &p}})
+	return []core.Entry{ready}, w.Entry(w.people[0], &command.PatchPost{PostID: w.posts[0], PostPatch: core.PostPatch{Message: &text, Props: &p}})
 }
 
 // thread makes a thread with replies that have large props, and gives its root.

@@ -324,7 +324,7 @@ func weigh(v any) weight {
 	return weight{}
 }
 
-// listCodec is for a slice type of elements of a fixed size.
+// listCodec is for a slice type of elements of a fixed size (see fixed).
 func listCodec(t reflect.Type) codec {
 	header := func(p unsafe.Pointer) *[]struct{} { return (*[]struct{})(p) } // length and nil are the same for every slice
 	c := codec{typ: "bytea", oid: oidBytea, nullable: true, cmp: bytes.Compare}
@@ -359,6 +359,25 @@ func codecOf(t reflect.Type, null bool) (codec, error) {
 	return c, err
 }
 
+// fixed reports whether the values of a type take no memory outside of themselves: the limit of a list of them
+// bounds its size, and nothing in it can be a text that PostgreSQL refuses.
+func fixed(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return t.Elem().Kind() == reflect.Uint8
+	case reflect.Int64, reflect.Uint64, reflect.Bool:
+		return true
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if !fixed(f.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
 func codecOfType(t reflect.Type) (codec, error) {
 	switch t.Kind() {
 	case reflect.Array:
@@ -378,7 +397,7 @@ func codecOfType(t reflect.Type) (codec, error) {
 		if t.Elem().Kind() == reflect.Uint8 {
 			return raws(), nil
 		}
-		if k := t.Elem().Kind(); k == reflect.Struct || k == reflect.Array {
+		if fixed(t.Elem()) {
 			return listCodec(t), nil
 		}
 	case reflect.Map:

@@ -97,6 +97,9 @@ func (s *Shape) index(columns []string, unique bool, options []Option) (*IndexSh
 	for _, k := range s.Keys {
 		x.Order = append(slices.Clip(x.Order), k)
 	}
+	if err := s.IndexEntry(slices.Concat(x.Columns, x.Zero, x.Order)); err != nil {
+		return nil, err
+	}
 	s.Indexes = append(s.Indexes, x)
 	return x, nil
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -91,8 +92,14 @@ func TestShape_WrongDeclarations(t *testing.T) {
 		"cannot be NULL": struct {
 			A string `cbor:"1" db:"a,null" max:"3"`
 		}{},
-		"too long for an index": struct {
-			A string `cbor:"1" db:"a" max:"2000"`
+		"can have 2727 bytes": struct {
+			A string `cbor:"1" db:"a" max:"2700"`
+		}{},
+		"is a list or a map": struct {
+			A []byte `cbor:"1" db:"a" max:"20"`
+		}{},
+		"can hold a []struct { B string }": struct {
+			A []struct{ B string } `cbor:"1" db:"a" max:"20"`
 		}{},
 		"is no number above": struct {
 			A string `cbor:"1" db:"a" max:"-1"`
@@ -105,6 +112,33 @@ func TestShape_WrongDeclarations(t *testing.T) {
 		if _, err := CompileShape("wrong", reflect.TypeOf(v), []string{"a"}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want %q", err, says)
 		}
+	}
+}
+
+// What all columns of an index can have together is bounded, not each of them alone.
+func TestIndex_EntryTooLarge(t *testing.T) {
+	type key struct {
+		A string `db:"a"`
+		B string `db:"b"`
+	}
+	type row struct {
+		A string `cbor:"1" db:"a" max:"1400"`
+		B string `cbor:"2" db:"b" runes:"350"`
+		N int64  `cbor:"3" db:"n"`
+	}
+	one := Of[string, row]("rows", "a")
+	for what, f := range map[string]func(){
+		"a, b can have 2838 bytes":    func() { Of[key, row]("rows") },
+		"n, b, a can have 2857 bytes": func() { IndexOf[int64](one, []string{"n"}, OrderBy("b"), AtMost(1)) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, what) {
+					t.Errorf("got %q, want %q", got, what)
+				}
+			}()
+			f()
+		}()
 	}
 }
 

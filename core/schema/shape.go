@@ -12,9 +12,9 @@ import (
 	"unsafe"
 )
 
-// MaxIndexedBytes is the longest text that may be in a key or an index. PostgreSQL refuses an index
-// entry of more than a third of a page of 8 KiB, and an entry of several columns shares that.
-const MaxIndexedBytes = 1024
+// MaxIndexEntry is the largest entry of a B-tree: PostgreSQL refuses a row whose entry would take more than a third
+// of a page of 8 KiB, whenever it is written and by every replica. All columns of an index together must be smaller.
+const MaxIndexEntry = 2704
 
 // Row points to a row: a *T of the table's struct.
 type Row = unsafe.Pointer
@@ -75,7 +75,9 @@ func CompileShape(name string, t reflect.Type, keys []string) (*Shape, error) {
 	}
 	slices.SortFunc(s.digest, func(a, b int) int { return cmp.Compare(s.Columns[a].Number, s.Columns[b].Number) })
 	var err error
-	s.Keys, err = s.positions(keys)
+	if s.Keys, err = s.positions(keys); err == nil {
+		err = s.IndexEntry(s.Keys)
+	}
 	s.key = keyer{s, s.Keys}
 	for i, name := range [...]string{"update_at", "delete_at"} {
 		s.times[i] = slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name && c.Type == "bigint" })
@@ -201,26 +203,53 @@ func limitOf(f reflect.StructField, c codec) (limit, error) {
 	return l, nil
 }
 
-// bytes gives the most bytes that a text column takes; 0 for other columns.
-func (c *Column) bytes() int {
+// most gives the most bytes that a value takes in its binary form, and false if the limit says nothing about them.
+func (c *Column) most() (int, bool) {
 	switch {
-	case c.Type != "text":
-		return 0
+	case c.codec.width > 0:
+		return c.codec.width, true
 	case c.limit.max > 0:
-		return c.limit.max
+		return c.limit.max, c.Type == "text"
 	}
-	return 4 * c.limit.runes
+	return 4 * c.limit.runes, true
+}
+
+// IndexEntry fails if an entry of an index over some columns could be larger than PostgreSQL accepts.
+func (s *Shape) IndexEntry(columns []int) error {
+	const head, eachHead, align = 16, 4, 7 // of an entry with its bitmap of NULLs; of a value of varying length; lost to alignment
+	total := head
+	for _, i := range columns {
+		c := &s.Columns[i]
+		n, known := c.most()
+		if !known {
+			return fmt.Errorf("table %s: column %s is a list or a map and cannot be in an index", s.Name, c.Name)
+		}
+		total += n + eachHead + align
+	}
+	if total > MaxIndexEntry {
+		return fmt.Errorf("table %s: an index entry over %s can have %d bytes, and PostgreSQL takes %d", s.Name, s.names(columns), total, MaxIndexEntry)
+	}
+	return nil
+}
+
+func (s *Shape) names(columns []int) string {
+	var out []string
+	for _, i := range columns {
+		out = append(out, s.Columns[i].Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Position gives the place of a column, or -1.
+func (s *Shape) Position(name string) int {
+	return slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
 }
 
 func (s *Shape) positions(names []string) ([]int, error) {
 	out := make([]int, len(names))
 	for i, name := range names {
-		out[i] = slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
-		if out[i] < 0 {
+		if out[i] = s.Position(name); out[i] < 0 {
 			return nil, fmt.Errorf("table %s has no column %s", s.Name, name)
-		}
-		if c := &s.Columns[out[i]]; c.bytes() > MaxIndexedBytes || c.codec.nullable && c.codec.width == 0 {
-			return nil, fmt.Errorf("table %s: column %s can be too long for an index", s.Name, name)
 		}
 	}
 	return out, nil

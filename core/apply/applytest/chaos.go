@@ -205,7 +205,7 @@ func (c *Chaos) command(who int) command.Command {
 		return &command.PatchChannel{ChannelID: room, ChannelPatch: core.ChannelPatch{Name: c.Opt(), Header: c.Opt()}}
 	case 11, 12, 13:
 		text := c.Word()
-		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}}
+		return &command.PatchPost{PostID: post, PostPatch: core.PostPatch{Message: &text, Props: &map[string]any{"n": 1.5, "list": []any{text, true, nil}}}}
 	case 14:
 		return &command.DeletePost{PostID: post}
 	case 15:
@@ -336,7 +336,7 @@ func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) comm
 		return &command.FinishUpload{UploadID: up, File: f, Text: c.Word()}
 	case 6:
 		ids := c.SomeFiles(who, room)
-		return &command.PatchPost{PostID: post, HistoryID: ID[core.Post](c.Log), PostPatch: core.PostPatch{FileIDs: &ids}}
+		return &command.PatchPost{PostID: post, PostPatch: core.PostPatch{FileIDs: &ids}}
 	case 9:
 		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.SomeFiles(who, room)}}
 	}

@@ -81,7 +81,7 @@ func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, 
 	if err := checkPost(&p); err != nil {
 		return p, err
 	}
-	return api.Changed(c, &command.PatchPost{PostID: p.ID, HistoryID: core.NewID[core.Post](time.Now()), PostPatch: in.PostPatch}, s.Read.Post, p.ID)
+	return api.Changed(c, &command.PatchPost{PostID: p.ID, PostPatch: in.PostPatch}, s.Read.Post, p.ID)
 }
 
 func (s *Service) deletePost(c *api.Call, p core.Post) (api.Done, error) {
