@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,17 @@ func Serve(ctx context.Context, program string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, program, "", "serve", "--listen", listen)
+	return start(ctx, program, "", append([]string{"serve", "--listen", listen}, unlimited(ctx, program, "serve")...)...)
+}
+
+// unlimited gives the flag that lets accounts and addresses go as fast as they can: a few clients are to do
+// here what thousands do elsewhere. Programs of earlier versions had no limits, and have no such flag.
+func unlimited(ctx context.Context, program, command string) []string {
+	help, err := exec.CommandContext(ctx, program, command, "--help").Output()
+	if err != nil || !bytes.Contains(help, []byte("--rate-limit")) {
+		return nil
+	}
+	return []string{"--rate-limit=false"}
 }
 
 // Alone starts one node that is home and edge in an empty folder, with more lines of
@@ -52,7 +63,7 @@ func Alone(ctx context.Context, program, more string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf("name: home\nregion: local\nroles: [home, edge]\ndata: data\nclient: {listen: %q}\nlink: {listen: \"127.0.0.1:0\"}\n%s", listen, more)
+	config := fmt.Sprintf("name: home\nregion: local\nroles: [home, edge]\ndata: data\nclient: {listen: %q}\nlink: {listen: \"127.0.0.1:0\"}\nrate_limit: {enable: false}\n%s", listen, more)
 	return start(ctx, program, config, "node")
 }
 
@@ -62,7 +73,7 @@ func Demo(ctx context.Context, program string, flags ...string) (*World, error) 
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, program, "", append([]string{"demo", "--listen", listen}, flags...)...)
+	return start(ctx, program, "", slices.Concat([]string{"demo", "--listen", listen}, unlimited(ctx, program, "demo"), flags)...)
 }
 
 // start runs the program in an empty folder, with a configuration file or a data directory.

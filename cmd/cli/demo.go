@@ -12,6 +12,7 @@ import (
 func (a *app) demo() *cobra.Command {
 	var data, listen, latency string
 	var regions []string
+	var limited bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a whole federation on this machine",
@@ -30,6 +31,7 @@ started again. Ctrl-C or SIGTERM stops all. The edges listen on consecutive port
 	f.StringVar(&listen, "listen", "127.0.0.1:8065", "`address` of the first edge")
 	f.StringSliceVar(&regions, "regions", []string{"virginia", "frankfurt", "singapore"}, "`names` of the regions, home first")
 	f.StringVar(&latency, "latency", "real", "distance between regions: real, none, or a `factor`")
+	f.BoolVar(&limited, "rate-limit", true, "limit how fast accounts and addresses may go")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		factor, err := demo.ParseLatency(latency)
 		if err != nil {
@@ -40,7 +42,7 @@ started again. Ctrl-C or SIGTERM stops all. The edges listen on consecutive port
 			return fmt.Errorf("find this program: %w", err)
 		}
 		d, err := demo.New(demo.Options{
-			Dir: data, Listen: listen, Regions: regions, Factor: factor, Binary: self, Out: a.out, Logger: a.logger(a.errOut),
+			Dir: data, Listen: listen, Regions: regions, Factor: factor, Limited: limited, Binary: self, Out: a.out, Logger: a.logger(a.errOut),
 		})
 		if err != nil {
 			return err

@@ -14,6 +14,8 @@ const defaultData = "./nearside-data"
 func (a *app) serve() *cobra.Command {
 	var data, listen, admin, dsn string
 	var siteURL []string
+	var limited bool
+	var proxies []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run one server that is home and edge",
@@ -33,6 +35,8 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 	f.StringVar(&admin, "admin", "127.0.0.1:0", "loopback `address` of metrics, health and status; port 0 picks a free one")
 	f.StringVar(&dsn, "postgres", "", "`DSN` of a PostgreSQL database to use instead of one of its own")
 	f.StringArrayVar(&siteURL, "site-url", nil, "`URL` at which clients reach this server, without a path; if given several times, the first is told\nto clients, and pages of all of them may connect (default http://<listen>)")
+	f.BoolVar(&limited, "rate-limit", true, "limit how fast accounts and addresses may go")
+	f.StringSliceVar(&proxies, "trusted-proxy", nil, "`address` or network of a proxy whose X-Forwarded-For is believed (may be repeated)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if _, err := address.Parse(siteURL); err != nil {
 			return usageError{fmt.Errorf("--site-url: %w", err)}
@@ -43,6 +47,7 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 			Admin:    node.Admin{Listen: admin},
 			Link:     node.Link{Listen: "127.0.0.1:0"}, // nobody else can join yet
 			Postgres: node.Postgres{DSN: dsn},
+			Rate:     node.RateLimit{Enable: &limited, TrustedProxies: proxies},
 		})
 	}
 	return cmd

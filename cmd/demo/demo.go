@@ -31,6 +31,7 @@ type Options struct {
 	Listen  string       // first client address; default 127.0.0.1:8065
 	Regions []string     // required: names of Regions, home first
 	Factor  float64      // of the imitated distances; 0 for none
+	Limited bool         // accounts and addresses may go only so fast
 	Binary  string       // required: the program to run nodes with
 	Out     io.Writer    // required: the table and "ready"
 	Logger  *slog.Logger // default: discard

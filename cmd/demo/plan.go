@@ -56,6 +56,7 @@ func (o Options) member(name, region, role string) node.Config {
 		Name: name, Region: region, Roles: []string{role}, Data: filepath.Join(dir, "data"), PKI: dir,
 		Postgres: node.Postgres{SharedBuffersMB: 32}, // six servers share this machine
 		Files:    node.Files{CacheMB: 512, MemoryMB: 32},
+		Rate:     node.RateLimit{Enable: &o.Limited},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/edge/address"
+	"github.com/nearside/nearside/edge/rate"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -44,6 +46,7 @@ type Config struct {
 	Files    Files     `yaml:"files,omitempty"`
 	Imitate  []Imitate `yaml:"imitate,omitempty"` // distances to imitate
 	Trace    Trace     `yaml:"trace,omitempty"`   // default: nothing is traced
+	Rate     RateLimit `yaml:"rate_limit,omitempty"`
 	Tuning   Tuning    `yaml:"tuning,omitempty"`
 
 	Database *pg.Config        `yaml:"-"` // a database to use instead of Postgres, for tests
@@ -88,6 +91,37 @@ type Link struct {
 type Peer struct {
 	Node string `yaml:"node"`
 	Addr string `yaml:"addr"`
+}
+
+// RateLimit says how fast accounts and addresses may go at this edge; see package rate.
+type RateLimit struct {
+	Enable          *bool      `yaml:"enable,omitempty"`            // default true
+	MemoryStoreSize int        `yaml:"memory_store_size,omitempty"` // accounts and addresses remembered; default 50,000
+	TrustedProxies  []string   `yaml:"trusted_proxies,omitempty"`   // addresses or networks whose X-Forwarded-For is believed; default none
+	Classes         rate.Rates `yaml:"classes,omitempty"`           // by class; default rate's
+}
+
+// rates gives the settings as the edge takes them.
+func (r RateLimit) rates() (rate.Config, error) {
+	cfg := rate.Config{Off: r.Enable != nil && !*r.Enable, Size: r.MemoryStoreSize, Rates: r.Classes}
+	for _, s := range r.TrustedProxies {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return cfg, core.E(core.KindInvalid, "rate_limit.trusted_proxies: %q is neither an address nor a network such as 10.0.0.0/8", s)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		cfg.Trusted = append(cfg.Trusted, p.Masked())
+	}
+	if err := r.Classes.Check(); err != nil {
+		return cfg, core.E(core.KindInvalid, "rate_limit.classes: %v", err)
+	}
+	if r.MemoryStoreSize < 0 {
+		return cfg, core.E(core.KindInvalid, "rate_limit.memory_store_size: goes from 1")
+	}
+	return cfg, nil
 }
 
 // Postgres says which database has the replica.
@@ -252,7 +286,8 @@ func (cfg Config) checkAddresses() error {
 	for _, i := range cfg.Imitate {
 		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
 	}
-	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check()) {
+	_, wrong := cfg.Rate.rates()
+	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check(), wrong) {
 		if err != nil {
 			return err
 		}

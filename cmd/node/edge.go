@@ -43,6 +43,9 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
+	if cfg.Rates, err = n.cfg.Rate.rates(); err != nil {
+		return err
+	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ func (a Raw) Send(c *Call) error {
 		return nil
 	}
 	c.writeWhole(a.Status, body)
+	c.payFor(len(body))
 	return nil
 }
 
@@ -84,6 +85,7 @@ func (c *Call) writeHeaders() {
 	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
 		h["Expires"] = expiresNow
 	}
+	c.tellPurse()
 	c.tellPosition()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/observe"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // RequestLimit is how long a request may take, unless its body is a file.
@@ -38,6 +40,7 @@ type Config struct {
 	Scope        func(ctx context.Context, cmd command.Command) (core.Scope, error)       // returns the scope of a command
 	VersionID    string                                                                   // X-Version-Id
 	Routes       []Route
+	Limiter      *rate.Limiter
 	Assets       http.Handler // serves every path that is not the API's
 	WebSocket    http.Handler // serves /api/v4/websocket; default: 501
 	Logger       *slog.Logger // default: discard
@@ -55,11 +58,14 @@ type API struct {
 
 // New makes an API.
 func New(cfg Config) (*API, error) {
-	if cfg.Proposer == nil || cfg.Local == nil || cfg.Authenticate == nil || cfg.Scope == nil || cfg.Assets == nil {
-		return nil, errors.New("api.Config needs Proposer, Local, Authenticate, Scope and Assets")
+	if cfg.Proposer == nil || cfg.Local == nil || cfg.Authenticate == nil || cfg.Scope == nil || cfg.Limiter == nil || cfg.Assets == nil {
+		return nil, errors.New("api.Config needs Proposer, Local, Authenticate, Scope, Limiter and Assets")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.WebSocket != nil {
+		cfg.Routes = append(slices.Clone(cfg.Routes), upgrading(cfg.WebSocket))
 	}
 	routes, err := newRouter(cfg.Routes)
 	if err != nil {
@@ -82,10 +88,6 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	if a.cfg.WebSocket != nil && (path == base+"/websocket" || path == base+"/websocket/") {
-		a.cfg.WebSocket.ServeHTTP(w, r)
-		return
-	}
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -104,6 +106,21 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // unknownRoute refuses requests for unknown paths.
 var unknownRoute = refusing("", "", noPage.With("reason", "page"))
+
+// upgrading is the route of WebSockets. It answers by itself, because the connection becomes its own.
+func upgrading(h http.Handler) Route {
+	return Route{Method: "ANY", Path: base + "/websocket", Policy: "the socket authenticates", Open: true, class: rate.Socket, handle: func(*Call, int) (Answer, error) {
+		return upgrade{h}, nil
+	}}
+}
+
+type upgrade struct{ http.Handler }
+
+// Send implements Answer.
+func (u upgrade) Send(c *Call) error {
+	u.ServeHTTP(c.Writer, c.Request)
+	return nil
+}
 
 // refusing is a route that refuses every request.
 func refusing(method, path string, why error) Route {

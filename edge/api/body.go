@@ -28,6 +28,9 @@ func (c *Call) Decode(into any) error {
 
 // ReadBody returns the request's body.
 func (c *Call) ReadBody() ([]byte, error) {
+	if c.body != nil {
+		return c.body, nil
+	}
 	defer since(time.Now(), &c.Spent.Body)
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes))
 	var large *http.MaxBytesError
@@ -37,6 +40,7 @@ func (c *Call) ReadBody() ([]byte, error) {
 	case err != nil:
 		return nil, BadRequest.With("reason", "unreadable").WithCause(err)
 	}
+	c.body = raw
 	return raw, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/rate"
 	"github.com/nearside/nearside/edge/session"
 )
 
@@ -25,6 +27,7 @@ type Call struct {
 	Token   string
 	Session core.Session // zero without one
 	User    core.User    // of the session
+	Address netip.Addr   // of the client
 
 	Spent Timings
 
@@ -36,6 +39,9 @@ type Call struct {
 	stale   time.Duration // how old the answer may be, if this edge is behind what the client has seen
 	behind  bool          // this edge has not applied what was proposed
 	sending bool          // a part of the answer may have been sent
+	body    []byte        // of the request, once ReadBody has read it
+	purse   rate.Verdict  // how the caller's tokens stand
+	limited bool          // purse says something
 }
 
 // slowLimit is the duration of a request above which it is logged.
@@ -60,7 +66,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	began := time.Now()
 	ctx := &limit{Context: r.Context(), at: began.Add(RequestLimit)}
 	defer ctx.end()
-	c := &Call{Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](began).String(), api: a, target: t, params: params}
+	c := &Call{
+		Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](began).String(), Address: a.cfg.Limiter.Address(r), api: a, target: t, params: params,
+	}
 	c.Spent.Begun = began
 	defer c.logSlow()
 	defer func() {
@@ -103,9 +111,15 @@ func (c *Call) run() (Answer, error) {
 	if err := c.checkURL(); err != nil {
 		return nil, err
 	}
-	c.awaitSeen()
-	if err := c.identify(); err != nil {
+	if c.target.class != rate.Socket { // it tells its client what it has by itself
+		c.awaitSeen()
+	}
+	unknown := c.identify()
+	if err := c.pay(); err != nil { // also without a session: looking for one has a price
 		return nil, err
+	}
+	if unknown != nil {
+		return nil, unknown
 	}
 	answer, err := c.target.handle(c, c.target.status)
 	if core.KindOf(err) == core.KindNotFound && c.Request.Method == http.MethodGet && !c.target.Open && c.CaughtUpWithHome(c.Request.URL.Path) {

@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/catalogue"
@@ -95,6 +96,9 @@ func (c *Call) problem(err error) Answer {
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusGatewayTimeout || p.Status == http.StatusTooManyRequests {
 		c.Header().Set("Retry-After", retryAfterSeconds)
 	}
+	if !c.purse.Allowed && c.limited {
+		c.Header().Set("Retry-After", strconv.Itoa(seconds(c.purse.Wait)))
+	}
 	return Value(p.Status, p)
 }
 
@@ -107,6 +111,7 @@ var (
 	badQuery     = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_param.app_error"}
 	NotBuilt     = core.Refusal{Kind: core.KindNotBuilt, ID: "api.nearside.not_built.app_error"}
 	noPage       = core.Refusal{Kind: core.KindNotFound, ID: "api.context.404.app_error"}
+	tooFast      = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.limit.app_error"}
 	noToken      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.token_provided.app_error"}
 )
 

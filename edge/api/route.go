@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // base is the prefix of every operation's path, except those that are AtRoot.
@@ -16,6 +18,8 @@ type Route struct {
 	Open         bool   // no session is needed
 	status       int    // of a successful answer that is a value
 	trusted      bool   // may be requested by another site's page: no CSRF check
+	class        rate.Class
+	login        func(*Call) string // of a login: the account that the caller says it is
 	handle       func(c *Call, status int) (Answer, error)
 }
 
@@ -47,8 +51,12 @@ func Delete[T, R any](path string, p Policy[T], h func(*Call, T) (R, error)) Rou
 }
 
 func newRoute[T, R any](method, path string, p Policy[T], h func(*Call, T) (R, error)) Route {
+	class := rate.Write
+	if method == http.MethodGet {
+		class = rate.Read
+	}
 	return Route{
-		Method: method, Path: base + path, Policy: p.name, Open: p.open, status: http.StatusOK,
+		Method: method, Path: base + path, Policy: p.name, Open: p.open, status: http.StatusOK, class: class,
 		handle: func(c *Call, status int) (Answer, error) {
 			begin := time.Now()
 			object, err := p.check(c)
@@ -85,6 +93,29 @@ func (r Route) Trusted() Route {
 	r.trusted = true
 	return r
 }
+
+// Counts makes the operation spend tokens of another class than its method says: Read for GET, and
+// Write for the others.
+func (r Route) Counts(c rate.Class) Route {
+	r.class = c
+	return r
+}
+
+// SignsIn makes the operation spend tokens of the class Login. The body has the login as name.
+func SignsIn[B any](r Route, name func(B) string) Route {
+	r.class = rate.Login
+	r.login = func(c *Call) string {
+		var in B
+		if c.Decode(&in) != nil {
+			return "" // the handler says what is wrong
+		}
+		return Lower(name(in))
+	}
+	return r
+}
+
+// Class says whose tokens the operation spends.
+func (r Route) Class() rate.Class { return r.class }
 
 // Body also passes the decoded body of the request to a handler. It is read after the policy has
 // allowed the request.

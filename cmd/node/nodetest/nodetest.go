@@ -124,6 +124,8 @@ func (w *World) connect(top Topology) {
 		if n.IsEdge() {
 			n.cfg.Client.Listen = "127.0.0.1:0"
 		}
+		unlimited := false // people of tests hurry, and all come from one address
+		n.cfg.Rate.Enable = &unlimited
 		if top.Configure != nil {
 			top.Configure(&n.cfg)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/rate"
 	"github.com/nearside/nearside/edge/session"
 )
 
@@ -50,15 +51,15 @@ func New(cfg Config) *Service {
 // Routes returns the operations of the area.
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
-		api.Post("/users", api.Anybody, api.Body(s.createUser)).Created(),
+		api.Post("/users", api.Anybody, api.Body(s.createUser)).Created().Counts(rate.SignUp),
 		api.Get("/users", api.SignedIn, s.listUsers),
-		api.Post("/users/login", api.Anybody, api.Body(s.login)),
-		api.Post("/users/login/type", api.Anybody, api.Body(s.loginType)),
+		api.SignsIn(api.Post("/users/login", api.Anybody, api.Body(s.login)), loginBody.name),
+		api.Post("/users/login/type", api.Anybody, api.Body(s.loginType)).Counts(rate.Read),
 		api.Post("/users/logout", api.Anybody, s.logout),
-		api.Post("/users/ids", api.SignedIn, api.IDs("user_ids", s.usersByIDs)),
-		api.Post("/users/usernames", api.SignedIn, api.Body(s.usersByNames)),
-		api.Post("/users/search", api.SignedIn, api.Body(s.searchUsers)),
-		api.Get("/users/autocomplete", api.SignedIn, s.autocompleteUsers),
+		api.Post("/users/ids", api.SignedIn, api.IDs("user_ids", s.usersByIDs)).Counts(rate.Read),
+		api.Post("/users/usernames", api.SignedIn, api.Body(s.usersByNames)).Counts(rate.Read),
+		api.Post("/users/search", api.SignedIn, api.Body(s.searchUsers)).Counts(rate.Search),
+		api.Get("/users/autocomplete", api.SignedIn, s.autocompleteUsers).Counts(rate.Search),
 		api.Get("/users/stats", api.SignedIn, s.userStats),
 		api.Get("/users/{user_id}", s.PathUser(), s.getUser),
 		api.Put("/users/{user_id}/patch", access.HomeDecidesUser, api.Body(s.patchUser)),
@@ -68,7 +69,7 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/users/{user_id}/sessions", access.OneselfOrEditor, s.listSessions),
 		api.Post("/users/{user_id}/typing", access.Oneself, api.Body(s.publishTyping)),
 		api.Get("/users/{user_id}/status", access.AnyUserID, s.userStatus),
-		api.Post("/users/status/ids", api.SignedIn, api.IDs("user_ids", s.statusesByIDs)),
+		api.Post("/users/status/ids", api.SignedIn, api.IDs("user_ids", s.statusesByIDs)).Counts(rate.Read),
 
 		api.Get("/users/{user_id}/preferences", access.OneselfOrEditor, s.listPreferences),
 		api.Put("/users/{user_id}/preferences", access.Oneself, api.Body(s.setPreferences)),
@@ -79,6 +80,6 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/roles", access.SystemRole(authz.ManageSystem), s.listRoles),
 		api.Get("/roles/{role_id}", api.SignedIn, s.getRole),
 		api.Get("/roles/name/{role_name}", api.SignedIn, s.roleByName),
-		api.Post("/roles/names", api.SignedIn, api.Body(s.rolesByNames)).Trusted(),
+		api.Post("/roles/names", api.SignedIn, api.Body(s.rolesByNames)).Counts(rate.Read).Trusted(),
 	}
 }

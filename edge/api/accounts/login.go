@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ type loginBody struct {
 	DeviceID    string `json:"device_id"`
 	OldDeviceID string `json:"deviceId"`
 }
+
+// name is the login, or the id of the account.
+func (in loginBody) name() string { return clip(cmp.Or(in.ID, in.LoginID)) }
 
 func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, error) {
 	if in.Password == "" {

@@ -24,6 +24,7 @@ import (
 	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/api/files"
 	"github.com/nearside/nearside/edge/catalogue"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // Limit is how long a test waits for anything.
@@ -249,7 +250,7 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	readers.Role = pg.ReaderRole
 	s := &Site{Replica: rep, Home: h, DB: db, link: edge.Link{Connected: true}}
 	config := areas.Config{
-		Proposer: h, View: s, Read: read.New(pgtest.Connect(t, readers), catalogue.Message), Asker: asker, OpenServer: true, Build: "test",
+		Proposer: h, View: s, Read: read.New(pgtest.Connect(t, readers), catalogue.Message), Asker: asker, OpenServer: true, Build: "test", Rates: rate.Config{Off: true},
 		Files: files.Config{Blobs: h.Blobs, Spool: t.TempDir(), PublicLinks: true},
 	}
 	if h.configure != nil {

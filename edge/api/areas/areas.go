@@ -21,6 +21,7 @@ import (
 	"github.com/nearside/nearside/edge/api/posts"
 	"github.com/nearside/nearside/edge/api/system"
 	"github.com/nearside/nearside/edge/api/teams"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // Config configures an API. The zero value of each optional field means its documented default.
@@ -38,6 +39,7 @@ type Config struct {
 	PageBytes  int64                 // memory for encoded pages of posts; default 64 MiB
 	Files      files.Config          // configuration of files; the fields above need not be repeated in it
 	Assets     http.Handler          // serves the web client at every path that is not the API's; default: a page that says that there is none
+	Rates      rate.Config           // how fast accounts and addresses may go; default: rate's
 	Metrics    prometheus.Registerer // of the caches; default: metrics are not registered
 	Logger     *slog.Logger          // default: discard
 }
@@ -91,6 +93,11 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Rates.Metrics, cfg.Rates.Logger = cfg.Metrics, cfg.Logger
+	limiter, err := rate.New(cfg.Rates)
+	if err != nil {
+		return nil, err
+	}
 	settings := cfg.settings()
 	cfg.Files.Access, cfg.Files.SiteURL, cfg.Files.Logger = who, cfg.SiteURL, cfg.Logger
 	a := &API{access: who, Areas: []Area{
@@ -103,7 +110,7 @@ func New(cfg Config) (*API, error) {
 	}}
 	a.API, err = api.New(api.Config{
 		Proposer: cfg.Proposer, Local: local, Authenticate: who.Authenticate, Scope: who.Scope, VersionID: settings.VersionID,
-		Routes: a.Routes(), Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
+		Routes: a.Routes(), Limiter: limiter, Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
 	})
 	return a, err
 }

@@ -15,14 +15,15 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestPolicies_EveryOperationHasOne(t *testing.T) {
-	// Every operation has a policy, and the golden table of policies changes only intentionally.
+	// Every operation has a policy and a class of tokens that it spends, and the golden table of both
+	// changes only intentionally.
 	_, s := apitest.NewHome(t)
 	var b strings.Builder
 	for _, r := range s.API.Routes() {
 		if r.Policy == "" {
 			t.Errorf("%s %s has no policy", r.Method, r.Path)
 		}
-		fmt.Fprintf(&b, "%-6s %-84s %s\n", r.Method, r.Path, r.Policy)
+		fmt.Fprintf(&b, "%-6s %-84s %-8s %s\n", r.Method, r.Path, r.Class(), r.Policy)
 	}
 	const file = "testdata/policies.txt"
 	if *update {

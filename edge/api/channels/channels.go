@@ -12,6 +12,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/edge/hot"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // readKept is how many pairs of a channel and a user who has read everything in it are cached.
@@ -60,7 +61,7 @@ func (s *Service) Routes() []api.Route {
 
 		api.Get("/channels/{channel_id}/members", readable, s.listMembers),
 		api.Post("/channels/{channel_id}/members", changed, api.Body(s.addMember)).Created(),
-		api.Post("/channels/{channel_id}/members/ids", readable, api.IDs("user_ids", s.membersByIDs)),
+		api.Post("/channels/{channel_id}/members/ids", readable, api.IDs("user_ids", s.membersByIDs)).Counts(rate.Read),
 		api.Get("/channels/{channel_id}/members/{user_id}", api.Both(readable, access.AnyUserID), s.getMember),
 		api.Delete("/channels/{channel_id}/members/{user_id}", api.Both(changed, access.HomeDecidesUser), s.removeMember),
 		api.Post("/channels/members/{user_id}/view", access.Oneself, api.Body(s.viewChannel)),

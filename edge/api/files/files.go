@@ -24,6 +24,7 @@ import (
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/edge/hot"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // Bounds of the caches.
@@ -95,10 +96,10 @@ func (s *Service) Routes() []api.Route {
 		readable = s.readable()
 	)
 	return []api.Route{
-		api.Post("/files", signedIn, s.uploadFiles).Created(),
+		api.Post("/files", signedIn, s.uploadFiles).Created().Counts(rate.Upload),
 		api.Post("/uploads", signedIn, api.Body(s.createUpload)).Created(),
 		api.Get("/uploads/{upload_id}", s.ours(), s.getUpload),
-		api.Post("/uploads/{upload_id}", s.oursOrMade(), s.uploadData),
+		api.Post("/uploads/{upload_id}", s.oursOrMade(), s.uploadData).Counts(rate.Upload),
 		api.Get("/users/{user_id}/uploads", kept(s, access.Oneself), s.listUploads),
 
 		api.Get("/files/{file_id}", readable, s.getFile),
@@ -108,12 +109,12 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/files/{file_id}/info", readable, s.fileInfo),
 		api.Get("/files/{file_id}/public", s.byLink(), s.publicFile).AtRoot(),
 		api.Post("/files/links/expire", access.SystemRole(authz.ManageSystem), s.expireLinks),
-		api.Post("/files/search", api.SignedIn, s.searchFiles),
-		api.Post("/teams/{team_id}/files/search", s.PathTeam(authz.ViewTeam), s.searchFilesOfTeam),
+		api.Post("/files/search", api.SignedIn, s.searchFiles).Counts(rate.Search),
+		api.Post("/teams/{team_id}/files/search", s.PathTeam(authz.ViewTeam), s.searchFilesOfTeam).Counts(rate.Search),
 		api.Get("/posts/{post_id}/files/info", s.readablePost(), s.filesOfPost),
 
 		api.Get("/users/{user_id}/image", s.PathUser(), s.userImage),
-		api.Post("/users/{user_id}/image", access.OneselfOrEditor, s.setUserImage),
+		api.Post("/users/{user_id}/image", access.OneselfOrEditor, s.setUserImage).Counts(rate.Picture),
 		api.Delete("/users/{user_id}/image", access.OneselfOrEditor, s.deleteUserImage),
 		api.Get("/users/{user_id}/image/default", s.PathUser(), s.defaultUserImage),
 	}

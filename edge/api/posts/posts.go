@@ -10,6 +10,7 @@ import (
 	"github.com/nearside/nearside/core/event"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // defaultPageBytes is the memory for the cache of encoded pages.
@@ -50,7 +51,7 @@ func (s *Service) Routes() []api.Route {
 		channel  = s.PathChannel()
 	)
 	return []api.Route{
-		api.Post("/posts", api.SignedIn, api.Body(s.createPost)).Created(),
+		api.Post("/posts", api.SignedIn, api.Body(s.createPost)).Created().Counts(rate.Post),
 		api.Get("/posts/{post_id}", readable, s.getPost),
 		api.Put("/posts/{post_id}", readable, api.Body(s.updatePost)),
 		api.Put("/posts/{post_id}/patch", readable, api.Body(s.patchPost)),
@@ -59,14 +60,14 @@ func (s *Service) Routes() []api.Route {
 		api.Post("/posts/{post_id}/unpin", readable, s.unpinPost),
 		api.Get("/posts/{post_id}/thread", readable, s.getThread),
 		api.Get("/posts/{post_id}/edit_history", s.own(), s.postHistory),
-		api.Post("/posts/ids", api.SignedIn, api.IDs("post_ids", s.postsByIDs)),
+		api.Post("/posts/ids", api.SignedIn, api.IDs("post_ids", s.postsByIDs)).Counts(rate.Read),
 		api.Get("/channels/{channel_id}/posts", channel, s.listPosts),
 		api.Get("/channels/{channel_id}/pinned", channel, s.pinnedPosts),
 		api.Get("/users/{user_id}/channels/{channel_id}/posts/unread", api.Both(access.OneselfOrEditor, channel), s.unreadPosts),
 
 		api.Post("/reactions", api.SignedIn, api.Body(s.addReaction)),
 		api.Get("/posts/{post_id}/reactions", readable, s.listReactions),
-		api.Post("/posts/ids/reactions", api.SignedIn, api.IDs("post_ids", s.reactionsOfPosts)),
+		api.Post("/posts/ids/reactions", api.SignedIn, api.IDs("post_ids", s.reactionsOfPosts)).Counts(rate.Read),
 		api.Delete("/users/{user_id}/posts/{post_id}/reactions/{emoji_name}", api.Both(access.HomeDecidesUser, readable), s.removeReaction),
 	}
 }

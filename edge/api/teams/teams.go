@@ -8,6 +8,7 @@ import (
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // Service answers the operations of the area.
@@ -34,7 +35,7 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/teams/{team_id}/members", member, s.listTeamMembers),
 		api.Post("/teams/{team_id}/members", changed, api.Body(s.addTeamMember)).Created(),
 		api.Post("/teams/{team_id}/members/batch", changed, api.Body(s.addTeamMembers)).Created(),
-		api.Post("/teams/{team_id}/members/ids", member, api.IDs("user_ids", s.teamMembersByIDs)),
+		api.Post("/teams/{team_id}/members/ids", member, api.IDs("user_ids", s.teamMembersByIDs)).Counts(rate.Read),
 		api.Get("/teams/{team_id}/members/{user_id}", api.Both(member, access.AnyUserID), s.getTeamMember),
 		api.Delete("/teams/{team_id}/members/{user_id}", api.Both(changed, access.HomeDecidesUser), s.removeTeamMember),
 		api.Get("/users/{user_id}/teams", access.OneselfOrEditor, s.teamsOfUser),
