@@ -100,6 +100,7 @@ var owners = map[string]string{
 	"github.com/minio/minio-go":       "cdn/s3",
 	"go.opentelemetry.io/otel":        "core/trace",
 	"github.com/spf13/cobra":          "cmd",
+	"github.com/yuin/goldmark":        "edge/parse",
 
 	// Every package may make metrics of its own, with the registerer that its Config gives; who
 	// collects and serves them is the composition root's business.

@@ -174,20 +174,14 @@ func without(list []core.Participant, u core.UserID) []core.Participant {
 	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
 }
 
-// mention counts a mention for each named member of the channel, and gives their ids.
-func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.UserID {
-	var out []core.UserID
-	for i, name := range names {
-		if i == core.MaxMentions {
-			break
-		}
-		u, ok := UserByName.Find(x, lower(name))
-		if !ok || u.ID == p.UserID {
-			continue
-		}
-		id := u.ID
+// mention counts a mention for each named member of the channel, and gives their ids. words are what follows
+// "@" in the message.
+func (x *exec) mention(ch core.Channel, p core.Post, words []string) []core.UserID {
+	named := x.named(words)
+	members := named[:0]
+	for _, id := range named {
 		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, id})
-		if !ok {
+		if !ok || id == p.UserID {
 			continue
 		}
 		m.MentionCount++
@@ -195,9 +189,26 @@ func (x *exec) mention(ch core.Channel, p core.Post, names []string) []core.User
 			m.MentionCountRoot++
 		}
 		ChannelMembers.Put(x, m)
-		out = append(out, id)
+		members = append(members, id)
 	}
-	return out
+	return members
+}
+
+// named gives the users that the words after "@" name, each once: of the names that a word may stand for, the
+// longest that is somebody's. All names are looked up, so that a batch reads them in one round trip.
+func (x *exec) named(words []string) (ids []core.UserID) {
+	for _, word := range words[:min(len(words), core.MaxMentions)] {
+		var who core.UserID
+		for _, name := range core.NamesIn(lower(word)) {
+			if u, ok := UserByName.Find(x, name); ok && who.IsZero() {
+				who = u.ID
+			}
+		}
+		if !who.IsZero() && !slices.Contains(ids, who) {
+			ids = append(ids, who)
+		}
+	}
+	return ids
 }
 
 // readByAuthor marks the channel as read for the author of a post.

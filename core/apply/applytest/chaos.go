@@ -234,7 +234,7 @@ func (c *Chaos) command(who int) command.Command {
 		p.RootID = Pick(c, c.posts)
 		p.Props = map[string]any{"from": 3.0}
 	}
-	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), c.Word()}}
+	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), Pick(c, []string{"ada.", "bob.eve", "user0", "user1-ada", "user2.x", "nobody"})}}
 }
 
 // few has the objects that file commands are about.

@@ -15,14 +15,15 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	if in.ChannelID.IsZero() {
 		return in, api.BadParam("channel_id")
 	}
-	said := parse.Parse(in.Message)
 	p := core.Post{
 		ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
-		Props: in.Props, Hashtags: said.Hashtags, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
+		Props: in.Props, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
 	if err := checkPost(&p); err != nil {
 		return p, err
 	}
+	said := parse.Parse(p.Message)
+	p.Hashtags = said.Hashtags
 	cmd := &command.CreatePost{Post: p, Mentions: said.Mentions, SetOnline: c.Query("set_online") == "" || c.Flag("set_online")}
 	var made command.Made
 	if err := c.ProposeAs(proposalOf(c, p), cmd, &made); err != nil {
@@ -73,13 +74,13 @@ func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post,
 }
 
 func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
-	if in.Message != nil {
-		tags := parse.Parse(*in.Message).Hashtags
-		in.Hashtags = &tags
-	}
 	setPost(&p, &in.PostPatch)
 	if err := checkPost(&p); err != nil {
 		return p, err
+	}
+	if in.Message != nil {
+		tags := parse.Parse(*in.Message).Hashtags
+		in.Hashtags = &tags
 	}
 	return api.Changed(c, &command.PatchPost{PostID: p.ID, PostPatch: in.PostPatch}, s.Read.Post, p.ID)
 }

@@ -1,0 +1,22 @@
+package core
+
+import "strings"
+
+// maxNames is how many names a word of a message can stand for; every one costs a look at the table of users.
+const maxNames = 8
+
+// NamesIn gives the names that the word after an "@" may stand for, in the order in which they are tried. "ann.b" may be
+// somebody's name, or "ann" at the end of a sentence whose next one begins without a space; "ann_b" is only itself.
+func NamesIn(word string) (names []string) {
+	for word != "" && len(names) < maxNames {
+		if len(word) <= MaxUsername {
+			names = append(names, word)
+		}
+		shorter := strings.TrimRight(word, ".-_")
+		if shorter == word {
+			shorter = strings.TrimRight(word[:strings.LastIndexAny(word, ".-")+1], ".-_")
+		}
+		word = shorter
+	}
+	return names
+}
