@@ -50,6 +50,21 @@ func (l *Log) Again(was core.Entry) core.Entry {
 	return e
 }
 
+// Propose orders the bytes of a proposal as home does with what an edge sends: not what command.Check refuses. It gives
+// the refusal of either.
+func (l *Log) Propose(data []byte) (core.Entry, error) {
+	if err := command.Check(data, core.LogVersion); err != nil {
+		return core.Entry{}, err
+	}
+	_, c, err := command.Decode(data)
+	if err != nil {
+		return core.Entry{}, err
+	}
+	e := l.Raw(data)
+	e.Scope = apply.ScopeOf(l.Model, c)
+	return e, command.DecodeOutcome(l.Model.Take(e).Outcome, nil)
+}
+
 // Raw makes an entry that the model does not apply.
 func (l *Log) Raw(data []byte) core.Entry {
 	l.Index++

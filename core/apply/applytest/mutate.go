@@ -1,9 +1,11 @@
 package applytest
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -213,10 +215,25 @@ func (p *Pool) lists(now reflect.Value) (out []reflect.Value) {
 	return out
 }
 
+// taken has the fields whose value only one object can have. A mutation gets another one: otherwise it would be refused
+// as soon as one like it was accepted.
+var taken = regexp.MustCompile(`^Create\w+\.(\w+\.ID|User\.Username|User\.Email|Team\.Name|Channel\.Name)$`)
+
 // Mutate gives a copy of a command with one or a few fields changed.
 func (p *Pool) Mutate(rnd *rand.Rand, c command.Command) command.Command {
 	c = Copy(c)
 	all := Leaves(c)
+	for _, l := range all {
+		switch {
+		case !taken.MatchString(l.Path):
+		case l.Value.Kind() == reflect.String:
+			l.Value.SetString(fmt.Sprintf("m%x%s", rnd.Uint64(), l.Value.String()))
+		default:
+			for i := range l.Value.Len() {
+				l.Value.Index(i).SetUint(rnd.Uint64N(256))
+			}
+		}
+	}
 	for n := 1 + rnd.IntN(2)*rnd.IntN(3); n > 0 && len(all) > 0; n-- {
 		l := all[rnd.IntN(len(all))]
 		values := p.Values(l.Value)
