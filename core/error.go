@@ -64,6 +64,9 @@ type Error struct {
 	Cause   error  `cbor:"-" json:"-"`
 }
 
+// NoMajority refuses what must be ordered while the home nodes that reach each other are too few to agree.
+var NoMajority = Refusal{Kind: KindUnavailable, ID: "nearside.home.no_majority"}
+
 // Args fill in the text of a refusal.
 type Args map[string]string
 

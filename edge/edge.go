@@ -32,8 +32,9 @@ type View interface {
 
 // Link is the state of an edge's connection to home.
 type Link struct {
-	Connected bool          // home was heard within its heartbeat limit
-	Lag       time.Duration // time since the last message from home; zero at home
+	Connected  bool          // home was heard within its heartbeat limit
+	NoMajority bool          // home answers, but too few of its nodes reach each other to order anything
+	Lag        time.Duration // time since the last message from home; zero at home
 }
 
 // Asker asks home a question that a replica which is behind cannot answer, for example about a

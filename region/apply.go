@@ -27,7 +27,8 @@ const gatherFor = time.Millisecond
 // item is a committed log that is an entry or a mark.
 type item struct {
 	entry core.Entry
-	mark  uint64 // the term, if it is a mark; the entry is then empty
+	mark  uint64     // the term, if it is a mark; the entry is then empty
+	at    core.Index // of a mark
 }
 
 // applier gives committed entries to the machine. Raft hands over a batch per commit round, often of one
@@ -48,6 +49,7 @@ type applier struct {
 	bytes   int
 	busy    bool      // a batch is out of the queue but not applied
 	since   time.Time // when it was taken, while busy
+	idle    time.Time // when everything was applied last
 	stopped bool      // push and take do nothing any more
 }
 
@@ -85,6 +87,16 @@ func (a *applier) drain() bool {
 	return !a.stopped
 }
 
+// behind gives since when there is something to apply; 0 if everything is applied.
+func (a *applier) behind() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.busy && len(a.queue) == 0 {
+		return 0
+	}
+	return a.now().Sub(a.idle)
+}
+
 // late gives how long the machine has been working on its present batch; 0 if it has none.
 func (a *applier) late() time.Duration {
 	a.mu.Lock()
@@ -104,22 +116,26 @@ func (a *applier) stop() {
 }
 
 // take gives the next entries, at most one batch, and the mark after them, if there is one.
-func (a *applier) take() (entries []core.Entry, mark uint64, ok bool) {
+func (a *applier) take() (entries []core.Entry, mark item, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.busy = false
+	if a.busy = false; len(a.queue) == 0 {
+		a.idle = a.now()
+	}
 	a.cond.Broadcast()
 	for !a.stopped && len(a.queue) == 0 {
 		a.cond.Wait()
 	}
 	a.gather()
 	if a.stopped {
-		return nil, 0, false
+		return nil, item{}, false
 	}
 	n, size := 0, 0
-	for n < len(a.queue) && mark == 0 && n < maxBatchItems && size < maxBatchBytes {
+	for n < len(a.queue) && mark.mark == 0 && n < maxBatchItems && size < maxBatchBytes {
 		it := a.queue[n]
-		if mark = it.mark; mark == 0 {
+		if it.mark != 0 {
+			mark = it
+		} else {
 			entries = append(entries, it.entry)
 			size += len(it.entry.Data)
 		}
@@ -168,9 +184,14 @@ func (a *applier) run(ctx context.Context) error {
 			}
 			return err
 		}
-		if mark != 0 {
-			a.lead.marked(mark, unixNano(a.machine.LastAt()))
+		if mark.mark == 0 {
+			continue
 		}
+		// A machine that is further than the log of the leader that it belongs to would skip what is ordered next.
+		if at := a.machine.Position(); at.Index > mark.at && a.lead.leadsIn(mark.mark) {
+			return core.E(core.KindDiverged, "the log ends at %d, but the replica is at %s: the log is older than the database", mark.at, at)
+		}
+		a.lead.marked(mark.mark, unixNano(a.machine.LastAt()))
 	}
 }
 

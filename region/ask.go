@@ -3,6 +3,7 @@ package region
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 
 	"github.com/nearside/nearside/core"
 )
@@ -11,6 +12,8 @@ import (
 const (
 	askDigest   byte = 1 // the digest after an index, 8 bytes
 	askPosition byte = 2 // how far the leader is
+	askState    byte = 3 // peerState; asked before a node takes part, and answered also by one that does not yet
+	askStart    byte = 4 // start as JSON, to the leader, which answers started
 )
 
 // Answer answers a question of another home node's region.
@@ -29,6 +32,22 @@ func (r *Region) Answer(ctx context.Context, question []byte) ([]byte, error) {
 			return nil, core.E(core.KindUnavailable, "this node does not lead, or is not ready yet")
 		}
 		return []byte(r.cfg.Machine.Position().String()), nil
+	case len(question) == 1 && question[0] == askState:
+		st, err := r.state()
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(st)
+	case len(question) > 1 && len(question) <= maxTextBytes && question[0] == askStart:
+		var s start
+		if err := json.Unmarshal(question[1:], &s); err != nil {
+			return nil, core.E(core.KindInvalid, "the start of a home node cannot be read")
+		}
+		got, err := r.admit(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(got)
 	}
 	return nil, core.E(core.KindInvalid, "unknown question of a home node")
 }

@@ -26,10 +26,11 @@ func (r *Region) catchUp(ctx context.Context, log *guard, snaps raft.SnapshotSto
 		return fmt.Errorf("opening a snapshot pointer: %w", err)
 	}
 	defer rc.Close()
-	at, err := readPointer(rc)
+	p, err := readPointer(rc)
 	if err != nil {
 		return err
 	}
+	at := p.Position
 	if r.cfg.Machine.Position().Index >= at.Index {
 		return nil
 	}
@@ -59,11 +60,11 @@ func (r *Region) replay(ctx context.Context, log *guard, to core.Index) error {
 
 // fetchFromAny asks the other voters one after another until one has the state.
 func (r *Region) fetchFromAny(ctx context.Context, at core.Position) error {
-	if len(r.cfg.Voters) == 1 {
+	if r.alone() {
 		return core.E(core.KindDiverged, "the replica is at %s, the log begins after it, and no other home node has the entries: restore a backup", r.cfg.Machine.Position())
 	}
 	for {
-		for _, v := range r.cfg.Voters {
+		for _, v := range r.voters() {
 			if v.Node == r.cfg.Node {
 				continue
 			}
@@ -85,5 +86,5 @@ func (r *Region) fetchFromLeader(ctx context.Context, at core.Position) error {
 	if id == "" {
 		return errors.New("no leader to fetch from")
 	}
-	return r.cfg.Fetch(ctx, r.cfg.addrOf(string(id)), at)
+	return r.cfg.Fetch(ctx, r.addrOf(nodeOf(id)), at)
 }

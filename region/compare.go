@@ -25,9 +25,6 @@ var ErrOutvoted = errors.New("a majority of the home nodes has another digest")
 // apply the same entries, but not that their machines come to the same state. Edges find a difference by
 // the digest of each batch, home nodes by comparing with one another.
 func (r *Region) compareLoop(ctx context.Context) error {
-	if len(r.cfg.Voters) == 1 {
-		return nil
-	}
 	t := time.NewTicker(r.cfg.CompareEvery)
 	defer t.Stop()
 	var mine core.Position // of the tick before, so that the others have probably reached it too
@@ -37,7 +34,7 @@ func (r *Region) compareLoop(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		if mine.Index > 0 {
+		if mine.Index > 0 && !r.alone() {
 			if err := r.compare(ctx, mine); err != nil {
 				return err
 			}
@@ -57,8 +54,8 @@ func (r *Region) compare(ctx context.Context, mine core.Position) error {
 		return nil
 	}
 	for digest, n := range votes {
-		if digest != mine.Digest && n > len(r.cfg.Voters)/2 {
-			return core.E(core.KindDiverged, "this replica is at %s, but %d of %d home nodes have the digest %s there", mine, n, len(r.cfg.Voters), digest).
+		if digest != mine.Digest && n > len(r.voters())/2 {
+			return core.E(core.KindDiverged, "this replica is at %s, but %d of %d home nodes have the digest %s there", mine, n, len(r.voters()), digest).
 				WithCause(ErrOutvoted)
 		}
 	}
@@ -76,7 +73,7 @@ func (r *Region) votes(ctx context.Context, mine core.Position) map[core.Digest]
 	var mu sync.Mutex
 	votes := map[core.Digest]int{mine.Digest: 1}
 	var wg sync.WaitGroup
-	for _, v := range r.cfg.Voters {
+	for _, v := range r.voters() {
 		if v.Node == r.cfg.Node {
 			continue
 		}

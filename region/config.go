@@ -53,7 +53,7 @@ type Voter struct {
 type Config struct {
 	Node    string  // this node's name; required, one of Voters
 	Dir     string  // where the log lives; required
-	Voters  []Voter // all voters, this node included; required. The same on every voter at first start
+	Voters  []Voter // the home nodes, this one included; required. All of them must be in the log: see Initialise and SetMembers
 	Machine Machine // required
 	Network Network // required
 
@@ -76,6 +76,9 @@ type Config struct {
 	ElectionTimeout time.Duration // silence of the leader before an election; default 300 ms, 20 ms alone
 	CommitTimeout   time.Duration // how soon idle followers learn of a commit; default 10 ms
 	ProposeTimeout  time.Duration // how long Propose tries across elections; default 10 s
+
+	NoMajorityAfter time.Duration // how long no leader may be known before proposals are refused at once; default 1.5 s
+	WitnessDir      string        // where a note of the log's end outlives the process but not the machine; default /dev/shm, "-" for none
 
 	SnapshotEvery     time.Duration // how often the machine is flushed and the log compacted; default 10 s
 	SnapshotThreshold uint64        // fewer entries since the last time are not worth it; default 4096
@@ -112,6 +115,11 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.ElectionTimeout, election)
 	def(&c.CommitTimeout, 10*time.Millisecond)
 	def(&c.ProposeTimeout, 10*time.Second)
+	def(&c.NoMajorityAfter, max(1500*time.Millisecond, 3*c.ElectionTimeout))
+	def(&c.WitnessDir, defaultWitnessDir)
+	if c.WitnessDir == "-" {
+		c.WitnessDir = ""
+	}
 	def(&c.SnapshotEvery, 10*time.Second)
 	def(&c.SnapshotThreshold, 4096)
 	def(&c.TrailingLogs, 100_000)
@@ -147,15 +155,11 @@ func def[T comparable](v *T, d T) {
 }
 
 func (c *Config) check() error {
-	seen := map[string]bool{}
-	for _, v := range c.Voters {
-		if v.Node == "" || v.Addr == "" || seen[v.Node] {
-			return fmt.Errorf("region: voter %q at %q is unnamed, without an address, or named twice", v.Node, v.Addr)
-		}
-		seen[v.Node] = true
+	if err := checkVoters(c.Voters); err != nil {
+		return fmt.Errorf("region: %w", err)
 	}
 	switch {
-	case c.Node == "" || !seen[c.Node]:
+	case c.Node == "" || c.addrOf(c.Node) == "":
 		return fmt.Errorf("region: node %q is not one of the voters", c.Node)
 	case c.Dir == "":
 		return errors.New("region: no directory for the log")

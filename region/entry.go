@@ -2,6 +2,9 @@ package region
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -11,8 +14,9 @@ import (
 
 // The first byte of what we put into a Raft log. Append-only: never renumber or reuse.
 const (
-	formatEntry byte = 1 // term, time, proposal id, scope, sealed part, data
-	formatMark  byte = 2 // term; ordered once by every new leader, and not an entry
+	formatEntry  byte = 1 // term, time, proposal id, scope, checksum, sealed part, data
+	formatMark   byte = 2 // term; ordered once by every new leader, and not an entry
+	formatRoster byte = 3 // term, a change of the home nodes as JSON; not an entry
 )
 
 // Offsets in formatEntry, whose integers are big-endian.
@@ -21,7 +25,8 @@ const (
 	offAt     = offTerm + 8
 	offID     = offAt + 8
 	offScope  = offID + 16
-	offSealed = offScope + 16 // how many sealed values in one byte, then each with its length in two; the data follow
+	offSum    = offScope + 16 // CRC-32C of all else
+	offSealed = offSum + 4    // how many sealed values in one byte, then each with its length in two; the data follow
 )
 
 // what is the kind of a committed log.
@@ -31,6 +36,7 @@ const (
 	isNothing what = iota // Raft's own, or void: ordered in another term than it was stamped for
 	isEntry
 	isMark
+	isRoster
 )
 
 // encodeEntry encodes a proposal; the leader adds term and time with stampEntry.
@@ -73,7 +79,19 @@ func cutSealed(b []byte) (values [][]byte, rest []byte, ok bool) {
 func stampEntry(b []byte, term uint64, at int64) {
 	binary.BigEndian.PutUint64(b[offTerm:], term)
 	binary.BigEndian.PutUint64(b[offAt:], uint64(at))
+	binary.BigEndian.PutUint32(b[offSum:], checksum(b))
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum guards an entry on a disk that rots. Without it, a damaged entry would be applied as it is, and
+// this node would differ from the others for ever.
+func checksum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:offSum], castagnoli), castagnoli, b[offSealed:])
+}
+
+// errDamaged says that an entry is not what was written.
+var errDamaged = errors.New("the log on this disk is damaged")
 
 func encodeMark(term uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{formatMark}, term)
@@ -87,14 +105,21 @@ func decodeLog(l *raft.Log) (what, core.Entry, error) {
 		return isNothing, core.Entry{}, nil
 	}
 	short := len(l.Data) < offAt || l.Data[0] == formatEntry && len(l.Data) <= offSealed
-	if short || l.Data[0] != formatEntry && l.Data[0] != formatMark {
+	if short || l.Data[0] < formatEntry || l.Data[0] > formatRoster {
 		return isNothing, core.Entry{}, unknownForm(l)
 	}
 	if binary.BigEndian.Uint64(l.Data[offTerm:]) != l.Term {
 		return isNothing, core.Entry{}, nil
 	}
-	if l.Data[0] == formatMark {
+	switch l.Data[0] {
+	case formatEntry:
+		if binary.BigEndian.Uint32(l.Data[offSum:]) != checksum(l.Data) {
+			return isNothing, core.Entry{}, fmt.Errorf("entry %d: %w", l.Index, errDamaged)
+		}
+	case formatMark:
 		return isMark, core.Entry{}, nil
+	case formatRoster:
+		return isRoster, core.Entry{Index: core.Index(l.Index), Data: l.Data[offAt:]}, nil
 	}
 	e := core.Entry{
 		Index: core.Index(l.Index),

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -268,17 +269,24 @@ func laggingWorld(t *testing.T) (*world, *node) {
 func TestDecodeLog(t *testing.T) {
 	// The form of an entry never changes, and one ordered in another term than it was stamped
 	// for is void.
-	p := core.Proposal{ID: core.ProposalID{1, 2}, Scope: core.Scope{Team: core.TeamID{3}}, Data: []byte("hi")}
+	p := core.Proposal{ID: core.ProposalID{1, 2}, Scope: core.Scope{Team: core.TeamID{3}}, Sealed: [][]byte{{0xab}}, Data: []byte("hi")}
 	b := encodeEntry(p)
 	stampEntry(b, 7, 1_700_000_000_123_456_789)
-	const golden = "01 0000000000000007 17979cfe3d85cd15 01020000000000000000000000000000 03000000000000000000000000000000 6869"
+	const golden = "01 0000000000000007 17979cfe3d85cd15 01020000000000000000000000000000 03000000000000000000000000000000 b693c37c 01 0001ab 6869"
 	if got := hex.EncodeToString(b); got != strings.ReplaceAll(golden, " ", "") {
 		t.Errorf("encoded as %s", got)
 	}
 	kind, e, err := decodeLog(&raft.Log{Index: 9, Term: 7, Type: raft.LogCommand, Data: b})
-	want := core.Entry{Index: 9, At: time.Unix(0, 1_700_000_000_123_456_789).UTC(), ID: p.ID, Scope: p.Scope, Data: p.Data}
+	want := core.Entry{Index: 9, At: time.Unix(0, 1_700_000_000_123_456_789).UTC(), ID: p.ID, Scope: p.Scope, Sealed: p.Sealed, Data: p.Data}
 	if d := cmp.Diff(want, e); kind != isEntry || err != nil || d != "" {
 		t.Errorf("%v %v %s", kind, err, d)
+	}
+	for i := range b {
+		rotten := bytes.Clone(b)
+		rotten[i] ^= 4
+		if _, got, err := decodeLog(&raft.Log{Index: 9, Term: 7, Type: raft.LogCommand, Data: rotten}); err == nil && got.Index != 0 {
+			t.Errorf("byte %d is damaged, and the entry is read as %+v", i, got)
+		}
 	}
 	for name, l := range map[string]*raft.Log{
 		"void":  {Term: 8, Type: raft.LogCommand, Data: b},

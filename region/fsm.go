@@ -12,8 +12,8 @@ import (
 	"github.com/nearside/nearside/core"
 )
 
-// maxPointerBytes bounds what a peer may send as a snapshot: it is only a position.
-const maxPointerBytes = 4 << 10
+// maxPointerBytes bounds what a peer may send as a snapshot: it is only a position and the home nodes.
+const maxPointerBytes = 16 << 10
 
 var errStopping = errors.New("region is stopping")
 
@@ -23,6 +23,7 @@ type fsm struct {
 	machine Machine
 	applier *applier
 	feed    *feed
+	roster  *roster
 	fetch   func(ctx context.Context, at core.Position) error
 	fail    func(error) // stops the region
 }
@@ -47,7 +48,12 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 		case isEntry:
 			items = append(items, item{entry: e})
 		case isMark:
-			items = append(items, item{mark: l.Term})
+			items = append(items, item{mark: l.Term, at: core.Index(l.Index)})
+		case isRoster:
+			if err := f.roster.apply(l.Term, l.Index, e.Data); err != nil {
+				f.fail(err)
+				f.applier.stop()
+			}
 		case isNothing:
 		}
 	}
@@ -68,22 +74,23 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if have := f.machine.Position(); at.Index < have.Index {
 		return nil, fmt.Errorf("the machine flushed up to %d of %d", at.Index, have.Index)
 	}
-	return pointer(at), nil
+	return pointer{Position: at, Roster: f.roster.get()}, nil
 }
 
 // Restore is called when the leader's log no longer has the entries after ours. The snapshot is only a
 // position; the machine gets the state over a link.
 func (f *fsm) Restore(rc io.ReadCloser) error {
 	defer rc.Close()
-	at, err := readPointer(rc)
+	p, err := readPointer(rc)
 	if err != nil {
 		return err
 	}
+	f.roster.set(p.Roster)
 	if !f.applier.drain() {
 		return errStopping
 	}
 	defer func() { f.feed.reset(f.machine.Position().Index) }()
-	return f.reach(f.ctx, at)
+	return f.reach(f.ctx, p.Position)
 }
 
 // reach brings the machine to a position or beyond.
@@ -100,12 +107,15 @@ func (f *fsm) reach(ctx context.Context, at core.Position) error {
 	return nil
 }
 
-// pointer is a snapshot of Raft: a position of the machine, as JSON.
-type pointer core.Position
+// pointer is a snapshot of Raft, as JSON: a position of the machine, and the home nodes by the log up to there.
+type pointer struct {
+	Position core.Position `json:"position"`
+	Roster   rosterState   `json:"roster"`
+}
 
 // Persist implements raft.FSMSnapshot.
 func (p pointer) Persist(sink raft.SnapshotSink) error {
-	b, err := json.Marshal(core.Position(p))
+	b, err := json.Marshal(p)
 	if err == nil {
 		_, err = sink.Write(b)
 	}
@@ -118,17 +128,17 @@ func (p pointer) Persist(sink raft.SnapshotSink) error {
 // Release implements raft.FSMSnapshot.
 func (p pointer) Release() {}
 
-func readPointer(r io.Reader) (core.Position, error) {
-	var at core.Position
+func readPointer(r io.Reader) (pointer, error) {
+	var p pointer
 	b, err := io.ReadAll(io.LimitReader(r, maxPointerBytes+1))
 	if err != nil {
-		return at, fmt.Errorf("reading a snapshot pointer: %w", err)
+		return p, fmt.Errorf("reading a snapshot pointer: %w", err)
 	}
 	if len(b) > maxPointerBytes {
-		return at, errors.New("snapshot pointer is too large")
+		return p, errors.New("snapshot pointer is too large")
 	}
-	if err := json.Unmarshal(b, &at); err != nil {
-		return at, fmt.Errorf("decoding a snapshot pointer: %w", err)
+	if err := json.Unmarshal(b, &p); err != nil {
+		return p, fmt.Errorf("decoding a snapshot pointer: %w", err)
 	}
-	return at, nil
+	return p, nil
 }

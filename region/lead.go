@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/nearside/nearside/core"
 )
@@ -35,7 +36,8 @@ type lead struct {
 	last    int64      // newest time given or applied, Unix nanoseconds
 	waiters map[core.ProposalID]*waiter
 
-	node    string // the known leader, "" when there is none
+	node    string    // the known leader, "" when there is none
+	since   time.Time // since when there is none
 	base    context.Context
 	ctx     context.Context         // of base, while node is the known leader
 	cancel  context.CancelCauseFunc // of ctx
@@ -52,7 +54,7 @@ type view struct {
 }
 
 func newLead() *lead {
-	return &lead{waiters: map[core.ProposalID]*waiter{}, changed: make(chan struct{}), cancel: func(error) {}}
+	return &lead{waiters: map[core.ProposalID]*waiter{}, changed: make(chan struct{}), cancel: func(error) {}, since: time.Now()}
 }
 
 func (l *lead) view() view {
@@ -64,6 +66,16 @@ func (l *lead) view() view {
 func (l *lead) announce() {
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// leaderless gives for how long no leader has been known.
+func (l *lead) leaderless() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.node != "" {
+		return 0
+	}
+	return time.Since(l.since)
 }
 
 // begin sets the parent of the contexts of leadership, and the newest time of the log.
@@ -103,6 +115,20 @@ func (l *lead) marked(term uint64, last int64) {
 	l.announce()
 }
 
+// ledTerm gives the term in which this node leads; 0 if it does not.
+func (l *lead) ledTerm() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.term
+}
+
+// leadsIn reports whether this node leads in a term.
+func (l *lead) leadsIn(term uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return term == l.term
+}
+
 // pause stops or resumes stamping. While Raft hands leadership over it drops what it is given and does not
 // report that, so after the attempt all waiters must try again.
 func (l *lead) pause(on bool) {
@@ -121,7 +147,9 @@ func (l *lead) follow(node string) {
 	if node == l.node {
 		return
 	}
-	l.node = node
+	if l.node = node; node == "" {
+		l.since = time.Now()
+	}
 	l.cancel(errRetry)
 	l.ctx, l.cancel = context.WithCancelCause(l.base)
 	l.announce()

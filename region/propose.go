@@ -18,6 +18,7 @@ var (
 	timeout   = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
 	tooLarge  = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}.With("reason", "max", "max", core.MaxProposalBytes)
 	noID      = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	few       = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.few_voters"}
 	stopped   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
 )
 
@@ -105,6 +106,9 @@ func (r *Region) attempts(ctx context.Context, p core.Proposal, order orderFunc)
 		if !errors.Is(err, errRetry) {
 			return rec, err
 		}
+		if r.Leaderless() >= r.cfg.NoMajorityAfter {
+			return core.Receipt{}, core.NoMajority.WithCause(err)
+		}
 		if ended := r.waitAtMost(ctx, v.changed, repeats.After(n)); ended != nil {
 			return core.Receipt{}, noLeader(ctx, ended, err)
 		}
@@ -136,7 +140,7 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(v.ctx, cancel)()
-	rec, err := r.cfg.Handover(ctx, r.cfg.addrOf(v.node), p)
+	rec, err := r.cfg.Handover(ctx, r.addrOf(v.node), p)
 	if err == nil {
 		return rec, nil
 	}
@@ -152,7 +156,7 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 // at once would not help, so that is final too.
 func final(e *core.Error) bool {
 	if e.Kind == core.KindUnavailable {
-		return e.ID == diskFull.ID || e.ID == busy.ID || e.Args["reason"] == "later_version"
+		return e.ID == diskFull.ID || e.ID == busy.ID || e.ID == few.ID || e.Args["reason"] == "later_version"
 	}
 	return !e.Kind.Temporary() && e.Kind != core.KindCanceled
 }
@@ -169,6 +173,9 @@ func (r *Region) checkAndOrder(ctx context.Context, p core.Proposal) (core.Recei
 func (r *Region) order(ctx context.Context, p core.Proposal) (core.Receipt, error) {
 	if err := r.disk.refusal(); err != nil {
 		return core.Receipt{}, err
+	}
+	if why := r.short.Load(); why != nil {
+		return core.Receipt{}, few.With("why", *why)
 	}
 	began := time.Now()
 	w := &waiter{id: p.ID, data: encodeEntry(p), done: make(chan result, 1)}

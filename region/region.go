@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,6 +39,8 @@ type Region struct {
 	metrics *metrics
 	queue   chan *waiter  // to the stamper; never closed
 	kick    chan struct{} // holds one; tells the stamper that a mark is due
+	start   string        // a random name of this start
+	roster  *roster       // the home nodes by the log
 	started chan struct{} // closed by Run when raft and log are set
 	ended   chan struct{} // closed by Run when it returns
 
@@ -51,6 +54,10 @@ type Region struct {
 	inFlightBytes atomic.Int64
 	gathered      atomic.Int64           // proposals that the stamper has taken and not stamped
 	differs       atomic.Pointer[string] // how the home nodes differ; nil: no difference is known
+	short         atomic.Pointer[string] // at the leader: why too few home nodes vote; nil: enough do
+
+	self      self
+	admitting sync.Mutex // held while the leader changes who votes
 }
 
 // New validates cfg. It starts nothing.
@@ -68,6 +75,8 @@ func New(cfg Config) (*Region, error) {
 		disk:    newDisk(&cfg),
 		queue:   make(chan *waiter, cfg.MaxInFlight),
 		kick:    make(chan struct{}, 1),
+		start:   newName(),
+		roster:  newRoster(),
 		started: make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
@@ -94,7 +103,7 @@ func (r *Region) Run(ctx context.Context) error {
 
 // run opens network, log and snapshots, runs, and closes them in the opposite order.
 func (r *Region) run(ctx context.Context) (err error) {
-	net := newStreams(context.WithoutCancel(ctx), r.cfg.Network, r.cfg.addrOf(r.cfg.Node))
+	net := newStreams(context.WithoutCancel(ctx), r.cfg.Network)
 	defer func() { err = errors.Join(err, net.shut()) }()
 	// The log stops only after the network is closed; see guard.
 	stop, stopLog := context.WithCancel(context.WithoutCancel(ctx))
@@ -105,51 +114,209 @@ func (r *Region) run(ctx context.Context) (err error) {
 	if err := r.disk.check(); err != nil {
 		return err
 	}
-	store, err := r.cfg.openLog(filepath.Join(r.cfg.Dir, "log"))
+	log, snaps, err := r.open(stop)
 	if err != nil {
 		return err
-	}
-	log, err := newGuard(stop, store)
-	if err != nil {
-		return errors.Join(err, store.Close())
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	snaps, err := raft.NewFileSnapshotStoreWithLogger(r.cfg.Dir, keptSnapshots, raftLogger(r.cfg.Logger))
+	f, err := r.begin(ctx, log, snaps)
 	if err != nil {
-		return fmt.Errorf("opening the snapshots: %w", err)
-	}
-	if err := r.bootstrap(log, snaps); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, log.witness.close()) }()
 	if err := r.catchUp(ctx, log, snaps); err != nil {
 		return err
 	}
-	return r.serve(ctx, log, snaps, net, stopLog)
+	net.introduce(r.self.identity().Deployment, r.id(), r.cfg.addrOf(r.cfg.Node))
+	return r.serve(ctx, log, snaps, net, f, stopLog)
+}
+
+// open opens log and snapshots, and reads the home nodes from them. If they cannot be read and there are
+// other home nodes, they are put aside: this node then has another disk, as far as the others can tell, and
+// catches up with them.
+func (r *Region) open(stop context.Context) (*guard, raft.SnapshotStore, error) {
+	log, snaps, err := r.tryOpen(stop)
+	if err == nil || r.alone() {
+		return log, snaps, err
+	}
+	aside := filepath.Join(r.cfg.Dir, fmt.Sprintf("damaged-%d", r.cfg.now().Unix()))
+	r.cfg.Logger.Error("the log cannot be read and is put aside; this node joins anew", "err", err, "aside", aside)
+	if err := os.Mkdir(aside, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("putting a damaged log aside: %w", err)
+	}
+	for _, name := range []string{"log", "snapshots", identityFile} {
+		if err := os.Rename(filepath.Join(r.cfg.Dir, name), filepath.Join(aside, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("putting a damaged log aside: %w", err)
+		}
+	}
+	return r.tryOpen(stop)
+}
+
+func (r *Region) tryOpen(stop context.Context) (*guard, raft.SnapshotStore, error) {
+	store, err := r.cfg.openLog(filepath.Join(r.cfg.Dir, "log"))
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := newGuard(stop, store)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	snaps, err := raft.NewFileSnapshotStoreWithLogger(r.cfg.Dir, keptSnapshots, raftLogger(r.cfg.Logger))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), log.Close())
+	}
+	state, err := readRoster(log, snaps)
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	r.roster.set(state)
+	return log, snaps, nil
+}
+
+// begin finds out who this node is, and from where on it may vote.
+func (r *Region) begin(ctx context.Context, log *guard, snaps raft.SnapshotStore) (f floor, err error) {
+	says, err := r.identify(log, snaps)
+	if err != nil {
+		return f, err
+	}
+	if f, err = r.stand(ctx, says); err != nil {
+		return f, err
+	}
+	mark, err := log.watermark(snaps)
+	if err != nil {
+		return f, err
+	}
+	id := r.self.identity()
+	mark.Incarnation = id.Incarnation
+	dir := r.cfg.WitnessDir
+	if r.alone() {
+		dir = "" // there is nobody to prove it to
+	}
+	log.witness, err = openWitness(dir, r.cfg.Node, id.Store, mark)
+	return f, err
+}
+
+// identify reads or makes the identity of the store, begins a deployment if this node was initialised for
+// that, and raises the incarnation.
+func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, err error) {
+	id, err := loadIdentity(r.cfg.Dir)
+	if err != nil {
+		return says, err
+	}
+	has, err := raft.HasExistingState(log, log, snaps)
+	if err != nil {
+		return says, fmt.Errorf("looking for a log: %w", err)
+	}
+	at := r.cfg.Machine.Position()
+	if at.Index > 0 && at.Epoch != 0 && at.Epoch != r.cfg.Epoch {
+		return says, core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
+	}
+	switch {
+	case has && id.Store != "":
+		mark, err := log.watermark(snaps)
+		if err != nil {
+			return says, err
+		}
+		mark.Incarnation = id.Incarnation
+		if says = readWitness(r.cfg.WitnessDir, r.cfg.Node, id.Store, mark); r.alone() {
+			says = whole // nobody else could tell
+		}
+	case has:
+		id.Store = newName() // whose log it was is not known
+	case at.Index > 0 && (r.alone() || len(id.Initial) > 0):
+		return says, core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
+	case len(id.Initial) > 0:
+		if err := r.bootstrap(log, snaps, id); err != nil {
+			return says, err
+		}
+		says, id.Initial = whole, nil
+	default:
+		id.Store, id.Incarnation = newName(), 0
+	}
+	id.Incarnation++
+	if err := saveIdentity(r.cfg.Dir, id); err != nil {
+		return says, err
+	}
+	config, err := readSeats(log, snaps)
+	if err != nil {
+		return says, err
+	}
+	r.self.edit(func(s *self) { s.id, s.log, s.snaps, s.config = id, log, snaps, config })
+	return says, r.checkFile()
+}
+
+// checkFile refuses a configuration that lists home nodes which the log does not have.
+func (r *Region) checkFile() error {
+	state := r.roster.get()
+	if len(state.Nodes) == 0 {
+		return nil
+	}
+	var listed []string
+	for _, v := range r.cfg.Voters {
+		listed = append(listed, v.Node)
+	}
+	return state.checkFile(listed)
+}
+
+// alone reports whether this is the only home node, by its configuration and by the log.
+func (r *Region) alone() bool { return len(r.cfg.Voters) == 1 && len(r.roster.get().Nodes) <= 1 }
+
+// voters gives the home nodes by the log, or by the configuration before the log says something.
+func (r *Region) voters() []Voter {
+	state := r.roster.get()
+	if len(state.Nodes) == 0 {
+		return r.cfg.Voters
+	}
+	voters := state.voters()
+	for i, v := range voters {
+		voters[i].Addr = r.addrOf(v.Node)
+	}
+	return voters
+}
+
+// addrOf gives a home node's address. The configuration comes first, so that a node may come back at
+// another address.
+func (r *Region) addrOf(node string) string {
+	if addr := r.cfg.addrOf(node); addr != "" {
+		return addr
+	}
+	state := r.roster.get()
+	n, _ := state.of(node)
+	return n.Addr
 }
 
 // serve runs Raft and the loops until ctx ends or one of them fails.
-func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore, net *streams, stopLog func()) error {
+func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore, net *streams, f floor, stopLog func()) error {
 	// work ends later than ctx, because leadership is handed over first.
 	work, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(errStopping)
 	r.feed.reset(r.cfg.Machine.Position().Index)
 	r.lead.begin(work, unixNano(r.cfg.Machine.LastAt()))
-	machine := &fsm{ctx: work, machine: r.cfg.Machine, applier: r.applier, feed: r.feed, fetch: r.fetchFromLeader, fail: fail}
+	machine := &fsm{ctx: work, machine: r.cfg.Machine, applier: r.applier, feed: r.feed, roster: r.roster, fetch: r.fetchFromLeader, fail: fail}
 
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: net, ServerAddressProvider: voterAddrs{&r.cfg}, MaxPool: streamsPerPeer, Timeout: rpcTimeout,
+		Stream: net, ServerAddressProvider: voterAddrs{r.addrOf}, MaxPool: streamsPerPeer, Timeout: rpcTimeout,
 		Logger: raftLogger(r.cfg.Logger),
 	})
+	elect := newElections(trans, f, func() (uint64, uint64) {
+		at, err := log.watermark(snaps)
+		if err != nil {
+			return 0, 0
+		}
+		return at.LogTerm, at.LogIndex
+	})
+	defer close(elect.end)
 	notify := make(chan bool)
 	cached, err := raft.NewLogCache(logCacheEntries, log)
 	if err != nil {
 		return err
 	}
-	r.raft, err = raft.NewRaft(r.raftConfig(notify), machine, cached, log, snaps, trans)
+	r.raft, err = raft.NewRaft(r.raftConfig(notify), machine, cached, log, snaps, elect)
 	if err != nil {
 		return errors.Join(fmt.Errorf("starting raft: %w", err), trans.Close())
 	}
 	r.log = log
+	r.self.edit(func(s *self) { s.running = true })
 	observed := make(chan raft.Observation, 16)
 	r.raft.RegisterObserver(raft.NewObserver(observed, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
@@ -173,6 +340,8 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 	})
 	loop(r.watchMachine)
 	loop(r.compareLoop)
+	loop(r.registerLoop)
+	loop(r.keepLoop)
 
 	select {
 	case <-ctx.Done():
@@ -193,7 +362,7 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 
 func (r *Region) raftConfig(notify chan<- bool) *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(r.cfg.Node)
+	c.LocalID = r.id()
 	c.HeartbeatTimeout = r.cfg.ElectionTimeout
 	c.ElectionTimeout = r.cfg.ElectionTimeout
 	c.LeaderLeaseTimeout = r.cfg.ElectionTimeout
@@ -211,28 +380,23 @@ func (r *Region) raftConfig(notify chan<- bool) *raft.Config {
 	return c
 }
 
-// bootstrap writes the first voters into an empty log.
-func (r *Region) bootstrap(log *guard, snaps raft.SnapshotStore) error {
-	has, err := raft.HasExistingState(log, log, snaps)
-	if err != nil {
-		return fmt.Errorf("looking for a log: %w", err)
-	}
-	at := r.cfg.Machine.Position()
-	if at.Index > 0 && at.Epoch != 0 && at.Epoch != r.cfg.Epoch {
-		return core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
-	}
-	switch {
-	case has:
-		return nil
-	case at.Index > 0:
-		return core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
-	}
-	var first raft.Configuration
-	for _, v := range r.cfg.Voters {
-		first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(v.Node), Address: raft.ServerAddress(v.Addr)})
-	}
-	if err := raft.BootstrapCluster(r.raftConfig(nil), log, log, snaps, nil, first); err != nil {
+// bootstrap writes the beginning of a deployment into an empty log: this node votes, and the others that
+// it was initialised with may join.
+func (r *Region) bootstrap(log *guard, snaps raft.SnapshotStore, id identity) error {
+	server := serverID(r.cfg.Node, id.Store)
+	first := raft.Configuration{Servers: []raft.Server{{ID: server, Address: raft.ServerAddress(r.cfg.addrOf(r.cfg.Node))}}}
+	conf := r.raftConfig(nil)
+	conf.LocalID = server
+	if err := raft.BootstrapCluster(conf, log, log, snaps, nil, first); err != nil {
 		return fmt.Errorf("bootstrapping: %w", err)
+	}
+	data, err := encodeChange(1, change{Deployment: id.Deployment, Members: id.Initial})
+	if err != nil {
+		return err
+	}
+	// Raft wrote its configuration as entry 1 of term 1.
+	if err := log.StoreLog(&raft.Log{Index: 2, Term: 1, Type: raft.LogCommand, Data: data}); err != nil {
+		return fmt.Errorf("writing who the home nodes are: %w", err)
 	}
 	return nil
 }
@@ -267,7 +431,7 @@ func (r *Region) watch(ctx context.Context, notify <-chan bool, observed <-chan 
 
 func (r *Region) follow() {
 	_, id := r.raft.LeaderWithID()
-	r.lead.follow(string(id))
+	r.lead.follow(nodeOf(id))
 }
 
 // stampLoop is the only place that gives times and puts entries into Raft, so the order of times is the
@@ -345,7 +509,7 @@ func (r *Region) underWay() int { return r.lead.waiting() + int(r.gathered.Load(
 // transfer gives leadership to another voter, so that writes wait only a moment at a clean stop, and not
 // for an election.
 func (r *Region) transfer(ctx context.Context) {
-	if len(r.cfg.Voters) == 1 || !r.lead.view().leads {
+	if r.alone() || !r.lead.view().leads {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*r.cfg.ElectionTimeout)

@@ -75,7 +75,8 @@ func (s *walStore) Close() error { return errors.Join(s.WAL.Close(), s.meta.Bolt
 // But Raft panics if it cannot write a stable value (term or vote). So these writes wait here until the
 // disk accepts them or the region stops.
 type guard struct {
-	stop context.Context // ends after the network is closed, never before
+	stop    context.Context // ends after the network is closed, never before
+	witness *witness        // of what is on the disk; nil before the node stands
 
 	cur     atomic.Pointer[logStore]
 	trouble atomic.Pointer[string] // the last failure, nil when the last write worked
@@ -170,7 +171,9 @@ func (g *guard) tryStore(logs []*raft.Log) (owed bool, err error) {
 	defer g.mu.Unlock()
 	err = g.write(func(s logStore) error { return s.StoreLogs(logs) })
 	if err == nil {
-		g.last, g.owed = logs[len(logs)-1].Index, false
+		end := logs[len(logs)-1]
+		g.last, g.owed = end.Index, false
+		g.witness.set(func(w *watermark) { w.LogTerm, w.LogIndex = end.Term, end.Index })
 	}
 	return g.owed, err
 }
@@ -180,6 +183,11 @@ func (g *guard) DeleteRange(from, to uint64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	suffix := to >= g.last
+	if suffix {
+		var before raft.Log // zero if nothing is left
+		_ = g.GetLog(from-1, &before)
+		g.witness.set(func(w *watermark) { w.LogTerm, w.LogIndex = before.Term, before.Index }) // before the disk forgets it
+	}
 	err := g.write(func(s logStore) error { return s.DeleteRange(from, to) })
 	if err == nil && suffix {
 		g.owed = true
@@ -236,6 +244,44 @@ func (g *guard) trim(s logStore) error {
 	return nil
 }
 
+// The names under which Raft keeps its term, and the newest term in which it voted.
+const (
+	keyTerm = "CurrentTerm"
+	keyVote = "LastVoteTerm"
+)
+
+// watermark gives how far the store has come.
+func (g *guard) watermark(snaps raft.SnapshotStore) (w watermark, err error) {
+	if w.LogIndex, err = g.LastIndex(); err != nil {
+		return w, fmt.Errorf("reading the log's end: %w", err)
+	}
+	if w.LogIndex > 0 {
+		var end raft.Log
+		if err := g.GetLog(w.LogIndex, &end); err != nil {
+			return w, fmt.Errorf("reading the last entry: %w", err)
+		}
+		w.LogTerm = end.Term
+	}
+	list, err := snaps.List()
+	if err != nil {
+		return w, fmt.Errorf("listing the snapshots: %w", err)
+	}
+	if len(list) > 0 && list[0].Index > w.LogIndex {
+		w.LogTerm, w.LogIndex = list[0].Term, list[0].Index
+	}
+	w.Term, w.Vote = g.number(keyTerm), g.number(keyVote)
+	return w, nil
+}
+
+// number reads a stable number; 0 if there is none.
+func (g *guard) number(key string) uint64 {
+	n, err := g.GetUint64([]byte(key))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Set implements raft.StableStore.
 func (g *guard) Set(key, val []byte) error {
 	return g.insist(func(s logStore) error { return s.Set(key, val) })
@@ -243,7 +289,16 @@ func (g *guard) Set(key, val []byte) error {
 
 // SetUint64 implements raft.StableStore.
 func (g *guard) SetUint64(key []byte, val uint64) error {
-	return g.insist(func(s logStore) error { return s.SetUint64(key, val) })
+	err := g.insist(func(s logStore) error { return s.SetUint64(key, val) })
+	g.witness.set(func(w *watermark) {
+		switch string(key) {
+		case keyTerm:
+			w.Term = val
+		case keyVote:
+			w.Vote = val
+		}
+	})
+	return err
 }
 
 // insist repeats the write of a stable value until the disk accepts it. If the region stops first, it

@@ -283,6 +283,9 @@ func TestDisk_ReallyFull(t *testing.T) {
 	})
 	n := w.nodes[0]
 	n.dir = filepath.Join(dir, "h1")
+	if err := Initialise(n.dir, n.config().Voters); err != nil {
+		t.Fatal(err)
+	}
 	n.start()
 	w.leader()
 	ballast := filepath.Join(dir, "ballast")

@@ -179,10 +179,11 @@ func (n *tcp) cut() {
 
 // world is a home region in one process.
 type world struct {
-	t     testing.TB
-	tune  func(*Config)
-	mu    sync.Mutex // guards byAddr
-	nodes []*node
+	t      testing.TB
+	tune   func(*Config)
+	memory string     // where the witnesses are
+	mu     sync.Mutex // guards byAddr
+	nodes  []*node
 }
 
 type node struct {
@@ -213,6 +214,13 @@ func newWorld(t testing.TB, n int, tune func(*Config)) *world {
 		nd.listen()
 		w.nodes = append(w.nodes, nd)
 	}
+	if err := Initialise(w.nodes[0].dir, w.nodes[0].config().Voters); err != nil {
+		t.Fatal(err)
+	}
+	w.memory = filepath.Join(dir, "memory")
+	if err := os.Mkdir(w.memory, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		for _, nd := range w.nodes {
 			nd.stop()
@@ -228,8 +236,35 @@ func startWorld(t testing.TB, n int, tune func(*Config)) *world {
 	for _, nd := range w.nodes {
 		nd.start()
 	}
-	w.leader()
+	w.allVote()
 	return w
+}
+
+// allVote waits until every node votes and its start is in the log.
+func (w *world) allVote() {
+	w.t.Helper()
+	eventually.Nil(w.t, func() error {
+		lead := w.leader()
+		if st := lead.Status(); len(st.Voting) != len(w.nodes) || st.Short != "" {
+			return fmt.Errorf("only %v vote: %s", st.Voting, st.Short)
+		}
+		for _, n := range lead.roster.get().Nodes {
+			if at := w.named(n.Node); at.cancel != nil && at.self.identity().Incarnation != n.Incarnation {
+				return fmt.Errorf("the start of %s is not registered", n.Node)
+			}
+		}
+		return nil
+	})
+}
+
+func (w *world) named(name string) *node {
+	for _, n := range w.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	w.t.Fatal("no node ", name)
+	return nil
 }
 
 func (n *node) listen() {
@@ -251,7 +286,7 @@ func (n *node) config() Config {
 	cfg := Config{
 		Node: n.name, Dir: n.dir, Voters: voters, Machine: n.machine, Network: n.net,
 		Handover: n.world.handover, Fetch: n.fetchFrom, Ask: n.world.ask, CompareEvery: 50 * time.Millisecond,
-		ProposeTimeout: eventually.Limit,
+		ProposeTimeout: eventually.Limit, NoMajorityAfter: eventually.Limit, WitnessDir: n.world.memory,
 	}
 	if os.Getenv("REGION_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)

@@ -25,7 +25,8 @@ func run(args ...string) (code int, out, errOut string) {
 // The help of every command is the same as in its golden file, so that a change is seen in review.
 func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
 	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version",
-		"files", "files status", "files verify", "files sweep", "files migrate", "cdn", "cdn stat", "cdn warm", "cdn purge", "doctor"} {
+		"files", "files status", "files verify", "files sweep", "files migrate", "cdn", "cdn stat", "cdn warm", "cdn purge", "doctor",
+		"home", "home init", "home list", "home add", "home remove", "home trust"} {
 		t.Run("nearside "+command, func(t *testing.T) {
 			args := append(strings.Fields(command), "--help")
 			code, out, errOut := run(args...)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -67,7 +68,7 @@ func (a *app) watch(use, short, long, head string, row func(io.Writer, report)) 
 
 It exits with 1 if a node says that its answers would be wrong, and says why: its replica is
 being replaced, the log has an entry that its version does not know, the home nodes differ, or
-its database does not answer.
+its database does not answer; and if home has no majority, so that nothing can be written.
 
 ` + targetsHelp,
 		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin http://127.0.0.1:8067 -o json",
@@ -153,6 +154,9 @@ func ask(ctx context.Context, nodes []report) []report {
 }
 
 func printReports(out io.Writer, head string, reports []report, row func(io.Writer, report)) error {
+	if why := nothingWritten(reports); why != "" {
+		fmt.Fprintf(out, "NOTHING CAN BE WRITTEN: %s\n\n", why)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
 	for _, r := range reports {
@@ -163,6 +167,17 @@ func printReports(out io.Writer, head string, reports []report, row func(io.Writ
 		row(w, r)
 	}
 	return w.Flush()
+}
+
+// nothingWritten says why the deployment can only be read; "" if it can be written. A home node knows more
+// than an edge.
+func nothingWritten(reports []report) (why string) {
+	for _, r := range reports {
+		if r.Status != nil && r.State == node.StateReadOnly && (why == "" || slices.Contains(r.Roles, node.RoleHome)) {
+			why = r.Reason
+		}
+	}
+	return why
 }
 
 var errNobody = errors.New("no node answers; is the deployment running? Start it with `nearside serve` or `nearside demo`")
@@ -181,7 +196,7 @@ func unfit(reports []report) error {
 	var errs []error
 	for _, r := range reports {
 		if r.Status != nil && r.Reason != "" {
-			errs = append(errs, fmt.Errorf("%s is not fit to answer (%s): %s", r.Node, r.State, r.Reason))
+			errs = append(errs, fmt.Errorf("%s is not ready (%s): %s", r.Node, r.State, r.Reason))
 		}
 	}
 	return errors.Join(errs...)

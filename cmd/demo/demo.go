@@ -139,6 +139,11 @@ func (d *Demo) prepare(ctx context.Context) ([]node.Config, error) {
 	if err := issue(d.o.Dir, nodes, time.Now()); err != nil {
 		return nil, err
 	}
+	if !exists(configFile(d.o.Dir, nodes[0].Name)) { // or a home node whose disk is lost would begin a second deployment
+		if err := node.Initialise(nodes[0]); err != nil && core.KindOf(err) != core.KindConflict {
+			return nil, err
+		}
+	}
 	if err := writeConfigs(d.o.Dir, nodes); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,8 @@ func (n *Node) adminHandler() http.Handler {
 	files.Register(mux)
 	versions := &admin.VersionHandler{Upgrade: func() *region.Upgrade { return n.parts.Load().upgrade }}
 	versions.Register(mux)
+	home := &admin.HomeHandler{Region: func() *region.Region { return n.parts.Load().region }}
+	home.Register(mux)
 	return admin.Local(mux)
 }
 
@@ -41,7 +43,7 @@ func (n *Node) files() *admin.Files {
 func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
 	state, reason := n.health(n.parts.Load())
 	status := http.StatusOK
-	if state != stateReady {
+	if state != stateReady && (state != StateReadOnly || !n.cfg.Is(RoleEdge)) { // an edge still serves reads
 		status = http.StatusServiceUnavailable
 	}
 	if reason != "" {

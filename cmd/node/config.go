@@ -168,6 +168,7 @@ type Tuning struct {
 	CacheMB           int64         `yaml:"cache_mb,omitempty"`           // of applying; default 64
 	RepairEvery       time.Duration `yaml:"repair_every,omitempty"`       // of blobs at home; default 5m
 	SweepEvery        time.Duration `yaml:"sweep_every,omitempty"`        // default 1h
+	WitnessDir        string        `yaml:"witness_dir,omitempty"`        // of a home node; in memory, outlives the process; default /dev/shm, "-" for none
 	RaiseAfter        time.Duration `yaml:"raise_after,omitempty"`        // all nodes understand the log's next version before it begins; default 24h
 }
 

@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/region"
 )
 
 // The states of a node. In any but ready it may give wrong answers, or none, and readyz says so.
@@ -14,8 +16,12 @@ const (
 	stateRebuilding = "rebuilding"  // the replica has another history than home, and is being replaced
 	stateStuck      = "stuck"       // an entry is unknown to this version: answers get older and older
 	stateDiffers    = "differs"     // the home nodes differ, and no majority agrees
+	stateWaiting    = "waiting"     // a home node that does not take part yet, because its disk may not have everything
 	stateDatabase   = "no database" // it does not answer
 )
+
+// StateReadOnly says that home has no majority: nothing can be written; what is read is right.
+const StateReadOnly = "read-only"
 
 // How often the database is asked whether it works, and how long it may take to answer.
 const (
@@ -29,6 +35,8 @@ type condition struct {
 	rebuilding bool
 	stuck      string // why the log cannot be applied any further
 	differs    string // how the home nodes differ
+	waiting    string // why a home node does not take part yet
+	readOnly   string // why nothing can be written
 	database   string // why the database cannot be used
 }
 
@@ -43,6 +51,10 @@ func (c condition) state() (state, reason string) {
 		return stateDiffers, c.differs
 	case c.database != "":
 		return stateDatabase, c.database
+	case c.waiting != "":
+		return stateWaiting, c.waiting
+	case c.readOnly != "":
+		return StateReadOnly, c.readOnly
 	case !c.serving:
 		return stateStarting, ""
 	}
@@ -52,11 +64,37 @@ func (c condition) state() (state, reason string) {
 // health says whether the node's answers can be trusted, and why not.
 func (n *Node) health(p *parts) (state, reason string) {
 	c := condition{serving: p.serving, rebuilding: p.rebuilding(), stuck: textOf(n.stuck.Load()), database: textOf(n.noDatabase.Load())}
-	if p.region != nil {
-		c.differs = p.region.Status().Differs
+	switch {
+	case p.region != nil:
+		c.differs, c.waiting = p.region.Status().Differs, p.region.Waiting()
+		c.readOnly = homeReadOnly(p.region)
+	case p.follower != nil && noMajority(p.follower.Status()):
+		c.readOnly = "home has had no majority for " + since(p.follower.Status().LedAt) + ": too few of its nodes reach each other"
 	}
 	return c.state()
 }
+
+// homeReadOnly says why a home node cannot order anything; "" if it can.
+func homeReadOnly(r *region.Region) string {
+	st := r.Status()
+	if st.Short != "" {
+		return st.Short
+	}
+	if d := r.Leaderless(); d >= noMajorityAfter {
+		return "no leader for " + d.Round(time.Second).String() + ": this node does not reach enough of the home nodes " + names(st.Voters)
+	}
+	return ""
+}
+
+func names(voters []region.Voter) string {
+	var all []string
+	for _, v := range voters {
+		all = append(all, v.Node)
+	}
+	return strings.Join(all, ", ")
+}
+
+func since(t time.Time) string { return time.Since(t).Round(time.Second).String() }
 
 func textOf(s *string) string {
 	if s == nil {

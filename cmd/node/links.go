@@ -123,6 +123,9 @@ func (n *Node) otherHomes() []string {
 
 // startHome starts the region at this home node.
 func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, relay *signal.Relay) (*outside, error) {
+	if err := n.initialise(); err != nil {
+		return nil, err
+	}
 	rep := n.parts.Load().replica
 	var reg *region.Region
 	fwd, err := forward.New(forward.Config{Endpoint: ep, Logger: n.log, Candidates: func() []string {
@@ -188,7 +191,7 @@ func (n *Node) startTasks(s *stages, reg *region.Region) error {
 // newRegion makes this node's part of the region.
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	return region.New(region.Config{
-		Node: n.cfg.Name, Dir: n.regionDir(), Voters: n.voters(ep), Machine: rep, Network: ep.Streams(link.ClassRaft),
+		Node: n.cfg.Name, Dir: regionDir(n.cfg.Data), Voters: votersOf(n.cfg, ep.Addr()), Machine: rep, Network: ep.Streams(link.ClassRaft),
 		Handover: fwd.ProposeTo,
 		Check:    func(data []byte) error { return command.Check(data, rep.LogVersion()) },
 		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
@@ -201,6 +204,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 		},
 		ElectionTimeout: n.cfg.Tuning.ElectionTimeout, SnapshotEvery: n.cfg.Tuning.SnapshotEvery,
 		SnapshotThreshold: n.cfg.Tuning.SnapshotThreshold, TrailingLogs: n.cfg.Tuning.TrailingLogs, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
+		WitnessDir: n.cfg.Tuning.WitnessDir,
 	})
 }
 
@@ -225,17 +229,6 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 	return h, nil
 }
 
-func (n *Node) voters(ep *link.Endpoint) []region.Voter {
-	if len(n.cfg.Home) == 0 {
-		return []region.Voter{{Node: n.cfg.Name, Addr: ep.Addr()}}
-	}
-	var v []region.Voter
-	for _, h := range n.cfg.Home {
-		v = append(v, region.Voter{Node: h.Node, Addr: h.Addr})
-	}
-	return v
-}
-
 // answers gives a handler that answers every peer.
 func answers(answer func(ctx context.Context, question []byte) ([]byte, error)) forward.AskHandler {
 	return func(ctx context.Context, _ link.Identity, question []byte) ([]byte, error) {
@@ -253,10 +246,7 @@ func (a asker) Ask(ctx context.Context, question []byte) ([]byte, error) {
 
 // awaitLeader waits until proposals can be ordered, because "ready" promises that.
 func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) error {
-	return n.poll(ctx, s, "a leader", func() bool {
-		node, _, ok := reg.Leader()
-		return ok && (node != n.cfg.Name || reg.IsLeader()) || n.stuck.Load() != nil
-	})
+	return n.poll(ctx, s, "a leader", func() bool { return reg.TakesPart() || n.stuck.Load() != nil })
 }
 
 // poll waits for a condition for which there is no notification.
@@ -303,7 +293,16 @@ type homeView struct {
 // Link implements edge.View: a home node is connected while there is a leader.
 func (v *homeView) Link() edge.Link {
 	_, _, ok := v.reg.Leader()
-	return edge.Link{Connected: ok}
+	return edge.Link{Connected: ok, NoMajority: v.reg.Leaderless() >= noMajorityAfter}
+}
+
+// noMajorityAfter is how long home may have no leader before that is said aloud. An election takes less.
+const noMajorityAfter = 1500 * time.Millisecond
+
+// noMajority reports whether home answers but has had no leader for too long. A follower whose hub is cut off
+// from the other home nodes moves to one that knows a leader, if there is one.
+func noMajority(st follower.Status) bool {
+	return st.Connected && st.Leader == "" && !st.LedAt.IsZero() && time.Since(st.LedAt) >= noMajorityAfter
 }
 
 // awayView is the view of an edge elsewhere.
@@ -315,7 +314,7 @@ type awayView struct {
 // Link implements edge.View.
 func (v *awayView) Link() edge.Link {
 	st := v.f.Status()
-	return edge.Link{Connected: st.Connected, Lag: time.Since(st.HeardAt)}
+	return edge.Link{Connected: st.Connected, NoMajority: noMajority(st), Lag: time.Since(st.HeardAt)}
 }
 
 // staleStart is how long an edge with some state waits for home before it serves what it has.

@@ -228,7 +228,7 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	s.onStop("database", db.Close)
-	err = region.DiscardOutvoted(n.regionDir(), func(why string) error {
+	err = region.DiscardOutvoted(regionDir(n.cfg.Data), func(why string) error {
 		n.log.Warn("discarding the replica, to rebuild it", "why", why)
 		return db.WriteTx(ctx, func(ctx context.Context, tx pg.Tx) error { return pg.DropSchema(ctx, tx, pg.Schema) })
 	})
@@ -252,8 +252,6 @@ func (n *Node) startReplica(ctx context.Context, s *stages) error {
 	n.update(func(p *parts) { p.database, p.db, p.replica = dbc, db, r })
 	return nil
 }
-
-func (n *Node) regionDir() string { return filepath.Join(n.cfg.Data, "region") }
 
 func (n *Node) startPostgres(ctx context.Context, s *stages) (pg.Config, error) {
 	switch {

@@ -47,8 +47,8 @@ func (n *Node) Status() admin.Status {
 	case p.region != nil:
 		home := p.region.Status()
 		st.Home, st.Leader, st.Connected = &home, home.Leader, home.Leader != ""
-		if st.Connected {
-			st.AppliedLagMS = 0
+		if lag, ok := p.region.Lag(); ok {
+			st.AppliedLagMS = lag.Milliseconds()
 		}
 	case p.follower != nil:
 		f := p.follower.Status()

@@ -117,6 +117,17 @@ func (l *Local) CatchUp() {
 // Linked reports whether home was heard recently.
 func (l *Local) Linked() bool { return l.view.Link().Connected }
 
+// writable says why nothing can be ordered now; nil if it can, as far as this edge knows.
+func (l *Local) writable() error {
+	switch link := l.view.Link(); {
+	case link.NoMajority:
+		return core.NoMajority
+	case !link.Connected:
+		return core.E(core.KindUnavailable, "")
+	}
+	return nil
+}
+
 // CatchUpWithHome returns when this edge has everything that home had at the time of the call.
 func (l *Local) CatchUpWithHome(ctx context.Context) error {
 	if l.asker == nil {

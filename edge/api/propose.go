@@ -23,8 +23,8 @@ func (c *Call) Propose(cmd command.Command, out any) error {
 
 // ProposeAs is Propose with an id by which home recognises a repeated proposal.
 func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error {
-	if !c.api.local.Linked() {
-		return core.E(core.KindUnavailable, "")
+	if err := c.api.local.writable(); err != nil {
+		return err
 	}
 	scope, err := c.api.cfg.Scope(c, cmd)
 	if err != nil {

@@ -36,6 +36,7 @@ type Status struct {
 	Hub       link.Identity // the home node that it follows, or followed last
 	Addr      string        // that node's address
 	Leader    string        // the leader's address as reported by the hub; empty if unknown
+	LedAt     time.Time     // when a hub last knew a leader; zero: never
 	Source    core.Position // home's position as last heard
 	HeardAt   time.Time     // when home was last heard; zero: never
 	FreshAt   time.Time     // at this time the sink had everything that home had; zero: never

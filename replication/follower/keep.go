@@ -224,7 +224,9 @@ func (f *Follower) listen(p *pulse, limit time.Duration) error {
 	}
 	f.heard(s.At, p.heard)
 	f.mu.Lock()
-	f.status.Leader = p.leader
+	if f.status.Leader = p.leader; p.leader != "" {
+		f.status.LedAt = p.heard
+	}
 	f.mu.Unlock()
 	_ = p.st.SetWriteDeadline(time.Now().Add(f.cfg.Silence))
 	return p.w.Write(wire.KindAck, wire.AppendAck(nil, f.cfg.Sink.Position()))

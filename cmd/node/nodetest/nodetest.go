@@ -130,8 +130,11 @@ func (w *World) connect(top Topology) {
 			top.Configure(&n.cfg)
 		}
 	}
-	for _, n := range w.nodes {
+	for i, n := range w.nodes {
 		n.cfg.Home = home
+		if i == 0 {
+			w.must(node.Initialise(n.cfg))
+		}
 		for _, peer := range w.nodes {
 			if peer != n {
 				delay := float64(demo.OneWay(n.Region, peer.Region).Microseconds()) / 1000 * top.Latency

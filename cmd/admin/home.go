@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/region"
+)
+
+// HomeHandler answers the requests of operators about the home nodes.
+type HomeHandler struct {
+	Region func() *region.Region // nil while the node is starting, and away from home
+}
+
+// Register adds the handler's paths.
+func (h *HomeHandler) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/home", h.list)
+	mux.HandleFunc("POST /v1/home/add", h.add)
+	mux.HandleFunc("POST /v1/home/remove", h.remove)
+	mux.HandleFunc("POST /v1/home/trust", h.trust)
+}
+
+func (h *HomeHandler) region() (*region.Region, error) {
+	if r := h.Region(); r != nil {
+		return r, nil
+	}
+	return nil, core.E(core.KindUnavailable, "this node is not at home, or still starting")
+}
+
+// Home is who the home nodes are.
+type Home struct {
+	Voters []region.Voter `json:"voters"`
+}
+
+func (h *HomeHandler) list(w http.ResponseWriter, _ *http.Request) {
+	r, err := h.region()
+	if err != nil {
+		Fail(w, err)
+		return
+	}
+	Answer(w, http.StatusOK, r.Status())
+}
+
+func (h *HomeHandler) add(w http.ResponseWriter, req *http.Request) {
+	var v region.Voter
+	h.change(w, req, &v, func(now []region.Voter) ([]region.Voter, error) {
+		if slices.ContainsFunc(now, func(n region.Voter) bool { return n.Node == v.Node }) {
+			return nil, core.E(core.KindConflict, "%s is a home node already", v.Node)
+		}
+		return append(now, v), nil
+	})
+}
+
+func (h *HomeHandler) remove(w http.ResponseWriter, req *http.Request) {
+	var v region.Voter
+	h.change(w, req, &v, func(now []region.Voter) ([]region.Voter, error) {
+		left := slices.DeleteFunc(slices.Clone(now), func(n region.Voter) bool { return n.Node == v.Node })
+		if len(left) == len(now) {
+			return nil, core.E(core.KindNotFound, "%s is no home node", v.Node)
+		}
+		return left, nil
+	})
+}
+
+func (h *HomeHandler) change(w http.ResponseWriter, req *http.Request, v *region.Voter, next func([]region.Voter) ([]region.Voter, error)) {
+	err := Decode(w, req, `{"node":"NAME","addr":"HOST:PORT"}`, v)
+	var r *region.Region
+	if err == nil {
+		r, err = h.region()
+	}
+	var voters []region.Voter
+	if err == nil {
+		voters, err = r.SetMembers(req.Context(), next)
+	}
+	if err != nil {
+		Fail(w, err)
+		return
+	}
+	Answer(w, http.StatusOK, Home{Voters: voters})
+}
+
+func (h *HomeHandler) trust(w http.ResponseWriter, _ *http.Request) {
+	r, err := h.region()
+	if err == nil {
+		err = r.Trust()
+	}
+	if err != nil {
+		Fail(w, err)
+		return
+	}
+	Answer(w, http.StatusOK, r.Status())
+}
