@@ -57,6 +57,19 @@ func (r *Region) Order(ctx context.Context, p core.Proposal) (core.Receipt, erro
 	})
 }
 
+// ProposeHere orders a proposal of this node's own if this node leads, and refuses with KindUnavailable if
+// it does not, or does not any more: the effect is then unknown. It is for what only the leader may propose,
+// which must not be handed over: the next leader would take it for an edge's.
+func (r *Region) ProposeHere(ctx context.Context, p core.Proposal) (core.Receipt, error) {
+	return r.limited(ctx, p, func(ctx context.Context) (core.Receipt, error) {
+		rec, err := r.order(ctx, p)
+		if errors.Is(err, errRetry) {
+			err = notLeader.With("reason", "node")
+		}
+		return rec, err
+	})
+}
+
 // limited admits a proposal and gives do a deadline.
 func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.Context) (core.Receipt, error)) (core.Receipt, error) {
 	if len(p.Data) > core.MaxProposalBytes {

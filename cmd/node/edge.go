@@ -40,7 +40,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	// Nothing is called before both exist.
 	var a *areas.API
 	cfg := areas.Config{
-		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Presence: statuses(who),
+		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Guard: out.guard, Hasher: n.hasher, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
 	if cfg.Rates, err = n.cfg.Rate.rates(); err != nil {

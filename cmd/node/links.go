@@ -12,6 +12,7 @@ import (
 	"github.com/nearside/nearside/core/tasks"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
+	"github.com/nearside/nearside/edge/api/accounts"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/blob"
@@ -40,6 +41,7 @@ var (
 // The kinds of questions that are asked at home; they are append-only.
 const (
 	askEdge   byte = 1 // by edges; edge/api says what they are
+	askGuard  byte = 2 // by edges: whether a secret is right; core/guard says what they are
 	askRegion byte = 4 // by home nodes; region says what they are
 )
 
@@ -52,7 +54,8 @@ type outside struct {
 	view     edge.View
 	signals  edge.Signals
 	asker    edge.Asker // nil: no node has newer state than this one
-	blobs    *keeping   // where the bytes of files are
+	guard    accounts.Guard
+	blobs    *keeping // where the bytes of files are
 }
 
 // startLink starts the link, and the region at home or a follower elsewhere.
@@ -139,7 +142,11 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	view := &homeView{rep, reg}
-	h, err := n.handleLinks(ep, reg, relay, view)
+	guards, err := n.startGuard(ctx, s, reg, fwd)
+	if err != nil {
+		return nil, err
+	}
+	h, err := n.handleLinks(ep, reg, relay, view, guards)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +167,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub = reg, h })
-	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, blobs: keep}
+	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, guard: guards, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of this node
 	}
@@ -209,7 +216,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 }
 
 // handleLinks serves followers and proposals.
-func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView) (*hub.Hub, error) {
+func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView, guards *homeGuard) (*hub.Hub, error) {
 	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
 		_, addr, _ := reg.Leader()
 		return addr, reg.IsLeader()
@@ -219,7 +226,9 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 	}
 	srv, err := forward.NewServer(forward.ServerConfig{
 		Orderer: orderer(reg.Accept), Direct: orderer(reg.Order), Logger: n.log,
-		Handlers: map[byte]forward.AskHandler{askEdge: answers(api.AnswerPosition(view)), askRegion: answers(reg.Answer)},
+		Handlers: map[byte]forward.AskHandler{
+			askEdge: answers(api.AnswerPosition(view)), askGuard: answers(guards.here.Answer), askRegion: answers(reg.Answer),
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -344,7 +353,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	n.update(func(p *parts) { p.follower, p.keeping = f, keep })
-	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, blobs: keep}
+	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, guard: remoteGuard(fwd), blobs: keep}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/trace"
@@ -48,7 +49,8 @@ type Node struct {
 	log       *slog.Logger
 	metrics   *metrics
 	far       *distances
-	ready     chan struct{} // closed by Run when the node first serves
+	hasher    *password.Hasher // one for the node, so that passwords take no more of it than meant
+	ready     chan struct{}    // closed by Run when the node first serves
 
 	tracer *trace.Tracer // set by start before any part that traces; nil: nothing is traced
 
@@ -96,7 +98,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, addresses: addresses, log: cfg.Logger, far: far, ready: make(chan struct{})}
+	n := &Node{cfg: cfg, addresses: addresses, log: cfg.Logger, far: far, hasher: password.NewHasher(0, 0), ready: make(chan struct{})}
 	n.parts.Store(&parts{})
 	n.metrics = newMetrics(n)
 	return n, nil

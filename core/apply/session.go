@@ -42,6 +42,7 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 			x.endSession(oldest)
 		}
 	}
+	x.signedInFrom(u.ID, c.Attempt)
 	x.add(sessionCount(u.ID), 1)
 	Sessions.Put(x, s)
 	return nil, nil

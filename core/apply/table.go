@@ -14,6 +14,7 @@ var handlers = rows(
 	on(setUserImage),
 	on(createSession),
 	on(endSession),
+	on(countAttempts),
 	on(createTeam),
 	on(patchTeam),
 	on(deleteTeam),

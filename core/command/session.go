@@ -8,6 +8,10 @@ import "github.com/nearside/nearside/core"
 type CreateSession struct {
 	Session      core.Session `cbor:"1,keyasint"` // id, token hash, user, device, props; times and roles are decided by apply
 	PasswordHash string       `cbor:"2,keyasint"`
+
+	// Attempt is the one with which home found the password right. It makes the device and the address
+	// known ones of the account.
+	Attempt core.AttemptID `cbor:"3,keyasint,omitzero"`
 }
 
 // EndSession signs the caller's session out, or another session of the same user.

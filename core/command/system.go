@@ -17,6 +17,9 @@ type ContinueTask struct {
 
 // FromHome reports whether only home itself may propose a command.
 func FromHome(c Command) bool {
-	_, ok := c.(*RaiseVersion)
-	return ok
+	switch c.(type) {
+	case *RaiseVersion, *CountAttempts:
+		return true
+	}
+	return false
 }

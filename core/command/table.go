@@ -14,6 +14,7 @@ var table = []kind{
 	row[ContinueTask](4),
 	row[CreateSession](10),
 	row[EndSession](11),
+	row[CountAttempts](12),
 	row[CreateTeam](20),
 	row[PatchTeam](21),
 	row[AddTeamMember](22),

@@ -40,7 +40,7 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 	if err != nil {
 		return err
 	}
-	c.follow(receipt.Index)
+	c.Follow(receipt.Index)
 	return command.DecodeOutcome(receipt.Outcome, out)
 }
 
@@ -89,10 +89,10 @@ func (c *Call) order(p core.Proposal) (core.Receipt, error) {
 	return receipt, err
 }
 
-// follow waits until this edge has applied an index, so that the client can read what it wrote.
+// Follow waits until this edge has applied an index, so that the client can read what it wrote.
 // If this edge is too slow, the write is still valid: the position in the answer makes other
 // answers wait for it.
-func (c *Call) follow(i core.Index) {
+func (c *Call) Follow(i core.Index) {
 	defer since(time.Now(), &c.Spent.Follow)
 	view := c.api.local.view
 	if view.Position().Index < i { // at home it is not

@@ -1,5 +1,5 @@
 // Package session finds out which user sends a request. It has tokens and cookies, the CSRF rule,
-// password hashes, the count of wrong passwords, and a cache of the local replica's sessions.
+// and a cache of the local replica's sessions.
 //
 // It is not the authority over sessions: apply reads the caller's session again when it decides.
 // It writes nothing.
@@ -7,7 +7,7 @@
 // A token has 128 random bits and is stored only by its client. The log, the database and this
 // package's memory have its SHA-256.
 //
-// Concurrency: Store, Hasher and Attempts are safe for concurrent use and start no goroutines.
+// Concurrency: a Store is safe for concurrent use and starts no goroutines.
 //
 // Invariant: once an ordered event that ends a session has been passed to the Store, no later
 // request finds that session.

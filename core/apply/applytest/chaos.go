@@ -68,6 +68,9 @@ func (c *Chaos) People() (out []core.Entry) {
 	return out
 }
 
+// User gives the id of one of the users.
+func (c *Chaos) User(who int) core.UserID { return c.users[who] }
+
 // Pick gives one of a list.
 func Pick[T any](c *Chaos, list []T) T { return list[c.Rnd.IntN(len(list))] }
 

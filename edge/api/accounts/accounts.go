@@ -6,20 +6,30 @@
 package accounts
 
 import (
+	"context"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/guard"
+	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/edge/rate"
-	"github.com/nearside/nearside/edge/session"
 )
 
 // Config configures a Service. The zero value of each optional field means its documented default.
 type Config struct {
-	Access     *access.Access // required
-	OpenServer bool           // anybody may sign up
-	Typing     Typing         // called when a user is typing; default: nothing
-	Presence   Presence       // returns users' statuses; default: everybody is offline
+	Access     *access.Access   // required
+	OpenServer bool             // anybody may sign up
+	Typing     Typing           // called when a user is typing; default: nothing
+	Presence   Presence         // returns users' statuses; default: everybody is offline
+	Guard      Guard            // required: checks passwords at home
+	Hasher     *password.Hasher // hashes new passwords; default: one of its own
+}
+
+// Guard counts and checks passwords at home.
+type Guard interface {
+	Verify(ctx context.Context, q guard.Question) (guard.Answer, error)
 }
 
 // Typing is called when a user is typing in a channel, or in a thread if parent is not zero.
@@ -32,9 +42,7 @@ type Presence func(ids []core.UserID) []Status
 // Service answers the operations of the area.
 type Service struct {
 	*access.Access
-	cfg      Config
-	hasher   *session.Hasher
-	attempts *session.Attempts
+	cfg Config
 }
 
 // New makes a Service.
@@ -45,7 +53,10 @@ func New(cfg Config) *Service {
 	if cfg.Presence == nil {
 		cfg.Presence = func([]core.UserID) []Status { return nil }
 	}
-	return &Service{Access: cfg.Access, cfg: cfg, hasher: session.NewHasher(0, 0), attempts: session.NewAttempts(nil)}
+	if cfg.Hasher == nil {
+		cfg.Hasher = password.NewHasher(0, 0)
+	}
+	return &Service{Access: cfg.Access, cfg: cfg}
 }
 
 // Routes returns the operations of the area.

@@ -2,12 +2,13 @@ package accounts
 
 import (
 	"cmp"
-	"context"
 	"strings"
 	"time"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/guard"
+	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/session"
 )
@@ -34,6 +35,9 @@ type loginBody struct {
 // name is the login, or the id of the account.
 func (in loginBody) name() string { return clip(cmp.Or(in.ID, in.LoginID)) }
 
+// clip bounds a client's text before we store it in memory.
+func clip(s string) string { return s[:min(len(s), core.MaxEmail)] }
+
 func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, error) {
 	if in.Password == "" {
 		return core.User{}, noPassword
@@ -41,69 +45,68 @@ func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, err
 	if in.DeviceID == "" {
 		in.DeviceID = in.OldDeviceID
 	}
-	u, err := s.checkPassword(c, in.ID, in.LoginID, in.Password)
-	if err != nil {
-		return u, err
-	}
-	return s.signIn(c, u, in.DeviceID)
-}
-
-// checkPassword returns the user with a login and a password.
-func (s *Service) checkPassword(c *api.Call, id, login, password string) (core.User, error) {
-	key := clip(api.Lower(login))
-	if _, ok := core.ParseID[core.User](id); ok { // with an id, findLogin ignores the login
-		key = id
-	}
-	if !s.attempts.Allowed(key) {
-		return core.User{}, tooManyAttempts
-	}
-	u, found, err := s.findLogin(c, id, login)
-	if err == nil && !found && c.CaughtUpWithHome("login "+key) {
-		u, found, err = s.findLogin(c, id, login)
-	}
-	if err != nil {
-		return u, err
-	}
-	right, err := s.hasher.Verify(c, u.PasswordHash, password) // it takes as long if there is no such user
+	answer, err := s.verify(c, guard.Question{UserID: accountID(in.ID), Login: login(in), Secret: in.Password, Device: device(in)})
 	switch {
 	case err != nil:
-		return u, err
-	case !right || !found:
-		s.attempts.Wrong(key)
-		return u, badLogin
+		return core.User{}, err
+	case answer.Verdict == guard.Locked:
+		return core.User{}, tooManyAttempts
+	case answer.Verdict != guard.Right:
+		return core.User{}, badLogin
 	}
-	s.attempts.Right(key)
+	u, err := api.ReadBack(c, s.Read.User, answer.UserID)
+	if err != nil {
+		return u, err
+	}
 	if u.DeleteAt != 0 {
 		return u, inactive
 	}
-	return u, nil
+	return s.signIn(c, u, answer.Attempt, in.DeviceID)
 }
 
-// clip bounds a client's text before we store it in memory.
-func clip(s string) string { return s[:min(len(s), core.MaxEmail)] }
+// accountID gives the account that a login names by its id, in which case its other name is ignored.
+func accountID(id string) core.UserID {
+	u, _ := core.ParseID[core.User](id)
+	return u
+}
 
-func (s *Service) findLogin(ctx context.Context, id, login string) (core.User, bool, error) {
-	if uid, ok := core.ParseID[core.User](id); ok {
-		return s.Read.User(ctx, uid)
+// login gives the name that home looks up; one that is too long is nobody's.
+func login(in loginBody) string {
+	name := api.Lower(in.LoginID)
+	if len(name) > core.MaxEmail {
+		return ""
 	}
-	login = api.Lower(login)
-	if login == "" || len(login) > core.MaxEmail {
-		return core.User{}, false, nil
+	return name
+}
+
+// device gives the id of the device that signs in, if it says what it is.
+func device(in loginBody) core.SourceID { return guard.Device("push", in.DeviceID) }
+
+// verify asks home whether a password is right, and waits until this edge has what home decided on. Too
+// many questions at once are refused.
+func (s *Service) verify(c *api.Call, q guard.Question) (guard.Answer, error) {
+	q.ID, q.Kind, q.Address = core.NewID[core.Attempt](time.Now()), core.AttemptPassword, c.Address.String()
+	answer, err := s.cfg.Guard.Verify(c, q)
+	if err != nil {
+		return answer, err
 	}
-	u, ok, err := s.Read.UserByName(ctx, login)
-	if err != nil || ok {
-		return u, ok, err
+	if answer.Verdict == guard.Busy {
+		return answer, password.Busy
 	}
-	return s.Read.UserByEmail(ctx, login)
+	if answer.Index > 0 {
+		c.Follow(answer.Index)
+	}
+	return answer, nil
 }
 
 // signIn begins a session and returns its token only to this client.
-func (s *Service) signIn(c *api.Call, u core.User, device string) (core.User, error) {
+func (s *Service) signIn(c *api.Call, u core.User, attempt core.AttemptID, device string) (core.User, error) {
 	token := session.NewToken()
 	begun := core.Session{
 		ID: core.NewID[core.Session](time.Now()), Token: core.HashToken(token), UserID: u.ID, DeviceID: device, Props: agent(c.Request.UserAgent()),
 	}
-	out, err := api.Changed(c, &command.CreateSession{Session: begun, PasswordHash: u.PasswordHash}, s.Read.SessionByToken, begun.Token)
+	cmd := &command.CreateSession{Session: begun, PasswordHash: u.PasswordHash, Attempt: attempt}
+	out, err := api.Changed(c, cmd, s.Read.SessionByToken, begun.Token)
 	if err != nil {
 		if e := core.AsError(err); e.Kind == core.KindUnauthorized && e.ID == "" {
 			return u, badLogin

@@ -7,6 +7,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/guard"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
@@ -61,7 +62,7 @@ func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, 
 		return u, err
 	}
 	var err error
-	if u.PasswordHash, err = s.hasher.Hash(c, in.Password); err != nil {
+	if u.PasswordHash, err = s.cfg.Hasher.Hash(c, in.Password); err != nil {
 		return u, err
 	}
 	out, err := api.Changed(c, &command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: c.Query("iid")}, s.Read.User, u.ID)
@@ -248,18 +249,12 @@ func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.Use
 // ownPassword refuses if the caller's password is wrong. The status is not 401, which would sign
 // the client out.
 func (s *Service) ownPassword(c *api.Call, password string) error {
-	key := c.User.ID.String()
-	if !s.attempts.Allowed(key) {
-		return api.BadParam("password")
-	}
-	right, err := s.hasher.Verify(c, c.User.PasswordHash, password)
+	answer, err := s.verify(c, guard.Question{UserID: c.User.ID, Secret: password})
 	switch {
 	case err != nil:
 		return err
-	case !right:
-		s.attempts.Wrong(key)
+	case answer.Verdict != guard.Right:
 		return api.BadParam("password")
 	}
-	s.attempts.Right(key)
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/nearside/nearside/cdn/disk"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/event"
+	"github.com/nearside/nearside/core/guard"
+	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/read"
@@ -34,8 +36,9 @@ const Limit = time.Minute
 // them.
 type Home struct {
 	T     testing.TB
-	Blobs *disk.Store // the origin of every edge
-	Dir   string      // its directory
+	Blobs *disk.Store  // the origin of every edge
+	Dir   string       // its directory
+	Guard *guard.Guard // checks passwords, at the first edge
 
 	asks      chan asked
 	configure func(*areas.Config) // changes the configuration of each edge; may be nil
@@ -64,7 +67,8 @@ type Site struct {
 	API  *areas.API
 	URL  string
 
-	OnWait func() // called when a request waits for an index that the edge has not applied; set before any request
+	Guard  *guard.Guard // of the home node that the edge asks; Home.Guard if nil
+	OnWait func()       // called when a request waits for an index that the edge has not applied; set before any request
 
 	mu   sync.Mutex // guards everything below
 	link edge.Link
@@ -98,6 +102,15 @@ func (s *Site) Link() edge.Link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.link
+}
+
+// Verify implements accounts.Guard.
+func (s *Site) Verify(ctx context.Context, q guard.Question) (guard.Answer, error) {
+	g := s.Guard
+	if g == nil {
+		g = s.Home.Guard
+	}
+	return guard.Remote{Ask: g.Answer}.Verify(ctx, q) // encoded, as between nodes
 }
 
 func (s *Site) SetLink(l edge.Link) {
@@ -249,8 +262,14 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	readers := cfg
 	readers.Role = pg.ReaderRole
 	s := &Site{Replica: rep, Home: h, DB: db, link: edge.Link{Connected: true}}
+	store := read.New(pgtest.Connect(t, readers), catalogue.Message)
+	if h.Guard == nil {
+		if h.Guard, err = h.NewGuard(store, rep); err != nil {
+			t.Fatal(err)
+		}
+	}
 	config := areas.Config{
-		Proposer: h, View: s, Read: read.New(pgtest.Connect(t, readers), catalogue.Message), Asker: asker, OpenServer: true, Build: "test", Rates: rate.Config{Off: true},
+		Proposer: h, View: s, Read: store, Asker: asker, Guard: s, OpenServer: true, Build: "test", Rates: rate.Config{Off: true},
 		Files: files.Config{Blobs: h.Blobs, Spool: t.TempDir(), PublicLinks: true},
 	}
 	if h.configure != nil {
@@ -277,6 +296,11 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	})
 	h.edges = append(h.edges, s)
 	return s
+}
+
+// NewGuard makes a guard that reads a replica, as each home node has one.
+func (h *Home) NewGuard(store *read.Store, rep *replica.Replica) (*guard.Guard, error) {
+	return guard.New(guard.Config{Store: store, Hasher: password.NewHasher(0, 0), Propose: h.Propose, Applied: rep.WaitApplied})
 }
 
 // Client is a user at an edge.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
@@ -33,6 +34,8 @@ type Config struct {
 	WebSocket  http.Handler          // serves /api/v4/websocket; default: 501
 	Typing     accounts.Typing       // called when a user is typing; default: nothing
 	Presence   accounts.Presence     // returns users' statuses; default: everybody is offline
+	Guard      accounts.Guard        // required: checks passwords at home
+	Hasher     *password.Hasher      // hashes new passwords; default: one of its own
 	OpenServer bool                  // anybody may sign up
 	SiteURL    string                // the deployment's address for clients; default: unknown
 	Build      string                // this build, in X-Version-Id and the client configuration; default "dev"
@@ -79,8 +82,8 @@ func (a *API) Routes() (all []api.Route) {
 
 // New makes an API and subscribes it to the events of the replica.
 func New(cfg Config) (*API, error) {
-	if cfg.Proposer == nil || cfg.View == nil || cfg.Read == nil {
-		return nil, errors.New("areas.Config needs Proposer, View and Read")
+	if cfg.Proposer == nil || cfg.View == nil || cfg.Read == nil || cfg.Guard == nil {
+		return nil, errors.New("areas.Config needs Proposer, View, Read and Guard")
 	}
 	if cfg.Assets == nil {
 		cfg.Assets = http.HandlerFunc(system.Landing)
@@ -101,7 +104,7 @@ func New(cfg Config) (*API, error) {
 	settings := cfg.settings()
 	cfg.Files.Access, cfg.Files.SiteURL, cfg.Files.Logger = who, cfg.SiteURL, cfg.Logger
 	a := &API{access: who, Areas: []Area{
-		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Typing: cfg.Typing, Presence: cfg.Presence}),
+		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Typing: cfg.Typing, Presence: cfg.Presence, Guard: cfg.Guard, Hasher: cfg.Hasher}),
 		teams.New(who),
 		channels.New(who),
 		posts.New(posts.Config{Access: who, PageBytes: cfg.PageBytes}),

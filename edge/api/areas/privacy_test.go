@@ -199,20 +199,23 @@ func TestLogin_GuessingLocks(t *testing.T) {
 	_, s := apitest.NewHome(t)
 	s.SignUp(t, "ann")
 	bobID := s.SignUp(t, "bob").Me.ID.String()
+	s.SignUp(t, "cyd")
 	c := &apitest.Client{T: t, URL: s.URL}
 	for _, login := range []string{"ann", "nobody"} {
-		for range session.MaxAttempts {
+		for range core.MaxAttempts {
 			c.Fails(401, "api.user.login.invalid_credentials_email_username", "POST", "/users/login", map[string]string{"login_id": login, "password": "a guess"})
 		}
 		c.Fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", map[string]string{"login_id": strings.ToUpper(login), "password": apitest.Password})
 	}
 	bob := map[string]string{"id": bobID, "login_id": "", "password": "a guess"}
-	for i := range session.MaxAttempts {
+	for i := range core.MaxAttempts {
 		bob["login_id"] = fmt.Sprint(i) // it is ignored
 		c.Fails(401, "api.user.login.invalid_credentials_email_username", "POST", "/users/login", bob)
 	}
 	c.Fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", bob)
-	c.Must(200, "POST", "/users/login", map[string]string{"login_id": "bob", "password": apitest.Password}, nil)
+	bob["id"], bob["login_id"] = "", "bob"
+	c.Fails(401, "api.user.check_user_login_attempts.too_many.app_error", "POST", "/users/login", bob)
+	c.Must(200, "POST", "/users/login", map[string]string{"login_id": "cyd", "password": apitest.Password}, nil)
 }
 
 func TestPrivacy_NothingLeftOfDeletedPosts(t *testing.T) {

@@ -1,4 +1,8 @@
-package session
+// Package password hashes passwords and compares them with their hashes.
+//
+// It knows no account, and counts nothing: package guard does. A Hasher is safe for concurrent use
+// and starts no goroutines.
+package password
 
 import (
 	"context"
@@ -54,32 +58,47 @@ func NewHasher(parallel, queue int) *Hasher {
 	return &Hasher{running: make(chan struct{}, parallel), queued: make(chan struct{}, parallel+queue)}
 }
 
-// hashersBusy is the refusal when too many passwords are being hashed.
-var hashersBusy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "passwords")
+// Busy is the refusal when too many passwords are being hashed.
+var Busy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "passwords")
 
-// enter waits for a free place; leave frees it.
-func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
+// Place is a caller's place in a Hasher's queue. It must be left.
+type Place struct{ h *Hasher }
+
+// Enter takes a place in the queue, or refuses at once.
+func (h *Hasher) Enter() (Place, error) {
 	select {
 	case h.queued <- struct{}{}:
+		return Place{h}, nil
 	default:
-		return nil, hashersBusy
+		return Place{}, Busy
 	}
+}
+
+// Leave gives the place back.
+func (p Place) Leave() { <-p.h.queued }
+
+// turn waits until the place is the first of the queue; done ends the turn.
+func (p Place) turn(ctx context.Context) (done func(), err error) {
 	select {
-	case h.running <- struct{}{}:
-		return func() { <-h.running; <-h.queued }, nil
+	case p.h.running <- struct{}{}:
+		return func() { <-p.h.running }, nil
 	case <-ctx.Done():
-		<-h.queued
 		return nil, fmt.Errorf("wait to hash: %w", context.Cause(ctx))
 	}
 }
 
 // Hash returns a password's argon2id hash in PHC form.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	leave, err := h.enter(ctx)
+	place, err := h.Enter()
 	if err != nil {
 		return "", err
 	}
-	defer leave()
+	defer place.Leave()
+	done, err := place.turn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // crypto/rand never returns an error
 	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, keyBytes)
@@ -90,18 +109,18 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify reports whether a password matches a stored hash: argon2id in PHC form, or bcrypt, which
 // existing databases contain. An empty or damaged hash matches nothing, but takes as long as a
 // right one, so that the time does not reveal whether an account exists.
-func (h *Hasher) Verify(ctx context.Context, stored, password string) (bool, error) {
-	leave, err := h.enter(ctx)
+func (p Place) Verify(ctx context.Context, stored, password string) (bool, error) {
+	done, err := p.turn(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer leave()
+	defer done()
 	if strings.HasPrefix(stored, "$2") {
 		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password)) == nil, nil
 	}
-	p, ok := parsePHC(stored)
-	got := argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.key)))
-	return ok && subtle.ConstantTimeCompare(got, p.key) == 1, nil
+	h, ok := parsePHC(stored)
+	got := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
+	return ok && subtle.ConstantTimeCompare(got, h.key) == 1, nil
 }
 
 type phc struct {

@@ -1,0 +1,20 @@
+package read
+
+import (
+	"context"
+
+	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/apply"
+)
+
+// KnownSource reports whether a device or an address has signed in to an account before.
+func (s *Store) KnownSource(ctx context.Context, u core.UserID, source core.SourceID) (bool, error) {
+	_, known, err := get(ctx, s.db, apply.KnownSources, apply.UserSource{UserID: u, SourceID: source})
+	return known, err
+}
+
+// CountingAttempts counts the attempts of a share that are later than a time and were not right.
+func (s *Store) CountingAttempts(ctx context.Context, a core.Attempt, since int64) (int64, error) {
+	return count(ctx, s.db, `SELECT count(*) FROM attempts WHERE kind = $1 AND subject_id = $2 AND source_id = $3 AND right_at = 0 AND create_at > $4`,
+		int64(a.Kind), [16]byte(a.SubjectID), [16]byte(a.SourceID), since)
+}
