@@ -35,6 +35,7 @@ var (
 	postNotFound     = core.Refusal{Kind: core.KindNotFound, ID: "app.post.get.app_error"}
 	postInArchived   = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.can_not_post_to_deleted.error"}
 	changeInArchived = core.Refusal{Kind: core.KindInvalid, ID: "api.post.update_post.can_not_update_post_in_deleted.error"}
+	badPostTime      = core.Refusal{Kind: core.KindInvalid, ID: "model.post.is_valid.create_at.app_error"}
 	wrongRoot        = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.root_id.app_error"}
 	rootElsewhere    = core.Refusal{Kind: core.KindInvalid, ID: "api.post.create_post.channel_root_id.app_error"}
 	systemPostFixed  = core.Refusal{Kind: core.KindInvalid, ID: "api.post.update_post.system_message.app_error"}
@@ -60,8 +61,12 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	at, err := x.importedAt(u, in, root)
+	if err != nil {
+		return nil, err
+	}
 	p := core.Post{
-		ID: x.mint(), UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		ID: x.mint(), UserID: u.ID, ChannelID: ch.ID, RootID: in.RootID, CreateAt: at, IsPinned: in.IsPinned, Message: in.Message, Type: in.Type,
 		Props: clientProps(in.Props, nil), Hashtags: in.Hashtags, PendingPostID: in.PendingPostID,
 	}
 	if p.FileIDs, err = x.attach(u, p, in.FileIDs); err != nil {
@@ -77,6 +82,27 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	addFiles(x, &p)
 	x.emit(event.Posted{Post: p, Channel: ch, Sender: "@" + u.Username, SetOnline: c.SetOnline, Mentions: mentioned, Followers: followers})
 	return command.Made{ID: p.ID, At: p.CreateAt}, nil
+}
+
+// clockSkew is how far the clock of somebody who sets a post's time may be ahead, in milliseconds.
+const clockSkew = 60_000
+
+// importedAt gives the time that an administrator has set for a message brought in from elsewhere; 0 if
+// the post is of now, as are all posts of others, whatever they send. A time in the future is refused:
+// every later post of the channel would have to be later still.
+func (x *exec) importedAt(u core.User, in, root core.Post) (int64, error) {
+	switch at := in.CreateAt; {
+	case at == 0 || !authz.Allows(authz.ManageSystem, u.Roles):
+		return 0, nil
+	case at < 0 || at > x.now+clockSkew:
+		return 0, badPostTime
+	case at < root.CreateAt:
+		return 0, badPostTime.With("reason", "before_root")
+	case at >= x.now:
+		return 0, nil
+	default:
+		return at, nil
+	}
 }
 
 // clientProps gives the props that a client sets, without those that only the server sets (who really
@@ -127,13 +153,16 @@ func (x *exec) root(in core.Post) (core.Post, error) {
 	return root, nil
 }
 
-// savePost gives a new post its time, strictly after the channel's last, and counts it.
+// savePost gives a new post its time, strictly after the channel's last, and counts it. One that has a
+// time already keeps it, and its update is now, so that clients that ask what is new get it.
 func (x *exec) savePost(ch core.Channel, p core.Post) (core.Channel, core.Post) {
-	p.CreateAt = max(x.now, ch.LastPostAt+1)
-	p.UpdateAt = p.CreateAt
-	ch.LastPostAt = p.CreateAt
+	p.UpdateAt = max(x.now, ch.LastPostAt+1)
+	if p.CreateAt == 0 {
+		p.CreateAt = p.UpdateAt
+	}
+	ch.LastPostAt = max(ch.LastPostAt, p.CreateAt)
 	if p.RootID.IsZero() {
-		ch.LastRootPostAt = p.CreateAt
+		ch.LastRootPostAt = max(ch.LastRootPostAt, p.CreateAt)
 	}
 	if p.Counts() {
 		ch.TotalMsgCount++
@@ -149,10 +178,16 @@ func (x *exec) savePost(ch core.Channel, p core.Post) (core.Channel, core.Post) 
 // reply counts a reply in its thread and gives it the thread's fields for the answer, and the
 // people who take part in the thread.
 func (x *exec) reply(root, p core.Post) (core.Post, []core.UserID) {
-	root.ReplyCount++
-	root.LastReplyAt = p.CreateAt
-	root.UpdateAt = max(root.UpdateAt+1, p.CreateAt)
 	people := append(without(root.Participants, p.UserID), core.Participant{ID: p.UserID})
+	if p.CreateAt < root.LastReplyAt { // it was brought in: others replied later
+		people = root.Participants
+		if len(without(people, p.UserID)) == len(people) {
+			people = append([]core.Participant{{ID: p.UserID}}, people...)
+		}
+	}
+	root.ReplyCount++
+	root.LastReplyAt = max(root.LastReplyAt, p.CreateAt)
+	root.UpdateAt = max(root.UpdateAt+1, p.UpdateAt)
 	if len(people) > core.MaxThreadPeople {
 		people = people[len(people)-core.MaxThreadPeople:]
 	}

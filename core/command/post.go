@@ -4,7 +4,7 @@ import "github.com/nearside/nearside/core"
 
 // CreatePost posts a message as the caller. Result: Made.
 type CreatePost struct {
-	Post      core.Post `cbor:"1,keyasint"`           // id, channel, root, message, props, hashtags, pending id, files; the rest is decided by apply
+	Post      core.Post `cbor:"1,keyasint"`           // channel, root, message, props, hashtags, pending id, files and pin; create_at if an administrator brings it in
 	Mentions  []string  `cbor:"2,keyasint,omitempty"` // words after "@" in the message, lower-case, each once; core.NamesIn gives the names that they may stand for
 	SetOnline bool      `cbor:"3,keyasint,omitempty"`
 }

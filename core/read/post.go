@@ -102,7 +102,7 @@ func (s *Store) Posts(ctx context.Context, ch core.ChannelID, f PostFilter, p Pa
 	if skip > 0 { // one more post at each end gives the neighbours
 		skip, n = skip-1, n+1
 	}
-	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
+	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+f.where()+` ORDER BY create_at DESC, id DESC LIMIT $2 OFFSET $3`, [16]byte(ch), n, skip)
 	if err != nil {
 		return PostPage{}, err
 	}
@@ -124,11 +124,11 @@ func cut(posts []core.Post, n int) ([]core.Post, core.PostID) {
 
 // PostsBefore gives a page of the posts older than one of the channel's.
 func (s *Store) PostsBefore(ctx context.Context, ch core.ChannelID, f PostFilter, anchor core.PostID, p Page) (PostPage, error) {
-	at, err := s.createAt(ctx, ch, anchor)
+	from, err := s.spotOf(ctx, ch, anchor)
 	if err != nil {
 		return PostPage{}, err
 	}
-	posts, err := s.older(ctx, ch, f, at, p.offset(), p.Size+1)
+	posts, err := s.older(ctx, ch, f, from, p.offset(), p.Size+1)
 	out := PostPage{Newer: anchor}
 	out.Posts, out.Older = cut(posts, p.Size)
 	if err == nil && p.Number > 0 {
@@ -139,11 +139,11 @@ func (s *Store) PostsBefore(ctx context.Context, ch core.ChannelID, f PostFilter
 
 // PostsAfter gives a page of the posts newer than one of the channel's.
 func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter, anchor core.PostID, p Page) (PostPage, error) {
-	at, err := s.createAt(ctx, ch, anchor)
+	from, err := s.spotOf(ctx, ch, anchor)
 	if err != nil {
 		return PostPage{}, err
 	}
-	posts, err := s.newer(ctx, ch, f, at, p.offset(), p.Size+1)
+	posts, err := s.newer(ctx, ch, f, from, p.offset(), p.Size+1)
 	out := PostPage{Older: anchor}
 	out.Posts, out.Newer = cut(posts, p.Size)
 	slices.Reverse(out.Posts)
@@ -156,11 +156,11 @@ func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter,
 // PostsAround gives at most after posts from a time on, and at most before older ones. It is empty if
 // there is nothing newer than the time.
 func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter, since int64, before, after int) (PostPage, error) {
-	newer, err := s.newer(ctx, ch, f, since, 0, after+1)
+	newer, err := s.newer(ctx, ch, f, endOf(since), 0, after+1)
 	if err != nil || len(newer) == 0 {
 		return PostPage{}, err
 	}
-	older, err := s.older(ctx, ch, f, newer[0].CreateAt, 0, before+1)
+	older, err := s.older(ctx, ch, f, spotAt(newer[0]), 0, before+1)
 	if err != nil {
 		return PostPage{}, err
 	}
@@ -172,14 +172,32 @@ func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter
 	return out, nil
 }
 
-func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND create_at < $2`+f.where()+
-		` ORDER BY create_at DESC LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
+// spot is where a post is in the order of its channel. Posts that were brought in can have the same time:
+// then the id decides, so that no page leaves one out.
+type spot struct {
+	at int64
+	id core.PostID
 }
 
-func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, at int64, skip, n int) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND create_at > $2`+f.where()+
-		` ORDER BY create_at LIMIT $3 OFFSET $4`, [16]byte(ch), at, n, skip)
+func spotAt(p core.Post) spot { return spot{p.CreateAt, p.ID} }
+
+// endOf is behind every post of a time.
+func endOf(at int64) spot {
+	p := spot{at: at}
+	for i := range p.id {
+		p.id[i] = 0xff
+	}
+	return p
+}
+
+func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, error) {
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) < ($2, $3)`+f.where()+
+		` ORDER BY create_at DESC, id DESC LIMIT $4 OFFSET $5`, [16]byte(ch), from.at, [16]byte(from.id), n, skip)
+}
+
+func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, error) {
+	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) > ($2, $3)`+f.where()+
+		` ORDER BY create_at, id LIMIT $4 OFFSET $5`, [16]byte(ch), from.at, [16]byte(from.id), n, skip)
 }
 
 // neighbour gives the post next to consecutive posts, on the newer or the older side.
@@ -187,11 +205,11 @@ func (s *Store) neighbour(ctx context.Context, ch core.ChannelID, f PostFilter, 
 	if len(run) == 0 {
 		return core.PostID{}, nil
 	}
-	find, at := s.older, run[len(run)-1].CreateAt
+	find, from := s.older, spotAt(run[len(run)-1])
 	if newer {
-		find, at = s.newer, run[0].CreateAt
+		find, from = s.newer, spotAt(run[0])
 	}
-	next, err := find(ctx, ch, f, at, 0, 1)
+	next, err := find(ctx, ch, f, from, 0, 1)
 	if err != nil || len(next) == 0 {
 		return core.PostID{}, err
 	}
@@ -204,12 +222,12 @@ var errNoAnchor = errors.New("no such post in the channel")
 // IsNoAnchor reports whether err says that the post to page from is not in the channel.
 func IsNoAnchor(err error) bool { return errors.Is(err, errNoAnchor) }
 
-func (s *Store) createAt(ctx context.Context, ch core.ChannelID, id core.PostID) (int64, error) {
+func (s *Store) spotOf(ctx context.Context, ch core.ChannelID, id core.PostID) (spot, error) {
 	at, ok, err := pg.QueryOne(ctx, s.db, `SELECT create_at FROM posts WHERE id = $1 AND channel_id = $2`, pg.Scalar[int64], [16]byte(id), [16]byte(ch))
 	if err == nil && !ok {
 		err = errNoAnchor
 	}
-	return at, wrap("read anchor", err)
+	return spot{at, id}, wrap("read anchor", err)
 }
 
 // PostsSince gives what changed in a channel after a time: new, edited and deleted posts and

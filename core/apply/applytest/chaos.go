@@ -237,6 +237,9 @@ func (c *Chaos) command(who int) command.Command {
 		p.RootID = Pick(c, c.posts)
 		p.Props = map[string]any{"from": 3.0}
 	}
+	if c.Rnd.IntN(20) == 0 {
+		p.CreateAt = c.At.UnixMilli() - int64(c.Rnd.IntN(1000)) + 5
+	}
 	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), Pick(c, []string{"ada.", "bob.eve", "user0", "user1-ada", "user2.x", "nobody"})}}
 }
 

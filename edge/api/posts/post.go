@@ -16,7 +16,7 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 		return in, api.BadParam("channel_id")
 	}
 	p := core.Post{
-		ChannelID: in.ChannelID, RootID: in.RootID, Message: in.Message, Type: in.Type,
+		ChannelID: in.ChannelID, RootID: in.RootID, CreateAt: in.CreateAt, IsPinned: in.IsPinned, Message: in.Message, Type: in.Type,
 		Props: in.Props, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
 	if err := checkPost(&p); err != nil {
