@@ -143,7 +143,7 @@ func (u *Upload) Check() error {
 		return badUploadFilename
 	case !ValidName(u.Filename):
 		return badUploadFilename.With("reason", "characters")
-	case u.FileSize <= 0 || u.FileSize > MaxFileBytes:
+	case u.FileSize < 0 || u.FileSize > MaxFileBytes:
 		return badUploadFileSize
 	}
 	return nil

@@ -83,7 +83,7 @@ func TestCreateUpload_Refusals(t *testing.T) {
 	w, town := two(t)
 	w.person("eve")
 	w.refused("eve", w.newUpload(town, 1), core.KindForbidden)
-	w.refused("bob", w.newUpload(town, 0), core.KindInvalid)
+	w.refused("bob", w.newUpload(town, -1), core.KindInvalid)
 	w.refused("bob", w.newUpload(core.ChannelID{1}, 1), core.KindNotFound)
 	imports := w.newUpload(town, 1)
 	imports.Upload.Type = "import"

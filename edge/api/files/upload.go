@@ -41,7 +41,6 @@ var (
 	noChannelID      = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.missing_channel_id.app_error"}
 	wrongClientIDs   = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.incorrect_number_of_client_ids.app_error"}
 	fileTooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.file.upload_file.too_large_detailed.app_error"}
-	noBody           = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.empty.app_error"}
 	tooManyFiles     = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.too_many_files.app_error"}
 	noFileInForm     = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.no_file.app_error"}
 	uploadToArchived = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.archived_channel.app_error"}
@@ -104,17 +103,9 @@ func (s *Service) checkRequest(c *api.Call, q *fileRequest, multi bool) (name st
 		return "", tooLarge(limit)
 	case multi:
 		return "", nil
-	case c.Request.ContentLength == 0:
-		return "", emptyBody()
 	}
 	q.clientIDs = append(c.Queries("client_ids"), c.Queries("client_id")...)
 	return cleanName(c.Query("filename"))
-}
-
-// emptyBody refuses a body without bytes. In a form a file may be empty; as a body it is a
-// mistake.
-func emptyBody() error {
-	return noBody
 }
 
 // uploaded is the created files and the client's ids for them.
@@ -150,9 +141,6 @@ func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
 func (s *Service) receiveBody(c *api.Call, q *fileRequest, name string, in *incoming) error {
 	if err := s.receiveFile(c, q, name, in); err != nil {
 		return err
-	}
-	if q.files[0].size == 0 {
-		return emptyBody()
 	}
 	return q.complete()
 }

@@ -109,6 +109,36 @@ func TestUploadSession_PartByPart(t *testing.T) {
 	}
 }
 
+func TestUploads_EmptyFile(t *testing.T) {
+	// An empty file is a file, however it is sent: in a form, as the body with or without a length,
+	// or as an upload of several requests.
+	w := newUploadWorld(t, nil)
+	ch := w.Channel.String()
+	var files []core.File
+	var got uploaded
+	w.Ann.Must(201, "POST", "/files", field("channel_id", ch)+filePart("empty.txt", nil)+"--edge--\r\n", &got)
+	files = append(files, got.Files...)
+	path := "/files?channel_id=" + ch + "&filename=empty.txt"
+	w.Ann.Must(201, "POST", path, "", &got)
+	files = append(files, got.Files...)
+	resp, err := send(w.Ann, t.Context(), path, io.MultiReader(), -1, nil)
+	if err != nil || resp.StatusCode != 201 {
+		t.Fatalf("without a length: %v %v", resp, err)
+	}
+	up := w.Ann.Begin(ch, "empty.txt", 0)
+	var f core.File
+	w.Ann.Must(201, "POST", "/uploads/"+up.ID.String(), "", &f)
+	up = w.Ann.Begin(ch, "empty.txt", 0)
+	w.Ann.Fails(400, "api.upload.upload_data.invalid_content_length", "POST", "/uploads/"+up.ID.String(), "x")
+	for _, f := range append(files, f) {
+		kept, _, err := fileAt(w.Site, f.ID)
+		if err != nil || f.Size != 0 || f.Name != "empty.txt" || f.MimeType != "text/plain" {
+			t.Errorf("%+v, %v", f, err)
+		}
+		wantContent(w.Home, kept.Content, nil)
+	}
+}
+
 func TestUploadSession_AnswerWasLost(t *testing.T) {
 	// A client that did not get the answer of its finished upload asks again and gets the file;
 	// if the edge could not make the file after the last part, the next request makes it.
@@ -143,7 +173,6 @@ func TestUploadSession_Refusals(t *testing.T) {
 		id     string
 	}{
 		`{"channel_id":"` + ch + `","filename":"a","file_size":10001}`:                     {413, "app.upload.create.upload_too_large.app_error"},
-		`{"channel_id":"` + ch + `","filename":"a","file_size":0}`:                         {400, "model.upload_session.is_valid.file_size.app_error"},
 		`{"channel_id":"` + ch + `","filename":"a","file_size":-1}`:                        {400, "model.upload_session.is_valid.file_size.app_error"},
 		`{"channel_id":"` + ch + `","filename":"a/","file_size":1}`:                        {400, "model.upload_session.is_valid.filename.app_error"},
 		`{"channel_id":"` + ch + `","filename":"a","file_size":1,"type":"import"}`:         {501, "api.nearside.not_built.app_error"},
