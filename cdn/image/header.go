@@ -34,7 +34,16 @@ type header struct {
 type format struct {
 	name  string
 	parse func(io.Reader) (image.Config, error)
-	pixel func(io.Reader) (image.Image, error)
+	pixel func(io.Reader) (image.Image, error) // nil if there is no decoder
+}
+
+// maxShown is the largest side that is believed of a picture that is not decoded. Clients make room for it.
+const maxShown = 1 << 20
+
+// described reports whether the header says how large the picture is, whatever else is wrong with it.
+func (h header) described() bool {
+	w, hi := h.config.Width, h.config.Height
+	return w > 0 && hi > 0 && w <= maxShown && hi <= maxShown
 }
 
 // size returns the width and height as displayed, and the format's name.
@@ -61,13 +70,14 @@ func sniff(b []byte) (format, bool) {
 	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
 		return format{"webp", webp.DecodeConfig, webp.Decode}, true
 	}
-	return format{}, false
+	return heif(b)
 }
 
-// readHeader refuses pictures that must not be decoded.
+// readHeader refuses pictures that cannot or must not be decoded. What it has found out about them is
+// in the header all the same.
 func readHeader(r io.ReadSeeker) (header, error) {
 	h := header{orientation: 1, frames: 1}
-	magic := make([]byte, 12)
+	magic := make([]byte, maxBrands)
 	n, err := io.ReadFull(r, magic)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return h, core.AsError(err)
@@ -79,10 +89,14 @@ func readHeader(r io.ReadSeeker) (header, error) {
 	if err := h.readConfig(r); err != nil {
 		return h, err
 	}
+	rest := h.readRest(r) // of pictures that are too large too: they may be turned
 	if err := checkSize(h.config.Width, h.config.Height); err != nil {
 		return h, err
 	}
-	return h, h.readRest(r)
+	if rest == nil && h.pixel == nil {
+		return h, core.E(core.KindInvalid, "%s cannot be decoded", h.name)
+	}
+	return h, rest
 }
 
 func (h *header) readConfig(r io.ReadSeeker) (err error) {
@@ -173,7 +187,7 @@ func onScreen(m image.Image, w, h int) image.Image {
 
 func checkSize(w, h int) error {
 	if w < 1 || h < 1 || w > MaxSide || h > MaxSide || w*h > MaxPixels {
-		return &core.Error{Kind: OverLimits.Kind, ID: OverLimits.ID, Message: fmt.Sprintf("the picture has %d×%d pixels, which is too many", w, h)}
+		return core.E(core.KindInvalid, "the picture has %d×%d pixels, which is too many", w, h)
 	}
 	return nil
 }

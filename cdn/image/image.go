@@ -6,9 +6,12 @@
 // one if they are huge; other callers wait for a slot or for their context. A decoder cannot be
 // interrupted, but its reads check the deadline, so it ends at its next read.
 //
-// Clients display animated GIF, PNG and WebP files directly: Make describes them and makes no
-// small pictures. Functions that need a still picture use the first frame (of a PNG, its default
-// image).
+// A picture that is not decoded (it is over the limits, or HEIC or AVIF) is still described as far as its
+// header goes, and gets a placeholder: an upload is never lost because of its picture.
+//
+// Clients display animated GIF, PNG and WebP files directly, so that their small pictures, made of the
+// first frame (of a PNG, its default image), are only for those who ask for them. An animation of too
+// many frames is shown as a still picture.
 //
 // Invariants: the same input gives the same output (all scaling uses integers). No metadata of
 // the source is in any output, in particular not the place where a photo was taken. The
@@ -18,6 +21,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image"
 	"image/draw"
 	"image/jpeg"
@@ -37,10 +41,6 @@ const (
 	MaxFrames = 1000 // of an animation
 )
 
-// OverLimits is the refusal of a picture over the limits. A broken picture has no such refusal:
-// it may be stored like any other file.
-var OverLimits = core.Refusal{Kind: core.KindInvalid, ID: "api.file.upload_file.large_image_detailed.app_error"}
-
 const (
 	previewWidth = 1920
 	thumbWidth   = 120
@@ -55,9 +55,9 @@ const (
 // Info describes a picture as displayed, that is with its orientation applied.
 type Info struct {
 	Width, Height int    // pixels
-	Format        string // "jpeg", "png", "gif", "webp", "bmp" or "tiff"
-	HasPreview    bool   // false for an animation, which clients display directly
-	Mini          []byte // JPEG, 16×16; nil without a preview
+	Format        string // "jpeg", "png", "gif", "webp", "bmp", "tiff", "heic" or "avif"
+	HasPreview    bool   // false for an animation or an AVIF, which clients display directly
+	Mini          []byte // JPEG, 16×16; nil for a placeholder
 }
 
 // Set is everything that is made of one uploaded picture.
@@ -79,19 +79,26 @@ func New() *Maker {
 }
 
 // Make reads a picture and makes its small pictures. The error is core.KindInvalid if the input
-// is no picture, is broken, or is over the limits.
+// is no picture, or is broken.
 func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 	var s Set
 	err := m.within(ctx, r, func(ctx context.Context, r io.ReadSeeker) error {
 		h, err := readHeader(r)
-		if err != nil {
+		long := errors.Is(err, tooLong)
+		switch {
+		case err == nil, long:
+		case core.KindOf(err) == core.KindInvalid && h.described():
+			return s.stand(h, h.name == "avif")
+		default:
 			return err
 		}
 		s.Width, s.Height, s.Format = h.size()
-		if h.frames > 1 {
-			return nil
+		err = m.decode(ctx, h, r, func(src image.Image) error { return s.fill(src, h.orientation) })
+		if core.KindOf(err) == core.KindInvalid && h.frames > 1 {
+			return s.stand(h, !long)
 		}
-		return m.decode(ctx, h, r, func(src image.Image) error { return s.fill(src, h.orientation) })
+		s.HasPreview = s.HasPreview && (h.frames <= 1 || long)
+		return err
 	})
 	if err != nil {
 		return Set{}, err

@@ -108,10 +108,10 @@ func near(c color.Color) string {
 	return name[fmt.Sprintf("%v,%v,%v", r > 1<<15, g > 1<<15, b > 1<<15)]
 }
 
-// An animation is described, and no small pictures are made; for a still GIF they are.
+// An animation is displayed directly, with small pictures of its first frame for those who ask for them.
 func TestMaker_Animation(t *testing.T) {
 	s := must[Set](t)(New().Make(t.Context(), bytes.NewReader(animation(t, 3))))
-	if s.HasPreview || s.Preview != nil || s.Width != 4 || s.Format != "gif" {
+	if s.HasPreview || s.Preview == nil || s.Width != 4 || s.Format != "gif" {
 		t.Errorf("animation gives %+v", s.Info)
 	}
 }

@@ -45,9 +45,12 @@ func (h *header) readPNGChunk(r io.Reader, name string, n int64) {
 	}
 }
 
+// tooLong refuses an animation of more frames than clients are asked to play. Nothing else is wrong with it.
+var tooLong = core.E(core.KindInvalid, "the animation has more than %d frames", MaxFrames)
+
 func (h *header) checkFrames() error {
 	if h.frames > MaxFrames {
-		return core.E(core.KindInvalid, "the animation has more than %d frames", MaxFrames)
+		return tooLong
 	}
 	return nil
 }

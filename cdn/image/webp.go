@@ -49,7 +49,7 @@ func (h *header) readWebP(r io.ReadSeeker) error {
 			}
 		case "ANMF":
 			if frames++; frames > MaxFrames {
-				return false, core.E(core.KindInvalid, "the animation has more than %d frames", MaxFrames)
+				return false, tooLong
 			}
 		case "EXIF":
 			h.readExif(r, size)

@@ -3,6 +3,7 @@ package apitest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -201,4 +202,16 @@ func (w *FileWorld) File(id core.FileID) core.File {
 		w.Home.T.Fatal(ok, err)
 	}
 	return f
+}
+
+// HEIF returns the boxes of a HEIC or AVIF file that say how large its picture is, without the picture.
+func HEIF(brand string, w, h uint32) []byte {
+	box := func(name string, body ...[]byte) []byte {
+		all := bytes.Join(body, nil)
+		return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(all)+8)), name...), all...)
+	}
+	size := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(make([]byte, 4), w), h)
+	meta := box("meta", make([]byte, 4), box("pitm", []byte{0, 0, 0, 0, 0, 1}),
+		box("iprp", box("ipco", box("ispe", size)), box("ipma", []byte{0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 1})))
+	return append(box("ftyp", []byte(brand), make([]byte, 4), []byte("mif1"), []byte(brand)), meta...)
 }

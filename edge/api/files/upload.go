@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn"
-	"github.com/nearside/nearside/cdn/image"
 	"github.com/nearside/nearside/cdn/text"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
@@ -311,8 +310,6 @@ func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, erro
 	set, err := s.pictures.Make(c, f.reader())
 	switch {
 	case err == nil:
-	case core.AsError(err).ID == image.OverLimits.ID:
-		return nil, image.OverLimits.WithCause(err)
 	case core.KindOf(err) == core.KindInvalid:
 		return nil, nil
 	case core.KindOf(err) == core.KindTimeout:
@@ -321,11 +318,8 @@ func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, erro
 		return nil, err
 	}
 	file.Width, file.Height = int64(set.Width), int64(set.Height)
-	if !set.HasPreview {
-		return nil, nil
-	}
 	thumbnail, preview := blobOf(set.Thumbnail), blobOf(set.Preview)
-	file.HasPreview, file.MiniPreview = true, set.Mini
+	file.HasPreview, file.MiniPreview = set.HasPreview, set.Mini
 	file.Thumbnail, file.Preview = thumbnail.BlobRef, preview.BlobRef
 	return []blob{thumbnail, preview}, nil
 }

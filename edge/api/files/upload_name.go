@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/nearside/nearside/cdn/image"
 	"github.com/nearside/nearside/core"
 )
 
@@ -65,6 +66,9 @@ func typeOf(name string, head []byte) string {
 	if t := types[extensionOf(name)]; t != "" {
 		return t
 	}
+	if t := image.TypeOf(head); t != "" {
+		return t
+	}
 	t, _, err := mime.ParseMediaType(http.DetectContentType(head))
 	if err != nil {
 		return "application/octet-stream"
@@ -75,6 +79,7 @@ func typeOf(name string, head []byte) string {
 // pictures has the types that get a preview.
 var pictures = map[string]bool{
 	"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true, "image/bmp": true, "image/tiff": true,
+	"image/avif": true, "image/heic": true, "image/heif": true,
 }
 
 var types = map[string]string{
