@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/cdn/tier"
 	"github.com/nearside/nearside/core"
@@ -132,4 +134,47 @@ func withCache(b *testing.B, origin edge.Blobs) edge.Blobs {
 		}
 	})
 	return t
+}
+
+// BenchmarkLogin measures sign-ins of different people at once: two entries that count, one that signs in, and one
+// hash of 19 MiB and two passes each.
+func BenchmarkLogin(b *testing.B) {
+	_, s := apitest.NewHome(b)
+	const people = 16
+	var names []string
+	for i := range people {
+		names = append(names, s.SignUp(b, fmt.Sprint("user", i)).Me.Username)
+	}
+	b.ResetTimer()
+	before := cpu(b)
+	work := make(chan int)
+	done := make(chan struct{})
+	for range people {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for i := range work {
+				if id := login(b, crowd, s.URL, map[string]string{"login_id": names[i%people], "password": apitest.Password}); id != "" {
+					b.Error(id)
+				}
+			}
+		}()
+	}
+	for i := range b.N {
+		work <- i
+	}
+	close(work)
+	for range people {
+		<-done
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "logins/s")
+	b.ReportMetric(float64((cpu(b)-before).Milliseconds())/float64(b.N), "cpu-ms/login") // of this process; PostgreSQL has its own
+}
+
+// cpu gives how much time of processors this process has taken.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
