@@ -45,7 +45,7 @@ type law struct {
 }
 
 // domainFree are the packages of core that do not import the domain: tools that every side uses.
-var domainFree = []string{"core/backoff", "core/eventually", "core/slow", "core/trace"}
+var domainFree = []string{"core/backoff", "core/eventually", "core/slow", "core/trace", "core/turn"}
 
 var importLaw = []law{
 	{from: []string{"region"}, to: []string{"replication", "edge", "cdn", "cmd"}, tests: true, why: "a side must run, and be tested, with the others absent"},

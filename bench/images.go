@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cdn/image"
+	"github.com/nearside/nearside/core/turn"
 )
 
 const (
@@ -70,7 +71,8 @@ func beThumbnails(ctx context.Context, n int) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	failed := make(chan error, 8)
-	for range cap(failed) {
+	for i := range cap(failed) {
+		maker := maker.For(turn.Who{Name: fmt.Sprint("caller ", i)})
 		wg.Go(func() {
 			for next.Add(1) <= int64(n) {
 				set, err := maker.Make(ctx, bytes.NewReader(raw))

@@ -2,9 +2,12 @@
 // mini preview and avatars. It does not store them and does not know whose they are.
 //
 // Pictures may be hostile. So the header is read first, and a picture over the limits is refused
-// before memory for its pixels is allocated. One Maker decodes two pictures at a time, and only
-// one if they are huge; other callers wait for a slot or for their context. A decoder cannot be
-// interrupted, but its reads check the deadline, so it ends at its next read.
+// before memory for its pixels is allocated. One Maker decodes two pictures at a time; other callers
+// wait for their turn or for their context. One of the two slots is always kept from each caller, and
+// callers take turns, so that whoever sends many large pictures delays nobody else by more than one.
+// Pictures that need so much memory that two would be too many are decoded one at a time, but
+// ordinary ones go on beside them. A decoder cannot be interrupted, but its reads check the deadline, so
+// it ends at its next read.
 //
 // A picture that is not decoded (it is over the limits, or HEIC or AVIF) is still described as far as its
 // header goes, and gets a placeholder: an upload is never lost because of its picture.
@@ -32,6 +35,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/turn"
 )
 
 // The limits of a picture that can be decoded.
@@ -49,7 +53,10 @@ const (
 	quality      = 90
 	slots        = 2
 	timeout      = 30 * time.Second
-	maxDecoding  = 512 << 20 // bytes of all pictures being decoded; a larger picture is decoded alone
+	maxWaiting   = 256       // pictures of all callers
+	maxWaitOne   = 16        // of one caller
+	maxDecoding  = 512 << 20 // bytes of all pictures being decoded, of which a huge one counts as at most all but ordinary
+	ordinary     = 128 << 20 // bytes that are left for others beside a huge one
 )
 
 // Info describes a picture as displayed, that is with its orientation applied.
@@ -69,14 +76,24 @@ type Set struct {
 
 // Maker makes small pictures. It is safe for concurrent use.
 type Maker struct {
-	slots  chan struct{}       // holds one token per picture in memory
+	turns  *turn.Queue         // for a slot
 	memory *semaphore.Weighted // bytes that decoders may use
+	who    turn.Who            // whose pictures
 }
 
 // New returns a Maker with two slots of its own.
 func New() *Maker {
-	return &Maker{slots: make(chan struct{}, slots), memory: semaphore.NewWeighted(maxDecoding)}
+	return &Maker{
+		turns:  turn.New(turn.Config{Places: slots, OfOne: slots - 1, Waiting: maxWaiting, WaitOne: maxWaitOne}),
+		memory: semaphore.NewWeighted(maxDecoding),
+	}
 }
+
+// For returns the Maker for the pictures of one caller, with the same slots.
+func (m *Maker) For(who turn.Who) *Maker { return &Maker{turns: m.turns, memory: m.memory, who: who} }
+
+// busy is the refusal if too many pictures wait.
+var busy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.pictures_busy.app_error"}
 
 // Make reads a picture and makes its small pictures. The error is core.KindInvalid if the input
 // is no picture, or is broken.
@@ -110,13 +127,15 @@ func (m *Maker) Make(ctx context.Context, r io.ReadSeeker) (Set, error) {
 func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(context.Context, io.ReadSeeker) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-	case <-ctx.Done():
+	leave, err := m.turns.Enter(ctx, m.who)
+	switch {
+	case ctx.Err() != nil && err != nil:
 		return core.AsError(ctx.Err())
+	case err != nil:
+		return busy.WithCause(err)
 	}
-	err := f(ctx, limit(ctx, r))
+	defer leave()
+	err = f(ctx, limit(ctx, r))
 	if ctx.Err() != nil { // whatever error the decoder made of it
 		return core.AsError(ctx.Err())
 	}
@@ -125,7 +144,7 @@ func (m *Maker) within(ctx context.Context, r io.ReadSeeker, f func(context.Cont
 
 // decode waits for memory, decodes the picture, and passes it to use.
 func (m *Maker) decode(ctx context.Context, h header, r io.ReadSeeker, use func(image.Image) error) error {
-	weight := min(h.weight(), maxDecoding)
+	weight := min(h.weight(), maxDecoding-ordinary)
 	if err := m.memory.Acquire(ctx, weight); err != nil {
 		return core.AsError(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/image/tiff"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/turn"
 )
 
 // corners is a w×h picture whose quarters are red, green, blue and white.
@@ -160,13 +162,72 @@ func TestMaker_Square(t *testing.T) {
 // A caller without a slot ends with its context.
 func TestMaker_SlotsAreBounded(t *testing.T) {
 	m := New()
-	for range slots {
-		m.slots <- struct{}{}
+	for i := range slots {
+		if _, err := m.turns.Enter(t.Context(), turn.Who{Name: string(rune('a' + i))}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := contextOf(t)
 	defer cancel()
 	_, err := m.Make(ctx, bytes.NewReader(nil))
 	if core.KindOf(err) != core.KindTimeout {
 		t.Errorf("error %v, not a timeout", err)
+	}
+}
+
+// Regression: ten large pictures of one account stopped everybody's pictures for 24 s. Now others go on
+// beside them at once, and too many of one are refused.
+func TestMaker_OneCallerLeavesASlot(t *testing.T) {
+	m := New()
+	small := encoded(t, "png", corners(40, 20))
+	entered, release := make(chan struct{}, 100), make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(release)
+	refused := make(chan error, 100)
+	for range maxWaitOne + 1 + 3 { // one runs
+		all.Go(func() {
+			_, err := m.For(turn.Who{Name: "eve"}).Make(t.Context(), &stuck{Reader: bytes.NewReader(small), entered: entered, release: release})
+			if err != nil {
+				refused <- err
+			}
+		})
+	}
+	<-entered
+	for range 3 {
+		if err := <-refused; core.AsError(err).ID != busy.ID {
+			t.Fatalf("refused with %v", err)
+		}
+	}
+	if _, err := m.For(turn.Who{Name: "ann", Known: true}).Make(t.Context(), bytes.NewReader(small)); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	if len(entered) > 0 {
+		t.Error("one caller has both slots")
+	}
+}
+
+// stuck is a picture that takes until it is released.
+type stuck struct {
+	*bytes.Reader
+	entered, release chan struct{}
+	once             sync.Once
+}
+
+func (s *stuck) Read(p []byte) (int, error) {
+	s.once.Do(func() { s.entered <- struct{}{}; <-s.release })
+	return s.Reader.Read(p)
+}
+
+// A huge picture leaves memory for ordinary ones.
+func TestMaker_HugeLeavesMemory(t *testing.T) {
+	m := New()
+	if !m.memory.TryAcquire(maxDecoding - ordinary) { // what the largest picture counts as
+		t.Fatal("no memory")
+	}
+	ctx, cancel := contextOf(t)
+	defer cancel()
+	if _, err := m.Make(ctx, bytes.NewReader(encoded(t, "png", corners(400, 200)))); err != nil {
+		t.Error(err)
 	}
 }

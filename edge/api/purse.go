@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core/authz"
+	"github.com/nearside/nearside/core/turn"
 	"github.com/nearside/nearside/edge/rate"
 )
 
@@ -30,6 +31,14 @@ func (c *Call) pay() error {
 	}
 	c.api.cfg.Limiter.Hold(c, c.purse)
 	return tooFast.With("reason", "rate", "seconds", seconds(c.purse.Wait))
+}
+
+// Who says whose turn it is when the caller must wait for something scarce.
+func (c *Call) Who() turn.Who {
+	if !c.User.ID.IsZero() {
+		return turn.Who{Name: "account " + c.User.ID.String(), Known: true}
+	}
+	return turn.Who{Name: "address " + rate.Network(c.Address).String()}
 }
 
 // payFor takes the bytes of an answer.

@@ -57,7 +57,7 @@ func (k *keys) used() []key { return k.all[:k.n] }
 
 // keys gives whose buckets a request spends from. The lock must be held.
 func (l *Limiter) keys(class Class, c Caller) (k keys) {
-	from := network(c.Address)
+	from := Network(c.Address).As16()
 	switch {
 	case class == Login:
 		if pair := pairOf(from, c.Login); l.known.Contains(pair) {
@@ -77,14 +77,14 @@ func (l *Limiter) keys(class Class, c Caller) (k keys) {
 	return k
 }
 
-// network gives the part of an address that stands for one customer of a network.
-func network(a netip.Addr) [16]byte {
+// Network gives the part of an address that stands for one customer of a network.
+func Network(a netip.Addr) netip.Addr {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			a = p.Addr()
 		}
 	}
-	return a.As16()
+	return a
 }
 
 func pairOf(from [16]byte, name string) key {
@@ -106,7 +106,7 @@ func (l *Limiter) Know(c Caller, logins ...string) {
 	}
 	p.from = c.Address
 	for _, name := range logins {
-		l.known.Add(pairOf(network(c.Address), name), struct{}{})
+		l.known.Add(pairOf(Network(c.Address).As16(), name), struct{}{})
 	}
 }
 
@@ -114,7 +114,7 @@ func (l *Limiter) Know(c Caller, logins ...string) {
 func (l *Limiter) Known(c Caller) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.known.Contains(pairOf(network(c.Address), c.Login))
+	return l.known.Contains(pairOf(Network(c.Address).As16(), c.Login))
 }
 
 // Address gives the address of a request's client: that of the connection or, if that is a trusted

@@ -307,7 +307,7 @@ func blobOf(b []byte) blob {
 
 // picture makes the previews of a picture. A broken picture is stored like any other file.
 func (s *Service) picture(c *api.Call, f arrived, file *core.File) ([]blob, error) {
-	set, err := s.pictures.Make(c, f.reader())
+	set, err := s.pictures.For(c.Who()).Make(c, f.reader())
 	switch {
 	case err == nil:
 	case core.KindOf(err) == core.KindInvalid:

@@ -125,7 +125,7 @@ func (s *Service) receivePicture(c *api.Call, f *form) (sp *spool, err error) {
 
 // keepPicture cuts a square from a picture, and makes it the user's.
 func (s *Service) keepPicture(c *api.Call, id core.UserID, sp *spool) error {
-	png, err := s.pictures.Square(c, sp.reader(), userImageSide)
+	png, err := s.pictures.For(c.Who()).Square(c, sp.reader(), userImageSide)
 	if core.KindOf(err) == core.KindInvalid {
 		err = badPicture.With("error", core.AsError(err).Message).WithCause(err)
 	}
