@@ -21,6 +21,7 @@ import (
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/observe"
 	"github.com/nearside/nearside/edge/presence"
+	"github.com/nearside/nearside/edge/rate"
 	"github.com/nearside/nearside/edge/session"
 	"github.com/nearside/nearside/edge/ws"
 )
@@ -43,7 +44,12 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Guard: out.guard, Hasher: n.hasher, Presence: statuses(who),
 		OpenServer: n.cfg.Open == nil || *n.cfg.Open, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
-	if cfg.Rates, err = n.cfg.Rate.rates(); err != nil {
+	rates, err := n.cfg.Rate.rates()
+	if err != nil {
+		return err
+	}
+	rates.Metrics, rates.Logger = n.metrics.registry, n.log
+	if cfg.Limiter, err = rate.New(rates); err != nil {
 		return err
 	}
 	if cfg.Files, err = n.apiFiles(out.blobs); err != nil {
@@ -62,7 +68,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 		return err
 	}
 	sockets, err := ws.New(ws.Config{
-		Hub: hub, Presence: who, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom, Addresses: n.addresses,
+		Hub: hub, Presence: who, Limiter: cfg.Limiter, Metrics: n.metrics.registry, Product: api.Version, Logger: n.log, TokenFromRequest: tokenFrom, Addresses: n.addresses,
 		Authenticate: func(ctx context.Context, token string) (ws.Session, error) {
 			got, u, err := a.Authenticate(ctx, token)
 			return ws.Session{ID: got.ID, UserID: got.UserID, Locale: u.Locale, ExpiresAt: got.ExpiresAt}, err

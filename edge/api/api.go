@@ -116,9 +116,9 @@ func upgrading(h http.Handler) Route {
 
 type upgrade struct{ http.Handler }
 
-// Send implements Answer.
+// Send implements Answer. The handler learns who the caller is.
 func (u upgrade) Send(c *Call) error {
-	u.ServeHTTP(c.Writer, c.Request)
+	u.ServeHTTP(c.Writer, c.Request.WithContext(rate.With(c.Request.Context(), c.caller())))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"context"
 	"crypto/sha256"
 	"net"
 	"net/http"
@@ -15,6 +16,19 @@ type Caller struct {
 	Account core.UserID // zero without a session
 	Address netip.Addr  // from Limiter.Address
 	Login   string      // the account that somebody who signs in says it is
+}
+
+type callerKey struct{}
+
+// With tells those who serve a request whose tokens it spends.
+func With(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerOf gives what With told; the zero Caller if it told nothing.
+func CallerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
 }
 
 // share says whose a bucket is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -13,12 +14,14 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/catalogue"
 	"github.com/nearside/nearside/edge/fanout"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // client is one connection. It belongs to its reading goroutine.
 type client struct {
 	handler *Handler
 	wire    *wire
+	who     visitor
 	token   string // of the upgrade request; "": a challenge must follow
 	resume  string // connection_id and sequence_number of the query
 	next    string
@@ -59,7 +62,7 @@ func (c *client) run(ctx context.Context) {
 // end closes the connection. Another connection may resume its socket.
 func (c *client) end() {
 	c.wire.Abort()
-	c.handler.forget(c.wire)
+	c.handler.forget(c)
 	if c.socket != nil {
 		c.socket.Leave(!c.left)
 	}
@@ -116,7 +119,7 @@ func (c *client) register(ctx context.Context, s Session, r fanout.Resume, resum
 		return err
 	}
 	c.session, c.socket = s, socket
-	c.handler.registered(c.wire, socket)
+	c.handler.registered(c)
 	return nil
 }
 
@@ -150,10 +153,29 @@ func (c *client) message(ctx context.Context, kind int, text []byte) error {
 	if c.socket == nil {
 		return nil // an unauthenticated client gets no answer
 	}
+	if refused := c.pay(ctx); refused != nil {
+		c.reply(r.Seq, nil, refused)
+		return nil
+	}
 	if data, err, answer := c.serve(ctx, r); answer {
 		c.reply(r.Seq, data, err)
 	}
 	return nil
+}
+
+// pay takes the token that a request costs, or refuses. A client that goes on all the same is held: nothing
+// more is read from it for a moment.
+func (c *client) pay(ctx context.Context) error {
+	l := c.handler.cfg.Limiter
+	if l == nil {
+		return nil
+	}
+	v, _ := l.Take(rate.Read, rate.Caller{Account: c.session.UserID, Address: c.who.Address})
+	if v.Allowed {
+		return nil
+	}
+	l.Hold(ctx, v)
+	return tooFast.With("reason", "rate", "seconds", int(math.Ceil(v.Wait.Seconds())))
 }
 
 func (c *client) challenge(ctx context.Context, r *request) error {

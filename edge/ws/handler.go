@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,11 +11,13 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 // The times and limits of the protocol.
@@ -45,10 +48,26 @@ type Config struct {
 	Addresses        address.List  // whose pages may connect; default: pages of the host that the request is for
 	Presence         *presence.Map // answers get_statuses; nil: everybody is offline
 	Product          string        // version in the answer to ping; default "11.6.0"
-	Pending          int           // maximum of unauthenticated connections; default 1024, more are refused with 503
-	AuthWithin       time.Duration // default AuthWithin
-	ReadWithin       time.Duration // default ReadWithin
-	Logger           *slog.Logger  // default: discard
+	Limiter          *rate.Limiter // how fast clients may ask; default: as fast as they can
+	Limits           Limits
+	AuthWithin       time.Duration         // default AuthWithin
+	ReadWithin       time.Duration         // default ReadWithin
+	Metrics          prometheus.Registerer // default: not registered
+	Logger           *slog.Logger          // default: discard
+}
+
+// Limits bound connections, so that nobody can take all of them; more are refused with 503. Zero means the
+// default.
+type Limits struct {
+	Pending    int // 1,024 that have not authenticated, of strangers; and as many whose request has a session
+	PendingOne int // 64 of them of one address or account
+	PerAddress int // 8,192 of all
+}
+
+func (l *Limits) defaults() {
+	l.Pending = cmp.Or(l.Pending, 1024)
+	l.PendingOne = cmp.Or(l.PendingOne, 64)
+	l.PerAddress = cmp.Or(l.PerAddress, 8192)
 }
 
 // Handler serves /api/v4/websocket.
@@ -60,10 +79,10 @@ type Handler struct {
 
 	readers sync.WaitGroup // grows only under mu while ctx is live
 
-	mu      sync.Mutex // guards everything below
-	ctx     context.Context
-	conns   map[*wire]*fanout.Socket // nil: not yet authenticated
-	pending int                      // number of unauthenticated ones
+	mu    sync.Mutex // guards everything below
+	ctx   context.Context
+	conns map[*wire]*fanout.Socket // nil: not yet authenticated
+	count census
 }
 
 // New validates cfg and makes a Handler.
@@ -81,9 +100,8 @@ func New(cfg Config) (*Handler, error) {
 	if h.cfg.Product == "" {
 		h.cfg.Product = "11.6.0"
 	}
-	if h.cfg.Pending == 0 {
-		h.cfg.Pending = 1024
-	}
+	h.cfg.Limits.defaults()
+	h.count = newCensus(h.cfg.Limits, cfg.Metrics)
 	if h.cfg.AuthWithin == 0 {
 		h.cfg.AuthWithin = AuthWithin
 	}
@@ -94,7 +112,7 @@ func New(cfg Config) (*Handler, error) {
 		HandshakeTimeout: CloseWithin, ReadBufferSize: ioBytes, WriteBufferSize: ioBytes,
 		WriteBufferPool: &sync.Pool{}, CheckOrigin: cfg.Addresses.Own,
 		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
-			h.dismiss() // before the client knows
+			h.dismiss(visitorOf(r)) // before the client knows
 			refuse(w, r, badUpgrade.With("error", reason))
 		},
 	}
@@ -129,7 +147,8 @@ func (h *Handler) Run(ctx context.Context) error {
 
 // ServeHTTP upgrades a request. It returns at once; the connection continues.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx := h.admit()
+	who := visitorOf(r)
+	ctx := h.admit(who)
 	if ctx == nil {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, r, busy)
@@ -139,38 +158,38 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn, err := h.up.Upgrade(w, r, nil)
 	if err != nil {
 		if !errors.As(err, new(websocket.HandshakeError)) { // else Error has dismissed it
-			h.dismiss()
+			h.dismiss(who)
 		}
 		return // Upgrader has answered
 	}
 	q := r.URL.Query()
 	c := &client{
-		handler: h, wire: newWire(conn), token: token,
+		handler: h, wire: newWire(conn), who: who, token: token,
 		resume: q.Get("connection_id"), next: q.Get("sequence_number"), accept: r.Header.Get("Accept-Language"),
 	}
 	if !h.start(ctx, c) {
-		h.dismiss()
+		h.dismiss(who)
 		c.wire.Close(fanout.EndShutdown, mayWait)
 	}
 }
 
 // admit returns the context of a new connection, or nil if there are too many. The connection counts from here
 // on: if it counted only after its upgrade, any number could be upgraded at once.
-func (h *Handler) admit() context.Context {
+func (h *Handler) admit(who visitor) context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ctx == nil || h.ctx.Err() != nil || h.pending >= h.cfg.Pending {
+	if h.ctx == nil || h.ctx.Err() != nil || !h.count.enter(who) {
 		return nil
 	}
-	h.pending++
 	return h.ctx
 }
 
 // dismiss takes back what admit has counted.
-func (h *Handler) dismiss() {
+func (h *Handler) dismiss(who visitor) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.pending--
+	h.count.settle(who)
+	h.count.leave(who)
 }
 
 // start runs the connection's reader.
@@ -187,21 +206,22 @@ func (h *Handler) start(ctx context.Context, c *client) bool {
 
 // registered records that a connection has its socket. If the handler has stopped in the
 // meantime, it closes the socket.
-func (h *Handler) registered(w *wire, socket *fanout.Socket) {
+func (h *Handler) registered(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.conns[w] = socket
-	h.pending--
+	h.conns[c.wire] = c.socket
+	h.count.settle(c.who)
 	if h.ctx.Err() != nil {
-		socket.Close(fanout.EndShutdown)
+		c.socket.Close(fanout.EndShutdown)
 	}
 }
 
-func (h *Handler) forget(w *wire) {
+func (h *Handler) forget(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.conns[w] == nil {
-		h.pending--
+	if h.conns[c.wire] == nil {
+		h.count.settle(c.who)
 	}
-	delete(h.conns, w)
+	h.count.leave(c.who)
+	delete(h.conns, c.wire)
 }

@@ -17,11 +17,12 @@ var (
 	noAction   = core.Refusal{Kind: core.KindInvalid, ID: "api.web_socket_router.no_action.app_error"}
 	badSeq     = core.Refusal{Kind: core.KindInvalid, ID: "api.web_socket_router.bad_seq.app_error"}
 	badAction  = core.Refusal{Kind: core.KindInternal, ID: "api.web_socket_router.bad_action.app_error"} // as on existing servers
+	tooFast    = core.Refusal{Kind: core.KindLimit, ID: "api.nearside.limit.app_error"}
 	badParam   = core.Refusal{Kind: core.KindInvalid, ID: "api.websocket_handler.invalid_param.app_error"}
 )
 
 // statuses has the HTTP status of the kinds above.
-var statuses = map[core.Kind]int{core.KindUnavailable: http.StatusServiceUnavailable, core.KindInvalid: http.StatusBadRequest, core.KindInternal: http.StatusInternalServerError}
+var statuses = map[core.Kind]int{core.KindUnavailable: http.StatusServiceUnavailable, core.KindInvalid: http.StatusBadRequest, core.KindInternal: http.StatusInternalServerError, core.KindLimit: http.StatusTooManyRequests}
 
 // apiError is an error in the API's format.
 type apiError struct {

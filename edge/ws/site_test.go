@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/presence"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 const patience = eventually.Limit
@@ -130,7 +132,7 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.hub.Run(ctx) })
 	running.Go(func() { _ = h.Run(ctx) })
-	server := httptest.NewServer(h)
+	server := httptest.NewServer(called(h))
 	s.url = "ws" + strings.TrimPrefix(server.URL, "http")
 	s.stop = sync.OnceFunc(func() {
 		cancel()
@@ -146,9 +148,9 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 	t.Cleanup(s.stop)
 	eventually.Nil(t, func() error {
 		_, err := s.hub.Register(ctx, fanout.Client{}, nil, fanout.Resume{})
-		running := h.admit() != nil
+		running := h.admit(visitor{}) != nil
 		if running {
-			h.dismiss()
+			h.dismiss(visitor{})
 		}
 		if !running || core.KindOf(err) != core.KindUnauthorized {
 			return errors.New("not running")
@@ -156,6 +158,18 @@ func startSite(t testing.TB, change func(*Config, *fanout.Config)) *site {
 		return nil
 	})
 	return s
+}
+
+// called does what the API does with an upgrade: it says who the caller is. A test says the address.
+func called(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var c rate.Caller
+		if s, err := authenticate(r.Context(), tokenOf(r)); err == nil {
+			c.Account = s.UserID
+		}
+		c.Address, _ = netip.ParseAddr(r.Header.Get("From"))
+		h.ServeHTTP(w, r.WithContext(rate.With(r.Context(), c)))
+	})
 }
 
 // conn is a client that checks the rules for every message.

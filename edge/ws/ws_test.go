@@ -284,7 +284,7 @@ func TestHandler_Frames(t *testing.T) {
 // A request that is not an upgrade, or comes from another site's page, is refused in the API's
 // error format.
 func TestHandler_Refuses(t *testing.T) {
-	s := newSite(t, func(c *Config, _ *fanout.Config) { c.Pending = 1 })
+	s := newSite(t, func(c *Config, _ *fanout.Config) { c.Limits.Pending = 1 })
 	get := func(h http.Header) (*http.Response, apiError) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "http"+strings.TrimPrefix(s.url, "ws")+"/api/v4/websocket", nil)

@@ -262,6 +262,10 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	readers := cfg
 	readers.Role = pg.ReaderRole
 	s := &Site{Replica: rep, Home: h, DB: db, link: edge.Link{Connected: true}}
+	unlimited, err := rate.New(rate.Config{Off: true}) // people of tests hurry, and all come from one address
+	if err != nil {
+		t.Fatal(err)
+	}
 	store := read.New(pgtest.Connect(t, readers), catalogue.Message)
 	if h.Guard == nil {
 		if h.Guard, err = h.NewGuard(store, rep); err != nil {
@@ -269,7 +273,7 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 		}
 	}
 	config := areas.Config{
-		Proposer: h, View: s, Read: store, Asker: asker, Guard: s, OpenServer: true, Build: "test", Rates: rate.Config{Off: true},
+		Proposer: h, View: s, Read: store, Asker: asker, Guard: s, OpenServer: true, Build: "test", Limiter: unlimited,
 		Files: files.Config{Blobs: h.Blobs, Spool: t.TempDir(), PublicLinks: true},
 	}
 	if h.configure != nil {

@@ -42,7 +42,7 @@ type Config struct {
 	PageBytes  int64                 // memory for encoded pages of posts; default 64 MiB
 	Files      files.Config          // configuration of files; the fields above need not be repeated in it
 	Assets     http.Handler          // serves the web client at every path that is not the API's; default: a page that says that there is none
-	Rates      rate.Config           // how fast accounts and addresses may go; default: rate's
+	Limiter    *rate.Limiter         // required: how fast accounts and addresses may go
 	Metrics    prometheus.Registerer // of the caches; default: metrics are not registered
 	Logger     *slog.Logger          // default: discard
 }
@@ -82,8 +82,8 @@ func (a *API) Routes() (all []api.Route) {
 
 // New makes an API and subscribes it to the events of the replica.
 func New(cfg Config) (*API, error) {
-	if cfg.Proposer == nil || cfg.View == nil || cfg.Read == nil || cfg.Guard == nil {
-		return nil, errors.New("areas.Config needs Proposer, View, Read and Guard")
+	if cfg.Proposer == nil || cfg.View == nil || cfg.Read == nil || cfg.Guard == nil || cfg.Limiter == nil {
+		return nil, errors.New("areas.Config needs Proposer, View, Read, Guard and Limiter")
 	}
 	if cfg.Assets == nil {
 		cfg.Assets = http.HandlerFunc(system.Landing)
@@ -93,11 +93,6 @@ func New(cfg Config) (*API, error) {
 		return nil, err
 	}
 	who, err := access.New(local, cfg.Read)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Rates.Metrics, cfg.Rates.Logger = cfg.Metrics, cfg.Logger
-	limiter, err := rate.New(cfg.Rates)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +108,7 @@ func New(cfg Config) (*API, error) {
 	}}
 	a.API, err = api.New(api.Config{
 		Proposer: cfg.Proposer, Local: local, Authenticate: who.Authenticate, Scope: who.Scope, VersionID: settings.VersionID,
-		Routes: a.Routes(), Limiter: limiter, Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
+		Routes: a.Routes(), Limiter: cfg.Limiter, Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
 	})
 	return a, err
 }

@@ -18,14 +18,14 @@ import (
 
 // limited is a home whose edge limits accounts and addresses. The requests of a test come from a
 // trusted proxy, which says where from.
-func limited(t *testing.T, configure func(*areas.Config)) *apitest.Site {
+func limited(t *testing.T, cfg rate.Config) *apitest.Site {
 	t.Helper()
-	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) {
-		cfg.Rates = rate.Config{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
-		if configure != nil {
-			configure(cfg)
-		}
-	})
+	cfg.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	l, err := rate.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.Limiter = l })
 	return s
 }
 
@@ -46,7 +46,7 @@ func TestRate_SignUpsOfAnAddress(t *testing.T) {
 	// with the time to wait, while another address can sign up; a made-up address before the proxy's
 	// does not help.
 	reg := prometheus.NewRegistry()
-	s := limited(t, func(cfg *areas.Config) { cfg.Metrics = reg })
+	s := limited(t, rate.Config{Metrics: reg})
 	made := 0
 	for i := range 34 {
 		resp := s.Raw(t, "POST", "/users", account(fmt.Sprint("mass", i)), from(fmt.Sprintf("203.0.113.%d, 192.0.2.1", i)))
@@ -82,9 +82,7 @@ func TestRate_SignUpsOfAnAddress(t *testing.T) {
 func TestRate_KnownCallersKeepTheirShare(t *testing.T) {
 	// When strangers have spent everything that their address may, those who are signed in at the same
 	// address go on, and a login that has succeeded from there before succeeds again.
-	s := limited(t, func(cfg *areas.Config) {
-		cfg.Rates.Rates = rate.Rates{"login": {PerSec: 0.01, MaxBurst: 3}, "read": {PerSec: 0.01, MaxBurst: 8}}
-	})
+	s := limited(t, rate.Config{Rates: rate.Rates{"login": {PerSec: 0.01, MaxBurst: 3}, "read": {PerSec: 0.01, MaxBurst: 8}}})
 	for _, name := range []string{"ann", "bob"} {
 		s.Raw(t, "POST", "/users", account(name), from("192.0.2.1"))
 	}
@@ -119,9 +117,7 @@ func TestRate_KnownCallersKeepTheirShare(t *testing.T) {
 
 func TestRate_BytesOfAnswers(t *testing.T) {
 	// Who has received more bytes than the account may waits before the next request.
-	s := limited(t, func(cfg *areas.Config) {
-		cfg.Rates.Rates = rate.Rates{"bytes": {PerSec: 500, MaxBurst: 10_000}}
-	})
+	s := limited(t, rate.Config{Rates: rate.Rates{"bytes": {PerSec: 500, MaxBurst: 10_000}}})
 	ann := s.SignUp(t, "ann")
 	n := 0
 	for ; n < 100; n++ {
@@ -139,7 +135,7 @@ func TestRate_BytesOfAnswers(t *testing.T) {
 
 func TestRate_AdministratorsMakeAccounts(t *testing.T) {
 	// An administrator makes accounts for others at the rate of writes, not of sign-ups.
-	s := limited(t, func(cfg *areas.Config) { cfg.Rates.Rates = rate.Rates{"sign_up": {PerSec: 0.01, MaxBurst: 1}} })
+	s := limited(t, rate.Config{Rates: rate.Rates{"sign_up": {PerSec: 0.01, MaxBurst: 1}}})
 	root := s.SignUp(t, "root")
 	root.Must(http.StatusCreated, "POST", "/users", map[string]string{"username": "one", "email": "one@example.com", "password": "correct horse"}, nil)
 	resp := s.Raw(t, "POST", "/users", account("two"), nil)
