@@ -19,18 +19,26 @@ func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string
 }
 
 // ChannelsOf gives the channels of a team that a user belongs to (zero team: of all teams). Archived
-// channels are left out, unless deleted is set and they were archived after deletedSince.
-func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64) ([]core.Channel, error) {
+// channels are left out, unless deleted is set and they were archived after deletedSince. The order is that of names in a locale.
+func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64, locale string) ([]core.Channel, error) {
+	order, err := s.inOrder(ctx, "t.display_name", locale)
+	if err != nil {
+		return nil, err
+	}
 	return many(ctx, s.db, apply.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
 		WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
 		AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4)
-		ORDER BY t.display_name, t.id LIMIT 100000`, [16]byte(user), [16]byte(team), deleted, deletedSince)
+		ORDER BY `+order+`, t.id LIMIT 100000`, [16]byte(user), [16]byte(team), deleted, deletedSince)
 }
 
-// PublicChannels gives a page of a team's open channels.
-func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page) ([]core.Channel, error) {
+// PublicChannels gives a page of a team's open channels, in the order of names in a locale.
+func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page, locale string) ([]core.Channel, error) {
+	order, err := s.inOrder(ctx, "display_name", locale)
+	if err != nil {
+		return nil, err
+	}
 	return many(ctx, s.db, apply.Channels, `FROM channels t WHERE team_id = $1 AND type = 'O' AND delete_at = 0
-		ORDER BY display_name, id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
+		ORDER BY `+order+`, id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
 }
 
 // ChannelMember gives a membership.

@@ -32,9 +32,8 @@ const (
 
 // The words of a name and of a text: exactly the expressions of their indexes.
 const (
-	punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-	nameWords   = `to_tsvector('simple', translate(t.name, '!"#$%&''()*+,-./:;<=>?@[\]^_` + "`" + `{|}~', '                                '))`
-	textWords   = `to_tsvector('simple', translate(x.text, '!"#$%&''()*+,-./:;<=>?@[\]^_` + "`" + `{|}~', '                                '))`
+	nameWords = `search_words(t.name)`
+	textWords = `search_words(x.text)`
 )
 
 // tooManyWords: a search is over its bounds.
@@ -150,19 +149,8 @@ func (q *FileQuery) words(a *args) (conds []string, found bool) {
 
 // having gives the condition for files whose names or texts match.
 func having(a *args, inName, inText string) string {
-	return `(SELECT t.id FROM files t WHERE ` + live + ` AND ` + nameWords + ` @@ to_tsquery('simple', ` + a.add(inName) + `)
-		UNION ALL SELECT x.file_id FROM file_texts x WHERE ` + textWords + ` @@ to_tsquery('simple', ` + a.add(inText) + `))`
-}
-
-// wordsOf splits a term at punctuation, as the indexes do, so that no punctuation is left that could be
-// an operator of the query language.
-func wordsOf(term string) []string {
-	return strings.Fields(strings.Map(func(r rune) rune {
-		if r == 0 || strings.ContainsRune(punctuation, r) {
-			return ' '
-		}
-		return r
-	}, term))
+	return `(SELECT t.id FROM files t WHERE ` + live + ` AND ` + nameWords + ` @@ to_tsquery('simple', search_form(` + a.add(inName) + `))
+		UNION ALL SELECT x.file_id FROM file_texts x WHERE ` + textWords + ` @@ to_tsquery('simple', search_form(` + a.add(inText) + `)))`
 }
 
 // terms writes terms in the query language of PostgreSQL, once for names and once for texts.

@@ -27,10 +27,12 @@ const notDeleted = ` AND t.delete_at = 0`
 type Store struct {
 	db      *pg.DB
 	message func(*core.Post) string
+
+	collations collations
 }
 
 // New makes a Store. message gives the text of a system post; if it is nil, a post keeps its own text.
-func New(db *pg.DB, message func(*core.Post) string) *Store { return &Store{db, message} }
+func New(db *pg.DB, message func(*core.Post) string) *Store { return &Store{db: db, message: message} }
 
 // Page is a part of a list: Size rows after Number pages of that size.
 type Page struct{ Number, Size int }
@@ -164,9 +166,4 @@ func raw[T any](ids []core.ID[T]) [][16]byte {
 		out[i] = id
 	}
 	return out
-}
-
-// prefix gives the LIKE pattern for texts that begin with a term, in lower case.
-func prefix(term string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(term)) + "%"
 }

@@ -18,17 +18,25 @@ func (s *Store) TeamByName(ctx context.Context, name string) (core.Team, bool, e
 	return find(ctx, s.db, apply.TeamByName, name)
 }
 
-// TeamsOf gives the teams that a user belongs to.
-func (s *Store) TeamsOf(ctx context.Context, user core.UserID) ([]core.Team, error) {
+// TeamsOf gives the teams that a user belongs to, in the order of names in a locale.
+func (s *Store) TeamsOf(ctx context.Context, user core.UserID, locale string) ([]core.Team, error) {
+	order, err := s.inOrder(ctx, "t.display_name", locale)
+	if err != nil {
+		return nil, err
+	}
 	return many(ctx, s.db, apply.Teams, `FROM teams t JOIN team_members m ON m.team_id = t.id
-		WHERE m.user_id = $1 AND m.delete_at = 0 AND t.delete_at = 0 ORDER BY t.display_name, t.id LIMIT 1000`, [16]byte(user))
+		WHERE m.user_id = $1 AND m.delete_at = 0 AND t.delete_at = 0 ORDER BY `+order+`, t.id LIMIT 1000`, [16]byte(user))
 }
 
 const listedTeams = `FROM teams t WHERE delete_at = 0 AND (allow_open_invite OR $1)`
 
-// Teams gives a page of the teams that anybody may join, or of all of them.
-func (s *Store) Teams(ctx context.Context, all bool, p Page) ([]core.Team, error) {
-	return many(ctx, s.db, apply.Teams, listedTeams+` ORDER BY display_name, id LIMIT $2 OFFSET $3`, all, p.Size, p.offset())
+// Teams gives a page of the teams that anybody may join, or of all of them, in the order of names in a locale.
+func (s *Store) Teams(ctx context.Context, all bool, p Page, locale string) ([]core.Team, error) {
+	order, err := s.inOrder(ctx, "display_name", locale)
+	if err != nil {
+		return nil, err
+	}
+	return many(ctx, s.db, apply.Teams, listedTeams+` ORDER BY `+order+`, id LIMIT $2 OFFSET $3`, all, p.Size, p.offset())
 }
 
 // CountTeams counts the teams that Teams lists.

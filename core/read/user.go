@@ -16,7 +16,7 @@ type UserFilter struct {
 	Role                    string // one of the user's system roles
 	Active, Inactive        bool
 	WithoutTeam             bool
-	Term                    string // beginning of a name or of the address
+	Term                    string // beginning of a name, as people write it, or of the address
 	Newest                  bool   // order by create_at, the latest first; else by username
 }
 
@@ -105,9 +105,7 @@ func (f UserFilter) where() (string, []any) {
 		conds = append(conds, `delete_at <> 0`)
 	}
 	if f.Term != "" {
-		like := a.add(prefix(f.Term))
-		conds = append(conds, `(username LIKE `+like+` OR email LIKE `+like+` OR lower(nickname) LIKE `+like+
-			` OR lower(first_name) LIKE `+like+` OR lower(last_name) LIKE `+like+`)`)
+		conds = append(conds, begins(a, f.Term, []string{"username", "email"}, []string{"nickname", "first_name", "last_name"}))
 	}
 	return strings.Join(conds, " AND "), a.values
 }

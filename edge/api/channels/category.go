@@ -31,7 +31,7 @@ type sidebar struct {
 // built yet.
 func (s *Service) listCategories(c *api.Call, in api.Two[core.UserID, core.Team]) (sidebar, error) {
 	user, team := in.First, in.Second.ID
-	channels, err := s.Read.ChannelsOf(c, user, team, false, 0)
+	channels, err := s.Read.ChannelsOf(c, user, team, false, 0, c.User.Locale)
 	if err != nil {
 		return sidebar{}, err
 	}

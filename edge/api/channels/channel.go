@@ -60,15 +60,15 @@ func (s *Service) channelStats(c *api.Call, ch core.Channel) (out channelStats, 
 }
 
 func (s *Service) publicChannels(c *api.Call, t core.Team) ([]core.Channel, error) {
-	return s.Read.PublicChannels(c, t.ID, c.Page())
+	return s.Read.PublicChannels(c, t.ID, c.Page(), c.User.Locale)
 }
 
 func (s *Service) channelsOfUser(c *api.Call, user core.UserID, deletedSince int64) ([]core.Channel, error) {
-	return s.Read.ChannelsOf(c, user, core.TeamID{}, c.Flag("include_deleted"), deletedSince)
+	return s.Read.ChannelsOf(c, user, core.TeamID{}, c.Flag("include_deleted"), deletedSince, c.User.Locale)
 }
 
 func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID], deletedSince int64) ([]core.Channel, error) {
-	return s.Read.ChannelsOf(c, in.Second, in.First.ID, c.Flag("include_deleted"), deletedSince)
+	return s.Read.ChannelsOf(c, in.Second, in.First.ID, c.Flag("include_deleted"), deletedSince, c.User.Locale)
 }
 
 // unread is a user's unread messages and mentions in a channel.

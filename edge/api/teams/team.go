@@ -57,7 +57,7 @@ type countedTeams struct {
 
 func (s *Service) listTeams(c *api.Call, _ core.User) (api.Answer, error) {
 	all := access.May(c, authz.ListPrivateTeams)
-	teams, err := s.Read.Teams(c, all, c.Page())
+	teams, err := s.Read.Teams(c, all, c.Page(), c.User.Locale)
 	if teams, err = s.shownTeams(c, teams, err); err != nil || !c.Flag("include_total_count") {
 		return api.Value(http.StatusOK, teams), err
 	}
@@ -95,7 +95,7 @@ func (s *Service) deleteTeam(c *api.Call, id core.TeamID) (api.Done, error) {
 }
 
 func (s *Service) teamsOfUser(c *api.Call, id core.UserID) ([]core.Team, error) {
-	teams, err := s.Read.TeamsOf(c, id)
+	teams, err := s.Read.TeamsOf(c, id, c.User.Locale)
 	return s.shownTeams(c, teams, err)
 }
 
