@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core/eventually"
 )
 
@@ -30,6 +31,7 @@ type Node struct {
 	Roles    []string `json:"roles"`
 	PID      int      `json:"pid"`
 	URL      string   `json:"url"`
+	Admin    string   `json:"admin_socket"`
 	AdminURL string   `json:"admin_url"`
 }
 
@@ -78,31 +80,31 @@ func URLs(nodes []Node) (urls []string) {
 	return urls
 }
 
-var admin = &http.Client{Timeout: 10 * time.Second}
+// adminLimit is how long a node may take to answer an operator.
+const adminLimit = 10 * time.Second
 
-func get(ctx context.Context, url string, read func(body io.Reader) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := admin.Do(req)
+// ask asks a node by its administration socket.
+func (n Node) ask(ctx context.Context, method, path string, send io.Reader, read func(body io.Reader) error) error {
+	ctx, cancel := context.WithTimeout(ctx, adminLimit)
+	defer cancel()
+	answer, err := admin.Place{Socket: n.Admin, URL: n.AdminURL}.Ask(ctx, method, path, send)
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, answer.Status)
+		return fmt.Errorf("%s %s at %s: %s", method, path, n.Name, answer.Status)
 	}
 	return read(answer.Body)
 }
 
-func getJSON(ctx context.Context, url string, out any) error {
-	return get(ctx, url, func(body io.Reader) error { return json.NewDecoder(body).Decode(out) })
+func (n Node) getJSON(ctx context.Context, path string, out any) error {
+	return n.ask(ctx, http.MethodGet, path, nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(out) })
 }
 
 // Metric asks a node for a metric that has no labels.
 func (n Node) Metric(ctx context.Context, name string) (value float64, err error) {
-	err = get(ctx, n.AdminURL+"/metrics", func(body io.Reader) error {
+	err = n.ask(ctx, http.MethodGet, "/metrics", nil, func(body io.Reader) error {
 		lines := bufio.NewScanner(body)
 		for lines.Scan() {
 			if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
@@ -117,7 +119,7 @@ func (n Node) Metric(ctx context.Context, name string) (value float64, err error
 
 // Status asks a node for its status.
 func (n Node) Status(ctx context.Context) (s Status, err error) {
-	err = getJSON(ctx, n.AdminURL+"/v1/status", &s)
+	err = n.getJSON(ctx, "/v1/status", &s)
 	return s, err
 }
 
@@ -127,7 +129,7 @@ func (n Node) Tables(ctx context.Context, without ...string) (map[string]string,
 	var t struct {
 		Tables map[string]string `json:"tables"`
 	}
-	err := getJSON(ctx, n.AdminURL+"/v1/tables?"+url.Values{"without": without}.Encode(), &t)
+	err := n.getJSON(ctx, "/v1/tables?"+url.Values{"without": without}.Encode(), &t)
 	return t.Tables, err
 }
 
@@ -137,19 +139,7 @@ func (n Node) Far(ctx context.Context, peer string, oneWay time.Duration, mbit f
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, n.AdminURL+"/v1/distance", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	answer, err := admin.Do(req)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("PUT %s: %s", req.URL, answer.Status)
-	}
-	return nil
+	return n.ask(ctx, http.MethodPut, "/v1/distance", bytes.NewReader(body), func(io.Reader) error { return nil })
 }
 
 // Kill ends a node's process at once, as a power cut would.

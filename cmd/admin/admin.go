@@ -1,7 +1,10 @@
-// Package admin has what operators and scripts use of a node: the answers of its administration listener,
-// and the handlers for files and caches. cmd/node serves them, and cmd/cli reads them.
+// Package admin has what operators and scripts use of a node: the answers of its administration, the handlers for
+// files and caches, and the way there. cmd/node serves them, and cmd/cli reads them.
 //
-// The listener has no authentication; it is only on a loopback address (see Local).
+// Administration is for the user that runs the node, not for everybody on the machine: it is reached by a socket
+// below the data directory that no other user can open (see Listen). It is also served on a loopback address if
+// that is configured; there every request needs a token (see WithToken), and none may come from a web page (see
+// Local).
 package admin
 
 import (

@@ -59,7 +59,7 @@ func (a *app) cdnWarm() *cobra.Command {
 latest files. A digest is the SHA-256 of the content, as "nearside files verify" shows it.
 
 ` + targetsHelp,
-		Example: "  nearside cdn warm --recent 500\n  nearside cdn warm --admin http://127.0.0.1:8067 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+		Example: "  nearside cdn warm --recent 500\n  nearside cdn warm --admin /var/lib/nearside/admin/socket 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
 	}
 	t.flags(cmd)
 	o.flag(cmd)

@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/cmd/node"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -117,9 +120,58 @@ func TestStatus_UnfitNode_Fails(t *testing.T) {
 	}
 }
 
+// The nodes of a data directory are asked by their sockets, however long the directory's name is.
+func TestStatus_FindsTheSocket(t *testing.T) {
+	t.Setenv(adminEnv, "")
+	data := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	if err := os.Mkdir(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, node.File), []byte(`{"nodes":[{"name":"home","roles":["home"],"admin_socket":"/elsewhere/admin/socket"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errOut := run("status", "--data", data); code != exitFailed || !strings.Contains(out, "home  does not answer at "+admin.SocketPath(data)) || !strings.Contains(errOut, "no node answers") {
+		t.Errorf("before it runs: exit code %d\n%s\n%s", code, out, errOut)
+	}
+	l, err := admin.Listen(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"node":"home","state":"ready"}`))
+	}))
+	_ = s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	defer s.Close()
+	for _, args := range [][]string{{"--data", data}, {"--admin", admin.SocketPath(data)}} {
+		if code, out, errOut := run(append([]string{"status", "-o", "json"}, args...)...); code != exitDone || !strings.Contains(out, `"admin_url": "`+admin.SocketPath(data)) {
+			t.Errorf("%q: exit code %d\n%s\n%s", args, code, out, errOut)
+		}
+	}
+}
+
+// A node that is asked by TCP gets the token, and one that refuses it says what to do.
+func TestStatus_SendsTheToken(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("abcdefghijklmnopqrstuvwxyz\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(admin.WithToken("abcdefghijklmnopqrstuvwxyz", false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"node":"home","state":"ready"}`))
+	})))
+	defer s.Close()
+	if code, _, errOut := run("status", "--admin", s.URL, "--admin-token", token); code != exitDone {
+		t.Errorf("with the token: exit code %d, %s", code, errOut)
+	}
+	if code, out, _ := run("status", "--admin", s.URL, "-o", "json"); code != exitFailed || !strings.Contains(out, "needs the token") {
+		t.Errorf("without a token: exit code %d, %s", code, out)
+	}
+}
+
 // status and lag show the status of each node, and how far it is behind the most advanced one.
 func TestStatus_TwoNodes_ShowsWhoIsBehind(t *testing.T) {
-	node := func(status string) string {
+	at := func(status string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/v1/status" {
 				http.NotFound(w, r)
@@ -130,8 +182,8 @@ func TestStatus_TwoNodes_ShowsWhoIsBehind(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL
 	}
-	home := node(`{"node":"virginia-1","region":"virginia","roles":["home"],"leader":"virginia-1","position":{"epoch":1,"index":120,"digest":"00112233445566778899aabbccddeeff"},"applied_lag_ms":0,"peers":[],"state":"ready"}`)
-	edge := node(`{"node":"edge-tokyo","region":"tokyo","roles":["edge"],"leader":"virginia-1","position":{"epoch":1,"index":100,"digest":"ffeeddccbbaa99887766554433221100"},"applied_lag_ms":1500,"peers":[],"state":"ready"}`)
+	home := at(`{"node":"virginia-1","region":"virginia","roles":["home"],"leader":"virginia-1","position":{"epoch":1,"index":120,"digest":"00112233445566778899aabbccddeeff"},"applied_lag_ms":0,"peers":[],"state":"ready"}`)
+	edge := at(`{"node":"edge-tokyo","region":"tokyo","roles":["edge"],"leader":"virginia-1","position":{"epoch":1,"index":100,"digest":"ffeeddccbbaa99887766554433221100"},"applied_lag_ms":1500,"peers":[],"state":"ready"}`)
 	t.Setenv(adminEnv, home+","+edge)
 	code, out, errOut := run("lag")
 	if code != exitDone || errOut != "" {

@@ -27,7 +27,7 @@ func (a *app) filesStatus() *cobra.Command {
 		Long: `Asks every node of a deployment where it keeps files, and what it has repaired since it started.
 
 ` + targetsHelp,
-		Example: "  nearside files status --data " + defaultData + "\n  nearside files status --admin http://127.0.0.1:8067 -o json",
+		Example: "  nearside files status --data " + defaultData + "\n  nearside files status --admin /var/lib/nearside/admin/socket -o json",
 	}
 	t.flags(cmd)
 	o.flag(cmd)

@@ -131,7 +131,7 @@ func (a *app) changeHome(use, short, long, path string, addr *string) *cobra.Com
 			return err
 		}
 		var now admin.Home
-		if err := call(cmd.Context(), leader.AdminURL+path, region.Voter{Node: args[0], Addr: *addr}, &now); err != nil {
+		if err := call(cmd.Context(), leader.place, path, region.Voter{Node: args[0], Addr: *addr}, &now); err != nil {
 			return err
 		}
 		fmt.Fprintln(a.out, "The home nodes are now:")
@@ -172,7 +172,7 @@ may be lost.
 		case !yes:
 			return fmt.Errorf("look at the disk first, and then say so with --disk-is-whole")
 		}
-		if err := call(cmd.Context(), homes[i].AdminURL+"/v1/home/trust", map[string]any{}, &region.Status{}); err != nil {
+		if err := call(cmd.Context(), homes[i].place, "/v1/home/trust", map[string]any{}, &region.Status{}); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(a.out, "%s goes on with the disk that it has.\n", args[0])

@@ -15,20 +15,27 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nearside/nearside/cmd/admin"
 )
 
 // targets are the nodes that a command asks.
 type targets struct {
 	data  string
 	admin []string
+	token string // file
 }
 
 const targetsHelp = `The nodes are those of the data directory of "serve" or "demo", or those named with --admin
-or, as a list with commas, in ` + adminEnv + `.`
+or, as a list with commas, in ` + adminEnv + `: by the path of the socket that each node has at
+admin/socket in its own data directory, or by the http:// address of one that listens on TCP
+(with --admin-token, the file admin/token in the same directory). Only the user that runs a node,
+and root, can use its socket.`
 
 func (t *targets) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.data, "data", defaultData, "`directory` of the deployment")
-	cmd.Flags().StringSliceVar(&t.admin, "admin", nil, "administration `URLs` of the nodes")
+	cmd.Flags().StringSliceVar(&t.admin, "admin", nil, "administration `sockets` or URLs of the nodes")
+	cmd.Flags().StringVar(&t.token, "admin-token", "", "`file` with the token for administration by URL")
 }
 
 // find gives the nodes, without asking them for their status.
@@ -36,7 +43,14 @@ func (t *targets) find(cmd *cobra.Command) ([]report, error) {
 	if env := os.Getenv(adminEnv); env != "" && len(t.admin) == 0 && !cmd.Flags().Changed("data") {
 		t.admin = strings.Split(env, ",")
 	}
-	return findNodes(t.data, t.admin)
+	token := ""
+	if t.token != "" {
+		var err error
+		if token, err = admin.ReadToken(t.token); err != nil {
+			return nil, err
+		}
+	}
+	return findNodes(t.data, t.admin, token)
 }
 
 // with asks all nodes for their status and gives those that have a role. silent names the nodes that do
@@ -55,18 +69,18 @@ func (t *targets) with(cmd *cobra.Command, role string) (found []report, silent,
 		case r.Status != nil && slices.Contains(r.Roles, role):
 			found = append(found, r)
 		case r.Status == nil && (r.roles == nil || slices.Contains(r.roles, role)):
-			silent = errors.Join(silent, fmt.Errorf("%s does not answer at %s", r.name, r.AdminURL))
+			silent = errors.Join(silent, fmt.Errorf("%s does not answer at %s", r.name, r.place))
 		}
 	}
 	if len(found) == 0 {
-		return nil, nil, fmt.Errorf("no node with the role %s answers; name one with --admin URL", role)
+		return nil, nil, fmt.Errorf("no node with the role %s answers; name one with --admin", role)
 	}
 	return found, silent, nil
 }
 
 // call asks a node for one JSON answer. A body makes it a POST.
-func call(ctx context.Context, url string, body, out any) error {
-	resp, err := request(ctx, url, body)
+func call(ctx context.Context, at admin.Place, path string, body, out any) error {
+	resp, err := request(ctx, at, path, body)
 	if err != nil {
 		return err
 	}
@@ -75,7 +89,7 @@ func call(ctx context.Context, url string, body, out any) error {
 }
 
 // request asks a node and gives the answer if its status is good. The caller closes its body.
-func request(ctx context.Context, url string, body any) (*http.Response, error) {
+func request(ctx context.Context, at admin.Place, path string, body any) (*http.Response, error) {
 	method, payload := http.MethodGet, io.Reader(nil)
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -84,11 +98,7 @@ func request(ctx context.Context, url string, body any) (*http.Response, error) 
 		}
 		method, payload = http.MethodPost, bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, payload)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := at.Ask(ctx, method, path, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +110,7 @@ func request(ctx context.Context, url string, body any) (*http.Response, error) 
 		Error string `json:"error"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(&said); err != nil || said.Error == "" {
-		return nil, fmt.Errorf("%s answers %s", url, resp.Status)
+		return nil, fmt.Errorf("%s answers %s", at, resp.Status)
 	}
 	return nil, errors.New(said.Error)
 }
@@ -122,7 +132,7 @@ func askEach[T any](ctx context.Context, nodes []report, path string, body any) 
 		wg.Go(func() {
 			answers[i] = said[T]{AdminURL: n.AdminURL, name: n.name}
 			var got T
-			if err := call(ctx, n.AdminURL+path, body, &got); err != nil {
+			if err := call(ctx, n.place, path, body, &got); err != nil {
 				answers[i].Error = err.Error()
 				return
 			}

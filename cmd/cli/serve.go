@@ -32,7 +32,7 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 	f := cmd.Flags()
 	f.StringVar(&data, "data", defaultData, "`directory` of everything this server keeps")
 	f.StringVar(&listen, "listen", "127.0.0.1:8065", "`address` to serve clients at")
-	f.StringVar(&admin, "admin", "127.0.0.1:0", "loopback `address` of metrics, health and status; port 0 picks a free one")
+	f.StringVar(&admin, "admin", "", "loopback `address` for administration besides the socket DATA/admin/socket; requests there need\nthe token in DATA/admin/token; port 0 picks a free one (default: only the socket)")
 	f.StringVar(&dsn, "postgres", "", "`DSN` of a PostgreSQL database to use instead of one of its own")
 	f.StringArrayVar(&siteURL, "site-url", nil, "`URL` at which clients reach this server, without a path; if given several times, the first is told\nto clients, and pages of all of them may connect (default http://<listen>)")
 	f.BoolVar(&limited, "rate-limit", true, "limit how fast accounts and addresses may go")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type report struct {
 	Behind uint64 `json:"behind"` // entries
 	Error  string `json:"error,omitempty"`
 
+	place admin.Place
 	name  string   // from demo.json or node.json, for nodes that do not answer
 	roles []string // likewise; nil if not known
 }
@@ -71,7 +73,7 @@ being replaced, the log has an entry that its version does not know, the home no
 its database does not answer; and if home has no majority, so that nothing can be written.
 
 ` + targetsHelp,
-		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin http://127.0.0.1:8067 -o json",
+		Example: "  nearside " + use + " --data " + defaultData + "\n  nearside " + use + " --admin /var/lib/nearside/admin/socket -o json",
 	}
 	t.flags(cmd)
 	o.flag(cmd)
@@ -92,10 +94,15 @@ its database does not answer; and if home has no majority, so that nothing can b
 }
 
 // findNodes gives the nodes that the flags name, or those of a data directory.
-func findNodes(data string, admin []string) ([]report, error) {
+func findNodes(data string, named []string, token string) ([]report, error) {
 	var found []report
-	for _, url := range admin {
-		found = append(found, report{AdminURL: strings.TrimRight(strings.TrimSpace(url), "/"), name: url})
+	for _, at := range named {
+		r := report{AdminURL: strings.TrimRight(strings.TrimSpace(at), "/"), name: at}
+		r.place = admin.Place{URL: r.AdminURL, Token: token}
+		if strings.HasPrefix(at, "/") || strings.HasPrefix(at, ".") {
+			r.place = admin.Place{Socket: r.AdminURL}
+		}
+		found = append(found, r)
 	}
 	if len(found) > 0 {
 		return found, nil
@@ -115,11 +122,15 @@ func findNodes(data string, admin []string) ([]report, error) {
 			return nil, fmt.Errorf("read %s: %w", filepath.Join(data, file), err)
 		}
 		for _, n := range list.Nodes {
-			found = append(found, report{AdminURL: n.AdminURL, name: n.Name, roles: n.Roles})
+			if file == node.File { // its directory may have another name here than where the node runs
+				n.AdminSocket = admin.SocketPath(data)
+			}
+			place := admin.Place{Socket: n.AdminSocket, URL: n.AdminURL}
+			found = append(found, report{AdminURL: cmp.Or(n.AdminURL, n.AdminSocket), place: place, name: n.Name, roles: n.Roles})
 		}
 		return found, nil
 	}
-	return nil, fmt.Errorf("no deployment in %s: start one with `nearside serve --data %s`, or name a node with --admin URL", data, data)
+	return nil, fmt.Errorf("no deployment in %s: start one with `nearside serve --data %s`, or name a node with --admin", data, data)
 }
 
 // ask asks all nodes at once and computes how far each is behind the most advanced one.
@@ -131,7 +142,7 @@ func ask(ctx context.Context, nodes []report) []report {
 		r := &nodes[i]
 		wg.Go(func() {
 			var st admin.Status
-			if err := call(ctx, r.AdminURL+"/v1/status", nil, &st); err != nil {
+			if err := call(ctx, r.place, "/v1/status", nil, &st); err != nil {
 				r.Error = err.Error()
 				return
 			}
@@ -161,7 +172,7 @@ func printReports(out io.Writer, head string, reports []report, row func(io.Writ
 	fmt.Fprintln(w, head)
 	for _, r := range reports {
 		if r.Status == nil {
-			fmt.Fprintf(w, "%s\tdoes not answer at %s\n", r.name, r.AdminURL)
+			fmt.Fprintf(w, "%s\tdoes not answer at %s\n", r.name, r.place)
 			continue
 		}
 		row(w, r)

@@ -104,7 +104,7 @@ func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified
 	var wg sync.WaitGroup
 	for i, h := range homes {
 		wg.Go(func() {
-			if err := listen(ctx, h.AdminURL, repair, func(l admin.VerifyLine) { hear(h.Node, l) }); err != nil {
+			if err := listen(ctx, h.place, repair, func(l admin.VerifyLine) { hear(h.Node, l) }); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", h.Node, err)
 			}
 		})
@@ -116,12 +116,12 @@ func (a *app) verify(ctx context.Context, homes []report, repair bool) (verified
 }
 
 // listen makes one node verify and gives each line of its answer.
-func listen(ctx context.Context, url string, repair bool, each func(admin.VerifyLine)) error {
+func listen(ctx context.Context, at admin.Place, repair bool, each func(admin.VerifyLine)) error {
 	var body any
 	if repair {
 		body = struct{}{}
 	}
-	resp, err := request(ctx, url+"/v1/files/verify", body)
+	resp, err := request(ctx, at, "/v1/files/verify", body)
 	if err != nil {
 		return err
 	}

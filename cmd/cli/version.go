@@ -55,7 +55,7 @@ func (a *app) versionStatus() *cobra.Command {
 			return err
 		}
 		var st region.UpgradeStatus
-		if err := call(cmd.Context(), leader.AdminURL+"/v1/version", nil, &st); err != nil {
+		if err := call(cmd.Context(), leader.place, "/v1/version", nil, &st); err != nil {
 			return err
 		}
 		return a.showVersion(o, st)
@@ -83,7 +83,7 @@ named with --without do not count: they serve old state until they are upgraded.
 			return err
 		}
 		var st region.UpgradeStatus
-		if err := call(cmd.Context(), leader.AdminURL+"/v1/version/raise", map[string]any{"without": without}, &st); err != nil {
+		if err := call(cmd.Context(), leader.place, "/v1/version/raise", map[string]any{"without": without}, &st); err != nil {
 			return err
 		}
 		return a.showVersion(o, st)

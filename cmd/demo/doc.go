@@ -3,7 +3,7 @@
 // imitated on the links.
 //
 // It is not a way to run a real deployment. It uses nodes only as processes and through their
-// administration addresses, like any operator.
+// administration, like any operator.
 //
 // # Lifecycle
 //

@@ -55,6 +55,7 @@ func (o Options) member(name, region, role string) node.Config {
 	return node.Config{
 		Name: name, Region: region, Roles: []string{role}, Data: filepath.Join(dir, "data"), PKI: dir,
 		Postgres: node.Postgres{SharedBuffersMB: 32}, // six servers share this machine
+		Admin:    node.Admin{OpenStatus: true},       // scripts are promised metrics and status at a loopback address
 		Files:    node.Files{CacheMB: 512, MemoryMB: 32},
 		Rate:     node.RateLimit{Enable: &o.Limited},
 	}

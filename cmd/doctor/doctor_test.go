@@ -21,7 +21,7 @@ func TestDiagnose_FindsWhatIsWrong(t *testing.T) {
 	data := t.TempDir()
 	cfg := node.Config{
 		Name: "edge-1", Region: "here", Roles: []string{node.RoleEdge}, Data: data, Home: []node.Peer{{Node: "home-1", Addr: "127.0.0.1:1"}},
-		Client: node.Client{Listen: taken.Addr().String(), Assets: data}, Link: node.Link{Listen: "127.0.0.1:0"},
+		Client: node.Client{Listen: taken.Addr().String(), Assets: data}, Admin: node.Admin{Listen: "127.0.0.1:0"}, Link: node.Link{Listen: "127.0.0.1:0"},
 		Postgres: node.Postgres{DSN: "postgres://nobody@127.0.0.1:1/none"}, Files: node.Files{Clamd: "127.0.0.1:1"},
 	}
 	verdicts := map[string]string{}

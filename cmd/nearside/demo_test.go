@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 
 	"github.com/nearside/nearside/core/eventually"
@@ -29,7 +30,13 @@ func TestDemo_PromisesToScripts(t *testing.T) {
 		if !strings.HasPrefix(lines[1+i], n.Name+" ") || !strings.HasSuffix(lines[1+i], n.AdminURL) {
 			t.Errorf("the table's line %q is not of %+v", lines[1+i], n)
 		}
-		checkAdmin(t, n)
+		if !strings.HasPrefix(n.AdminURL, "http://127.0.0.1:") {
+			t.Errorf("%s is administered at %s, which is no loopback address", n.Name, n.AdminURL)
+		}
+		checkAdmin(t, n, n.byURL)
+		if status, _, err := ask(admin.Place{URL: n.AdminURL}, "/v1/distance"); status != http.StatusUnauthorized {
+			t.Errorf("%s lets every user of this machine administer it: %d, %v", n.Name, status, err)
+		}
 	}
 	roles := func(n summary) string { return n.Region + " " + strings.Join(n.Roles, ",") }
 	for i, want := range []string{"dublin home", "dublin home", "dublin home", "dublin edge", "tokyo edge"} {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nearside/nearside/cmd/admin"
 )
 
 const waitLimit = 90 * time.Second
@@ -122,12 +125,14 @@ func (p *program) stop(sig syscall.Signal) int {
 
 // summary is an entry of demo.json, with every key that scripts may read.
 type summary struct {
-	Name     string   `json:"name"`
-	Region   string   `json:"region"`
-	Roles    []string `json:"roles"`
-	PID      int      `json:"pid"`
-	URL      string   `json:"url"`
-	AdminURL string   `json:"admin_url"`
+	Name   string   `json:"name"`
+	Region string   `json:"region"`
+	Roles  []string `json:"roles"`
+	PID    int      `json:"pid"`
+	URL    string   `json:"url"`
+
+	AdminSocket string `json:"admin_socket"`
+	AdminURL    string `json:"admin_url"`
 }
 
 func readNodes(t *testing.T, path string) []summary {
@@ -147,9 +152,21 @@ func readNodes(t *testing.T, path string) []summary {
 	return file.Nodes
 }
 
-func get(url string) (status int, body []byte, err error) {
-	client := http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get(url)
+func get(url string) (status int, body []byte, err error) { return ask(admin.Place{URL: url}, "") }
+
+// bySocket and byURL ask a node's administration.
+func (n summary) bySocket(path string) (int, []byte, error) {
+	return ask(admin.Place{Socket: n.AdminSocket}, path)
+}
+
+func (n summary) byURL(path string) (int, []byte, error) {
+	return ask(admin.Place{URL: n.AdminURL}, path)
+}
+
+func ask(at admin.Place, path string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	resp, err := at.Ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -159,15 +176,15 @@ func get(url string) (status int, body []byte, err error) {
 	return resp.StatusCode, b.Bytes(), err
 }
 
-// checkAdmin checks what scripts rely on at an administration address.
-func checkAdmin(t *testing.T, n summary) {
+// checkAdmin checks what scripts rely on at an administration address, by get.
+func checkAdmin(t *testing.T, n summary, get func(path string) (int, []byte, error)) {
 	t.Helper()
 	for path, want := range map[string]string{"/healthz": "alive", "/readyz": "ready", "/metrics": "nearside_applied_index"} {
-		if status, body, err := get(n.AdminURL + path); err != nil || status != http.StatusOK || !strings.Contains(string(body), want) {
+		if status, body, err := get(path); err != nil || status != http.StatusOK || !strings.Contains(string(body), want) {
 			t.Errorf("%s%s: %d %v, no %q in it", n.Name, path, status, err, want)
 		}
 	}
-	_, body, err := get(n.AdminURL + "/v1/status")
+	_, body, err := get("/v1/status")
 	if err != nil {
 		t.Fatal(err)
 	}

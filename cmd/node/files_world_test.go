@@ -52,11 +52,7 @@ func caches(t *testing.T, n *nodetest.Node) (c admin.CacheStatus) {
 // verifyLines makes a home node verify and gives the lines of its answer.
 func verifyLines(t *testing.T, n *nodetest.Node, method string) (bad []admin.BadBlob, sum admin.Verified) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, n.AdminURL()+"/v1/files/verify", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := n.Place().Ask(t.Context(), method, "/v1/files/verify", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +336,7 @@ func TestFiles_Sweep_KeepsWhatIsNeeded(t *testing.T) {
 	}
 }
 
-// Caches are warmed and purged at the administration address of the edges, and of no other node.
+// Caches are warmed and purged by the administration of the edges, and of no other node.
 func TestFiles_WarmAndPurge(t *testing.T) {
 	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"frankfurt", "tokyo"}})
 	near, far, home := w.Node("edge-frankfurt"), w.Node("edge-tokyo"), w.Nodes()[0]
@@ -395,7 +391,7 @@ func TestFiles_WarmAndPurge(t *testing.T) {
 // metricsOf gives a node's metrics by name and labels.
 func metricsOf(t *testing.T, n *nodetest.Node) map[string]string {
 	t.Helper()
-	resp, err := http.Get(n.AdminURL() + "/metrics")
+	resp, err := n.Place().Ask(t.Context(), "GET", "/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

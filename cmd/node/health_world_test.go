@@ -47,7 +47,7 @@ func (l *line) set(cut bool) {
 
 // ready gives what a node answers at /readyz.
 func ready(n *nodetest.Node) (status int, text string, err error) {
-	resp, err := http.Get(n.AdminURL() + "/readyz")
+	resp, err := n.Place().Ask(context.Background(), "GET", "/readyz", nil)
 	if err != nil {
 		return 0, "", err
 	}

@@ -6,12 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/cmd/node/nodetest"
 	"github.com/nearside/nearside/core/eventually"
 )
@@ -122,45 +127,78 @@ func TestSocket_OriginAndSession(t *testing.T) {
 	}
 }
 
-// The administration listener has no authentication, so a web page whose name was made to point at this
-// machine must get nothing from it.
-func TestAdmin_ForeignHost_IsRefused(t *testing.T) {
-	w := nodetest.Start(t, nodetest.Topology{Home: 1, Edges: []string{"tokyo"}})
-	admin := w.Node("edge-tokyo").AdminURL()
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(admin, "http://"))
+// Administration is for the user that runs the node: by a socket that nobody else can open, and over TCP only with
+// the token. A web page whose name was made to point at this machine gets nothing, not even with the token.
+func TestAdmin_IsNotForEverybody(t *testing.T) {
+	w := nodetest.Start(t, nodetest.Topology{Home: 1, Configure: func(c *node.Config) { c.Admin.Listen = "127.0.0.1:0" }, Edges: []string{"tokyo"}})
+	edge, home := w.Node("edge-tokyo"), w.Nodes()[0]
+	for path, want := range map[string]fs.FileMode{
+		admin.SocketPath(edge.Data()): fs.ModeSocket | 0o700, filepath.Dir(admin.SocketPath(edge.Data())): fs.ModeDir | 0o700, admin.TokenPath(edge.Data()): 0o600,
+	} {
+		if info, err := os.Lstat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	token, err := admin.ReadToken(admin.TokenPath(edge.Data()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := admin.ReadToken(admin.TokenPath(home.Data())); err != nil || other == token {
+		t.Errorf("two nodes have one token: %v", err)
+	}
+	url := adminURL(t, edge)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	ask := func(method, path, host string, header http.Header) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(`{"peer":"*","delay_ms":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host, req.Header = host, header
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	right := http.Header{"Authorization": {"Bearer " + token}}
+	for _, wrong := range []http.Header{{}, {"Authorization": {""}}, {"Authorization": {"Bearer "}}, {"Authorization": {token}}, {"Authorization": {"Bearer " + token + "x"}}, {"Authorization": {"Bearer " + token[1:]}}} {
+		for _, path := range []string{"/v1/status", "/metrics", "/healthz", "/v1/distance", "/debug/pprof/", "/none"} {
+			if got := ask("GET", path, "127.0.0.1:"+port, wrong); got != http.StatusUnauthorized {
+				t.Errorf("%s with %v: %d", path, wrong, got)
+			}
+		}
+	}
 	for host, want := range map[string]int{
 		"evil.example": 403, "evil.example:" + port: 403, "127.0.0.1.evil.example": 403, "10.0.0.1": 403, "localhost.": 403,
 		"localhost:" + port: 200, "127.0.0.1:" + port: 200, "[::1]:" + port: 200, "127.0.0.1": 200,
 	} {
 		for method, path := range map[string]string{"GET": "/v1/status", "PUT": "/v1/distance"} {
-			req, err := http.NewRequestWithContext(t.Context(), method, admin+path, strings.NewReader(`{"peer":"*","delay_ms":1}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Host = host
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			if resp.StatusCode != want {
-				t.Errorf("%s %s of %s: %d, want %d", method, path, host, resp.StatusCode, want)
+			if got := ask(method, path, host, right); got != want {
+				t.Errorf("%s %s of %s: %d, want %d", method, path, host, got, want)
 			}
 		}
 	}
 	for from, want := range map[string]int{"cross-site": 403, "same-site": 403, "none": 200} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", admin+"/v1/status", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Sec-Fetch-Site", from)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("a page that is %s: %d, want %d", from, resp.StatusCode, want)
+		header := right.Clone()
+		header.Set("Sec-Fetch-Site", from)
+		if got := ask("GET", "/v1/status", "127.0.0.1", header); got != want {
+			t.Errorf("a page that is %s: %d, want %d", from, got, want)
 		}
 	}
+}
+
+// adminURL gives where a node is administered over TCP.
+func adminURL(t *testing.T, n *nodetest.Node) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(n.Data(), node.File))
+	var file struct{ Nodes []node.Summary }
+	if err == nil {
+		err = json.Unmarshal(raw, &file)
+	}
+	if err != nil || len(file.Nodes) != 1 {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	return file.Nodes[0].AdminURL
 }

@@ -63,7 +63,7 @@ func badMetric(f *dto.MetricFamily) (bad []string) {
 // families gives the metrics of a node, by name.
 func families(t *testing.T, n *nodetest.Node) map[string]*dto.MetricFamily {
 	t.Helper()
-	resp, err := http.Get(n.AdminURL() + "/metrics")
+	resp, err := n.Place().Ask(t.Context(), "GET", "/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
@@ -61,7 +62,7 @@ type Node struct {
 
 // parts are what runs so far; nil fields have not been started, or this node has none.
 type parts struct {
-	url, adminURL string
+	url, adminURL string // adminURL: if it is served over TCP too
 	database      pg.Config
 	db            *pg.DB
 	replica       *replica.Replica
@@ -110,8 +111,8 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // URL gives the address for clients; empty before the node is ready, and without the role edge.
 func (n *Node) URL() string { return n.parts.Load().url }
 
-// AdminURL gives the administration address; empty before the node listens there.
-func (n *Node) AdminURL() string { return n.parts.Load().adminURL }
+// adminSocket is where operators reach the node.
+func (n *Node) adminSocket() string { return admin.SocketPath(n.cfg.Data) }
 
 func (n *Node) update(change func(*parts)) {
 	p := *n.parts.Load()
@@ -137,7 +138,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	close(n.ready)
-	n.log.Info("ready", "region", n.cfg.Region, "roles", n.cfg.Roles, "url", n.URL(), "admin", n.AdminURL())
+	n.log.Info("ready", "region", n.cfg.Region, "roles", n.cfg.Roles, "url", n.URL(), "admin", n.adminSocket())
 	if n.cfg.OnReady != nil {
 		n.cfg.OnReady(n)
 	}
@@ -207,15 +208,31 @@ func (n *Node) startTraces(ctx context.Context, s *stages) (err error) {
 }
 
 func (n *Node) startAdmin(s *stages) error {
+	serve := func(l net.Listener, h http.Handler) {
+		s.start("administration", stopInner, func(ctx context.Context) error {
+			srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+			return serveHTTP(ctx, l, srv, adminDrain)
+		})
+	}
+	h := n.adminHandler()
+	socket, err := admin.Listen(n.cfg.Data)
+	if err != nil {
+		return err
+	}
+	serve(socket, h)
+	if n.cfg.Admin.Listen == "" {
+		return nil
+	}
+	token, err := admin.Token(n.cfg.Data)
+	if err != nil {
+		return err
+	}
 	l, err := Listen("admin.listen", n.cfg.Admin.Listen)
 	if err != nil {
 		return err
 	}
 	n.update(func(p *parts) { p.adminURL = "http://" + l.Addr().String() })
-	s.start("administration", stopInner, func(ctx context.Context) error {
-		srv := &http.Server{Handler: n.adminHandler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
-		return serveHTTP(ctx, l, srv, adminDrain)
-	})
+	serve(l, admin.Local(admin.WithToken(token, n.cfg.Admin.OpenStatus, h)))
 	return nil
 }
 
@@ -274,7 +291,7 @@ func (n *Node) startPostgres(ctx context.Context, s *stages) (pg.Config, error) 
 func (n *Node) writeFile() error {
 	p := n.parts.Load()
 	raw, err := json.MarshalIndent(map[string]any{"nodes": []Summary{{
-		Name: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, PID: os.Getpid(), URL: p.url, AdminURL: p.adminURL,
+		Name: n.cfg.Name, Region: n.cfg.Region, Roles: n.cfg.Roles, PID: os.Getpid(), URL: p.url, AdminURL: p.adminURL, AdminSocket: n.adminSocket(),
 	}}}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", File, err)

@@ -2,9 +2,7 @@ package node_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -108,11 +106,11 @@ func TestNode_Distance_ChangesWhileRunning(t *testing.T) {
 		`{"peer":`:                            http.StatusBadRequest,
 		`[]`:                                  http.StatusBadRequest,
 	} {
-		if got := put(t, edge.AdminURL()+"/v1/distance", body); got != want {
+		if got := edge.Admin(t, "PUT", "/v1/distance", body, nil); got != want {
 			t.Errorf("%s: %d, want %d", body, got, want)
 		}
 	}
-	put(t, edge.AdminURL()+"/v1/distance", `{"peer":"virginia-1","delay_ms":55}`)
+	edge.Admin(t, "PUT", "/v1/distance", `{"peer":"virginia-1","delay_ms":55}`, nil)
 	w.Until("the distance to be felt", func() error {
 		for _, p := range edge.Status().Peers {
 			if p.Node == "virginia-1" && p.RTTMS >= 55 {
@@ -122,27 +120,7 @@ func TestNode_Distance_ChangesWhileRunning(t *testing.T) {
 		return errors.New("the round trip is still short")
 	})
 	var got struct{ Paths []node.Imitate }
-	resp, err := http.Get(edge.AdminURL() + "/v1/distance")
-	if err != nil {
-		t.Fatal(err)
+	if edge.Admin(t, "GET", "/v1/distance", "", &got); len(got.Paths) != 1 || got.Paths[0].DelayMS != 55 {
+		t.Errorf("paths: %+v", got)
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got.Paths) != 1 || got.Paths[0].DelayMS != 55 {
-		t.Errorf("paths: %+v, %v", got, err)
-	}
-}
-
-func put(t *testing.T, url, body string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader([]byte(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
 }

@@ -12,17 +12,22 @@ import (
 
 // Summary has the addresses of a node for scripts, in the form of demo.json.
 type Summary struct {
-	Name     string   `json:"name"`
-	Region   string   `json:"region"`
-	Roles    []string `json:"roles"`
-	PID      int      `json:"pid"`
-	URL      string   `json:"url,omitempty"` // of edges: where clients go
-	AdminURL string   `json:"admin_url"`
+	Name   string   `json:"name"`
+	Region string   `json:"region"`
+	Roles  []string `json:"roles"`
+	PID    int      `json:"pid"`
+	URL    string   `json:"url,omitempty"` // of edges: where clients go
+
+	AdminSocket string `json:"admin_socket"`        // for the user that runs the node
+	AdminURL    string `json:"admin_url,omitempty"` // if it is served over TCP too
 }
 
 // Summary gives what is known of the node before it runs.
 func (cfg Config) Summary() Summary {
-	s := Summary{Name: cfg.Name, Region: cfg.Region, Roles: cfg.Roles, AdminURL: "http://" + cfg.Admin.Listen}
+	s := Summary{Name: cfg.Name, Region: cfg.Region, Roles: cfg.Roles, AdminSocket: admin.SocketPath(cfg.Data)}
+	if cfg.Admin.Listen != "" {
+		s.AdminURL = "http://" + cfg.Admin.Listen
+	}
 	if cfg.Is(RoleEdge) {
 		s.URL = "http://" + cfg.Client.Listen
 		if len(cfg.Client.URL) > 0 {

@@ -70,7 +70,7 @@ func (n *Node) cut(on bool) {
 	}
 }
 
-// path sets the path to one peer through the administration address, as an operator would.
+// path sets the path to one peer through the administration socket, as an operator would.
 func (n *Node) path(peer string, blackout bool) {
 	n.w.t.Helper()
 	for _, i := range n.cfg.Imitate {
@@ -80,9 +80,7 @@ func (n *Node) path(peer string, blackout bool) {
 		i.Blackout = blackout
 		body, err := json.Marshal(i)
 		n.w.must(err)
-		req, err := http.NewRequestWithContext(n.w.t.Context(), http.MethodPut, n.AdminURL()+"/v1/distance", bytes.NewReader(body))
-		n.w.must(err)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := n.Place().Ask(n.w.t.Context(), http.MethodPut, "/v1/distance", bytes.NewReader(body))
 		n.w.must(err)
 		said, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()

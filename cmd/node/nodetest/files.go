@@ -51,16 +51,12 @@ func (n *Node) Spooled(t testing.TB) []string {
 	return names
 }
 
-// Admin asks a node's administration address and decodes the answer into out, which may be nil.
+// Admin asks a node by its administration socket and decodes the answer into out, which may be nil.
 func (n *Node) Admin(t testing.TB, method, path, body string, out any) (status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, n.AdminURL()+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := n.Place().Ask(ctx, method, path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

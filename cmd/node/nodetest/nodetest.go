@@ -114,7 +114,6 @@ func (w *World) connect(top Topology) {
 		w.must(node.Certify(ca, n.cfg, now))
 		n.bind("127.0.0.1:0")
 		n.cfg.Link.Listen = n.wire.LocalAddr().String()
-		n.cfg.Admin.Listen = "127.0.0.1:0"
 		db := pgtest.Database(w.t)
 		db.MaxConns = 5
 		n.cfg.Database, n.cfg.Postgres.MaxConns, n.cfg.Tuning, n.cfg.Files = &db, 8, top.Tuning, top.Files
@@ -239,8 +238,11 @@ func has(roles []string, role string) bool {
 // URL gives the address for clients; it stays the same when the node is restarted.
 func (n *Node) URL() string { return "http://" + n.cfg.Client.Listen }
 
-// AdminURL gives the administration address; it stays the same when the node is restarted.
-func (n *Node) AdminURL() string { return "http://" + n.cfg.Admin.Listen }
+// Place gives where the node is administered.
+func (n *Node) Place() admin.Place { return admin.Place{Socket: admin.SocketPath(n.cfg.Data)} }
+
+// Data gives the node's directory.
+func (n *Node) Data() string { return n.cfg.Data }
 
 // Status gives the status of the node.
 func (n *Node) Status() admin.Status { return n.run.Status() }
@@ -282,7 +284,6 @@ func (n *Node) awaitReady() {
 	case <-time.After(waitLimit):
 		n.w.t.Fatalf("%s is not ready after %v: %+v", n.Name, waitLimit, n.Status())
 	}
-	n.cfg.Admin.Listen = n.run.AdminURL()[len("http://"):]
 	if n.IsEdge() {
 		n.cfg.Client.Listen = n.run.URL()[len("http://"):]
 	}
