@@ -14,6 +14,7 @@ const defaultData = "./nearside-data"
 func (a *app) serve() *cobra.Command {
 	var data, listen, admin, dsn string
 	var siteURL []string
+	var tls node.TLS
 	var limited bool
 	var proxies []string
 	cmd := &cobra.Command{
@@ -35,6 +36,8 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 	f.StringVar(&admin, "admin", "", "loopback `address` for administration besides the socket DATA/admin/socket; requests there need\nthe token in DATA/admin/token; port 0 picks a free one (default: only the socket)")
 	f.StringVar(&dsn, "postgres", "", "`DSN` of a PostgreSQL database to use instead of one of its own")
 	f.StringArrayVar(&siteURL, "site-url", nil, "`URL` at which clients reach this server, without a path; if given several times, the first is told\nto clients, and pages of all of them may connect (default http://<listen>)")
+	f.StringVar(&tls.Cert, "tls-cert", "", "`file` with a certificate in PEM, to serve clients by TLS; read again when it changes")
+	f.StringVar(&tls.Key, "tls-key", "", "`file` with the key of the certificate")
 	f.BoolVar(&limited, "rate-limit", true, "limit how fast accounts and addresses may go")
 	f.StringSliceVar(&proxies, "trusted-proxy", nil, "`address` or network of a proxy whose X-Forwarded-For is believed (may be repeated)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +46,7 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 		}
 		return a.runNode(cmd, node.Config{
 			Name: "home", Region: "local", Roles: []string{node.RoleHome, node.RoleEdge}, Data: data,
-			Client:   node.Client{Listen: listen, URL: siteURL},
+			Client:   node.Client{Listen: listen, URL: siteURL, TLS: tls},
 			Admin:    node.Admin{Listen: admin},
 			Link:     node.Link{Listen: "127.0.0.1:0"}, // nobody else can join yet
 			Postgres: node.Postgres{DSN: dsn},

@@ -57,6 +57,9 @@ func Diagnose(ctx context.Context, cfg node.Config) []Finding {
 		d.look("postgres", func() (string, error) { return d.postgres(ctx) })
 	}
 	d.look("files", func() (string, error) { return d.files(ctx) })
+	if cfg.Client.TLS.Cert != "" {
+		d.look("client.tls", d.tls)
+	}
 	if cfg.Client.Assets != "" {
 		d.look("client.assets", d.assets)
 	}
@@ -128,6 +131,22 @@ func (d *doctor) space(dir string) (string, error) {
 		return "", warning{fmt.Errorf("only %d MB are free at %s", free>>20, dir)}
 	}
 	return fmt.Sprintf("%d GB are free", free>>30), nil
+}
+
+// tls reads the certificate that clients see.
+func (d *doctor) tls() (string, error) {
+	cert, err := d.cfg.Client.TLS.Load()
+	if err != nil {
+		return "", err
+	}
+	switch names, end := strings.Join(cert.Leaf.DNSNames, ", "), cert.Leaf.NotAfter; {
+	case time.Now().After(end):
+		return "", fmt.Errorf("the certificate of %s is no good since %s", names, end.Format(time.DateTime))
+	case time.Now().Add(soonExpires).After(end):
+		return "", warning{fmt.Errorf("the certificate of %s is good until %s only", names, end.Format(time.DateTime))}
+	default:
+		return fmt.Sprintf("the certificate of %s is good until %s", names, end.Format(time.DateTime)), nil
+	}
 }
 
 func (d *doctor) pki() (string, error) {

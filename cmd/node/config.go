@@ -58,9 +58,11 @@ type Config struct {
 
 // Client is where an edge serves clients.
 type Client struct {
-	Listen string `yaml:"listen,omitempty"` // HOST:PORT; port 0 picks a free one
-	URL    URLs   `yaml:"url,omitempty"`    // as clients write it, or a list: the first is told to clients, and pages of all may connect; default http://<listen>
-	Assets string `yaml:"assets,omitempty"` // directory of a built web client to serve; default: none
+	Listen string `yaml:"listen,omitempty"`  // HOST:PORT; port 0 picks a free one
+	URL    URLs   `yaml:"url,omitempty"`     // as clients write it, or a list: the first is told to clients, and pages of all may connect; default http://<listen>
+	Assets string `yaml:"assets,omitempty"`  // directory of a built web client to serve; default: none
+	TLS    TLS    `yaml:"tls,omitempty"`     // default: clients, or a proxy before this edge, come without TLS
+	NoHSTS bool   `yaml:"no_hsts,omitempty"` // with TLS, or if every URL is https, do not tell browsers to use nothing else for a year
 }
 
 // URLs are addresses. In a file, one need not be a list.
@@ -194,7 +196,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	for _, p := range append(cfg.Files.paths(), &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File) {
+	for _, p := range append(cfg.Files.paths(), &cfg.Client.TLS.Cert, &cfg.Client.TLS.Key, &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -248,6 +250,8 @@ func (cfg Config) Check() error {
 		return bad("client.assets: only a node with the role edge serves clients")
 	case !cfg.Is(RoleEdge) && len(cfg.Client.URL) > 0:
 		return bad("client.url: only a node with the role edge serves clients")
+	case (cfg.Client.TLS.Cert == "") != (cfg.Client.TLS.Key == ""):
+		return bad("client.tls: a certificate and its key belong together; name both cert and key")
 	case !cfg.Is(RoleHome) && len(cfg.Home) == 0:
 		return bad("home: missing; an edge needs the home nodes and their link addresses")
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -84,13 +85,20 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if a, err = areas.New(cfg); err != nil {
 		return err
 	}
+	secure, err := n.cfg.Client.TLS.server(n.log)
+	if err != nil {
+		return err
+	}
 	s.start("events", stopInner, hub.Run)
 	s.start("caches", stopInner, a.Run)
 	s.start("sockets", stopInner, sockets.Run)
 	s.start("clients", stopEdge, func(ctx context.Context) error {
 		srv := a.Server()
-		srv.Handler = observer.Handler(n.addresses.CORS(n.gate(a)))
-		return serveHTTP(ctx, api.Listener{Listener: l}, srv, drainLimit)
+		srv.Handler = observer.Handler(n.addresses.Handler(!n.cfg.Client.NoHSTS, n.gate(a)))
+		if secure == nil {
+			return serveHTTP(ctx, api.Listener{Listener: l}, srv, drainLimit)
+		}
+		return serveHTTP(ctx, tls.NewListener(l, secure), srv, drainLimit)
 	})
 	n.update(func(p *parts) { p.fanout, p.url = hub, n.clientURL(l) })
 	return nil
@@ -135,7 +143,7 @@ func (n *Node) clientURL(l net.Listener) string {
 	if url := n.addresses.Main(); url != "" {
 		return url
 	}
-	return "http://" + l.Addr().String()
+	return n.cfg.Client.scheme() + l.Addr().String()
 }
 
 // gate refuses clients while the replica has diverged: its state belongs to no history.

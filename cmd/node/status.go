@@ -29,7 +29,7 @@ func (cfg Config) Summary() Summary {
 		s.AdminURL = "http://" + cfg.Admin.Listen
 	}
 	if cfg.Is(RoleEdge) {
-		s.URL = "http://" + cfg.Client.Listen
+		s.URL = cfg.Client.scheme() + cfg.Client.Listen
 		if len(cfg.Client.URL) > 0 {
 			s.URL = cfg.Client.URL[0]
 		}

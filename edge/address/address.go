@@ -127,34 +127,53 @@ const (
 	corsMaxAge = "86400" // seconds for which a browser need not ask again
 )
 
-// CORS lets pages of the configured addresses read what the API answers, and no others: without its headers a
-// browser keeps answers from a page of another origin. A page that one edge gave may ask another one.
-func (a List) CORS(next http.Handler) http.Handler {
-	if len(a) == 0 {
-		return next
-	}
+// hstsValue tells browsers to reach the host by TLS only, for a year.
+const hstsValue = "max-age=31536000"
+
+// Handler does for next what depends on the addresses.
+//
+// If all of them are https, browsers use TLS up to a proxy, whether it says so or not: cookies are marked so, and
+// with hsts the browser remembers it. With a listener of our own that has TLS it is the same.
+//
+// Pages of the addresses may read what the API answers, and no others (CORS): without its headers a browser keeps
+// answers from a page of another origin. A page that one edge gave may ask another one.
+func (a List) Handler(hsts bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/api/") { // files of the web client are for its own origin, and their caches know no Origin
+		if a.secure() {
+			r.Header.Set("X-Forwarded-Proto", "https")
+		}
+		if hsts && (r.TLS != nil || a.secure()) {
+			w.Header().Set("Strict-Transport-Security", hstsValue)
+		}
+		if len(a) == 0 || !strings.HasPrefix(r.URL.Path, "/api/") || !a.cors(w.Header(), r) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		h := w.Header()
-		h.Add("Vary", "Origin") // also without an Origin: a cache may give the answer to a page that has one
-		origin := r.Header.Get("Origin")
-		if origin == "" || !a.Own(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Credentials", "true")
-		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-			h.Set("Access-Control-Expose-Headers", corsExposed)
-			next.ServeHTTP(w, r)
-			return
-		}
-		h.Set("Access-Control-Allow-Methods", corsMethods)
-		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
-		h.Set("Access-Control-Max-Age", corsMaxAge)
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// secure reports whether browsers reach every address by TLS.
+func (a List) secure() bool {
+	return len(a) > 0 && !slices.ContainsFunc(a, func(s string) bool { return !strings.HasPrefix(s, "https:") })
+}
+
+// cors sets the headers for a page of another address, and reports whether they are all that was asked for. Files
+// of the web client have none: they are for their own origin, and their caches know no Origin.
+func (a List) cors(h http.Header, r *http.Request) (answered bool) {
+	h.Add("Vary", "Origin") // also without an Origin: a cache may give the answer to a page that has one
+	origin := r.Header.Get("Origin")
+	if origin == "" || !a.Own(r) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		h.Set("Access-Control-Expose-Headers", corsExposed)
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", corsMethods)
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	h.Set("Access-Control-Max-Age", corsMaxAge)
+	return true
 }

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -135,7 +136,7 @@ func TestCORS(t *testing.T) {
 		return w.Result().Header
 	}
 	const allow = "Access-Control-Allow-Origin"
-	h := site.CORS(next)
+	h := site.Handler(false, next)
 	if got := ask(h, "GET", "https://eu.example", ""); got.Get(allow) != "https://eu.example" || !reached || got.Get("Access-Control-Expose-Headers") == "" || got.Get("Vary") != "Origin" {
 		t.Errorf("a page of another edge: %v", got)
 	}
@@ -156,7 +157,39 @@ func TestCORS(t *testing.T) {
 	if h.ServeHTTP(w, r); len(w.Header()) != 0 {
 		t.Errorf("a file of the web client: %v", w.Header())
 	}
-	if got := ask(List(nil).CORS(next), "GET", "https://us.example", ""); len(got) != 0 || !reached {
+	if got := ask(List(nil).Handler(false, next), "GET", "https://us.example", ""); len(got) != 0 || !reached {
 		t.Errorf("no address is configured: %v", got)
+	}
+}
+
+// Browsers that use TLS up to a proxy get cookies and HSTS for it, whatever the proxy says.
+func TestHandler_Secure(t *testing.T) {
+	for _, c := range []struct {
+		site       string
+		hsts, tls  bool
+		want, said string // of X-Forwarded-Proto, and HSTS
+	}{
+		{"https://eu.example https://us.example", true, false, "https", hstsValue},
+		{"https://eu.example", false, false, "https", ""},
+		{"https://eu.example http://10.0.0.1", true, false, "http", ""}, // some of its browsers have no TLS
+		{"http://eu.example", true, false, "http", ""},
+		{"", true, false, "http", ""},
+		{"", true, true, "http", hstsValue},
+		{"", false, true, "http", ""},
+	} {
+		site, err := Parse(strings.Fields(c.site))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/api/v4/users/me", nil)
+		r.Header.Set("X-Forwarded-Proto", "http")
+		if c.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w, proto := httptest.NewRecorder(), ""
+		site.Handler(c.hsts, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proto = r.Header.Get("X-Forwarded-Proto") })).ServeHTTP(w, r)
+		if got := w.Header().Get("Strict-Transport-Security"); got != c.said || proto != c.want {
+			t.Errorf("%+v: %q, %q", c, proto, got)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/session"
 )
 
 // minGzipBytes is the smallest answer worth compressing: one packet.
@@ -20,6 +21,9 @@ const (
 	headerPosition = "X-Nearside-Position"
 	headerStale    = "X-Nearside-Stale"
 	cookiePosition = "NSPOSITION"
+	// By TLS the cookie has a prefix that keeps a page of another host in the same domain from setting it: with a
+	// position that does not exist yet it would make every request wait.
+	cookiePositionTLS = "__Host-" + cookiePosition
 )
 
 // Answer is an answer other than a value in JSON.
@@ -77,7 +81,9 @@ func (c *Call) send(a Answer) {
 	}
 }
 
-// writeHeaders sets the headers that all answers have.
+// writeHeaders sets the headers that all answers have. What only some may see is not kept by browsers and proxies,
+// except pictures and files, whose handlers say for how long. What everybody may read has no Cache-Control: web
+// clients take X-Version-Id only from answers without it, and load no roles before they have it.
 func (c *Call) writeHeaders() {
 	h := c.Header()
 	h["X-Request-Id"], h["X-Version-Id"] = []string{c.ID}, c.api.versionID
@@ -86,6 +92,9 @@ func (c *Call) writeHeaders() {
 		h["Expires"] = expiresNow
 	}
 	c.tellPurse()
+	if h["Cache-Control"] == nil && (!c.target.Open || !c.reads()) {
+		h["Cache-Control"] = cacheNothing
+	}
 	c.tellPosition()
 }
 
@@ -101,6 +110,7 @@ var (
 	policyNosniff    = []string{"nosniff"}
 	policyNoReferrer = []string{"no-referrer"}
 	expiresNow       = []string{"0"}
+	cacheNothing     = []string{"no-store"}
 	encodingGzip     = []string{"gzip"}
 	varyEncoding     = []string{"Accept-Encoding"}
 )
@@ -121,9 +131,17 @@ func (c *Call) tellPosition() {
 		return
 	}
 	short := strconv.FormatUint(uint64(pos.Epoch), 10) + "." + strconv.FormatUint(uint64(pos.Index), 10)
-	if old, err := c.Request.Cookie(cookiePosition); err != nil || old.Value != short {
-		http.SetCookie(c.Writer, &http.Cookie{Name: cookiePosition, Value: short, Path: "/", SameSite: http.SameSiteLaxMode})
+	name := c.positionCookie()
+	if old, err := c.Request.Cookie(name); err != nil || old.Value != short {
+		http.SetCookie(c.Writer, &http.Cookie{Name: name, Value: short, Path: "/", Secure: name == cookiePositionTLS, SameSite: http.SameSiteLaxMode})
 	}
+}
+
+func (c *Call) positionCookie() string {
+	if session.Secure(c.Request) {
+		return cookiePositionTLS
+	}
+	return cookiePosition
 }
 
 // isBrowser reports whether the client keeps cookies.

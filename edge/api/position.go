@@ -38,7 +38,7 @@ func (c *Call) awaitSeen() {
 func (c *Call) clientPosition() core.Position {
 	s := c.Request.Header.Get(headerPosition)
 	if s == "" {
-		cookie, err := c.Request.Cookie(cookiePosition)
+		cookie, err := c.Request.Cookie(c.positionCookie())
 		if err != nil {
 			return core.Position{}
 		}

@@ -129,7 +129,7 @@ func TestHandler_Paths(t *testing.T) {
 		}
 		for name, value := range map[string]string{
 			"X-Frame-Options": "SAMEORIGIN", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-			"Content-Security-Policy": "frame-ancestors 'self'; script-src 'self'", "Age": "", "Set-Cookie": "",
+			"Content-Security-Policy": policy, "Age": "", "Set-Cookie": "",
 		} {
 			if r.Header.Get(name) != value {
 				t.Errorf("%s: %s is %q", path, name, r.Header.Get(name))

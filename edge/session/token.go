@@ -72,7 +72,8 @@ func PassesCSRF(r *http.Request, token string) bool {
 	return r.Header.Get("X-Requested-With") == "XMLHttpRequest"
 }
 
-// SetCookies signs a browser in.
+// SetCookies signs a browser in. Requests that other sites make do not carry the cookies, unless the page is
+// embedded in one of them (MMEMBED). Clients read the cookies by their names, so those have no prefix such as __Host-.
 func SetCookies(w http.ResponseWriter, r *http.Request, token string, user core.UserID, expires time.Time) {
 	for _, c := range []http.Cookie{
 		{Name: CookieToken, Value: token, HttpOnly: true},
@@ -80,7 +81,7 @@ func SetCookies(w http.ResponseWriter, r *http.Request, token string, user core.
 		{Name: CookieCSRF, Value: CSRF(token)},
 	} {
 		c.Path, c.Expires, c.MaxAge = "/", expires, int(core.SessionLength/time.Second)
-		c.Secure = secure(r)
+		c.Secure, c.SameSite = Secure(r), http.SameSiteLaxMode
 		if embed, err := r.Cookie("MMEMBED"); err == nil && embed.Value == "1" && c.Secure {
 			c.SameSite = http.SameSiteNoneMode
 		}
@@ -90,9 +91,10 @@ func SetCookies(w http.ResponseWriter, r *http.Request, token string, user core.
 
 // ClearCookie removes a browser's token. The page removes the other cookies itself.
 func ClearCookie(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, &http.Cookie{Name: CookieToken, Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure(r)})
+	http.SetCookie(w, &http.Cookie{Name: CookieToken, Path: "/", MaxAge: -1, HttpOnly: true, Secure: Secure(r), SameSite: http.SameSiteLaxMode})
 }
 
-func secure(r *http.Request) bool {
+// Secure reports whether the browser reached this deployment by TLS.
+func Secure(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }

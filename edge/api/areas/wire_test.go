@@ -19,7 +19,10 @@ func TestWire_Headers(t *testing.T) {
 	_, s := apitest.NewHome(t)
 	ann := s.SignUp(t, "ann")
 	auth := map[string]string{"Authorization": "BEARER " + ann.Token}
-	for _, path := range []string{"/users/me", "/users/nobody", "/system/ping", "/no/such"} {
+	// What is not for everybody is not kept by browsers and proxies. Web clients take X-Version-Id only from answers
+	// without Cache-Control, so what they ask for first has none.
+	for path, cache := range map[string]string{"/users/me": "no-store", "/users/nobody": "no-store", "/system/ping": "", "/no/such": "",
+		"/config/client?format=old": "", "/license/client?format=old": ""} {
 		resp := s.Raw(t, "GET", path, "", auth)
 		for k, want := range map[string]string{
 			"Content-Type": "application/json", "Expires": "0", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
@@ -32,7 +35,7 @@ func TestWire_Headers(t *testing.T) {
 		if v := resp.Header.Get("X-Version-Id"); !strings.HasPrefix(v, "11.6.0.test.") || !strings.HasSuffix(v, ".false") || strings.Count(v, ".") != 5 {
 			t.Errorf("%s: X-Version-Id %q", path, v)
 		}
-		if len(resp.Header.Get("X-Request-Id")) != 26 || resp.Header.Get("Cache-Control") != "" {
+		if len(resp.Header.Get("X-Request-Id")) != 26 || resp.Header.Get("Cache-Control") != cache {
 			t.Errorf("%s: %v", path, resp.Header)
 		}
 		if p, err := core.ParsePosition(resp.Header.Get("X-Nearside-Position")); err != nil || p.Index != s.Position().Index {
@@ -85,6 +88,14 @@ func TestWire_BrowserSession(t *testing.T) {
 	if token == nil || !token.HttpOnly || csrf == nil || csrf.HttpOnly || jar[session.CookieUser] == nil || jar["NSPOSITION"] == nil {
 		t.Fatalf("cookies: %v", resp.Cookies())
 	}
+	if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("the answer with the token may be kept: %q", got)
+	}
+	for name, c := range jar { // requests of other sites do not carry them
+		if c.SameSite != http.SameSiteLaxMode || c.Secure || c.Path != "/" || c.Domain != "" {
+			t.Errorf("cookie %s: %v", name, c)
+		}
+	}
 	if token.Value != resp.Header.Get("Token") {
 		t.Error("the Token header and the cookie differ")
 	}
@@ -114,6 +125,41 @@ func TestWire_BrowserSession(t *testing.T) {
 	}
 	if resp := s.Raw(t, "GET", "/system/ping", "", map[string]string{"Cookie": session.CookieToken + "=dead"}); resp.StatusCode != 200 {
 		t.Errorf("a dead token on an open route: %d", resp.StatusCode)
+	}
+}
+
+func TestWire_CookiesByTLS(t *testing.T) {
+	// By TLS every cookie is for TLS only; an embedded page may ask for those that other sites' requests carry. The
+	// cookie that no client knows by its name cannot be set by another host of the domain.
+	_, s := apitest.NewHome(t)
+	s.SignUp(t, "ann")
+	login := func(header map[string]string) map[string]*http.Cookie {
+		header["X-Requested-With"], header["X-Forwarded-Proto"] = "XMLHttpRequest", "https"
+		jar := map[string]*http.Cookie{}
+		for _, c := range s.Raw(t, "POST", "/users/login", `{"login_id":"ann","password":"`+apitest.Password+`"}`, header).Cookies() {
+			if jar[c.Name] = c; !c.Secure || c.Path != "/" || c.Domain != "" {
+				t.Errorf("cookie %s: %v", c.Name, c)
+			}
+		}
+		return jar
+	}
+	jar := login(map[string]string{})
+	if len(jar) != 4 || jar["__Host-NSPOSITION"] == nil || jar[session.CookieToken].SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookies: %v", jar)
+	}
+	embedded := login(map[string]string{"Cookie": "MMEMBED=1"})
+	if embedded[session.CookieToken].SameSite != http.SameSiteNoneMode {
+		t.Errorf("cookies of an embedded page: %v", embedded)
+	}
+	seen := embedded["__Host-NSPOSITION"].Value
+	ask := func(cookie string) *http.Response {
+		return s.Raw(t, "GET", "/system/ping", "", map[string]string{"X-Forwarded-Proto": "https", "Cookie": cookie})
+	}
+	if resp := ask("__Host-NSPOSITION=" + seen); len(resp.Cookies()) != 0 {
+		t.Errorf("a position that is known: %v", resp.Cookies())
+	}
+	if resp := ask("NSPOSITION=1.99999"); !strings.HasPrefix(strings.TrimPrefix(resp.Header.Get("X-Nearside-Position"), "1."), strings.TrimPrefix(seen, "1.")) {
+		t.Errorf("another host of the domain sets the position to %s", resp.Header.Get("X-Nearside-Position"))
 	}
 }
 

@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
-	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
+	"github.com/nearside/nearside/edge/session"
 )
 
 // maxLinkToken is longer than any token; longer ones are refused without hashing them.
@@ -98,7 +98,7 @@ func (s *Service) siteURL(c *api.Call) string {
 		return u
 	}
 	scheme := "http"
-	if c.Request.TLS != nil || strings.EqualFold(c.Request.Header.Get("X-Forwarded-Proto"), "https") {
+	if session.Secure(c.Request) {
 		scheme = "https"
 	}
 	return scheme + "://" + c.Request.Host
