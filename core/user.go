@@ -4,17 +4,15 @@ import "unicode/utf8"
 
 // Limits of user fields, in runes unless the comment says bytes; the same as on existing servers.
 const (
-	MaxUsername      = 64
-	MaxEmail         = 128
-	MaxNickname      = 64
-	MaxName          = 64
-	MaxPosition      = 128
-	MaxLocale        = 5
-	MinPasswordBytes = 8
-	MaxPasswordBytes = 72
-	MaxUserProps     = 4000 // of props, notify_props and timezone: bytes of all names and values
-	MaxNotifyProps   = 2000
-	MaxTimezone      = 256
+	MaxUsername    = 64
+	MaxEmail       = 128
+	MaxNickname    = 64
+	MaxName        = 64
+	MaxPosition    = 128
+	MaxLocale      = 5
+	MaxUserProps   = 4000 // of props, notify_props and timezone: bytes of all names and values
+	MaxNotifyProps = 2000
+	MaxTimezone    = 256
 )
 
 // User is an account. The wire never carries PasswordHash.
@@ -71,7 +69,7 @@ func ValidUsername(name string) bool {
 	return true
 }
 
-// What Check refuses of a user, and CheckPassword of a password.
+// What Check refuses of a user.
 var (
 	badUserUsername    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.username.app_error"}
 	badUserEmail       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.email.app_error"}
@@ -80,8 +78,6 @@ var (
 	badUserLastName    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.last_name.app_error"}
 	badUserPosition    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.position.app_error"}
 	badUserLocale      = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.locale.app_error"}
-	shortPassword      = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.pwd_min_length.app_error"}
-	longPassword       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.pwd_max_length.app_error"}
 	badUserProps       = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.props.app_error"}
 	badUserNotifyProps = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.notify_props.app_error"}
 	badUserTimezone    = Refusal{Kind: KindInvalid, ID: "model.user.is_valid.timezone.app_error"}
@@ -136,18 +132,6 @@ func (u *User) checkSettings() error {
 	}
 	if !validTimezone(u.Timezone) {
 		return badUserTimezone.With("reason", "zone")
-	}
-	return nil
-}
-
-// CheckPassword validates a new password. The limit of 72 bytes is the one of bcrypt, which
-// existing databases use.
-func CheckPassword(password string) error {
-	if len(password) < MinPasswordBytes {
-		return shortPassword.With("min", MinPasswordBytes)
-	}
-	if len(password) > MaxPasswordBytes {
-		return longPassword.With("max", MaxPasswordBytes)
 	}
 	return nil
 }

@@ -68,6 +68,7 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 	json := file("unknown.json", `{"name": "a", "client": {"lisen": "x"}}`)
 	missing := file("missing.yaml", "name: a\nregion: b\nroles: [edge]\ndata: d\nclient: {listen: 'h:1'}\n")
 	public := file("public.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\nadmin: {listen: '0.0.0.0:1'}\n")
+	short := file("short.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\npassword: {min_length: 6}\n")
 	site := file("site.yaml", "name: a\nregion: b\nroles: [home, edge]\ndata: d\nclient: {listen: 'h:1', url: ['https://a.example', 'ftp://a.example']}\n")
 	away := file("away.yaml", "name: a\nregion: b\nroles: [home]\ndata: d\nclient: {url: 'https://a.example'}\n")
 	for name, c := range map[string]struct {
@@ -85,6 +86,7 @@ func TestExitCode_WrongUse_IsTwo(t *testing.T) {
 		"unknown key, JSON": {[]string{"node", "--config", json}, 2, `unknown key "lisen"`},
 		"missing key":       {[]string{"node", "--config", missing}, 2, "home: missing"},
 		"public admin":      {[]string{"node", "--config", public}, 2, "not a loopback address"},
+		"password length":   {[]string{"node", "--config", short}, 2, "password.min_length: goes from 8 to 72"},
 		"site, no scheme":   {[]string{"serve", "--data", dir, "--site-url", "chat.example.com"}, 2, `--site-url: "chat.example.com" is not an address`},
 		"site, a path":      {[]string{"serve", "--data", dir, "--site-url", "https://a.example", "--site-url", "https://a.example/chat"}, 2, "has a path"},
 		"site in a file":    {[]string{"node", "--config", site}, 2, `client.url: "ftp://a.example" is not an address`},

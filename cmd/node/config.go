@@ -23,19 +23,21 @@ import (
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/edge/rate"
+	"github.com/nearside/nearside/edge/strength"
 	"github.com/nearside/nearside/replication/link"
 )
 
 // Config is a node's own settings. Its file is YAML or JSON. The zero value of each optional
 // field means its documented default.
 type Config struct {
-	Name    string   `yaml:"name"`                  // required: unique in the deployment
-	Region  string   `yaml:"region"`                // required
-	Roles   []string `yaml:"roles"`                 // required: home, edge
-	Data    string   `yaml:"data"`                  // required: directory; relative to the file
-	PKI     string   `yaml:"pki,omitempty"`         // directory of ca.crt, node.crt, node.key; default <data>/pki
-	Version string   `yaml:"-"`                     // of the program, for clients
-	Open    *bool    `yaml:"open_server,omitempty"` // anybody may sign up; default true
+	Name     string   `yaml:"name"`                  // required: unique in the deployment
+	Region   string   `yaml:"region"`                // required
+	Roles    []string `yaml:"roles"`                 // required: home, edge
+	Data     string   `yaml:"data"`                  // required: directory; relative to the file
+	PKI      string   `yaml:"pki,omitempty"`         // directory of ca.crt, node.crt, node.key; default <data>/pki
+	Version  string   `yaml:"-"`                     // of the program, for clients
+	Open     *bool    `yaml:"open_server,omitempty"` // anybody may sign up; default true
+	Password Password `yaml:"password,omitempty"`
 
 	Client   Client    `yaml:"client,omitempty"` // required with the role edge
 	Admin    Admin     `yaml:"admin,omitempty"`
@@ -75,6 +77,11 @@ func (u *URLs) UnmarshalYAML(n *yaml.Node) error {
 	}
 	*u = URLs{""}
 	return n.Decode(&(*u)[0])
+}
+
+// Password says what new passwords must be, besides not being one of the most common. All edges should agree.
+type Password struct {
+	MinLength int `yaml:"min_length,omitempty"` // bytes, 8 to 72; default 8
 }
 
 // Admin is where operators reach the node, besides the socket <data>/admin/socket. Requests over TCP need the token
@@ -283,6 +290,9 @@ func (cfg Config) checkAddresses() error {
 	}
 	if _, err := address.Parse(cfg.Client.URL); err != nil {
 		errs = append(errs, core.E(core.KindInvalid, "client.url: %v", err))
+	}
+	if n := cfg.Password.MinLength; n != 0 && (n < strength.MinBytes || n > strength.MaxBytes) {
+		errs = append(errs, core.E(core.KindInvalid, "password.min_length: goes from %d to %d", strength.MinBytes, strength.MaxBytes))
 	}
 	for _, p := range cfg.Home {
 		if p.Node == "" || p.Addr == "" {

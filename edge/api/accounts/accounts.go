@@ -15,12 +15,14 @@ import (
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/edge/rate"
+	"github.com/nearside/nearside/edge/strength"
 )
 
 // Config configures a Service. The zero value of each optional field means its documented default.
 type Config struct {
 	Access     *access.Access   // required
 	OpenServer bool             // anybody may sign up
+	Passwords  strength.Rules   // for new passwords
 	Typing     Typing           // called when a user is typing; default: nothing
 	Presence   Presence         // returns users' statuses; default: everybody is offline
 	Guard      Guard            // required: checks passwords at home

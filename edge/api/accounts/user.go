@@ -58,7 +58,7 @@ func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, 
 	if err := u.Check(); err != nil {
 		return u, err
 	}
-	if err := core.CheckPassword(in.Password); err != nil {
+	if err := s.cfg.Passwords.Check(in.Password, u); err != nil {
 		return u, err
 	}
 	var err error

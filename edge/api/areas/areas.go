@@ -23,6 +23,7 @@ import (
 	"github.com/nearside/nearside/edge/api/system"
 	"github.com/nearside/nearside/edge/api/teams"
 	"github.com/nearside/nearside/edge/rate"
+	"github.com/nearside/nearside/edge/strength"
 )
 
 // Config configures an API. The zero value of each optional field means its documented default.
@@ -37,6 +38,7 @@ type Config struct {
 	Guard      accounts.Guard        // required: checks passwords at home
 	Hasher     *password.Hasher      // hashes new passwords; default: one of its own
 	OpenServer bool                  // anybody may sign up
+	Passwords  strength.Rules        // for new passwords
 	SiteURL    string                // the deployment's address for clients; default: unknown
 	Build      string                // this build, in X-Version-Id and the client configuration; default "dev"
 	PageBytes  int64                 // memory for encoded pages of posts; default 64 MiB
@@ -54,7 +56,7 @@ func (cfg Config) settings() system.Settings {
 		max = files.DefaultBytes
 	}
 	return system.NewSettings(system.Config{
-		OpenServer: cfg.OpenServer, SiteURL: cfg.SiteURL, Build: cfg.Build,
+		OpenServer: cfg.OpenServer, Passwords: cfg.Passwords, SiteURL: cfg.SiteURL, Build: cfg.Build,
 		Files: cfg.Files.Blobs != nil, MaxBytes: max, PublicLinks: cfg.Files.PublicLinks,
 	})
 }
@@ -99,7 +101,7 @@ func New(cfg Config) (*API, error) {
 	settings := cfg.settings()
 	cfg.Files.Access, cfg.Files.SiteURL, cfg.Files.Logger = who, cfg.SiteURL, cfg.Logger
 	a := &API{access: who, Areas: []Area{
-		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Typing: cfg.Typing, Presence: cfg.Presence, Guard: cfg.Guard, Hasher: cfg.Hasher}),
+		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Passwords: cfg.Passwords, Typing: cfg.Typing, Presence: cfg.Presence, Guard: cfg.Guard, Hasher: cfg.Hasher}),
 		teams.New(who),
 		channels.New(who),
 		posts.New(posts.Config{Access: who, PageBytes: cfg.PageBytes}),

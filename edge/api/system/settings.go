@@ -10,12 +10,14 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/parse"
+	"github.com/nearside/nearside/edge/strength"
 )
 
 // Config has the settings that differ between deployments. The zero value of each optional field
 // means its documented default.
 type Config struct {
-	OpenServer  bool   // anybody may sign up
+	OpenServer  bool // anybody may sign up
+	Passwords   strength.Rules
 	SiteURL     string // the deployment's address for clients; default: unknown
 	Build       string // this build; default "dev"
 	Files       bool   // files can be stored
@@ -45,7 +47,7 @@ func NewSettings(cfg Config) Settings {
 		"BuildEnterpriseReady": "false", "SiteURL": cfg.SiteURL, "SiteName": "Nearside", "WebsocketURL": "", "WebsocketPort": "80", "WebsocketSecurePort": "443",
 		"DefaultClientLocale": "en", "AvailableLocales": "", "EnableSignInWithEmail": "true", "EnableSignInWithUsername": "true",
 		"EnableSignUpWithEmail": "true", "EnableUserCreation": "true", "EnableOpenServer": strconv.FormatBool(cfg.OpenServer),
-		"EnableGuestAccounts": "false", "PasswordMinimumLength": strconv.Itoa(core.MinPasswordBytes), "PasswordRequireLowercase": "false",
+		"EnableGuestAccounts": "false", "PasswordMinimumLength": strconv.Itoa(cfg.Passwords.Min()), "PasswordRequireLowercase": "false",
 		"PasswordRequireUppercase": "false", "PasswordRequireNumber": "false", "PasswordRequireSymbol": "false", "PasswordEnableForgotLink": "false",
 		"EnableLdap": "false", "EnableSaml": "false", "EnableSignUpWithGitLab": "false", "EnableSignUpWithGoogle": "false",
 		"EnableSignUpWithOffice365": "false", "EnableSignUpWithOpenId": "false", "EnableMultifactorAuthentication": "false",
