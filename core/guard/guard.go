@@ -9,6 +9,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/password"
+	"github.com/nearside/nearside/core/turn"
 )
 
 // Store has what the guard reads of this home node's replica; *read.Store is one.
@@ -55,7 +56,7 @@ func (g *Guard) Verify(ctx context.Context, q Question) (Answer, error) {
 	if q.Kind != core.AttemptPassword {
 		return Answer{}, core.E(core.KindNotBuilt, "the guard knows no attempts of kind %d", q.Kind)
 	}
-	place, err := g.cfg.Hasher.Enter() // before the attempt is counted, so that a full queue costs nobody an attempt
+	place, err := g.cfg.Hasher.Enter(g.who(ctx, q)) // before the attempt is counted, so that a full queue costs nobody an attempt
 	if err != nil {
 		return Answer{Verdict: Busy}, nil //nolint:nilerr // an error would be taken to other home nodes, again and again
 	}
@@ -70,6 +71,25 @@ func (g *Guard) Verify(ctx context.Context, q Question) (Answer, error) {
 	}
 	at, err := g.counter.right(ctx, a.ID)
 	return Answer{Verdict: Right, UserID: u.ID, Attempt: a.ID, Index: at}, err
+}
+
+// who says whose turn it is to have a password checked: a device or address where the account was
+// signed in before, or a stranger at an address.
+func (g *Guard) who(ctx context.Context, q Question) turn.Who {
+	stranger := turn.Who{Name: network(q.Address)}
+	u, err := g.account(ctx, q)
+	if err != nil || u.ID.IsZero() {
+		return stranger
+	}
+	who, a := stranger, attempt(q, u)
+	a.Share(func(s core.SourceID) bool {
+		known, err := g.cfg.Store.KnownSource(ctx, u.ID, s)
+		if known = known && err == nil; known {
+			who = turn.Who{Name: s.String(), Known: true}
+		}
+		return known
+	})
+	return who
 }
 
 // reserve finds the account that is meant, counts the attempt, and gives the account as it was after

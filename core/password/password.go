@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/turn"
 )
 
 // The cost of a new hash: about 30 ms and 19 MiB.
@@ -41,13 +42,17 @@ const (
 
 // Hasher hashes and verifies passwords, a few at a time. Each costs a core and megabytes, so many
 // sign-ins at once must wait or be refused, so that they do not block everything else.
+//
+// Callers take turns, and strangers wait apart from those who are known (see package turn), so that
+// many wrong logins of somebody keep nobody else from signing in.
 type Hasher struct {
-	running chan struct{} // one token per running hash
-	queued  chan struct{} // one token per caller, waiting or running
+	turns *turn.Queue
+	room  *turn.Room // all callers, waiting or running
 }
 
-// NewHasher makes a Hasher that works on at most parallel passwords and lets queue callers wait;
-// more are refused with KindUnavailable. Zeros mean the defaults.
+// NewHasher makes a Hasher that works on at most parallel passwords and lets queue strangers wait, and
+// as many callers who are known, half of them of one group; more are refused with KindUnavailable. Zeros
+// mean the defaults.
 func NewHasher(parallel, queue int) *Hasher {
 	if parallel <= 0 {
 		parallel = DefaultParallel
@@ -55,41 +60,41 @@ func NewHasher(parallel, queue int) *Hasher {
 	if queue <= 0 {
 		queue = DefaultQueue
 	}
-	return &Hasher{running: make(chan struct{}, parallel), queued: make(chan struct{}, parallel+queue)}
+	all := parallel + queue
+	return &Hasher{turns: turn.New(turn.Config{Places: parallel, Waiting: all, WaitOne: all}), room: turn.NewRoom(all, parallel+max(1, queue/2))}
 }
 
 // Busy is the refusal when too many passwords are being hashed.
 var Busy = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "passwords")
 
 // Place is a caller's place in a Hasher's queue. It must be left.
-type Place struct{ h *Hasher }
+type Place struct {
+	h   *Hasher
+	who turn.Who
+}
 
 // Enter takes a place in the queue, or refuses at once.
-func (h *Hasher) Enter() (Place, error) {
-	select {
-	case h.queued <- struct{}{}:
-		return Place{h}, nil
-	default:
-		return Place{}, Busy
+func (h *Hasher) Enter(who turn.Who) (Place, error) {
+	if err := h.room.Enter(who); err != nil {
+		return Place{}, Busy.WithCause(err)
 	}
+	return Place{h, who}, nil
 }
 
 // Leave gives the place back.
-func (p Place) Leave() { <-p.h.queued }
+func (p Place) Leave() { p.h.room.Leave(p.who) }
 
-// turn waits until the place is the first of the queue; done ends the turn.
+// turn waits for the caller's turn; done ends it.
 func (p Place) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case p.h.running <- struct{}{}:
-		return func() { <-p.h.running }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash: %w", context.Cause(ctx))
+	if done, err = p.h.turns.Enter(ctx, p.who); err != nil {
+		return nil, fmt.Errorf("wait to hash: %w", err)
 	}
+	return done, nil
 }
 
 // Hash returns a password's argon2id hash in PHC form.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	place, err := h.Enter()
+func (h *Hasher) Hash(ctx context.Context, who turn.Who, password string) (string, error) {
+	place, err := h.Enter(who)
 	if err != nil {
 		return "", err
 	}

@@ -62,7 +62,7 @@ func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, 
 		return u, err
 	}
 	var err error
-	if u.PasswordHash, err = s.cfg.Hasher.Hash(c, in.Password); err != nil {
+	if u.PasswordHash, err = s.cfg.Hasher.Hash(c, c.Who(), in.Password); err != nil {
 		return u, err
 	}
 	out, err := api.Changed(c, &command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: c.Query("iid")}, s.Read.User, u.ID)
