@@ -9,8 +9,9 @@ import (
 const (
 	MaxPostRunes      = 16383
 	MaxHashtagRunes   = 1000
-	MaxPropsRunes     = 800_000
-	MaxPendingPostID  = 64 // bytes
+	MaxProps          = 16 << 10 // bytes, as JSON
+	MaxPropsValues    = 1000     // names are not counted
+	MaxPendingPostID  = 64       // bytes
 	MaxMentions       = 200
 	MaxThreadPeople   = 100 // participants kept with a thread
 	SystemPostPrefix  = "system_"
@@ -42,7 +43,7 @@ type Post struct {
 	OriginalID    PostID         `cbor:"10,keyasint" json:"original_id" db:"original_id"`
 	Message       string         `cbor:"11,keyasint,omitempty" json:"message" db:"message" runes:"16383"`
 	Type          string         `cbor:"12,keyasint,omitempty" json:"type" db:"type" max:"64"`
-	Props         map[string]any `cbor:"13,keyasint,omitempty" json:"props" db:"props" max:"524288"`
+	Props         map[string]any `cbor:"13,keyasint,omitempty" json:"props" db:"props" max:"67584"`
 	Hashtags      string         `cbor:"14,keyasint,omitempty" json:"hashtags" db:"hashtags" runes:"1000"`
 	PendingPostID string         `cbor:"15,keyasint,omitempty" json:"pending_post_id"`
 	HasReactions  bool           `cbor:"16,keyasint,omitempty" json:"has_reactions,omitempty" db:"has_reactions"`
@@ -94,6 +95,7 @@ func (p *Post) IsSystem() bool { return strings.HasPrefix(p.Type, SystemPostPref
 var (
 	badPostMessageLength = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.message_length.app_error"}
 	badPostHashtags      = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.hashtags.app_error"}
+	badPostProps         = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.props.app_error"}
 	badPostPendingPostID = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.pending_post_id.app_error"}
 	badPostFileIDs       = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.file_ids.app_error"}
 	badPostType          = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.type.app_error"}
@@ -113,7 +115,36 @@ func (p *Post) Check() error {
 	case len(p.Type) > 26 && !p.IsSystem():
 		return badPostType
 	}
+	return p.checkProps()
+}
+
+// checkProps bounds the props, which come along with every list of posts. The table's limit leaves room for
+// what the server adds to them.
+func (p *Post) checkProps() error {
+	if len(p.Props) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(p.Props)
+	if err != nil || len(raw) > MaxProps || values(p.Props) > MaxPropsValues {
+		return badPostProps.With("max", MaxProps)
+	}
 	return nil
+}
+
+// values counts the values in a value of JSON.
+func values(v any) int {
+	n := 1
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			n += values(e)
+		}
+	case map[string]any:
+		for _, e := range v {
+			n += values(e)
+		}
+	}
+	return n
 }
 
 // MarshalJSON gives the wire form.

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nearside/nearside/core"
@@ -145,4 +146,16 @@ func TestCreateFile_ImpossibleSizes(t *testing.T) {
 		}
 	}
 	w.refused("bob", &command.CreateUpload{Upload: core.Upload{ID: core.NewID[core.Upload](w.at), ChannelID: town, Type: core.UploadAttachment, Filename: "f", FileSize: 1 << 62}}, core.KindInvalid)
+}
+
+// The props of a post are bounded here too, whatever an edge lets through.
+func TestCreatePost_PropsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	_, square := w.team("ada")
+	p := core.Post{ChannelID: square, Message: "hi", Props: map[string]any{"a": strings.Repeat("x", core.MaxProps)}}
+	w.refused("ada", &command.CreatePost{Post: p}, core.KindInvalid)
+	var made core.Post
+	w.must("ada", &command.CreatePost{Post: core.Post{ChannelID: square, Message: "hi"}}, &made)
+	w.refused("ada", &command.PatchPost{PostID: made.ID, PostPatch: core.PostPatch{Props: &p.Props}}, core.KindInvalid)
 }

@@ -3,6 +3,7 @@ package read
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/nearside/nearside/core"
@@ -13,8 +14,9 @@ import (
 
 // Limits of post lists.
 const (
-	MaxSince   = 1000 // posts of a "since" list
-	MaxReplies = 1000 // replies that come along with a page
+	MaxSince   = 1000    // posts of a "since" list
+	MaxReplies = 1000    // replies that come along with a page
+	MaxBytes   = 4 << 20 // of posts in a list that goes on elsewhere; it ends with the post that reaches them
 )
 
 // inThread leaves out the replies of a thread that is being deleted: readers do not see them from the
@@ -64,11 +66,17 @@ func (s *Store) Post(ctx context.Context, id core.PostID) (core.Post, bool, erro
 
 // posts gives the posts that the rest of a query selects, with their metadata.
 func (s *Store) posts(ctx context.Context, rest string, args ...any) ([]core.Post, error) {
-	list, err := many(ctx, s.db, apply.Posts, rest, args...)
+	list, _, err := s.postsWithin(ctx, math.MaxInt, rest, args...)
+	return list, err
+}
+
+// postsWithin is posts, but ends with the post that fills up a number of bytes, and reports whether one did.
+func (s *Store) postsWithin(ctx context.Context, max int, rest string, args ...any) ([]core.Post, bool, error) {
+	list, full, err := manyWithin(ctx, s.db, apply.Posts, max, rest, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return list, s.join(ctx, list)
+	return list, full, s.join(ctx, list)
 }
 
 // join adds to posts, in place, what each row of the metadata table adds.
@@ -128,9 +136,9 @@ func (s *Store) PostsBefore(ctx context.Context, ch core.ChannelID, f PostFilter
 	if err != nil {
 		return PostPage{}, err
 	}
-	posts, err := s.older(ctx, ch, f, from, p.offset(), p.Size+1)
+	posts, n, err := s.older(ctx, ch, f, from, p.offset(), p.Size)
 	out := PostPage{Newer: anchor}
-	out.Posts, out.Older = cut(posts, p.Size)
+	out.Posts, out.Older = cut(posts, n)
 	if err == nil && p.Number > 0 {
 		out.Newer, err = s.neighbour(ctx, ch, f, out.Posts, true)
 	}
@@ -143,9 +151,9 @@ func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter,
 	if err != nil {
 		return PostPage{}, err
 	}
-	posts, err := s.newer(ctx, ch, f, from, p.offset(), p.Size+1)
+	posts, n, err := s.newer(ctx, ch, f, from, p.offset(), p.Size)
 	out := PostPage{Older: anchor}
-	out.Posts, out.Newer = cut(posts, p.Size)
+	out.Posts, out.Newer = cut(posts, n)
 	slices.Reverse(out.Posts)
 	if err == nil && p.Number > 0 {
 		out.Older, err = s.neighbour(ctx, ch, f, out.Posts, false)
@@ -156,11 +164,11 @@ func (s *Store) PostsAfter(ctx context.Context, ch core.ChannelID, f PostFilter,
 // PostsAround gives at most after posts from a time on, and at most before older ones. It is empty if
 // there is nothing newer than the time.
 func (s *Store) PostsAround(ctx context.Context, ch core.ChannelID, f PostFilter, since int64, before, after int) (PostPage, error) {
-	newer, err := s.newer(ctx, ch, f, endOf(since), 0, after+1)
+	newer, after, err := s.newer(ctx, ch, f, endOf(since), 0, after)
 	if err != nil || len(newer) == 0 {
 		return PostPage{}, err
 	}
-	older, err := s.older(ctx, ch, f, spotAt(newer[0]), 0, before+1)
+	older, before, err := s.older(ctx, ch, f, spotAt(newer[0]), 0, before)
 	if err != nil {
 		return PostPage{}, err
 	}
@@ -190,14 +198,29 @@ func endOf(at int64) spot {
 	return p
 }
 
-func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) < ($2, $3)`+f.where()+
-		` ORDER BY create_at DESC, id DESC LIMIT $4 OFFSET $5`, [16]byte(ch), from.at, [16]byte(from.id), n, skip)
+// older gives n posts before a place, the newest first, and the one after them. A page without others before
+// it may be shorter, because the next one begins where it ends: then n is less.
+func (s *Store) older(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, int, error) {
+	return s.beside(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) < ($2, $3)`+f.where()+
+		` ORDER BY create_at DESC, id DESC LIMIT $4 OFFSET $5`, ch, from, skip, n)
 }
 
-func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) > ($2, $3)`+f.where()+
-		` ORDER BY create_at, id LIMIT $4 OFFSET $5`, [16]byte(ch), from.at, [16]byte(from.id), n, skip)
+// newer gives n posts after a place, the oldest first, and the one after them, as older does.
+func (s *Store) newer(ctx context.Context, ch core.ChannelID, f PostFilter, from spot, skip, n int) ([]core.Post, int, error) {
+	return s.beside(ctx, `FROM posts t WHERE channel_id = $1 AND (create_at, id) > ($2, $3)`+f.where()+
+		` ORDER BY create_at, id LIMIT $4 OFFSET $5`, ch, from, skip, n)
+}
+
+func (s *Store) beside(ctx context.Context, query string, ch core.ChannelID, from spot, skip, n int) ([]core.Post, int, error) {
+	max := MaxBytes
+	if skip > 0 { // the client counts pages, and pages before it were as long as this one is meant to be
+		max = math.MaxInt
+	}
+	posts, full, err := s.postsWithin(ctx, max, query, [16]byte(ch), from.at, [16]byte(from.id), n+1, skip)
+	if full {
+		n = min(n, len(posts)-1)
+	}
+	return posts, n, err
 }
 
 // neighbour gives the post next to consecutive posts, on the newer or the older side.
@@ -209,7 +232,7 @@ func (s *Store) neighbour(ctx context.Context, ch core.ChannelID, f PostFilter, 
 	if newer {
 		find, from = s.newer, spotAt(run[0])
 	}
-	next, err := find(ctx, ch, f, from, 0, 1)
+	next, _, err := find(ctx, ch, f, from, 0, 1)
 	if err != nil || len(next) == 0 {
 		return core.PostID{}, err
 	}
@@ -239,7 +262,7 @@ func (s *Store) PostsSince(ctx context.Context, ch core.ChannelID, f PostFilter,
 	}
 	// Everything that was updated, as two conditions that each have an index: few posts are ever changed.
 	changed := ` AND (create_at > $2 AND delete_at = 0 OR update_at > $2 AND update_at <> create_at)`
-	posts, err := s.posts(ctx, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
+	posts, _, err := s.postsWithin(ctx, MaxBytes, `FROM posts t WHERE channel_id = $1`+changed+roots+` ORDER BY create_at DESC, id LIMIT $3`, [16]byte(ch), since, MaxSince)
 	for i := range posts {
 		if posts[i].DeleteAt != 0 {
 			emptied(&posts[i])
@@ -276,7 +299,7 @@ func (s *Store) ThreadsOf(ctx context.Context, posts []core.Post, replies bool) 
 	if err != nil || !replies {
 		return out, err
 	}
-	more, err := s.posts(ctx, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0`+inThread+`
+	more, _, err := s.postsWithin(ctx, MaxBytes, `FROM posts t WHERE root_id = ANY($1) AND root_id <> `+none+` AND delete_at = 0`+inThread+`
 		ORDER BY create_at DESC, id LIMIT $2`, raw(roots), MaxReplies)
 	return append(out, more...), err
 }
@@ -299,20 +322,22 @@ func (s *Store) Replies(ctx context.Context, root core.PostID, f ThreadFilter) (
 	if f.NewestFirst {
 		cmp, order = "<", "create_at DESC, id DESC"
 	}
-	posts, err := s.posts(ctx, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0`+inThread+`
+	posts, full, err := s.postsWithin(ctx, MaxBytes, `FROM posts t WHERE root_id = $1 AND root_id <> `+none+` AND delete_at = 0`+inThread+`
 		AND ($2::bigint = 0 OR (create_at, id) `+cmp+` ($2, $3)) ORDER BY `+order+` LIMIT $4`, [16]byte(root), f.FromCreateAt, [16]byte(f.FromPost), n+1)
-	more := len(posts) > n
+	more := len(posts) > n || full
 	return posts[:min(n, len(posts))], more, err
 }
 
 // Pinned gives a channel's pinned posts, the newest first.
 func (s *Store) Pinned(ctx context.Context, ch core.ChannelID) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0`+inThread+`
+	posts, _, err := s.postsWithin(ctx, MaxBytes, `FROM posts t WHERE channel_id = $1 AND is_pinned AND delete_at = 0`+inThread+`
 		ORDER BY create_at DESC, id LIMIT 1000`, [16]byte(ch))
+	return posts, err
 }
 
 // History gives the earlier texts of a post, the latest first.
 func (s *Store) History(ctx context.Context, id core.PostID) ([]core.Post, error) {
-	return s.posts(ctx, `FROM posts t WHERE original_id = $1 AND original_id <> `+none+`
+	posts, _, err := s.postsWithin(ctx, MaxBytes, `FROM posts t WHERE original_id = $1 AND original_id <> `+none+`
 		ORDER BY update_at DESC, id LIMIT 1000`, [16]byte(id))
+	return posts, err
 }

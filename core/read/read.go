@@ -3,6 +3,7 @@ package read
 import (
 	"context"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -105,13 +106,33 @@ func first[T any](list []T, err error) (v T, ok bool, _ error) {
 	return v, ok, err
 }
 
-// many gives every row of t that the rest of a query selects, never nil.
+// many gives every row of t that the rest of a query selects, never nil. Their bytes are taken from the
+// request's budget while they are read.
 func many[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], rest string, args ...any) ([]T, error) {
-	v, err := pg.Query(ctx, q, "SELECT "+pg.Columns(t.Shape, "t")+" "+rest, pg.Scan[T](t.Shape), args...)
+	v, _, err := manyWithin(ctx, q, t, math.MaxInt, rest, args...)
+	return v, err
+}
+
+// manyWithin is many, but ends with the row that fills up a number of bytes, and reports whether one did.
+func manyWithin[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.Table[K, T], max int, rest string, args ...any) (_ []T, full bool, _ error) {
+	spent, scan, bytes := meterOf(ctx), pg.Scan[T](t.Shape), 0
+	v, err := pg.Query(ctx, q, "SELECT "+pg.Columns(t.Shape, "t")+" "+rest, func(r pg.Row) (T, error) {
+		row, err := scan(r)
+		if err != nil {
+			return row, err
+		}
+		size := t.Size(schema.Row(&row))
+		if err = spent.add(size); err == nil {
+			if bytes += size; bytes >= max {
+				full, err = true, pg.Enough
+			}
+		}
+		return row, err
+	}, args...)
 	if v == nil {
 		v = []T{}
 	}
-	return v, wrap("read many", err)
+	return v, full, wrap("read many", err)
 }
 
 // joined adds to each row of a list the rows of t whose ids it names, in the order in which it names them.

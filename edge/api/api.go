@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/edge"
@@ -41,9 +43,10 @@ type Config struct {
 	VersionID    string                                                                   // X-Version-Id
 	Routes       []Route
 	Limiter      *rate.Limiter
-	Assets       http.Handler // serves every path that is not the API's
-	WebSocket    http.Handler // serves /api/v4/websocket; default: 501
-	Logger       *slog.Logger // default: discard
+	Assets       http.Handler          // serves every path that is not the API's
+	WebSocket    http.Handler          // serves /api/v4/websocket; default: 501
+	Metrics      prometheus.Registerer // default: not registered
+	Logger       *slog.Logger          // default: discard
 }
 
 // API serves the operations of its routes; the rest of the API answers 501.
@@ -52,6 +55,7 @@ type API struct {
 	local  *Local
 	log    *slog.Logger
 	routes *router
+	memory *memory
 
 	versionID []string // as a header's values
 }
@@ -71,7 +75,7 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, versionID: []string{cfg.VersionID}}, nil
+	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, memory: newMemory(cfg.Metrics), versionID: []string{cfg.VersionID}}, nil
 }
 
 // Server returns an http.Server for the API, without an address.

@@ -69,6 +69,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	c := &Call{
 		Context: ctx, Request: r, Writer: w, ID: core.NewID[Call](began).String(), Address: a.cfg.Limiter.Address(r), api: a, target: t, params: params,
 	}
+	ctx.answer = &answer{call: c}
+	defer ctx.answer.release()
 	c.Spent.Begun = began
 	defer c.logSlow()
 	defer func() {

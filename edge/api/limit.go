@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nearside/nearside/core/read"
 )
 
 // limit is a context that ends with its parent or at a time. Its timer starts when somebody first waits for
@@ -12,6 +14,7 @@ import (
 type limit struct {
 	context.Context // the parent
 	at              time.Time
+	answer          *answer // the memory of what is read for the request
 
 	once   sync.Once
 	timed  context.Context // set by once
@@ -27,6 +30,9 @@ func (l *limit) start() context.Context {
 // Value implements context.Context. A context made from this one finds the timed one here, and so needs no goroutine
 // that waits for both.
 func (l *limit) Value(key any) any {
+	if key == (read.BudgetKey{}) && l.answer != nil {
+		return l.answer
+	}
 	if l.begun.Load() {
 		return l.timed.Value(key)
 	}

@@ -64,6 +64,9 @@ func New[G, K comparable, V any](m *Metrics, name string, max int64, size func(V
 	return c
 }
 
+// ErrCaller is in the error of a fill that failed because of its caller, not because of what it reads.
+var ErrCaller = errors.New("the caller may not read so much")
+
 // Get returns the value of a key, and reads it with fill if it is not stored. fill reports
 // whether its value may be stored.
 func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Context) (V, bool, error)) (V, error) {
@@ -77,8 +80,8 @@ func (c *Cache[G, K, V]) Get(ctx context.Context, g G, k K, fill func(context.Co
 		}
 		select {
 		case <-l.done:
-			// The first caller's context has ended, not ours: read again.
-			if errors.Is(l.err, context.Canceled) || errors.Is(l.err, context.DeadlineExceeded) {
+			// The first caller's context has ended, or its budget, not ours: read again.
+			if errors.Is(l.err, context.Canceled) || errors.Is(l.err, context.DeadlineExceeded) || errors.Is(l.err, ErrCaller) {
 				if ctx.Err() == nil {
 					continue
 				}

@@ -110,7 +110,7 @@ func New(cfg Config) (*API, error) {
 	}}
 	a.API, err = api.New(api.Config{
 		Proposer: cfg.Proposer, Local: local, Authenticate: who.Authenticate, Scope: who.Scope, VersionID: settings.VersionID,
-		Routes: a.Routes(), Limiter: cfg.Limiter, Assets: cfg.Assets, WebSocket: cfg.WebSocket, Logger: cfg.Logger,
+		Routes: a.Routes(), Limiter: cfg.Limiter, Assets: cfg.Assets, WebSocket: cfg.WebSocket, Metrics: cfg.Metrics, Logger: cfg.Logger,
 	})
 	return a, err
 }

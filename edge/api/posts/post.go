@@ -19,7 +19,7 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 		ChannelID: in.ChannelID, RootID: in.RootID, CreateAt: in.CreateAt, IsPinned: in.IsPinned, Message: in.Message, Type: in.Type,
 		Props: in.Props, PendingPostID: in.PendingPostID, FileIDs: in.FileIDs,
 	}
-	if err := checkPost(&p); err != nil {
+	if err := p.Check(); err != nil {
 		return p, err
 	}
 	said := parse.Parse(p.Message)
@@ -47,14 +47,6 @@ func proposalOf(c *api.Call, p core.Post) core.ProposalID {
 	return core.DeriveID[core.Proposal]("pending post", c.User.ID.String(), p.PendingPostID)
 }
 
-// checkPost refuses an invalid post before it is proposed.
-func checkPost(p *core.Post) error {
-	if len(p.Props) > 0 && len(api.JSON(p.Props)) > core.MaxPropsRunes {
-		return api.BadParam("props")
-	}
-	return p.Check()
-}
-
 func (s *Service) getPost(_ *api.Call, p core.Post) (core.Post, error) { return p, nil }
 
 // postPatch is what a client sends to change a post.
@@ -75,7 +67,7 @@ func (s *Service) updatePost(c *api.Call, p core.Post, in postPatch) (core.Post,
 
 func (s *Service) patchPost(c *api.Call, p core.Post, in postPatch) (core.Post, error) {
 	setPost(&p, &in.PostPatch)
-	if err := checkPost(&p); err != nil {
+	if err := p.Check(); err != nil {
 		return p, err
 	}
 	if in.Message != nil {
