@@ -28,20 +28,21 @@ func (c *Call) Decode(into any) error {
 
 // ReadBody returns the request's body.
 func (c *Call) ReadBody() ([]byte, error) {
-	if c.body != nil {
-		return c.body, nil
+	if c.body != nil || c.bodyErr != nil {
+		return c.body, c.bodyErr
 	}
 	defer since(time.Now(), &c.Spent.Body)
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, BodyTooLarge.With("reason", "max", "max", MaxBodyBytes)
+		c.bodyErr = BodyTooLarge.With("reason", "max", "max", MaxBodyBytes)
 	case err != nil:
-		return nil, BadRequest.With("reason", "unreadable").WithCause(err)
+		c.bodyErr = BadRequest.With("reason", "unreadable").WithCause(err)
+	default:
+		c.body = raw
 	}
-	c.body = raw
-	return raw, nil
+	return c.body, c.bodyErr
 }
 
 // DecodeJSON decodes one JSON value that is not null.

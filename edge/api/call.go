@@ -40,6 +40,7 @@ type Call struct {
 	behind  bool          // this edge has not applied what was proposed
 	sending bool          // a part of the answer may have been sent
 	body    []byte        // of the request, once ReadBody has read it
+	bodyErr error         // why it could not
 	purse   rate.Verdict  // how the caller's tokens stand
 	limited bool          // purse says something
 }
