@@ -79,6 +79,7 @@ func contract() []row {
 		{op: "GET /api/v4/users/email/{email}", nobody: everybody, anyForm: "any text may be an address"},
 		{op: "GET /api/v4/users/{user_id}", nobody: everybody},
 		{op: "PUT /api/v4/users/{user_id}/patch", body: func(*fixture) any { return m{"nickname": "Countess"} }},
+		{op: "POST /api/v4/users/{user_id}/email/verify/member", as: "admin", stranger: "ada"},
 		{op: "GET /api/v4/users/{user_id}/sessions"},
 		{op: "POST /api/v4/users/status/ids", nobody: everybody, body: func(f *fixture) any { return []string{f.values["user_id"]} }},
 		{op: "GET /api/v4/users/{user_id}/status", nobody: everybody},

@@ -81,6 +81,8 @@ func TestAddTeamMember_AllowedDomains(t *testing.T) {
 	w.refused("ada", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid)
 	domains += " @EXAMPLE.com"
 	w.must("ada", &command.PatchTeam{TeamID: team.ID, TeamPatch: core.TeamPatch{AllowedDomains: &domains}}, nil)
+	w.refused("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, core.KindInvalid) // anybody can say that an address is theirs
+	w.must("ada", &command.VerifyEmail{UserID: bob.ID, Email: bob.Email}, nil)
 	w.must("bob", &command.AddTeamMember{TeamID: team.ID, UserID: bob.ID}, nil)
 	w.must("ada", &command.AddTeamMember{TeamID: team.ID, UserID: ada.ID}, nil)
 }

@@ -12,6 +12,7 @@ var handlers = rows(
 	on(createUser),
 	on(patchUser),
 	on(setUserImage),
+	on(verifyEmail),
 	on(createSession),
 	on(endSession),
 	on(countAttempts),

@@ -151,7 +151,7 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
 		return nil, stillLeaving // the old channel memberships would count again
 	}
-	if !emailAllowed(u.Email, t.AllowedDomains) {
+	if !emailAllowed(u, t.AllowedDomains) {
 		return nil, domainNotAllowed
 	}
 	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
@@ -174,11 +174,11 @@ func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) erro
 	return x.may(me, authz.JoinPrivateTeams)
 }
 
-// emailAllowed reports whether an address is in one of the domains of a list such as
-// "a.org, @b.org"; an empty list allows all.
-func emailAllowed(email, domains string) bool {
+// emailAllowed reports whether an account has an address in one of the domains of a list such as
+// "a.org, @b.org"; an empty list allows all. An address that nobody has verified is only a claim.
+func emailAllowed(u core.User, domains string) bool {
 	list := core.Domains(domains)
-	return len(list) == 0 || slices.Contains(list, email[strings.LastIndexByte(email, '@')+1:])
+	return len(list) == 0 || u.EmailVerified && slices.Contains(list, u.Email[strings.LastIndexByte(u.Email, '@')+1:])
 }
 
 func memberCount(t core.TeamID) string { return "team_members:" + t.String() }

@@ -12,6 +12,7 @@ var table = []kind{
 	row[PatchUser](2),
 	row[RaiseVersion](3),
 	row[ContinueTask](4),
+	row[VerifyEmail](5),
 	row[CreateSession](10),
 	row[EndSession](11),
 	row[CountAttempts](12),

@@ -21,3 +21,9 @@ type SetUserImage struct {
 	UserID  core.UserID  `cbor:"1,keyasint"`
 	Picture core.BlobRef `cbor:"2,keyasint"`
 }
+
+// VerifyEmail records that an address belongs to its user. It does nothing if the user has another address by now.
+type VerifyEmail struct {
+	UserID core.UserID `cbor:"1,keyasint"`
+	Email  string      `cbor:"2,keyasint"`
+}

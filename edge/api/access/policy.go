@@ -60,16 +60,28 @@ var OneselfOrEditor = api.Allow("the user of user_id, or system role with "+stri
 
 // PathUser allows every signed-in user, and returns the path's user.
 func (a *Access) PathUser() api.Policy[core.User] {
-	return api.Allow("signed in, about the user of user_id", func(c *api.Call) (core.User, error) {
-		id, err := pathUser(c)
-		if err != nil {
+	return api.Allow("signed in, about the user of user_id", a.userOfPath)
+}
+
+func (a *Access) userOfPath(c *api.Call) (core.User, error) {
+	id, err := pathUser(c)
+	if err != nil {
+		return core.User{}, err
+	}
+	u, err := a.User(c, id)
+	if err == nil && u.ID.IsZero() {
+		err = NoUser
+	}
+	return u, err
+}
+
+// AnyUser allows users whose system roles have p, and returns the path's user.
+func (a *Access) AnyUser(p authz.Permission) api.Policy[core.User] {
+	return api.Allow("system role with "+string(p)+", about the user of user_id", func(c *api.Call) (core.User, error) {
+		if err := Need(c, p); err != nil {
 			return core.User{}, err
 		}
-		u, err := a.User(c, id)
-		if err == nil && u.ID.IsZero() {
-			err = NoUser
-		}
-		return u, err
+		return a.userOfPath(c)
 	})
 }
 

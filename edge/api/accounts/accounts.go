@@ -76,6 +76,7 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/users/stats", api.SignedIn, s.userStats),
 		api.Get("/users/{user_id}", s.PathUser(), s.getUser),
 		api.Put("/users/{user_id}/patch", access.HomeDecidesUser, api.Body(s.patchUser)),
+		api.Post("/users/{user_id}/email/verify/member", s.AnyUser(authz.ManageSystem), s.verifyEmail),
 		api.Get("/users/username/{username}", api.SignedIn, s.userByName),
 		api.Get("/users/email/{email}", api.SignedIn, s.userByEmail),
 

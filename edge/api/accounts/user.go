@@ -246,6 +246,12 @@ func (s *Service) patchUser(c *api.Call, id core.UserID, in userPatch) (core.Use
 	return shown(c, out), err
 }
 
+// verifyEmail records that an administrator knows the user's address to be theirs.
+func (s *Service) verifyEmail(c *api.Call, u core.User) (core.User, error) {
+	out, err := api.Changed(c, &command.VerifyEmail{UserID: u.ID, Email: u.Email}, s.Read.User, u.ID)
+	return shown(c, out), err
+}
+
 // ownPassword refuses if the caller's password is wrong. The status is not 401, which would sign
 // the client out.
 func (s *Service) ownPassword(c *api.Call, password string) error {
