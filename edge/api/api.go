@@ -113,7 +113,7 @@ var unknownRoute = refusing("", "", noPage.With("reason", "page"))
 
 // upgrading is the route of WebSockets. It answers by itself, because the connection becomes its own.
 func upgrading(h http.Handler) Route {
-	return Route{Method: "ANY", Path: base + "/websocket", Policy: "the socket authenticates", Open: true, class: rate.Socket, handle: func(*Call, int) (Answer, error) {
+	return Route{Method: http.MethodGet, Path: base + "/websocket", Policy: "the socket authenticates", Open: true, class: rate.Socket, handle: func(*Call, int) (Answer, error) {
 		return upgrade{h}, nil
 	}}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/edge/api/apitest"
+	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/session"
 )
 
@@ -253,6 +254,18 @@ func TestConnectionID(t *testing.T) {
 		}
 		if last != want {
 			t.Errorf("%q gave %v", header, last)
+		}
+	}
+}
+
+func TestWire_WebSocket(t *testing.T) {
+	// Upgrades reach the sockets, with and without a slash at the end.
+	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) {
+		cfg.WebSocket = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	})
+	for _, path := range []string{"/websocket", "/websocket/"} {
+		if resp := s.Raw(t, "GET", path+"?connection_id=", "", nil); resp.StatusCode != http.StatusTeapot {
+			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
 	}
 }
