@@ -41,6 +41,8 @@ type Channel struct {
 	TotalMsgCountRoot int64     `cbor:"13,keyasint,omitempty" json:"total_msg_count_root" db:"total_msg_count_root"`
 	LastRootPostAt    int64     `cbor:"14,keyasint,omitempty" json:"last_root_post_at" db:"last_root_post_at"`
 	CreatorID         UserID    `cbor:"15,keyasint" json:"creator_id" db:"creator_id"`
+	TotalCalls        int64     `cbor:"16,keyasint,omitempty" json:"-" db:"total_calls"` // how often everybody was mentioned
+	TotalCallsRoot    int64     `cbor:"17,keyasint,omitempty" json:"-" db:"total_calls_root"`
 }
 
 // ChannelPatch is what may change in a channel. A nil field stays as it is.
@@ -65,6 +67,8 @@ type ChannelMember struct {
 	MentionCountRoot int64             `cbor:"10,keyasint,omitempty" db:"mention_count_root"`
 	NotifyProps      map[string]string `cbor:"11,keyasint,omitempty" db:"notify_props" max:"2000"`
 	LastUpdateAt     int64             `cbor:"12,keyasint,omitempty" db:"last_update_at"`
+	CallCount        int64             `cbor:"13,keyasint,omitempty" db:"call_count"` // how many mentions of everybody the member has seen
+	CallCountRoot    int64             `cbor:"14,keyasint,omitempty" db:"call_count_root"`
 }
 
 // Roles is the computed roles string.

@@ -20,3 +20,9 @@ func NamesIn(word string) (names []string) {
 	}
 	return names
 }
+
+// MentionsEveryone reports whether a name after "@" means everybody in the channel. It is nobody's name.
+func MentionsEveryone(name string) bool { return name == "all" || name == "channel" }
+
+// HearsEveryone reports whether a mention of everybody is one of the user.
+func (u *User) HearsEveryone() bool { return u.NotifyProps["channel"] != "false" }

@@ -173,7 +173,7 @@ func memberships(store *read.Store) func(context.Context, core.UserID) (fanout.M
 		if err != nil {
 			return fanout.Memberships{}, err
 		}
-		m := fanout.Memberships{At: got.At, Admin: authz.IsSystemAdmin(user.Roles), Channels: make(map[core.ChannelID]core.TeamID, len(got.Channels))}
+		m := fanout.Memberships{At: got.At, Admin: authz.IsSystemAdmin(user.Roles), Deaf: !user.HearsEveryone(), Channels: make(map[core.ChannelID]core.TeamID, len(got.Channels))}
 		for _, t := range got.Teams {
 			m.Teams = append(m.Teams, t.TeamID)
 		}

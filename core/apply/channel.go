@@ -221,7 +221,7 @@ func (x *exec) mayAdd(me core.User, ch core.Channel, u core.UserID) error {
 func (x *exec) addMember(ch core.Channel, u core.User, admin bool) {
 	ChannelMembers.Put(x, core.ChannelMember{
 		ChannelID: ch.ID, UserID: u.ID, TeamID: ch.TeamID, SchemeAdmin: admin,
-		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now,
+		NotifyProps: core.DefaultMemberNotifyProps(), LastUpdateAt: x.now, CallCount: ch.TotalCalls, CallCountRoot: ch.TotalCallsRoot,
 	})
 	x.emit(event.ChannelJoined{User: u.ID, Channel: ch.ID, Team: ch.TeamID})
 }
@@ -292,7 +292,7 @@ func viewChannel(x *exec, c *command.ViewChannel) (any, error) {
 			return nil, memberNotFound
 		}
 		out.Times[i] = max(ch.LastPostAt, m.LastViewedAt)
-		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 {
+		if m.MsgCount < ch.TotalMsgCount || m.MsgCountRoot < ch.TotalMsgCountRoot || m.MentionCount > 0 || m.CallCount < ch.TotalCalls {
 			ChannelMembers.Put(x, viewed(m, ch, x.now))
 			times[id] = out.Times[i]
 		}
@@ -309,6 +309,7 @@ func viewed(m core.ChannelMember, ch core.Channel, now int64) core.ChannelMember
 	m.MsgCountRoot = max(m.MsgCountRoot, ch.TotalMsgCountRoot)
 	m.LastViewedAt = max(m.LastViewedAt, ch.LastPostAt)
 	m.MentionCount, m.MentionCountRoot = 0, 0
+	m.CallCount, m.CallCountRoot = ch.TotalCalls, ch.TotalCallsRoot
 	m.LastUpdateAt = now
 	return m
 }

@@ -72,15 +72,19 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if p.FileIDs, err = x.attach(u, p, in.FileIDs); err != nil {
 		return nil, err
 	}
+	named, everyone := x.named(u, ch, c.Mentions)
+	if everyone {
+		ch = call(ch, p)
+	}
 	ch, p = x.savePost(ch, p)
-	mentioned := x.mention(ch, p, c.Mentions)
+	mentioned := x.mention(ch, p, named, everyone)
 	var followers []core.UserID
 	x.readByAuthor(ch, u.ID) // replies too, as long as the configuration says that threads are not collapsed
 	if !in.RootID.IsZero() {
 		p, followers = x.reply(root, p)
 	}
 	addFiles(x, &p)
-	x.emit(event.Posted{Post: p, Channel: ch, Sender: "@" + u.Username, SetOnline: c.SetOnline, Mentions: mentioned, Followers: followers})
+	x.emit(event.Posted{Post: p, Channel: ch, Sender: "@" + u.Username, SetOnline: c.SetOnline, Mentions: mentioned, Everyone: everyone, Followers: followers})
 	return command.Made{ID: p.ID, At: p.CreateAt}, nil
 }
 
@@ -209,14 +213,22 @@ func without(list []core.Participant, u core.UserID) []core.Participant {
 	return slices.DeleteFunc(slices.Clone(list), func(p core.Participant) bool { return p.ID == u })
 }
 
-// mention counts a mention for each named member of the channel, and gives their ids. words are what follows
-// "@" in the message.
-func (x *exec) mention(ch core.Channel, p core.Post, words []string) []core.UserID {
-	named := x.named(words)
-	members := named[:0]
-	for _, id := range named {
-		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, id})
-		if !ok || id == p.UserID {
+// call counts a mention of everybody in the channel. Members compare the count with what they have seen, so that the
+// entry writes one row.
+func call(ch core.Channel, p core.Post) core.Channel {
+	ch.TotalCalls++
+	if p.RootID.IsZero() {
+		ch.TotalCallsRoot++
+	}
+	return ch
+}
+
+// mention counts a mention for each of some users who is a member of the channel, and gives their ids. Who was mentioned
+// with everybody is not counted twice.
+func (x *exec) mention(ch core.Channel, p core.Post, named []core.User, everyone bool) (members []core.UserID) {
+	for _, u := range named {
+		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID})
+		if !ok || u.ID == p.UserID || everyone && u.HearsEveryone() {
 			continue
 		}
 		m.MentionCount++
@@ -224,26 +236,39 @@ func (x *exec) mention(ch core.Channel, p core.Post, words []string) []core.User
 			m.MentionCountRoot++
 		}
 		ChannelMembers.Put(x, m)
-		members = append(members, id)
+		members = append(members, u.ID)
 	}
 	return members
 }
 
+// maxNames bounds how many names a post may have looked up.
+const maxNames = 2 * core.MaxMentions
+
 // named gives the users that the words after "@" name, each once: of the names that a word may stand for, the
-// longest that is somebody's. All names are looked up, so that a batch reads them in one round trip.
-func (x *exec) named(words []string) (ids []core.UserID) {
+// longest that is somebody's. everyone is true if one of the words means everybody and the author may say it. All names
+// are looked up, so that a batch reads them in one round trip.
+func (x *exec) named(author core.User, ch core.Channel, words []string) (users []core.User, everyone bool) {
+	left := maxNames
 	for _, word := range words[:min(len(words), core.MaxMentions)] {
-		var who core.UserID
+		var found bool
 		for _, name := range core.NamesIn(lower(word)) {
-			if u, ok := UserByName.Find(x, name); ok && who.IsZero() {
-				who = u.ID
+			if left--; left < 0 {
+				break
+			}
+			u, ok := UserByName.Find(x, name)
+			switch {
+			case found:
+			case ok:
+				found = true
+				if !slices.ContainsFunc(users, func(o core.User) bool { return o.ID == u.ID }) {
+					users = append(users, u)
+				}
+			case core.MentionsEveryone(name):
+				found, everyone = true, true
 			}
 		}
-		if !who.IsZero() && !slices.Contains(ids, who) {
-			ids = append(ids, who)
-		}
 	}
-	return ids
+	return users, everyone && x.mayInChannel(author, ch, authz.UseChannelMentions) == nil
 }
 
 // readByAuthor marks the channel as read for the author of a post.

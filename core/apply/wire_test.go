@@ -83,11 +83,11 @@ func (s *story) tell(events []event.Event) {
 			fmt.Fprintf(&s.out, "  %s\n", enc.Append(nil, 0, core.UserID{}, 0))
 		}
 		if e, ok := e.(event.Personal); ok {
-			mentions, followers := e.Personal()
-			for _, u := range mentions {
+			c := e.Personal()
+			for _, u := range c.Mentions {
 				fmt.Fprintf(&s.out, "    mentions %s\n", u)
 			}
-			for _, u := range followers {
+			for _, u := range c.Followers {
 				fmt.Fprintf(&s.out, "    followed by %s\n", u)
 			}
 		}

@@ -62,7 +62,7 @@ func examples() []Event {
 		UserRemoved{User: u, Channel: ch, Remover: v},
 		ChannelsViewed{User: u, Times: map[core.ChannelID]int64{ch: 7, core.DeriveID[core.Channel]("d"): 8}},
 		Posted{Post: post, Channel: open, Sender: "@ada", SetOnline: true, Mentions: []core.UserID{v}, Followers: []core.UserID{u, v}},
-		Posted{Post: files, Channel: open, Sender: "@ada"},
+		Posted{Post: files, Channel: open, Sender: "@ada", Everyone: true},
 		Posted{Post: ofUs, Channel: open},
 		PostEdited{Post: post},
 		PostDeleted{Post: post, By: u},
@@ -96,11 +96,14 @@ func TestEvents_Golden(t *testing.T) {
 			}
 			fmt.Fprintf(&out, "  %s\n", enc.Append(nil, 0, core.UserID{}, 0))
 			if p, ok := e.(Personal); ok {
-				mentions, followers := p.Personal()
-				for _, u := range mentions {
+				c := p.Personal()
+				if !c.EveryoneBut.IsZero() {
+					fmt.Fprintf(&out, "  mentioned: everybody but %s\n", c.EveryoneBut)
+				}
+				for _, u := range c.Mentions {
 					fmt.Fprintf(&out, "  mentioned: %s\n", enc.Append(nil, WithMentions, u, 1))
 				}
-				for _, u := range followers {
+				for _, u := range c.Followers {
 					fmt.Fprintf(&out, "  follower:  %s\n", enc.Append(nil, WithMentions|WithFollowers, u, 2))
 				}
 			}
@@ -123,9 +126,9 @@ func describe(out *strings.Builder, e Event) {
 	if e, ok := e.(UserChanged); ok {
 		fmt.Fprintln(out, "  changes user", e.UserChanged())
 	}
-	if e, ok := e.(RolesChanged); ok {
-		u, roles := e.RolesChanged()
-		fmt.Fprintln(out, "  changes the roles of", u, "to", roles)
+	if e, ok := e.(AccountChanged); ok {
+		u := e.AccountChanged()
+		fmt.Fprintln(out, "  changes the account of", u.ID, "with the roles", u.Roles)
 	}
 	if e, ok := e.(TeamChanged); ok {
 		fmt.Fprintln(out, "  changes team", e.TeamChanged())

@@ -32,8 +32,14 @@ type Audience struct {
 
 // Personal is an event that tells some recipients something about themselves.
 type Personal interface {
-	// Personal gives those who also get "mentions":"[\"<own id>\"]", and those who get "followers".
-	Personal() (mentions, followers []core.UserID)
+	Personal() Concerned
+}
+
+// Concerned is whom an event tells something about themselves.
+type Concerned struct {
+	Mentions    []core.UserID // who also get "mentions":"[\"<own id>\"]"
+	EveryoneBut core.UserID   // unless zero, everybody else who listens to such mentions gets it too
+	Followers   []core.UserID // who also get "followers"
 }
 
 // ForOthers is an event that is not sent to the socket that caused it.
@@ -55,10 +61,8 @@ type (
 	PostsChanged interface{ PostsChanged() core.ChannelID }
 	// MembershipChanged changes to which channel or team a user belongs.
 	MembershipChanged interface{ MembershipChanged() Membership }
-	// RolesChanged gives the system roles that a user has from here on.
-	RolesChanged interface {
-		RolesChanged() (u core.UserID, roles string)
-	}
+	// AccountChanged gives the account of a user as it is from here on: roles, what mentions to listen to.
+	AccountChanged interface{ AccountChanged() core.User }
 )
 
 // Membership is that of a user in a channel, or in a team if Channel is zero. A user who leaves a team

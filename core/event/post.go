@@ -13,6 +13,7 @@ type Posted struct {
 	Sender    string // of a post that somebody wrote
 	SetOnline bool
 	Mentions  []core.UserID // at most core.MaxMentions
+	Everyone  bool          // everybody in the channel but the author is mentioned
 	Followers []core.UserID // of its thread: at most core.MaxThreadPeople, and the author of the root
 }
 
@@ -42,8 +43,15 @@ func (e Posted) Write(d *Data, _ *Audience) {
 	}
 }
 
-func (e Posted) Personal() (mentions, followers []core.UserID) { return e.Mentions, e.Followers }
-func (e Posted) PostsChanged() core.ChannelID                  { return e.Channel.ID }
+func (e Posted) Personal() Concerned {
+	c := Concerned{Mentions: e.Mentions, Followers: e.Followers}
+	if e.Everyone {
+		c.EveryoneBut = e.Post.UserID
+	}
+	return c
+}
+
+func (e Posted) PostsChanged() core.ChannelID { return e.Channel.ID }
 
 // PostEdited is a changed post.
 type PostEdited struct{ Post core.Post }

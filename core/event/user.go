@@ -29,5 +29,5 @@ func (e UserUpdated) Write(d *Data, to *Audience) {
 	d.Value("user", &u)
 }
 
-func (e UserUpdated) UserChanged() core.UserID            { return e.User.ID }
-func (e UserUpdated) RolesChanged() (core.UserID, string) { return e.User.ID, e.User.Roles }
+func (e UserUpdated) UserChanged() core.UserID  { return e.User.ID }
+func (e UserUpdated) AccountChanged() core.User { return e.User }

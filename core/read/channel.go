@@ -41,21 +41,41 @@ func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page, lo
 		ORDER BY `+order+`, id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
 }
 
+// calls are the mentions of everybody that a member t of the channel c has not seen; the user u may be deaf to them: then
+// the setting "channel" is "false" in the CBOR of the account's settings.
+const calls = `CASE WHEN position('\x676368616e6e656c6566616c7365'::bytea IN coalesce(u.notify_props, '')) > 0 THEN 0 ELSE greatest(c.total_calls - t.call_count, 0) END,
+	CASE WHEN position('\x676368616e6e656c6566616c7365'::bytea IN coalesce(u.notify_props, '')) > 0 THEN 0 ELSE greatest(c.total_calls_root - t.call_count_root, 0) END`
+
+// channelMembers gives memberships; their mentions include those of everybody in the channel.
+func (s *Store) channelMembers(ctx context.Context, rest string, args ...any) ([]core.ChannelMember, error) {
+	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, `+calls+`
+		FROM channel_members t JOIN channels c ON c.id = t.channel_id JOIN users u ON u.id = t.user_id `+rest, func(r pg.Row) (core.ChannelMember, error) {
+		var n, root int64
+		m, err := pg.ScanWith[core.ChannelMember](apply.ChannelMembers.Shape, r, &n, &root)
+		m.MentionCount, m.MentionCountRoot = m.MentionCount+n, m.MentionCountRoot+root
+		return m, err
+	}, args...)
+	if out == nil {
+		out = []core.ChannelMember{}
+	}
+	return out, wrap("read channel members", err)
+}
+
 // ChannelMember gives a membership.
 func (s *Store) ChannelMember(ctx context.Context, ch core.ChannelID, user core.UserID) (core.ChannelMember, bool, error) {
-	return get(ctx, s.db, apply.ChannelMembers, apply.ChannelUser{Channel: ch, User: user}, inTeam)
+	return first(s.channelMembers(ctx, `WHERE t.channel_id = $1 AND t.user_id = $2`+inTeam, [16]byte(ch), [16]byte(user)))
 }
 
 // ChannelMembers gives a page of a channel's members.
 func (s *Store) ChannelMembers(ctx context.Context, ch core.ChannelID, p Page) ([]core.ChannelMember, error) {
-	return many(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1`+inTeam+` ORDER BY user_id LIMIT $2 OFFSET $3`,
+	return s.channelMembers(ctx, `WHERE t.channel_id = $1`+inTeam+` ORDER BY t.user_id LIMIT $2 OFFSET $3`,
 		[16]byte(ch), p.Size, p.offset())
 }
 
 // ChannelMembersByIDs gives the memberships of the given users.
 func (s *Store) ChannelMembersByIDs(ctx context.Context, ch core.ChannelID, users []core.UserID) ([]core.ChannelMember, error) {
-	return many(ctx, s.db, apply.ChannelMembers, `FROM channel_members t WHERE channel_id = $1 AND user_id = ANY($2)`+inTeam+`
-		ORDER BY user_id LIMIT 1000`, [16]byte(ch), raw(users))
+	return s.channelMembers(ctx, `WHERE t.channel_id = $1 AND t.user_id = ANY($2)`+inTeam+`
+		ORDER BY t.user_id LIMIT 1000`, [16]byte(ch), raw(users))
 }
 
 // Membership is a channel membership with the totals of its channel and the team's names.
@@ -75,11 +95,13 @@ func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.T
 		p = everything
 	}
 	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, c.total_msg_count, c.total_msg_count_root, c.delete_at,
-			coalesce(w.name, ''), coalesce(w.display_name, ''), coalesce(w.update_at, 0)
-		FROM channel_members t JOIN channels c ON c.id = t.channel_id LEFT JOIN teams w ON w.id = t.team_id
+			coalesce(w.name, ''), coalesce(w.display_name, ''), coalesce(w.update_at, 0), `+calls+`
+		FROM channel_members t JOIN channels c ON c.id = t.channel_id JOIN users u ON u.id = t.user_id LEFT JOIN teams w ON w.id = t.team_id
 		WHERE t.user_id = $1 AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
 		`+inTeam+` ORDER BY t.channel_id LIMIT $3 OFFSET $4`, func(r pg.Row) (m Membership, err error) {
-		m.ChannelMember, err = pg.ScanWith[core.ChannelMember](apply.ChannelMembers.Shape, r, &m.Total, &m.TotalRoot, &m.DeleteAt, &m.TeamName, &m.TeamDisplayName, &m.TeamUpdateAt)
+		var n, root int64
+		m.ChannelMember, err = pg.ScanWith[core.ChannelMember](apply.ChannelMembers.Shape, r, &m.Total, &m.TotalRoot, &m.DeleteAt, &m.TeamName, &m.TeamDisplayName, &m.TeamUpdateAt, &n, &root)
+		m.MentionCount, m.MentionCountRoot = m.MentionCount+n, m.MentionCountRoot+root
 		return m, err
 	}, [16]byte(user), [16]byte(team), p.Size, p.offset())
 	return out, wrap("read memberships", err)

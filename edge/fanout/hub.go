@@ -41,6 +41,7 @@ type Memberships struct {
 	Channels map[core.ChannelID]core.TeamID // with each channel's team
 	Teams    []core.TeamID
 	Admin    bool // system administrator
+	Deaf     bool // to mentions of everybody
 }
 
 // Limits are the bounds of a Hub; each comment says what happens when it is reached.

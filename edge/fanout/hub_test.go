@@ -160,6 +160,26 @@ func TestHub_Mentions(t *testing.T) {
 	}
 }
 
+// A mention of everybody is told to each but its author and those who do not listen to such mentions.
+func TestHub_MentionsEverybody(t *testing.T) {
+	w := newWorld()
+	w.publish(joined(user(1), channel(1)), joined(user(2), channel(1)), joined(user(3), channel(1)))
+	h := start(t, w, nil)
+	_, a := register(t, h, client(user(1)), Resume{})
+	_, b := register(t, h, client(user(2)), Resume{})
+	_, c := register(t, h, client(user(3)), Resume{})
+	w.publish(event.UserUpdated{User: core.User{ID: user(3), NotifyProps: map[string]string{"channel": "false"}}})
+	ev := posted(channel(1), "@all").(event.Posted)
+	ev.Post.UserID, ev.Everyone = user(1), true
+	w.publish(ev)
+	for i, wire := range []*wired{a, b, c} {
+		got := wire.count(t, 3)[2].Data["mentions"]
+		if want := any(`["` + user(2).String() + `"]`); i == 1 && got != want || i != 1 && got != nil {
+			t.Errorf("user %d is told of mentions %v", i+1, got)
+		}
+	}
+}
+
 // A client that does not read is closed; the other clients and the log do not wait for it.
 func TestHub_SlowSocket(t *testing.T) {
 	w := newWorld()

@@ -14,6 +14,7 @@ type member struct {
 	id       core.UserID
 	at       core.Index // the memberships include the effects up to here
 	admin    bool
+	deaf     bool // to mentions of everybody
 	sockets  []*Socket
 	channels map[core.ChannelID]core.TeamID // with each channel's team
 	teams    map[core.TeamID]struct{}
@@ -27,11 +28,11 @@ type joining struct {
 	void    bool // history was replaced, or there were too many effects: start again
 }
 
-// placed is a change of a membership, or of roles if these are set, with its index in the log.
+// placed is a change of a membership, or of the account if that is set, with its index in the log.
 type placed struct {
 	at core.Index
 	event.Membership
-	roles *string
+	account *core.User
 }
 
 // effect applies an event's change to the indexes before the event is delivered.
@@ -39,9 +40,9 @@ func (h *Hub) effect(at core.Index, ev event.Event) {
 	if e, ok := ev.(event.MembershipChanged); ok {
 		h.changed(placed{at, e.MembershipChanged(), nil})
 	}
-	if e, ok := ev.(event.RolesChanged); ok {
-		u, roles := e.RolesChanged()
-		h.changed(placed{at, event.Membership{User: u}, &roles})
+	if e, ok := ev.(event.AccountChanged); ok {
+		u := e.AccountChanged()
+		h.changed(placed{at, event.Membership{User: u.ID}, &u})
 	}
 	if e, ok := ev.(event.SessionEnded); ok {
 		h.sessionEnded(e.User, e.Session)
@@ -63,8 +64,9 @@ func (h *Hub) changed(p placed) {
 // channels at once; the events for each channel come later, in pieces.
 func (h *Hub) apply(m *member, p placed) {
 	switch {
-	case p.roles != nil:
-		m.admin = slices.Contains(strings.Fields(*p.roles), "system_admin")
+	case p.account != nil:
+		m.admin = slices.Contains(strings.Fields(p.account.Roles), "system_admin")
+		m.deaf = !p.account.HearsEveryone()
 	case !p.Channel.IsZero() && p.Joined:
 		link(h.channels, m.channels, p.Channel, p.Team, m)
 	case !p.Channel.IsZero():
@@ -100,7 +102,7 @@ func unlink[K comparable, V any](all map[K]map[*member]struct{}, own map[K]V, k 
 // add makes a member from memberships that were read, and applies the changes since.
 func (h *Hub) add(u core.UserID, got Memberships, since []placed) *member {
 	m := &member{
-		id: u, at: got.At.Index, admin: got.Admin,
+		id: u, at: got.At.Index, admin: got.Admin, deaf: got.Deaf,
 		channels: make(map[core.ChannelID]core.TeamID, len(got.Channels)), teams: make(map[core.TeamID]struct{}, len(got.Teams)),
 	}
 	h.users[u] = m
@@ -168,7 +170,7 @@ func (e *endedSessions) has(id core.SessionID) bool { return slices.Contains(e.i
 func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
 	d := delivery{hub: h, at: b.Index, ev: ev, now: now}
 	if p, ok := ev.(event.Personal); ok {
-		d.mentions, d.followers = p.Personal()
+		d.Concerned = p.Personal()
 	}
 	var omit core.ConnectionID
 	if _, ok := ev.(event.ForOthers); ok {
@@ -187,15 +189,15 @@ func (h *Hub) deliver(b *event.Batch, ev event.Event, now time.Time) {
 
 // delivery is one event being delivered; it is encoded when an audience has its first recipient.
 type delivery struct {
-	hub                 *Hub
-	at                  core.Index
-	ev                  event.Event
-	mentions, followers []core.UserID
-	now                 time.Time
-	omit                *Socket // gets nothing; nil: none
-	audience            *event.Audience
-	msg                 *message // for the audience
-	bad                 bool     // it cannot be encoded
+	hub *Hub
+	at  core.Index
+	ev  event.Event
+	event.Concerned
+	now      time.Time
+	omit     *Socket // gets nothing; nil: none
+	audience *event.Audience
+	msg      *message // for the audience
+	bad      bool     // it cannot be encoded
 }
 
 func (d *delivery) all() {
@@ -226,10 +228,11 @@ func (d *delivery) to(m *member) {
 		return
 	}
 	var own event.Own
-	if slices.Contains(d.mentions, m.id) {
+	everyone := !d.EveryoneBut.IsZero() && d.EveryoneBut != m.id && !m.deaf
+	if everyone || slices.Contains(d.Mentions, m.id) {
 		own |= event.WithMentions
 	}
-	if slices.Contains(d.followers, m.id) {
+	if slices.Contains(d.Followers, m.id) {
 		own |= event.WithFollowers
 	}
 	for _, s := range m.sockets {

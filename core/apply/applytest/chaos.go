@@ -240,7 +240,7 @@ func (c *Chaos) command(who int) command.Command {
 	if c.Rnd.IntN(20) == 0 {
 		p.CreateAt = c.At.UnixMilli() - int64(c.Rnd.IntN(1000)) + 5
 	}
-	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), Pick(c, []string{"ada.", "bob.eve", "user0", "user1-ada", "user2.x", "nobody"})}}
+	return &command.CreatePost{Post: p, Mentions: []string{c.Word(), Pick(c, []string{"ada.", "bob.eve", "user0", "user1-ada", "all.", "nobody"})}}
 }
 
 // few has the objects that file commands are about.

@@ -42,3 +42,56 @@ func TestMentions(t *testing.T) {
 		t.Errorf("ann.b is mentioned %d times", got)
 	}
 }
+
+// A mention of everybody reaches each member of the channel but the author, once, unless the member does not want such
+// mentions. Who comes later was not meant.
+func TestMentions_Everybody(t *testing.T) {
+	_, s := apitest.NewHome(t)
+	me, ann, deaf, late := s.SignUp(t, "me"), s.SignUp(t, "ann"), s.SignUp(t, "deaf"), s.SignUp(t, "late")
+	team := me.NewTeam("crew")
+	ch := me.NewChannel(team.ID, "deck", "O")
+	for _, c := range []*apitest.Client{ann, deaf, late} {
+		c.JoinTeam(team.ID)
+	}
+	ann.Join(ch)
+	deaf.Join(ch)
+	deaf.Must(200, "PUT", "/users/me/patch", map[string]any{"notify_props": map[string]string{"channel": "false", "mention_keys": "x"}}, nil)
+	for text, want := range map[string]int64{
+		"@channel": 1, "@all!": 1, "@All, lunch": 1, "hey @channel: now": 1, "@all.Lunch": 1, "@all @channel @ann": 1,
+		"`@all`": 0, "@channels": 0, "me@all.example.com": 0, "@all_x": 0,
+	} {
+		if got := mentions(ann, me, ch, text); got != want {
+			t.Errorf("%q mentions ann %d times, want %d", text, got, want)
+		}
+	}
+	for text, want := range map[string]int64{"@all": 0, "@all @deaf": 1} {
+		if got := mentions(deaf, me, ch, text); got != want {
+			t.Errorf("%q mentions %d times whoever does not listen to it, want %d", text, got, want)
+		}
+	}
+	if got := mentions(me, me, ch, "@all"); got != 0 {
+		t.Errorf("the author is mentioned %d times", got)
+	}
+	late.Join(ch)
+	var members []struct {
+		UserID   core.UserID `json:"user_id"`
+		Mentions int64       `json:"mention_count"`
+	}
+	ann.Must(200, "POST", "/channels/members/me/view", map[string]any{"channel_id": ch}, nil)
+	me.Post(ch, "@channel one")
+	me.Must(201, "POST", "/posts", map[string]any{"channel_id": ch, "message": "@all two"}, nil)
+	me.Must(200, "GET", "/channels/"+ch.String()+"/members", nil, &members)
+	want := map[core.UserID]int64{me.Me.ID: 0, ann.Me.ID: 2, deaf.Me.ID: 1, late.Me.ID: 2}
+	for _, m := range members {
+		if m.Mentions != want[m.UserID] && m.UserID != deaf.Me.ID {
+			t.Errorf("%v has %d mentions, want %d", m.UserID, m.Mentions, want[m.UserID])
+		}
+	}
+	var unread []struct {
+		Mentions int64 `json:"mention_count"`
+	}
+	ann.Must(200, "GET", "/users/me/teams/unread", nil, &unread)
+	if len(unread) != 1 || unread[0].Mentions != 2 {
+		t.Errorf("the team has %+v", unread)
+	}
+}
