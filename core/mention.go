@@ -24,5 +24,11 @@ func NamesIn(word string) (names []string) {
 // MentionsEveryone reports whether a name after "@" means everybody in the channel. It is nobody's name.
 func MentionsEveryone(name string) bool { return name == "all" || name == "channel" }
 
+// MentionHere is the name after "@" that means whoever in the channel is online; it is nobody's.
+const MentionHere = "here"
+
+// MaxHere is how many members a channel may have for a mention of those who are online; the clients' setting says the same.
+const MaxHere = 1000
+
 // HearsEveryone reports whether a mention of everybody is one of the user.
 func (u *User) HearsEveryone() bool { return u.NotifyProps["channel"] != "false" }

@@ -72,12 +72,15 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if p.FileIDs, err = x.attach(u, p, in.FileIDs); err != nil {
 		return nil, err
 	}
-	named, everyone := x.named(u, ch, c.Mentions)
+	named, everyone, here := x.named(u, ch, c.Mentions)
 	if everyone {
 		ch = call(ch, p)
 	}
 	ch, p = x.savePost(ch, p)
-	mentioned := x.mention(ch, p, named, everyone)
+	if here {
+		named = append(named, c.Online[:min(len(c.Online), core.MaxHere)]...)
+	}
+	mentioned := x.mention(ch, p, named)
 	var followers []core.UserID
 	x.readByAuthor(ch, u.ID) // replies too, as long as the configuration says that threads are not collapsed
 	if !in.RootID.IsZero() {
@@ -223,12 +226,16 @@ func call(ch core.Channel, p core.Post) core.Channel {
 	return ch
 }
 
-// mention counts a mention for each of some users who is a member of the channel, and gives their ids. Who was mentioned
-// with everybody is not counted twice.
-func (x *exec) mention(ch core.Channel, p core.Post, named []core.User, everyone bool) (members []core.UserID) {
-	for _, u := range named {
-		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, u.ID})
-		if !ok || u.ID == p.UserID || everyone && u.HearsEveryone() {
+// mention counts a mention for each of some users who is a member of the channel, once, and gives their ids.
+func (x *exec) mention(ch core.Channel, p core.Post, who []core.UserID) (members []core.UserID) {
+	seen := map[core.UserID]bool{p.UserID: true}
+	for _, id := range who {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		m, ok := ChannelMembers.Get(x, ChannelUser{ch.ID, id})
+		if !ok {
 			continue
 		}
 		m.MentionCount++
@@ -236,7 +243,7 @@ func (x *exec) mention(ch core.Channel, p core.Post, named []core.User, everyone
 			m.MentionCountRoot++
 		}
 		ChannelMembers.Put(x, m)
-		members = append(members, u.ID)
+		members = append(members, id)
 	}
 	return members
 }
@@ -244,10 +251,12 @@ func (x *exec) mention(ch core.Channel, p core.Post, named []core.User, everyone
 // maxNames bounds how many names a post may have looked up.
 const maxNames = 2 * core.MaxMentions
 
-// named gives the users that the words after "@" name, each once: of the names that a word may stand for, the
-// longest that is somebody's. everyone is true if one of the words means everybody and the author may say it. All names
-// are looked up, so that a batch reads them in one round trip.
-func (x *exec) named(author core.User, ch core.Channel, words []string) (users []core.User, everyone bool) {
+// named gives the users that the words after "@" name: of the names that a word may stand for, the longest that is
+// somebody's. everyone is true if one of the words means everybody, and here if one means those who are online and none
+// means everybody, if the author may say so. Who is mentioned with everybody is not among the users. All names are looked
+// up, so that a batch reads them in one round trip.
+func (x *exec) named(author core.User, ch core.Channel, words []string) (who []core.UserID, everyone, here bool) {
+	var users []core.User
 	left := maxNames
 	for _, word := range words[:min(len(words), core.MaxMentions)] {
 		var found bool
@@ -259,16 +268,23 @@ func (x *exec) named(author core.User, ch core.Channel, words []string) (users [
 			switch {
 			case found:
 			case ok:
-				found = true
-				if !slices.ContainsFunc(users, func(o core.User) bool { return o.ID == u.ID }) {
-					users = append(users, u)
-				}
+				found, users = true, append(users, u)
 			case core.MentionsEveryone(name):
 				found, everyone = true, true
+			case name == core.MentionHere:
+				found, here = true, true
 			}
 		}
 	}
-	return users, everyone && x.mayInChannel(author, ch, authz.UseChannelMentions) == nil
+	if (everyone || here) && x.mayInChannel(author, ch, authz.UseChannelMentions) != nil {
+		everyone, here = false, false
+	}
+	for _, u := range users {
+		if !everyone || !u.HearsEveryone() {
+			who = append(who, u.ID)
+		}
+	}
+	return who, everyone, here && !everyone
 }
 
 // readByAuthor marks the channel as read for the author of a post.

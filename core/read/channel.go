@@ -41,10 +41,34 @@ func (s *Store) PublicChannels(ctx context.Context, team core.TeamID, p Page, lo
 		ORDER BY `+order+`, id LIMIT $2 OFFSET $3`, [16]byte(team), p.Size, p.offset())
 }
 
-// calls are the mentions of everybody that a member t of the channel c has not seen; the user u may be deaf to them: then
-// the setting "channel" is "false" in the CBOR of the account's settings.
-const calls = `CASE WHEN position('\x676368616e6e656c6566616c7365'::bytea IN coalesce(u.notify_props, '')) > 0 THEN 0 ELSE greatest(c.total_calls - t.call_count, 0) END,
-	CASE WHEN position('\x676368616e6e656c6566616c7365'::bytea IN coalesce(u.notify_props, '')) > 0 THEN 0 ELSE greatest(c.total_calls_root - t.call_count_root, 0) END`
+// deaf says that a user u does not listen to mentions of everybody: the setting "channel" is "false" in the CBOR of the
+// account's settings.
+const deaf = `position('\x676368616e6e656c6566616c7365'::bytea IN coalesce(u.notify_props, '')) > 0`
+
+// calls are the mentions of everybody that a member t of the channel c has not seen.
+const calls = `CASE WHEN ` + deaf + ` THEN 0 ELSE greatest(c.total_calls - t.call_count, 0) END,
+	CASE WHEN ` + deaf + ` THEN 0 ELSE greatest(c.total_calls_root - t.call_count_root, 0) END`
+
+// Listeners gives the members of a channel who listen to mentions of everybody; none if the channel has more than
+// core.MaxHere members.
+func (s *Store) Listeners(ctx context.Context, ch core.ChannelID) ([]core.UserID, error) {
+	type listener struct {
+		id   core.UserID
+		deaf bool
+	}
+	list, err := pg.Query(ctx, s.db, `SELECT t.user_id, `+deaf+` FROM channel_members t JOIN users u ON u.id = t.user_id WHERE t.channel_id = $1`+inTeam+` LIMIT $2`,
+		func(r pg.Row) (l listener, err error) { return l, r.Scan((*[16]byte)(&l.id), &l.deaf) }, [16]byte(ch), core.MaxHere+1)
+	if err != nil || len(list) > core.MaxHere {
+		return nil, wrap("read listeners", err)
+	}
+	var out []core.UserID
+	for _, l := range list {
+		if !l.deaf {
+			out = append(out, l.id)
+		}
+	}
+	return out, nil
+}
 
 // channelMembers gives memberships; their mentions include those of everybody in the channel.
 func (s *Store) channelMembers(ctx context.Context, rest string, args ...any) ([]core.ChannelMember, error) {

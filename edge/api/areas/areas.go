@@ -61,6 +61,19 @@ func (cfg Config) settings() system.Settings {
 	})
 }
 
+// online returns those of some users who are online.
+func (cfg Config) online(ids []core.UserID) (out []core.UserID) {
+	if cfg.Presence == nil {
+		return nil
+	}
+	for _, st := range cfg.Presence(ids) {
+		if st.Status == "online" {
+			out = append(out, st.UserID)
+		}
+	}
+	return out
+}
+
 // VersionID identifies this server for clients, in X-Version-Id and in hello.
 func (cfg Config) VersionID() string { return cfg.settings().VersionID }
 
@@ -104,7 +117,7 @@ func New(cfg Config) (*API, error) {
 		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Passwords: cfg.Passwords, Typing: cfg.Typing, Presence: cfg.Presence, Guard: cfg.Guard, Hasher: cfg.Hasher}),
 		teams.New(who),
 		channels.New(who),
-		posts.New(posts.Config{Access: who, PageBytes: cfg.PageBytes}),
+		posts.New(posts.Config{Access: who, Online: cfg.online, PageBytes: cfg.PageBytes}),
 		files.New(cfg.Files),
 		system.New(who, settings),
 	}}

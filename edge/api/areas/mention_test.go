@@ -1,10 +1,13 @@
 package areas_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/edge/api/accounts"
 	"github.com/nearside/nearside/edge/api/apitest"
+	"github.com/nearside/nearside/edge/api/areas"
 )
 
 // mentions gives how many mentions a message makes for somebody.
@@ -93,5 +96,39 @@ func TestMentions_Everybody(t *testing.T) {
 	ann.Must(200, "GET", "/users/me/teams/unread", nil, &unread)
 	if len(unread) != 1 || unread[0].Mentions != 2 {
 		t.Errorf("the team has %+v", unread)
+	}
+}
+
+// A mention of those who are here reaches the members who are online and listen to such mentions, once.
+func TestMentions_Here(t *testing.T) {
+	var here []core.UserID
+	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) {
+		cfg.Presence = func(ids []core.UserID) (out []accounts.Status) {
+			for _, id := range ids {
+				if slices.Contains(here, id) {
+					out = append(out, accounts.Status{UserID: id, Status: "online"})
+				}
+			}
+			return out
+		}
+	})
+	me, ann, bob := s.SignUp(t, "me"), s.SignUp(t, "ann"), s.SignUp(t, "bob")
+	team := me.NewTeam("crew")
+	ch := me.NewChannel(team.ID, "deck", "O")
+	ann.JoinTeam(team.ID)
+	ann.Join(ch)
+	here = []core.UserID{me.Me.ID, ann.Me.ID, bob.Me.ID}
+	for text, want := range map[string]int64{"@here": 1, "@HERE.Anybody?": 1, "@here @ann @all": 1, "`@here`": 0, "@heres": 0} {
+		if got := mentions(ann, me, ch, text); got != want {
+			t.Errorf("%q mentions ann %d times, want %d", text, got, want)
+		}
+	}
+	ann.Must(200, "PUT", "/users/me/patch", map[string]any{"notify_props": map[string]string{"channel": "false"}}, nil)
+	if got := mentions(ann, me, ch, "@here"); got != 0 {
+		t.Errorf("ann does not listen, and is mentioned %d times", got)
+	}
+	here = nil
+	if got := mentions(ann, me, ch, "@here"); got != 0 {
+		t.Errorf("ann is away, and is mentioned %d times", got)
 	}
 }

@@ -1,6 +1,7 @@
 package posts
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -25,6 +26,13 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	said := parse.Parse(p.Message)
 	p.Hashtags = said.Hashtags
 	cmd := &command.CreatePost{Post: p, Mentions: said.Mentions, SetOnline: c.Query("set_online") == "" || c.Flag("set_online")}
+	if slices.Contains(namesIn(said.Mentions), core.MentionHere) {
+		members, err := s.Read.Listeners(c, p.ChannelID)
+		if err != nil {
+			return p, err
+		}
+		cmd.Online = s.online(members)
+	}
 	var made command.Made
 	if err := c.ProposeAs(proposalOf(c, p), cmd, &made); err != nil {
 		return p, err
@@ -36,6 +44,14 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	p, err := api.ReadBack(c, s.Read.Post, made.ID)
 	p.PendingPostID = pending // it is not stored with the post
 	return p, err
+}
+
+// namesIn returns the names that words after "@" may stand for.
+func namesIn(words []string) (names []string) {
+	for _, word := range words {
+		names = append(names, core.NamesIn(word)...)
+	}
+	return names
 }
 
 // proposalOf returns a new id, except for a post with a pending id: its proposal id is derived

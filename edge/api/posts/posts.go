@@ -19,14 +19,19 @@ const defaultPageBytes = 64 << 20
 // Config configures a Service. The zero value of each optional field means its documented default.
 type Config struct {
 	Access    *access.Access // required
+	Online    Online         // which of some users are online; default: nobody
 	PageBytes int64          // memory for encoded pages of posts; default 64 MiB
 }
+
+// Online gives those of some users who are online.
+type Online func(ids []core.UserID) []core.UserID
 
 // Service answers the operations of the area.
 type Service struct {
 	*access.Access
-	pages api.Cache[core.ChannelID, pageKey, *api.Page]
-	fresh *fresh
+	pages  api.Cache[core.ChannelID, pageKey, *api.Page]
+	fresh  *fresh
+	online Online
 }
 
 // New makes a Service.
@@ -34,9 +39,12 @@ func New(cfg Config) *Service {
 	if cfg.PageBytes <= 0 {
 		cfg.PageBytes = defaultPageBytes
 	}
+	if cfg.Online == nil {
+		cfg.Online = func([]core.UserID) []core.UserID { return nil }
+	}
 	local := cfg.Access.Local
 	s := &Service{cfg.Access, api.Keep[core.ChannelID, pageKey](local, "post_pages", cfg.PageBytes, (*api.Page).Size,
-		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)), newFresh()}
+		api.DropOn(event.PostsChanged.PostsChanged), api.DropOn(event.ChannelChanged.ChannelChanged)), newFresh(), cfg.Online}
 	api.OnEvent(local, func(e event.Posted) { s.fresh.add(e.Post) })
 	api.OnEvent(local, func(e event.PostEdited) { s.fresh.drop(e.Post.ID) })
 	api.OnEvent(local, func(e event.PostDeleted) { s.fresh.drop(e.Post.ID) })
