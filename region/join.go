@@ -24,8 +24,12 @@ func (r *Region) admit(ctx context.Context, s start) (started, error) {
 	if !r.IsLeader() {
 		return started{}, notLeader.With("reason", "node")
 	}
-	r.admitting.Lock()
-	defer r.admitting.Unlock()
+	select {
+	case r.admitting <- struct{}{}:
+	case <-ctx.Done():
+		return started{}, core.E(core.KindUnavailable, "the leader is busy with another home node").WithCause(context.Cause(ctx))
+	}
+	defer func() { <-r.admitting }()
 	now := r.roster.get()
 	known, ok := now.of(s.Node)
 	if !ok {
@@ -39,11 +43,11 @@ func (r *Region) admit(ctx context.Context, s start) (started, error) {
 	}
 	n := HomeNode{Node: s.Node, Addr: s.Addr, Store: s.Store, Start: s.Start, Incarnation: s.Incarnation}
 	further := s.Further || known.Store == s.Store && s.Incarnation <= known.Incarnation
+	if err := r.seat(ctx, n); err != nil {
+		return started{}, err
+	}
 	switch {
-	case known.Store != s.Store:
-		if err := r.seatAnew(ctx, n); err != nil {
-			return started{}, err
-		}
+	case known.Store != "" && known.Store != s.Store:
 		r.cfg.Logger.Warn("a home node comes with another disk; it votes when it has caught up", "node", s.Node)
 	case further:
 		n.Incarnation = max(n.Incarnation, known.Incarnation) + 1
@@ -111,8 +115,8 @@ func (s *rosterState) names() string {
 	return names
 }
 
-// seatAnew removes what a node was before, and adds it without a vote.
-func (r *Region) seatAnew(ctx context.Context, n HomeNode) error {
+// seat removes what a node was with another disk, and adds it without a vote if it is not there.
+func (r *Region) seat(ctx context.Context, n HomeNode) error {
 	id := serverID(n.Node, n.Store)
 	return r.reseat(ctx, func(servers []raft.Server) (func(), bool) {
 		for _, v := range servers {
@@ -146,8 +150,7 @@ func (r *Region) reseat(ctx context.Context, next func([]raft.Server) (step func
 		if err := conf.Error(); err != nil {
 			return err
 		}
-		committed := r.raft.CommitIndex() >= conf.Index()
-		if committed {
+		if r.raft.CommitIndex() >= r.log.newestSeats().Index {
 			step, done := next(conf.Configuration().Servers)
 			if done {
 				return nil
@@ -181,12 +184,14 @@ func (r *Region) keepLoop(ctx context.Context) error {
 
 // keepVoters removes one server that the roster does not have, or gives one that has caught up its vote.
 func (r *Region) keepVoters(ctx context.Context) {
-	if !r.admitting.TryLock() {
+	select {
+	case r.admitting <- struct{}{}:
+	default:
 		return
 	}
-	defer r.admitting.Unlock()
+	defer func() { <-r.admitting }()
 	conf := r.raft.GetConfiguration()
-	if conf.Error() != nil || r.raft.CommitIndex() < conf.Index() {
+	if conf.Error() != nil || r.raft.CommitIndex() < r.log.newestSeats().Index {
 		return
 	}
 	now, servers := r.roster.get(), conf.Configuration().Servers

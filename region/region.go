@@ -57,7 +57,7 @@ type Region struct {
 	short         atomic.Pointer[string] // at the leader: why too few home nodes vote; nil: enough do
 
 	self      self
-	admitting sync.Mutex // held while the leader changes who votes
+	admitting chan struct{} // holds one while the leader changes who votes
 }
 
 // New validates cfg. It starts nothing.
@@ -76,9 +76,11 @@ func New(cfg Config) (*Region, error) {
 		queue:   make(chan *waiter, cfg.MaxInFlight),
 		kick:    make(chan struct{}, 1),
 		start:   newName(),
-		roster:  newRoster(),
-		started: make(chan struct{}),
-		ended:   make(chan struct{}),
+
+		admitting: make(chan struct{}, 1),
+		roster:    newRoster(),
+		started:   make(chan struct{}),
+		ended:     make(chan struct{}),
 	}
 	r.applier.underWay = r.underWay
 	r.metrics = newMetrics(r)
@@ -139,11 +141,11 @@ func (r *Region) open(stop context.Context) (*guard, raft.SnapshotStore, error) 
 	if err == nil || r.alone() {
 		return log, snaps, err
 	}
-	aside := filepath.Join(r.cfg.Dir, fmt.Sprintf("damaged-%d", r.cfg.now().Unix()))
-	r.cfg.Logger.Error("the log cannot be read and is put aside; this node joins anew", "err", err, "aside", aside)
-	if err := os.Mkdir(aside, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("putting a damaged log aside: %w", err)
+	aside, failed := os.MkdirTemp(r.cfg.Dir, "damaged-*")
+	if failed != nil {
+		return nil, nil, errors.Join(err, fmt.Errorf("putting a damaged log aside: %w", failed))
 	}
+	r.cfg.Logger.Error("the log cannot be read and is put aside; this node joins anew", "err", err, "aside", aside)
 	for _, name := range []string{"log", "snapshots", identityFile} {
 		if err := os.Rename(filepath.Join(r.cfg.Dir, name), filepath.Join(aside, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("putting a damaged log aside: %w", err)
@@ -200,8 +202,12 @@ func (r *Region) begin(ctx context.Context, log *guard, snaps raft.SnapshotStore
 // that, and raises the incarnation.
 func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, err error) {
 	id, err := loadIdentity(r.cfg.Dir)
-	if err != nil {
+	if err != nil && r.alone() {
 		return says, err
+	}
+	if err != nil {
+		r.cfg.Logger.Error("whose log this is cannot be read; this node joins anew", "err", err)
+		id = identity{}
 	}
 	has, err := raft.HasExistingState(log, log, snaps)
 	if err != nil {
@@ -237,11 +243,7 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 	if err := saveIdentity(r.cfg.Dir, id); err != nil {
 		return says, err
 	}
-	config, err := readSeats(log, snaps)
-	if err != nil {
-		return says, err
-	}
-	r.self.edit(func(s *self) { s.id, s.log, s.snaps, s.config = id, log, snaps, config })
+	r.self.edit(func(s *self) { s.id, s.log, s.snaps = id, log, snaps })
 	return says, r.checkFile()
 }
 

@@ -81,7 +81,6 @@ type self struct {
 	// snaps has the pointers beside log.
 	snaps   raft.SnapshotStore
 	running bool
-	config  seats  // before Raft runs: the newest in the log
 	waiting string // why this node does not take part; "" if it does
 	trusted bool   // an operator says that the disk is whole
 }
@@ -133,7 +132,7 @@ func (r *Region) id() raft.ServerID { return serverID(r.cfg.Node, r.self.identit
 // state answers what another home node asks before it takes part.
 func (r *Region) state() (peerState, error) {
 	r.self.mu.Lock()
-	st := peerState{identity: r.self.id, Node: r.cfg.Node, Running: r.self.running, Config: r.self.config}
+	st := peerState{identity: r.self.id, Node: r.cfg.Node, Running: r.self.running}
 	log, snaps := r.self.log, r.self.snaps
 	r.self.mu.Unlock()
 	if log == nil {
@@ -144,30 +143,19 @@ func (r *Region) state() (peerState, error) {
 		return st, err
 	}
 	st.At.Incarnation, st.Initial = st.Incarnation, nil
-	if st.Running {
-		st.Leads = r.IsLeader()
-		f := r.raft.GetConfiguration()
-		if err := f.Error(); err != nil {
-			return st, err
-		}
-		st.Config = seats{Index: f.Index(), Servers: f.Configuration().Servers}
-		var l raft.Log
-		if log.GetLog(f.Index(), &l) == nil {
-			st.Config.Term = l.Term
-		}
+	if st.Config, err = readSeats(log, snaps); err != nil {
+		return st, err
 	}
+	st.Leads = st.Running && r.IsLeader()
 	return st, nil
 }
 
-// readSeats gives the newest configuration that the log and the snapshots have.
-func readSeats(log *guard, snaps raft.SnapshotStore) (s seats, err error) {
-	list, err := snaps.List()
-	if err != nil {
-		return s, fmt.Errorf("listing the snapshots: %w", err)
-	}
-	if len(list) > 0 {
-		s = seats{Term: list[0].Term, Index: list[0].ConfigurationIndex, Servers: list[0].Configuration.Servers}
-	}
+func seatsOf(l *raft.Log) seats {
+	return seats{Term: l.Term, Index: l.Index, Servers: raft.DecodeConfiguration(l.Data).Servers}
+}
+
+// findSeats gives the newest configuration that a log has; none if it is only in a snapshot.
+func findSeats(log raft.LogStore) (s seats, err error) {
 	first, err := log.FirstIndex()
 	if err != nil {
 		return s, fmt.Errorf("reading the log's start: %w", err)
@@ -176,14 +164,27 @@ func readSeats(log *guard, snaps raft.SnapshotStore) (s seats, err error) {
 	if err != nil {
 		return s, fmt.Errorf("reading the log's end: %w", err)
 	}
-	for i := last; i >= first && i > s.Index && i > 0; i-- {
+	for i := last; i >= first && i > 0; i-- {
 		var l raft.Log
 		if err := log.GetLog(i, &l); err != nil {
 			return s, fmt.Errorf("reading log %d: %w", i, err)
 		}
 		if l.Type == raft.LogConfiguration {
-			return seats{Term: l.Term, Index: l.Index, Servers: raft.DecodeConfiguration(l.Data).Servers}, nil
+			return seatsOf(&l), nil
 		}
+	}
+	return s, nil
+}
+
+// readSeats gives the newest configuration that the log and the snapshots have.
+func readSeats(log *guard, snaps raft.SnapshotStore) (seats, error) {
+	s := log.newestSeats()
+	list, err := snaps.List()
+	if err != nil {
+		return s, fmt.Errorf("listing the snapshots: %w", err)
+	}
+	if len(list) > 0 && list[0].ConfigurationIndex > s.Index {
+		s = seats{Term: list[0].Term, Index: list[0].ConfigurationIndex, Servers: list[0].Configuration.Servers}
 	}
 	return s, nil
 }
@@ -309,8 +310,10 @@ func (r *Region) register(ctx context.Context, leader, own peerState, says verdi
 	case err != nil:
 		return f, leader.Node + " leads but could not register the start: " + err.Error(), nil
 	}
-	if err := r.checkMachine(ctx, leader, own); err != nil {
+	if err := r.checkMachine(ctx, leader, own); errors.Is(err, ErrOutvoted) {
 		return f, "", err
+	} else if err != nil {
+		return f, err.Error(), nil
 	}
 	return got.Floor, "", r.adopt(got)
 }

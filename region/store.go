@@ -84,6 +84,7 @@ type guard struct {
 	mu     sync.Mutex // guards all below and orders writes
 	last   uint64     // the last log that was stored, 0 when there is none
 	broken bool       // cur needs to be reopened before the next write
+	seats  seats      // the newest voters in the log
 	owed   bool       // a suffix was deleted, and an append must follow: Raft still believes in the suffix
 }
 
@@ -92,7 +93,11 @@ func newGuard(stop context.Context, s logStore) (*guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the log's end: %w", err)
 	}
-	g := &guard{stop: stop, last: last}
+	found, err := findSeats(s)
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{stop: stop, last: last, seats: found}
 	g.cur.Store(&s)
 	return g, nil
 }
@@ -173,6 +178,11 @@ func (g *guard) tryStore(logs []*raft.Log) (owed bool, err error) {
 	if err == nil {
 		end := logs[len(logs)-1]
 		g.last, g.owed = end.Index, false
+		for _, l := range logs {
+			if l.Type == raft.LogConfiguration {
+				g.seats = seatsOf(l)
+			}
+		}
 		g.witness.set(func(w *watermark) { w.LogTerm, w.LogIndex = end.Term, end.Index })
 	}
 	return g.owed, err
@@ -191,7 +201,9 @@ func (g *guard) DeleteRange(from, to uint64) error {
 	err := g.write(func(s logStore) error { return s.DeleteRange(from, to) })
 	if err == nil && suffix {
 		g.owed = true
-		g.last, err = g.store().LastIndex()
+		if g.last, err = g.store().LastIndex(); err == nil && g.seats.Index > g.last {
+			g.seats, err = findSeats(g.store())
+		}
 	}
 	return err
 }
@@ -249,6 +261,13 @@ const (
 	keyTerm = "CurrentTerm"
 	keyVote = "LastVoteTerm"
 )
+
+// newestSeats gives the newest voters in the log.
+func (g *guard) newestSeats() seats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seats
+}
 
 // watermark gives how far the store has come.
 func (g *guard) watermark(snaps raft.SnapshotStore) (w watermark, err error) {
