@@ -101,6 +101,8 @@ type Config struct {
 	now     func() time.Time
 	free    func(dir string) (uint64, error)
 	openLog func(dir string) (logStore, error)
+	// credulous takes part with whatever disk there is, as if it were the one of before.
+	credulous bool
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -213,6 +213,9 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 	if err != nil {
 		return says, fmt.Errorf("looking for a log: %w", err)
 	}
+	if r.cfg.credulous {
+		defer func() { says = whole }()
+	}
 	at := r.cfg.Machine.Position()
 	if at.Index > 0 && at.Epoch != 0 && at.Epoch != r.cfg.Epoch {
 		return says, core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
@@ -237,7 +240,9 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 		}
 		says, id.Initial = whole, nil
 	default:
-		id.Store, id.Incarnation = newName(), 0
+		if id.Store == "" || !r.cfg.credulous {
+			id.Store, id.Incarnation = newName(), 0
+		}
 	}
 	id.Incarnation++
 	if err := saveIdentity(r.cfg.Dir, id); err != nil {

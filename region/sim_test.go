@@ -141,7 +141,12 @@ type sim struct {
 
 	acked []core.ProposalID
 	next  int
+
+	credulous bool // nodes take part with any disk, and fatal panics with a badDay
 }
+
+// badDay is a failure of a sim that was expected to fail.
+type badDay string
 
 // simNode is one home node; its fields belong to the sim's goroutine, except those under mu.
 type simNode struct {
@@ -215,6 +220,9 @@ func (s *sim) fatal(format string, args ...any) {
 			st := r.Status()
 			s.note("  %s: %s leader %q term %d log %d..%d voting %v waiting %q short %q", n.name, st.State, st.Leader, st.Term, st.First, st.Last, st.Voting, st.Waiting, st.Short)
 		}
+	}
+	if s.credulous {
+		panic(badDay(fmt.Sprintf(format, args...)))
 	}
 	s.t.Fatalf("%s\nwhat happened:\n%s", fmt.Sprintf(format, args...), strings.Join(s.story, "\n"))
 }
@@ -332,7 +340,7 @@ func (n *simNode) start() {
 			return err
 		},
 		ElectionTimeout: time.Second, CommitTimeout: 50 * time.Millisecond, CompareEvery: 5 * time.Second, ProposeTimeout: 5 * time.Second,
-		SnapshotEvery: time.Hour, MachineLate: time.Minute, DiskEvery: time.Minute,
+		credulous: s.credulous && n.identity() != nil, SnapshotEvery: time.Hour, MachineLate: time.Minute, DiskEvery: time.Minute,
 	}
 	if os.Getenv("REGION_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", n.name)
@@ -409,6 +417,13 @@ func (n *simNode) forgetWitness() {
 // spoil changes the disk of a node that is down.
 func (n *simNode) spoil(log, db string) {
 	old := n.copied
+	if n.sim.credulous {
+		was := n.identity()
+		defer func() {
+			must(n.sim.t, os.MkdirAll(n.dir, 0o700))
+			must(n.sim.t, os.WriteFile(filepath.Join(n.dir, identityFile), was, 0o600))
+		}()
+	}
 	switch log {
 	case "older":
 		n.disk = old.disk.clone()
@@ -535,7 +550,7 @@ func (s *sim) begin() {
 // step does one thing that may happen on a bad day. At most a minority of the disks is spoiled at a time.
 func (s *sim) step() {
 	n := s.nodes[s.rnd.IntN(len(s.nodes))]
-	switch k := s.rnd.IntN(10); {
+	switch k := s.rnd.IntN(11); {
 	case k == 0:
 		on := !n.away()
 		s.note("%s cut off: %v", n.name, on)
@@ -555,11 +570,46 @@ func (s *sim) step() {
 		d := time.Duration(s.rnd.IntN(6000)) * time.Millisecond
 		s.note("%s pass", d)
 		s.until(d, func() bool { return false })
+	case k == 8:
+		s.ambush()
 	default:
 		s.note("proposals at %s", n.name)
 		s.propose(n, 1+s.rnd.IntN(3))
 	}
 	s.healthy()
+}
+
+// ambush is the worst that a lost disk can do: the leader and one follower acknowledge while the others are cut
+// off; then the leader is cut off, the follower comes back with another disk, and the others return.
+func (s *sim) ambush() {
+	lead := s.leader()
+	if lead == nil || s.spoiledCount() > 0 || !s.all((*simNode).up) {
+		return
+	}
+	order := s.rnd.Perm(len(s.nodes))
+	order = slices.DeleteFunc(order, func(i int) bool { return s.nodes[i] == lead })
+	with := len(s.nodes)/2 - 1 // followers that acknowledge, beside the one that will lose its disk
+	victim, behind := s.nodes[order[0]], order[1+with:]
+	s.note("ambush: leader %s, %s will lose its disk", lead.name, victim.name)
+	for _, n := range s.nodes {
+		n.sever(false)
+	}
+	s.until(time.Second, func() bool { return false })
+	if s.leader() != lead {
+		return
+	}
+	for _, i := range behind {
+		s.nodes[i].sever(true)
+	}
+	s.propose(lead, 3)
+	lead.sever(true)
+	s.restart(victim)
+	for _, i := range behind {
+		s.nodes[i].sever(false)
+	}
+	s.until(8*time.Second, func() bool { return false })
+	s.propose(s.nodes[behind[0]], 2)
+	lead.sever(false)
 }
 
 // restart crashes a node, perhaps changes its disk, and starts it again.
@@ -676,10 +726,37 @@ func TestSim_DisksOfVoters(t *testing.T) {
 	}
 }
 
+func TestSim_CredulousNodesLose(t *testing.T) {
+	// The days that are imitated are bad enough: nodes that vote with whatever disk they have lose what was
+	// acknowledged.
+	for seed := range uint64(400) {
+		lost := false
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(t, seed, 3)
+			s.credulous = true
+			defer s.stop()
+			defer func() {
+				why, expected := recover().(badDay)
+				lost = expected && strings.Contains(string(why), "has lost")
+			}()
+			s.day()
+		})
+		if lost {
+			t.Log("seed", seed)
+			return
+		}
+	}
+	t.Error("nothing was lost")
+}
+
 func imitateDay(t *testing.T, seed uint64) {
 	s := newSim(t, seed, 3+2*int(seed%5/4))
 	defer s.stop()
 	s.note("seed %d", seed)
+	s.day()
+}
+
+func (s *sim) day() {
 	s.begin()
 	for range 6 + s.rnd.IntN(14) {
 		s.step()

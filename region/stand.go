@@ -385,12 +385,26 @@ func (r *Region) tryRegister(ctx context.Context) {
 	s := r.startOf(own, false, true)
 	if r.IsLeader() {
 		_, err = r.admit(ctx, s)
-	} else if _, addr, ok := r.Leader(); ok {
+	} else if addr := r.leaderAddr(ctx); addr != "" {
 		err = r.askJSON(ctx, addr, askStart, s, &started{})
 	}
 	if err != nil && ctx.Err() == nil {
 		r.cfg.Logger.Info("this start is not registered yet", "node", r.cfg.Node, "err", err)
 	}
+}
+
+// leaderAddr gives where the leader is, "" if none is found. A node that is no longer in Raft's configuration
+// hears of no leader, and must ask.
+func (r *Region) leaderAddr(ctx context.Context) string {
+	if _, addr, ok := r.Leader(); ok {
+		return addr
+	}
+	for _, st := range r.askStates(ctx) {
+		if st.Leads {
+			return r.addrOf(st.Node)
+		}
+	}
+	return ""
 }
 
 // askJSON puts a question to a home node.
