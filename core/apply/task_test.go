@@ -3,6 +3,7 @@ package apply_test
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/nearside/nearside/core"
@@ -71,6 +72,31 @@ func TestDeletePost_LongThread(t *testing.T) {
 	w.finish()
 	if n := alive(); n != 0 {
 		t.Errorf("%d replies are left in the end", n)
+	}
+}
+
+// Regression: one account's 700 long replies and one delete were one entry, for which every node needed more
+// memory than it had, again and again. Now no entry comes near the price, with the longest posts there can be.
+func TestDeletePost_LongRepliesOfOneAccount(t *testing.T) {
+	w := newWorld(t)
+	w.person("ada")
+	_, town := w.team("ada")
+	root := w.post("ada", town, core.PostID{}, "root")
+	long := strings.Repeat("\U0001F600", core.MaxPostRunes)
+	props := map[string]any{"a": strings.Repeat("x", core.MaxProps-20)}
+	const replies = 700
+	for range replies {
+		w.must("ada", &command.CreatePost{Post: core.Post{ChannelID: town, RootID: root.ID, Message: long, Props: props}}, nil)
+	}
+	w.must("ada", &command.DeletePost{PostID: root.ID}, nil)
+	if pieces := w.finish(); pieces < replies/10 {
+		t.Errorf("%d long replies are deleted in %d pieces", replies, pieces)
+	}
+	if p, _ := apply.Posts.Get(w.rows(), root.ID); p.DeleteAt == 0 {
+		t.Error("the root is left")
+	}
+	if list := w.tasks(); len(list) != 0 {
+		t.Errorf("%d tasks are left", len(list))
 	}
 }
 
