@@ -162,8 +162,8 @@ func (db *DB) WriteTx(ctx context.Context, fn func(ctx context.Context, tx Tx) e
 	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
 }
 
-// Enough is the error of a scan whose row is the last one that is wanted.
-var Enough = errors.New("enough rows")
+// ErrEnough is the error of a scan whose row is the last one that is wanted.
+var ErrEnough = errors.New("enough rows")
 
 // Query gives the result of scan for each row.
 func Query[T any](ctx context.Context, q Queryer, sql string, scan func(Row) (T, error), args ...any) ([]T, error) {
@@ -176,7 +176,7 @@ func Query[T any](ctx context.Context, q Queryer, sql string, scan func(Row) (T,
 	for rows.Next() {
 		v, err := scan(rows)
 		switch {
-		case errors.Is(err, Enough):
+		case errors.Is(err, ErrEnough):
 			return append(out, v), nil
 		case err != nil:
 			return nil, err

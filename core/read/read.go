@@ -124,7 +124,7 @@ func manyWithin[K comparable, T any](ctx context.Context, q pg.Queryer, t apply.
 		size := t.Size(schema.Row(&row))
 		if err = spent.add(size); err == nil {
 			if bytes += size; bytes >= max {
-				full, err = true, pg.Enough
+				full, err = true, pg.ErrEnough
 			}
 		}
 		return row, err
