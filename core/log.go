@@ -40,7 +40,36 @@ type Entry struct {
 	// Sealed has the values whose seals the command names. Only home nodes have them, and no digest covers
 	// them: an edge gets the entry without this part and comes to the same state.
 	Sealed [][]byte
+
+	// Void is the order to skip this entry; nil: there is none. It is no part of the entry as it was ordered,
+	// but of what every replica decides about it.
+	Void *Void
 }
+
+// Void is an operator's order to skip an entry that replicas cannot apply. It is in the log after the entry.
+type Void struct {
+	By     Index // where the order is in the log
+	At     time.Time
+	Reason string
+}
+
+// MaxVoidReason bounds Void.Reason, in bytes.
+const MaxVoidReason = 500
+
+// Stuck says that a replica cannot apply an entry, again and again, and comes no further.
+type Stuck struct {
+	Index   Index
+	Command string // what the entry is
+	Cause   error  // without the values of the entry
+}
+
+// Error says which entry it is, and why.
+func (s *Stuck) Error() string {
+	return fmt.Sprintf("entry %d (%s) cannot be applied: %v", s.Index, s.Command, s.Cause)
+}
+
+// Unwrap gives the cause.
+func (s *Stuck) Unwrap() error { return s.Cause }
 
 // Proposal is a command on its way to be ordered. Its ID makes every retry harmless.
 type Proposal struct {

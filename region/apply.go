@@ -41,6 +41,7 @@ type applier struct {
 	logger  *slog.Logger
 	now     func() time.Time
 
+	voids    *voids
 	underWay func() int // how many proposals wait for their receipts here
 
 	mu      sync.Mutex // guards all below
@@ -54,7 +55,7 @@ type applier struct {
 }
 
 func newApplier(c *Config, f *feed, l *lead) *applier {
-	a := &applier{machine: c.Machine, feed: f, lead: l, logger: c.Logger, now: c.now}
+	a := &applier{machine: c.Machine, feed: f, lead: l, logger: c.Logger, now: c.now, voids: newVoids(c)}
 	a.cond = sync.NewCond(&a.mu)
 	return a
 }
@@ -203,6 +204,12 @@ func (a *applier) apply(ctx context.Context, entries []core.Entry) error {
 		a.feed.wakeAll()
 		return nil
 	}
+	if n := a.voids.heldAmong(entries); n > 0 { // only what comes before the entry is applied for now
+		if err := a.apply(ctx, entries[:n:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
 	receipts, err := a.persist(ctx, entries)
 	if err != nil {
 		return err
@@ -228,12 +235,22 @@ func (a *applier) fresh(entries []core.Entry) []core.Entry {
 	return entries[n:]
 }
 
-// persist gives entries to the machine until it accepts them: a committed entry is never skipped. Only
-// an entry that can never be applied here ends the attempts.
+// persist gives entries to the machine until it accepts them: a committed entry is never skipped, except by an order in
+// the log. Only an entry that is of a later version ends the attempts.
 func (a *applier) persist(ctx context.Context, entries []core.Entry) ([]core.Receipt, error) {
 	pauses := backoff.Backoff{Min: 20 * time.Millisecond, Max: time.Second}
+	a.voids.once.Do(func() { a.voids.lookAhead(entries[0].Index) })
 	for n := 0; ; n++ {
+		a.voids.mark(entries)
+		if a.voids.held(entries[0]) {
+			a.voids.wait(ctx, entries[0].Index, n)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			continue
+		}
 		receipts, err := a.machine.Apply(ctx, entries)
+		a.voids.tried(err, a.machine.Position().Index)
 		switch kind := core.KindOf(err); {
 		case err == nil:
 			return receipts, nil

@@ -14,6 +14,7 @@ const (
 	askPosition byte = 2 // how far the leader is
 	askState    byte = 3 // peerState; asked before a node takes part, and answered also by one that does not yet
 	askStart    byte = 4 // start as JSON, to the leader, which answers started
+	askVoid     byte = 5 // what a node does at an entry, 8 bytes: one of voidAsk, voidHold and voidRelease
 )
 
 // Answer answers a question of another home node's region.
@@ -25,6 +26,8 @@ func (r *Region) Answer(ctx context.Context, question []byte) ([]byte, error) {
 			return nil, err
 		}
 		return d[:], nil
+	case len(question) == 10 && question[0] == askVoid:
+		return r.answerVoid(core.Index(binary.BigEndian.Uint64(question[1:])), question[9])
 	case len(question) == 1 && question[0] == askPosition:
 		// A node that was elected but has not applied all earlier entries may know less than its
 		// followers, so its position must not be used, not even by itself.

@@ -17,6 +17,7 @@ const (
 	formatEntry  byte = 1 // term, time, proposal id, scope, checksum, sealed part, data
 	formatMark   byte = 2 // term; ordered once by every new leader, and not an entry
 	formatRoster byte = 3 // term, a change of the home nodes as JSON; not an entry
+	formatVoid   byte = 4 // the order to skip an earlier entry: see encodeVoid; not an entry
 )
 
 // Offsets in formatEntry, whose integers are big-endian.
@@ -33,10 +34,11 @@ const (
 type what int
 
 const (
-	isNothing what = iota // Raft's own, or void: ordered in another term than it was stamped for
+	isNothing what = iota // Raft's own, or stale: ordered in another term than it was stamped for
 	isEntry
 	isMark
 	isRoster
+	isVoid // the entry that comes with it is the one to skip: only its index and its Void are set
 )
 
 // encodeEntry encodes a proposal; the leader adds term and time with stampEntry.
@@ -98,11 +100,14 @@ func encodeMark(term uint64) []byte {
 }
 
 // decodeLog reads a committed log. An entry that a leader stamped for one term, but that Raft ordered in
-// another, is void on every replica: another leader may have given later times in between, and time
+// another, is stale on every replica: another leader may have given later times in between, and time
 // would run backwards. No caller was told that it succeeded.
 func decodeLog(l *raft.Log) (what, core.Entry, error) {
 	if l.Type != raft.LogCommand {
 		return isNothing, core.Entry{}, nil
+	}
+	if len(l.Data) > 0 && l.Data[0] == formatVoid {
+		return decodeVoid(l)
 	}
 	short := len(l.Data) < offAt || l.Data[0] == formatEntry && len(l.Data) <= offSealed
 	if short || l.Data[0] < formatEntry || l.Data[0] > formatRoster {

@@ -224,6 +224,8 @@ func (r *Region) readBatch(ctx context.Context, after core.Index, maxBytes int) 
 	if err != nil || len(entries) == 0 {
 		return core.Batch{}, err
 	}
+	r.applier.voids.lookBack()
+	r.applier.voids.mark(entries)
 	last := entries[len(entries)-1].Index
 	d, ok, err := r.cfg.Machine.DigestAt(ctx, last)
 	if err != nil {

@@ -54,6 +54,8 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 				f.fail(err)
 				f.applier.stop()
 			}
+		case isVoid:
+			f.applier.voids.note(e)
 		case isNothing:
 		}
 	}

@@ -11,15 +11,16 @@ import (
 
 // Refusals, whose ids tell a peer what to do. The ids are append-only.
 var (
-	diskFull  = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.disk_full"}
-	busy      = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.busy"}
-	notLeader = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.not_leader"}
-	canceled  = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
-	timeout   = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
-	tooLarge  = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}.With("reason", "max", "max", core.MaxProposalBytes)
-	noID      = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
-	few       = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.few_voters"}
-	stopped   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
+	diskFull   = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.disk_full"}
+	busy       = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.busy"}
+	notLeader  = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.not_leader"}
+	canceled   = core.Refusal{Kind: core.KindCanceled, ID: "api.nearside.canceled.app_error"}
+	timeout    = core.Refusal{Kind: core.KindTimeout, ID: "api.nearside.timeout.app_error"}
+	tooLarge   = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}.With("reason", "max", "max", core.MaxProposalBytes)
+	noID       = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
+	stuckThere = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stuck"}
+	few        = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.few_voters"}
+	stopped    = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.home.stopped"}
 )
 
 // Propose orders a proposal of this node's own, here or by handing it to the leader, and gives its
@@ -92,6 +93,9 @@ func (r *Region) limited(ctx context.Context, p core.Proposal, do func(context.C
 		defer cancel()
 	}
 	if err := r.waitStarted(ctx); err != nil {
+		return core.Receipt{}, err
+	}
+	if err := r.stuckRefusal(); err != nil {
 		return core.Receipt{}, err
 	}
 	return do(ctx)
@@ -169,7 +173,7 @@ func (r *Region) handOver(ctx context.Context, v view, p core.Proposal) (core.Re
 // at once would not help, so that is final too.
 func final(e *core.Error) bool {
 	if e.Kind == core.KindUnavailable {
-		return e.ID == diskFull.ID || e.ID == busy.ID || e.ID == few.ID || e.Args["reason"] == "later_version"
+		return e.ID == diskFull.ID || e.ID == busy.ID || e.ID == few.ID || e.ID == stuckThere.ID || e.Args["reason"] == "later_version"
 	}
 	return !e.Kind.Temporary() && e.Kind != core.KindCanceled
 }

@@ -323,6 +323,7 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 		return errors.Join(fmt.Errorf("starting raft: %w", err), trans.Close())
 	}
 	r.log = log
+	r.applier.voids.open(log, func() core.Index { return core.Index(r.raft.CommitIndex()) }, r.appliedByMajority)
 	r.self.edit(func(s *self) { s.running = true })
 	observed := make(chan raft.Observation, 16)
 	r.raft.RegisterObserver(raft.NewObserver(observed, false, func(o *raft.Observation) bool {

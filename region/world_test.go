@@ -33,7 +33,8 @@ type chain struct {
 	failures int   // calls of Apply that still fail
 	fatal    error // the error of every Apply
 	flushErr error
-	hang     chan struct{} // Apply does not return before it is closed, if set
+	bad      map[core.ProposalID]bool // what cannot be applied, however often it is tried
+	hang     chan struct{}            // Apply does not return before it is closed, if set
 }
 
 func newChain() *chain {
@@ -66,6 +67,9 @@ func (c *chain) Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt
 	receipts := make([]core.Receipt, len(entries))
 	for i, e := range entries {
 		if e.Index > c.pos.Index {
+			if c.bad[e.ID] && e.Void == nil {
+				return receipts[:i], &core.Stuck{Index: e.Index, Command: "test", Cause: errors.New("refused")}
+			}
 			receipts[i] = c.one(e)
 		}
 	}
@@ -74,6 +78,9 @@ func (c *chain) Apply(ctx context.Context, entries []core.Entry) ([]core.Receipt
 
 func (c *chain) one(e core.Entry) core.Receipt {
 	r := core.Receipt{Index: e.Index, Outcome: []byte("ok")}
+	if e.Void != nil {
+		r.Outcome = []byte("skipped: " + e.Void.Reason)
+	}
 	c.pos = core.Position{Epoch: 1, Index: e.Index, Digest: c.pos.Digest.Next(e, r.Outcome)}
 	if !e.At.After(c.at) {
 		panic(fmt.Sprintf("time ran backwards: %s after %s at %d", e.At, c.at, e.Index))

@@ -26,6 +26,8 @@ func (n *Node) adminHandler() http.Handler {
 	files.Register(mux)
 	versions := &admin.VersionHandler{Upgrade: func() *region.Upgrade { return n.parts.Load().upgrade }}
 	versions.Register(mux)
+	entries := &admin.LogHandler{Region: func() *region.Region { return n.parts.Load().region }}
+	entries.Register(mux)
 	home := &admin.HomeHandler{Region: func() *region.Region { return n.parts.Load().region }}
 	home.Register(mux)
 	return mux

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ const (
 	stateStarting   = "starting"
 	stateReady      = "ready"
 	stateRebuilding = "rebuilding"  // the replica has another history than home, and is being replaced
-	stateStuck      = "stuck"       // an entry is unknown to this version: answers get older and older
+	stateStuck      = "stuck"       // an entry is unknown to this version, or cannot be applied: answers get older and older
 	stateDiffers    = "differs"     // the home nodes differ, and no majority agrees
 	stateWaiting    = "waiting"     // a home node that does not take part yet, because its disk may not have everything
 	stateDatabase   = "no database" // it does not answer
@@ -64,6 +65,9 @@ func (c condition) state() (state, reason string) {
 // health says whether the node's answers can be trusted, and why not.
 func (n *Node) health(p *parts) (state, reason string) {
 	c := condition{serving: p.serving, rebuilding: p.rebuilding(), stuck: textOf(n.stuck.Load()), database: textOf(n.noDatabase.Load())}
+	if p.replica != nil && c.stuck == "" {
+		c.stuck = stuckAt(p.replica.Stuck())
+	}
 	switch {
 	case p.region != nil:
 		c.differs, c.waiting = p.region.Status().Differs, p.region.Waiting()
@@ -72,6 +76,14 @@ func (n *Node) health(p *parts) (state, reason string) {
 		c.readOnly = "home has had no majority for " + since(p.follower.Status().LedAt) + ": too few of its nodes reach each other"
 	}
 	return c.state()
+}
+
+// stuckAt says at which entry a replica comes no further; "" if there is none.
+func stuckAt(s *core.Stuck) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf("%v; see `nearside log show %d`", s, s.Index)
 }
 
 // homeReadOnly says why a home node cannot order anything; "" if it can.

@@ -255,7 +255,7 @@ func (a asker) Ask(ctx context.Context, question []byte) ([]byte, error) {
 
 // awaitLeader waits until proposals can be ordered, because "ready" promises that.
 func (n *Node) awaitLeader(ctx context.Context, s *stages, reg *region.Region) error {
-	return n.poll(ctx, s, "a leader", func() bool { return reg.TakesPart() || n.stuck.Load() != nil })
+	return n.poll(ctx, s, "a leader", func() bool { return reg.TakesPart() || n.stuck.Load() != nil || reg.Stuck() != nil })
 }
 
 // poll waits for a condition for which there is no notification.
@@ -357,7 +357,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {
 		st := f.Status()
-		return st.HasAll() && st.Leader != "" || n.stuck.Load() != nil || rep.Position().Index > 0 && time.Since(began) > staleStart
+		return st.HasAll() && st.Leader != "" || n.stuck.Load() != nil || rep.Stuck() != nil || rep.Position().Index > 0 && time.Since(began) > staleStart
 	})
 }
 

@@ -35,6 +35,9 @@ type Prepared struct {
 // Prepare decodes an entry's command. Its error means that the entry cannot be understood: the
 // replica must stop.
 func Prepare(e core.Entry) (Prepared, error) {
+	if e.Void != nil {
+		return Prepared{Entry: e}, nil // whatever it is, it is skipped
+	}
 	by, cmd, err := command.Decode(e.Data)
 	if err != nil {
 		return Prepared{}, fmt.Errorf("entry %d: %w", e.Index, err)
@@ -88,6 +91,9 @@ func (m *Machine) Apply(p Prepared) (Effects, error) {
 	x := &m.x
 	x.begin(p)
 	x.store.Mark()
+	if p.Entry.Void != nil {
+		return x.skip()
+	}
 	result, refusal := x.run(p.Command)
 	if refusal != nil {
 		x.store.Revert()

@@ -94,12 +94,39 @@ func firstPart(entries []core.Entry) []core.Entry {
 	return entries
 }
 
-// applyPart applies entries in one transaction.
+// applyPart applies entries in one transaction. If the database refuses it, each entry gets its own, so that all before the
+// one at fault are applied.
 func (r *Replica) applyPart(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
+	receipts, err := r.applyOnce(ctx, part, epoch, want)
+	switch why := faultOf(err); {
+	case why == nil:
+		r.free(len(receipts) > 0)
+		return receipts, err
+	case len(part) == 1:
+		return receipts, r.noteStuck(part[0], why)
+	}
+	for i := range part {
+		if err := r.settle(ctx); err != nil {
+			return receipts, err
+		}
+		check := want
+		if i < len(part)-1 {
+			check = nil
+		}
+		got, err := r.applyPart(ctx, part[i:i+1], epoch, check)
+		receipts = append(receipts, got...)
+		if err != nil {
+			return receipts, err
+		}
+	}
+	return receipts, nil
+}
+
+func (r *Replica) applyOnce(ctx context.Context, part []core.Entry, epoch core.Epoch, want *core.Digest) ([]core.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, batchLimit)
 	defer cancel()
 	watch := r.metrics.begin(r.store)
-	receipts, err := r.applyWatched(ctx, part, epoch, want, watch)
+	receipts, err := r.withoutPanic(func() ([]core.Receipt, error) { return r.applyWatched(ctx, part, epoch, want, watch) })
 	watch.end(part, len(receipts), err)
 	return receipts, err
 }
@@ -187,7 +214,7 @@ func (r *Replica) decideOne(c *committed, p apply.Prepared) error {
 	receipt := core.Receipt{Index: e.Index}
 	rec := pg.Record{Index: e.Index, At: e.At.UnixMilli(), Proposal: e.ID}
 	var decision []byte // empty for a repeated proposal
-	if first, ok := r.store.Enter(e); ok {
+	if first, ok := r.store.Enter(e); ok && e.Void == nil {
 		receipt = core.Receipt{Index: first.Index, Outcome: first.Outcome}
 	} else {
 		fx, err := r.machine.Apply(p)

@@ -17,6 +17,7 @@ const slowBatch = time.Second // a batch that takes longer is logged
 // metrics counts what a replica does.
 type metrics struct {
 	entries, failures prometheus.Counter
+	stuck             prometheus.Gauge
 	batch             prometheus.Histogram
 	trips             prometheus.Counter
 	cached            prometheus.Gauge
@@ -36,6 +37,7 @@ func newMetrics(cfg Config) *metrics {
 		cached:   f.NewGauge(prometheus.GaugeOpts{Name: "nearside_apply_cached_bytes", Help: "Memory of the rows that applying keeps at hand."}),
 		entries:  f.NewCounter(prometheus.CounterOpts{Name: "nearside_apply_entries_total", Help: "Entries of the log that were applied and committed."}),
 		failures: f.NewCounter(prometheus.CounterOpts{Name: "nearside_apply_failures_total", Help: "Batches of entries that could not be applied; most are tried again."}),
+		stuck:    f.NewGauge(prometheus.GaugeOpts{Name: "nearside_apply_stuck_index", Help: "The entry that cannot be applied, again and again; 0 if there is none."}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "nearside_apply_batch_duration_seconds", Help: "Time to apply and commit a batch of entries.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),

@@ -49,6 +49,7 @@ type Replica struct {
 	spool   *spool
 
 	place   atomic.Pointer[place]
+	stuck   atomic.Pointer[core.Stuck]
 	version atomic.Int64 // of the log, as far as it is applied
 
 	restoring chan struct{} // holds one token while a restore runs
@@ -58,6 +59,8 @@ type Replica struct {
 	machine *apply.Machine // over store
 	goal    place          // the position that readers have been told
 	stale   bool           // the database may be at another position
+	failing core.Index     // the entry that failed last, alone in its batch
+	failed  int            // how often, one after the other
 	doubt   *committed     // the batch for whose commit there was no answer
 	kept    *kept          // replaced with each state that was not applied here
 }

@@ -12,7 +12,7 @@ const (
 	maxEntriesPerBatch = 1 << 16
 	maxEntryBytes      = core.MaxProposalBytes + 4096 // the region may wrap a proposal
 	maxStringBytes     = 1024
-	minEntryBytes      = 1 + 8 + 16 + 16 + 1 + 1
+	minEntryBytes      = 1 + 8 + 16 + 16 + 1 + 1 + 1
 )
 
 // Hello opens a log stream with the follower's position.
@@ -131,7 +131,12 @@ func appendEntry(b []byte, e *core.Entry) []byte {
 	b = appendInt64(b, e.At.UnixNano())
 	b = append(b, e.ID[:]...)
 	b = append(b, e.Scope.Team[:]...)
-	return appendBytes(appendSealed(b, e.Sealed), e.Data)
+	b = appendBytes(appendSealed(b, e.Sealed), e.Data)
+	if e.Void == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(e.Void.By))
+	return appendString(appendInt64(b, e.Void.At.UnixNano()), e.Void.Reason)
 }
 
 // DecodeBatch is the inverse of AppendBatch. The entries share body's memory.
@@ -157,6 +162,9 @@ func (d *decoder) entry() core.Entry {
 	e.Scope.Team = d.id16()
 	e.Sealed = d.sealed()
 	e.Data = d.bytes(maxEntryBytes)
+	if by := d.uint(); by != 0 {
+		e.Void = &core.Void{By: core.Index(by), At: time.Unix(0, d.int64()).UTC(), Reason: d.string(core.MaxVoidReason)}
+	}
 	return e
 }
 

@@ -90,7 +90,7 @@ func NewModel() *Model {
 // Take applies an entry. It panics if the entry cannot be understood. It remembers all proposals for
 // ever, so it is wrong for a log that is longer than core.DedupeWindow.
 func (m *Model) Take(e core.Entry) core.Receipt {
-	if first, ok := m.firsts[e.ID]; ok {
+	if first, ok := m.firsts[e.ID]; ok && e.Void == nil {
 		m.Receipts[e.Index], m.Digest = first, m.Digest.Next(e, nil)
 		return first
 	}
