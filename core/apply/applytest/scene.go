@@ -45,7 +45,9 @@ func (s *Scene) Play() {
 	if s.Admin != (command.Caller{}) {
 		s.Do(s.Admin, &command.ExpireLinks{})
 	}
-	s.Do(ada.by, &command.RaiseVersion{To: core.LogVersion}) // which only home may propose
+	// Only home may propose these.
+	s.Do(ada.by, &command.RaiseVersion{To: core.LogVersion})
+	s.Do(ada.by, &command.CountAttempts{Attempts: []core.Attempt{{ID: sceneID[core.Attempt](s), Kind: core.AttemptPassword, UserID: ada.id}}})
 }
 
 type actor struct {
