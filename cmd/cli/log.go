@@ -65,7 +65,7 @@ func (a *app) logCall(cmd *cobra.Command, t *targets, o format, path string, bod
 		return err
 	}
 	var e admin.LogEntry
-	if err := call(cmd.Context(), leader.AdminURL+path, body, &e); err != nil {
+	if err := call(cmd.Context(), leader.place, path, body, &e); err != nil {
 		return err
 	}
 	if o == "json" {
