@@ -55,6 +55,8 @@ type Post struct {
 
 	FileIDs []FileID `cbor:"20,keyasint,omitempty" json:"file_ids,omitempty" db:"file_ids" max:"10"` // files of the same channel and user; a file is in one post only
 
+	Mentioned []UserID `cbor:"21,keyasint,omitempty" json:"-" db:"mentioned" max:"200"` // whose mention counts have it
+
 	Metadata PostMetadata `cbor:"-" json:"metadata"` // joined for the reader; never stored
 }
 

@@ -76,11 +76,12 @@ func createPost(x *exec, c *command.CreatePost) (any, error) {
 	if everyone {
 		ch = call(ch, p)
 	}
-	ch, p = x.savePost(ch, p)
 	if here {
 		named = append(named, c.Online[:min(len(c.Online), core.MaxHere)]...)
 	}
 	mentioned := x.mention(ch, p, named)
+	p.Mentioned = mentioned[:min(len(mentioned), core.MaxMentions)] // those named come first; an entry that deletes must stay within its price
+	ch, p = x.savePost(ch, p)
 	var followers []core.UserID
 	x.readByAuthor(ch, u.ID) // replies too, as long as the configuration says that threads are not collapsed
 	if !in.RootID.IsZero() {
@@ -248,6 +249,23 @@ func (x *exec) mention(ch core.Channel, p core.Post, who []core.UserID) (members
 	return members
 }
 
+// unmention takes a post that is deleted out of the mention counts of those who have not seen it: a badge
+// would send them to a message that they cannot find.
+func (x *exec) unmention(p core.Post) {
+	for _, id := range p.Mentioned {
+		m, ok := ChannelMembers.Get(x, ChannelUser{p.ChannelID, id})
+		if !ok || m.LastViewedAt >= p.CreateAt || m.MentionCount == 0 {
+			continue
+		}
+		m.MentionCount--
+		if p.RootID.IsZero() {
+			m.MentionCountRoot = max(m.MentionCountRoot-1, 0)
+		}
+		m.LastUpdateAt = x.now
+		ChannelMembers.Put(x, m)
+	}
+}
+
 // maxNames bounds how many names a post may have looked up.
 const maxNames = 2 * core.MaxMentions
 
@@ -383,7 +401,7 @@ func (x *exec) editable(id core.PostID) (core.User, core.Post, core.Channel, err
 // If an edge could choose it, it could choose one that a later post will get, and that post would be in the way of
 // every replica for ever.
 func (x *exec) keepHistory(was core.Post, now int64) {
-	was.OriginalID, was.ID = was.ID, x.mint()
+	was.OriginalID, was.ID, was.Mentioned = was.ID, x.mint(), nil
 	was.UpdateAt, was.DeleteAt = now, now
 	Posts.Insert(x, was)
 }
@@ -432,6 +450,7 @@ func (x *exec) bury(p core.Post, by core.UserID) core.Post {
 	p.Props["deleteBy"] = by.String()
 	p = Posts.Archive(x, p)
 	x.deleteFiles(p.FileIDs)
+	x.unmention(p)
 	return p
 }
 

@@ -19,7 +19,8 @@ func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string
 }
 
 // ChannelsOf gives the channels of a team that a user belongs to (zero team: of all teams). Archived
-// channels are left out, unless deleted is set and they were archived after deletedSince. The order is that of names in a locale.
+// channels are left out, unless deleted is set and they were archived after deletedSince. Those of
+// archived teams always are. The order is that of names in a locale.
 func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64, locale string) ([]core.Channel, error) {
 	order, err := s.inOrder(ctx, "t.display_name", locale)
 	if err != nil {
@@ -27,7 +28,7 @@ func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.Team
 	}
 	return many(ctx, s.db, apply.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
 		WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
-		AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4)
+		AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4) AND NOT EXISTS (SELECT FROM teams w WHERE w.id = t.team_id AND w.delete_at <> 0)
 		ORDER BY `+order+`, t.id LIMIT 100000`, [16]byte(user), [16]byte(team), deleted, deletedSince)
 }
 
@@ -106,7 +107,7 @@ func (s *Store) ChannelMembersByIDs(ctx context.Context, ch core.ChannelID, user
 type Membership struct {
 	core.ChannelMember
 	Total, TotalRoot int64
-	DeleteAt         int64 // of the channel
+	DeleteAt         int64 // of the channel, or of its team
 	TeamName         string
 	TeamDisplayName  string
 	TeamUpdateAt     int64
@@ -118,7 +119,7 @@ func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.T
 	if p.Size == 0 {
 		p = everything
 	}
-	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, c.total_msg_count, c.total_msg_count_root, c.delete_at,
+	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, c.total_msg_count, c.total_msg_count_root, greatest(c.delete_at, w.delete_at),
 			coalesce(w.name, ''), coalesce(w.display_name, ''), coalesce(w.update_at, 0), `+calls+`
 		FROM channel_members t JOIN channels c ON c.id = t.channel_id JOIN users u ON u.id = t.user_id LEFT JOIN teams w ON w.id = t.team_id
 		WHERE t.user_id = $1 AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)

@@ -259,7 +259,7 @@ var alone = []reflect.Type{
 	reflect.TypeFor[command.PatchUser](), reflect.TypeFor[command.VerifyEmail](), reflect.TypeFor[command.EndSession](),
 	reflect.TypeFor[command.PatchTeam](), reflect.TypeFor[command.DeleteTeam](),
 	reflect.TypeFor[command.PatchChannel](), reflect.TypeFor[command.DeleteChannel](), reflect.TypeFor[command.RemoveChannelMember](),
-	reflect.TypeFor[command.ViewChannel](), reflect.TypeFor[command.CreatePost](),
+	reflect.TypeFor[command.ViewChannel](), reflect.TypeFor[command.CreatePost](), reflect.TypeFor[command.PatchPost](),
 	reflect.TypeFor[command.DeletePreferences](), reflect.TypeFor[command.ExpireLinks](),
 }
 

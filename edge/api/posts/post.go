@@ -43,6 +43,9 @@ func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post,
 	pending := p.PendingPostID
 	p, err := api.ReadBack(c, s.Read.Post, made.ID)
 	p.PendingPostID = pending // it is not stored with the post
+	if err == nil && p.DeleteAt != 0 {
+		err = access.NoPost // sent again after it was deleted: it stays so
+	}
 	return p, err
 }
 
