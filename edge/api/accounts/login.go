@@ -30,6 +30,9 @@ type loginBody struct {
 	Password    string `json:"password"`
 	DeviceID    string `json:"device_id"`
 	OldDeviceID string `json:"deviceId"`
+
+	LDAPOnly  api.Unbuilt `json:"ldap_only"`
+	MagicLink api.Unbuilt `json:"magic_link_token"`
 }
 
 // name is the login, or the id of the account.

@@ -41,9 +41,12 @@ func shownUsers(c *api.Call, users []core.User, err error) ([]core.User, error) 
 	return users, err
 }
 
+// newUser is an account as clients ask for it.
 type newUser struct {
 	core.User
-	Password string `json:"password"`
+	Password    string      `json:"password"`
+	AuthService api.Unbuilt `json:"auth_service"`
+	AuthData    api.Unbuilt `json:"auth_data"`
 }
 
 func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, error) {
@@ -110,6 +113,9 @@ func (s *Service) listUsers(c *api.Call, _ core.User) ([]core.User, error) {
 		Role: c.Query("role"), Active: c.Flag("active"), Inactive: c.Flag("inactive"), WithoutTeam: c.Flag("without_team"),
 		Newest: c.Query("sort") == "create_at",
 	}
+	if err := c.UnbuiltQuery("in_group", "not_in_group", "group_constrained", "roles", "team_roles", "channel_roles"); err != nil {
+		return nil, err
+	}
 	if !sorts[c.Query("sort")] {
 		return nil, api.BadURL("sort")
 	}
@@ -175,6 +181,13 @@ type userSearch struct {
 	WithoutTeam   bool   `json:"without_team"`
 	Role          string `json:"role"`
 	Limit         int    `json:"limit"`
+
+	InGroup          api.Unbuilt `json:"in_group_id"`
+	NotInGroup       api.Unbuilt `json:"not_in_group_id"`
+	GroupConstrained api.Unbuilt `json:"group_constrained"`
+	Roles            api.Unbuilt `json:"roles"`
+	TeamRoles        api.Unbuilt `json:"team_roles"`
+	ChannelRoles     api.Unbuilt `json:"channel_roles"`
 }
 
 func (s *Service) searchUsers(c *api.Call, _ core.User, in userSearch) ([]core.User, error) {

@@ -9,7 +9,26 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
-func (s *Service) createChannel(c *api.Call, _ core.User, in core.Channel) (core.Channel, error) {
+// unbuilt has the fields of a channel that a client may not set yet.
+type unbuilt struct {
+	SchemeID         api.Unbuilt `json:"scheme_id"`
+	GroupConstrained api.Unbuilt `json:"group_constrained"`
+	BannerInfo       api.Unbuilt `json:"banner_info"`
+	Autotranslation  api.Unbuilt `json:"autotranslation"`
+	DefaultCategory  api.Unbuilt `json:"default_category_name"`
+}
+
+type newChannel struct {
+	core.Channel
+	unbuilt
+}
+
+type channelPatch struct {
+	core.ChannelPatch
+	unbuilt
+}
+
+func (s *Service) createChannel(c *api.Call, _ core.User, in newChannel) (core.Channel, error) {
 	ch := core.Channel{
 		ID: core.NewID[core.Channel](time.Now()), TeamID: in.TeamID, Type: in.Type, Name: api.Lower(in.Name),
 		DisplayName: in.DisplayName, Header: in.Header, Purpose: in.Purpose,
@@ -30,8 +49,8 @@ func (s *Service) getChannel(c *api.Call, known core.Channel) (core.Channel, err
 
 func (s *Service) channelByName(_ *api.Call, ch core.Channel) (core.Channel, error) { return ch, nil }
 
-func (s *Service) patchChannel(c *api.Call, ch core.Channel, in core.ChannelPatch) (core.Channel, error) {
-	return api.Changed(c, &command.PatchChannel{ChannelID: ch.ID, ChannelPatch: in}, s.Read.Channel, ch.ID)
+func (s *Service) patchChannel(c *api.Call, ch core.Channel, in channelPatch) (core.Channel, error) {
+	return api.Changed(c, &command.PatchChannel{ChannelID: ch.ID, ChannelPatch: in.ChannelPatch}, s.Read.Channel, ch.ID)
 }
 
 func (s *Service) deleteChannel(c *api.Call, ch core.Channel) (api.Done, error) {

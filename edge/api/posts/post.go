@@ -12,9 +12,17 @@ import (
 	"github.com/nearside/nearside/edge/parse"
 )
 
-func (s *Service) createPost(c *api.Call, _ core.User, in core.Post) (core.Post, error) {
+// newPost is a post as clients send it.
+type newPost struct {
+	core.Post
+	Metadata struct {
+		Priority api.Unbuilt `json:"priority"`
+	} `json:"metadata"`
+}
+
+func (s *Service) createPost(c *api.Call, _ core.User, in newPost) (core.Post, error) {
 	if in.ChannelID.IsZero() {
-		return in, api.BadParam("channel_id")
+		return in.Post, api.BadParam("channel_id")
 	}
 	p := core.Post{
 		ChannelID: in.ChannelID, RootID: in.RootID, CreateAt: in.CreateAt, IsPinned: in.IsPinned, Message: in.Message, Type: in.Type,

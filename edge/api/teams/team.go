@@ -37,7 +37,23 @@ func (s *Service) shownTeams(c *api.Call, teams []core.Team, err error) ([]core.
 	return teams, err
 }
 
-func (s *Service) createTeam(c *api.Call, _ core.User, in core.Team) (core.Team, error) {
+// unbuilt has the fields of a team that a client may not set yet.
+type unbuilt struct {
+	SchemeID         api.Unbuilt `json:"scheme_id"`
+	GroupConstrained api.Unbuilt `json:"group_constrained"`
+}
+
+type newTeam struct {
+	core.Team
+	unbuilt
+}
+
+type teamPatch struct {
+	core.TeamPatch
+	unbuilt
+}
+
+func (s *Service) createTeam(c *api.Call, _ core.User, in newTeam) (core.Team, error) {
 	t := core.Team{
 		ID: core.NewID[core.Team](time.Now()), Name: api.Lower(in.Name), DisplayName: in.DisplayName, Description: in.Description,
 		Type: in.Type, CompanyName: in.CompanyName, AllowedDomains: in.AllowedDomains, AllowOpenInvite: in.AllowOpenInvite,
@@ -79,8 +95,8 @@ func (s *Service) teamExists(c *api.Call, _ core.User) (map[string]bool, error) 
 	return map[string]bool{"exists": ok}, err
 }
 
-func (s *Service) patchTeam(c *api.Call, id core.TeamID, in core.TeamPatch) (core.Team, error) {
-	out, err := api.Changed(c, &command.PatchTeam{TeamID: id, TeamPatch: in}, s.Read.Team, id)
+func (s *Service) patchTeam(c *api.Call, id core.TeamID, in teamPatch) (core.Team, error) {
+	out, err := api.Changed(c, &command.PatchTeam{TeamID: id, TeamPatch: in.TeamPatch}, s.Read.Team, id)
 	if err != nil {
 		return out, err
 	}
