@@ -100,6 +100,7 @@ var (
 	badPostProps         = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.props.app_error"}
 	badPostPendingPostID = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.pending_post_id.app_error"}
 	badPostFileIDs       = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.file_ids.app_error"}
+	badPostProps         = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.props.app_error"}
 	badPostType          = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.type.app_error"}
 )
 
@@ -114,6 +115,8 @@ func (p *Post) Check() error {
 		return badPostPendingPostID
 	case len(p.FileIDs) > MaxFilesPerPost:
 		return badPostFileIDs
+	case !validProps(p.Props):
+		return badPostProps
 	case len(p.Type) > 26 && !p.IsSystem():
 		return badPostType
 	}

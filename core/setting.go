@@ -135,3 +135,66 @@ func validTimezone(zone map[string]string) bool {
 	}
 	return false
 }
+
+// validProps reports whether clients can read those props of a post that they parse: attachments, and the
+// channels that a message names.
+func validProps(props map[string]any) bool {
+	for _, a := range listIn(props, "attachments") {
+		if !validAttachment(a) {
+			return false
+		}
+	}
+	names, ok := props["channel_mentions"].(map[string]any)
+	if props["channel_mentions"] != nil && !ok {
+		return false
+	}
+	for _, ch := range names {
+		if fields, ok := ch.(map[string]any); !ok || !allTexts(fields, "display_name", "team_name", "id") {
+			return false
+		}
+	}
+	return true
+}
+
+// unreadable is the only element of a list that is none.
+var unreadable = []any{nil}
+
+// listIn gives a list among named values: empty if it is not there.
+func listIn(values map[string]any, name string) []any {
+	list, ok := values[name].([]any)
+	if values[name] != nil && !ok {
+		return unreadable
+	}
+	return list
+}
+
+func validAttachment(a any) bool {
+	fields, ok := a.(map[string]any)
+	if !ok || !allTexts(fields, "fallback", "color", "pretext", "author_name", "author_link", "author_icon", "title", "title_link", "text",
+		"image_url", "thumb_url", "footer", "footer_icon") {
+		return false
+	}
+	for _, name := range [...]string{"fields", "actions"} {
+		for _, one := range listIn(fields, name) {
+			if _, ok := one.(map[string]any); !ok {
+				return false
+			}
+		}
+	}
+	for _, name := range [...]string{"author_link", "author_icon", "title_link", "image_url", "thumb_url", "footer_icon"} {
+		if link, _ := fields[name].(string); strings.HasPrefix(strings.ToLower(strings.TrimSpace(link)), "javascript:") {
+			return false
+		}
+	}
+	return true
+}
+
+// allTexts reports whether named values are texts, or not there.
+func allTexts(values map[string]any, names ...string) bool {
+	for _, name := range names {
+		if _, ok := values[name].(string); values[name] != nil && !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -39,10 +39,13 @@ func TestValues_RefusedByApply(t *testing.T) {
 		&command.SetPreferences{Preferences: []core.Preference{{UserID: ada.ID, Category: "custom_status", Name: "recent_custom_statuses", Value: "[1]"}}},
 		&command.CreateFile{File: core.File{ID: core.NewID[core.File](w.at), ChannelID: square, Name: "a\r\nSet-Cookie: x=1.txt", Size: 1, Content: content}},
 		&command.CreateFile{File: core.File{ID: core.NewID[core.File](w.at), ChannelID: square, Name: "\u202egpj.exe", Size: 1, Content: content}},
+		&command.CreatePost{Post: core.Post{ChannelID: square, Props: map[string]any{"attachments": []any{map[string]any{"fields": "x"}}}}},
 		&command.CreateUpload{Upload: core.Upload{ID: core.NewID[core.Upload](w.at), Type: core.UploadAttachment, ChannelID: square, Filename: "\u202egpj.exe", FileSize: 1}},
 	} {
 		w.refused("ada", c, core.KindInvalid)
 	}
+	good := map[string]any{"attachments": []any{map[string]any{"text": "x", "fields": []any{map[string]any{"title": "a"}}}}}
+	w.must("ada", &command.CreatePost{Post: core.Post{ChannelID: square, Props: good}}, nil)
 }
 
 // A preference is deleted by its name: a client need not know its value, and one that was stored before
