@@ -100,7 +100,6 @@ var (
 	badPostProps         = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.props.app_error"}
 	badPostPendingPostID = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.pending_post_id.app_error"}
 	badPostFileIDs       = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.file_ids.app_error"}
-	badPostProps         = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.props.app_error"}
 	badPostType          = Refusal{Kind: KindInvalid, ID: "model.post.is_valid.type.app_error"}
 )
 
@@ -116,7 +115,7 @@ func (p *Post) Check() error {
 	case len(p.FileIDs) > MaxFilesPerPost:
 		return badPostFileIDs
 	case !validProps(p.Props):
-		return badPostProps
+		return badPostProps.With("reason", "form")
 	case len(p.Type) > 26 && !p.IsSystem():
 		return badPostType
 	}
