@@ -339,17 +339,17 @@ func TestReplica_ColdBatchTakesSixRoundTrips(t *testing.T) {
 // However large the rows are that a batch reads, they are read a few megabytes at a time, and the
 // batch decides as if it had read them at once.
 func TestReplica_LargeRowsAreReadInTurns(t *testing.T) {
-	const posts, threads = 24, 6
+	const posts, threads = 168, 42 // of the largest rows there can be
 	w, people := newTown(t, posts)
 	n := newNode(t, pgtest.Database(t))
 	accepted(t, n.apply(t, people...))
-	large := map[string]any{"text": strings.Repeat("x", 500_000)}
+	large, text := map[string]any{"text": strings.Repeat("x", core.MaxProps-100)}, strings.Repeat("🦆", 16_000)
 	for i := range posts {
-		accepted(t, n.apply(t, w.postProps(i, core.PostID{}, large)))
+		accepted(t, n.apply(t, w.post(i, core.PostID{}, text, large)))
 	}
 	roots := maps.Clone(w.posts)
 	for i := range posts {
-		accepted(t, n.apply(t, w.postProps(i, roots[i%threads], large)))
+		accepted(t, n.apply(t, w.post(i, roots[i%threads], text, large)))
 	}
 	yes := true
 	var pins, deletes []core.Entry

@@ -81,7 +81,11 @@ func lists(to map[string]any, n int, element func() any) {
 }
 
 func (w *town) postProps(i int, root core.PostID, p map[string]any) core.Entry {
-	e := w.Entry(w.people[i], &command.CreatePost{Post: core.Post{ChannelID: w.log.room, RootID: root, Message: "hello", Props: p}})
+	return w.post(i, root, "hello", p)
+}
+
+func (w *town) post(i int, root core.PostID, text string, p map[string]any) core.Entry {
+	e := w.Entry(w.people[i], &command.CreatePost{Post: core.Post{ChannelID: w.log.room, RootID: root, Message: text, Props: p}})
 	var made core.Post
 	if command.DecodeOutcome(w.Model.Receipts[e.Index].Outcome, &made) == nil {
 		w.posts[i] = made.ID

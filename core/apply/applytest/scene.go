@@ -44,6 +44,7 @@ func (s *Scene) Play() {
 	s.Do(bob.by, &command.EndSession{SessionID: bob.by.Session})
 	if s.Admin != (command.Caller{}) {
 		s.Do(s.Admin, &command.ExpireLinks{})
+		s.Do(s.Admin, &command.VerifyEmail{UserID: bob.id, Email: "bob-" + s.Name + "@example.com"})
 	}
 	// Only home may propose these.
 	s.Do(ada.by, &command.RaiseVersion{To: core.LogVersion})
