@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"encoding/hex"
+	"time"
+)
 
 // Limits of attempts.
 const (
@@ -46,6 +49,20 @@ type Attempt struct {
 	RightAt   int64       `cbor:"8,keyasint,omitempty" db:"right_at"`
 	DeviceID  SourceID    `cbor:"9,keyasint,omitzero" db:"device_id"`
 	AddressID SourceID    `cbor:"10,keyasint,omitzero" db:"address_id"`
+}
+
+// SubjectOf gives what is guessed at in an attempt at an account's password.
+func SubjectOf(u UserID) SubjectID { return DeriveID[Subject]("user", u.String()) }
+
+// AttemptAt gives the id under which home counts an attempt: that of the question, and what is guessed at.
+func AttemptAt(question AttemptID, s SubjectID) AttemptID {
+	return DeriveID[Attempt]("attempt", question.String(), s.String())
+}
+
+// AttemptFor gives the id of the question of a sign-in that will get a token. The attempt is then for that token only.
+// Otherwise any edge could take an attempt that it sees in the log to be right, and sign in with it.
+func AttemptFor(token Seal) AttemptID {
+	return DeriveID[Attempt]("sign in", hex.EncodeToString(token[:]))
 }
 
 // Counts reports whether the attempt counts at a time in Unix milliseconds.

@@ -77,6 +77,7 @@ type Proposal struct {
 	Scope  Scope
 	Data   []byte
 	Sealed [][]byte // goes into the entry: see Entry.Sealed
+	Proof  Proof    // that the session of the command has made it; zero if no session has. It does not go into the entry
 }
 
 // Receipt answers a proposal: where it was ordered and what applying it gave. For a repeated

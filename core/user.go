@@ -15,14 +15,14 @@ const (
 	MaxTimezone    = 256
 )
 
-// User is an account. The wire never carries PasswordHash.
+// User is an account. The hash of the password is sealed at home: rows and edges have its seal only.
 type User struct {
 	ID                 UserID            `cbor:"1,keyasint" json:"id" db:"id"`
 	CreateAt           int64             `cbor:"2,keyasint" json:"create_at,omitempty" db:"create_at"`
 	UpdateAt           int64             `cbor:"3,keyasint" json:"update_at,omitempty" db:"update_at"`
 	DeleteAt           int64             `cbor:"4,keyasint,omitempty" json:"delete_at" db:"delete_at"`
 	Username           string            `cbor:"5,keyasint" json:"username" db:"username" max:"64"`
-	PasswordHash       string            `cbor:"6,keyasint,omitempty" json:"-" db:"password_hash" max:"256"`
+	PasswordSeal       Seal              `cbor:"6,keyasint,omitzero" json:"-" db:"password_seal"` // zero: no password is right
 	AuthService        string            `cbor:"7,keyasint,omitempty" json:"auth_service" db:"auth_service" max:"64"`
 	Email              string            `cbor:"8,keyasint" json:"email" db:"email" max:"128"`
 	EmailVerified      bool              `cbor:"9,keyasint,omitempty" json:"email_verified,omitempty" db:"email_verified"`

@@ -60,9 +60,9 @@ type Config struct {
 	// Handover gives a proposal to the leader at addr, whose side calls Region.Order.
 	// Required with more than one voter.
 	Handover func(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error)
-	// Check refuses proposals of other nodes that must not be in the log. The leader calls it once for
-	// each of them. Default: nothing is refused.
-	Check func(data []byte) error
+	// Check refuses proposals of other nodes that must not be in the log, and gives the others as they are to be
+	// ordered. The leader calls it once for each of them. Default: nothing is refused.
+	Check func(ctx context.Context, p core.Proposal) (core.Proposal, error)
 	// Fetch restores the machine from the home node at addr to at or beyond a position, when
 	// the entries in between are no longer in the log. Required with more than one voter.
 	Fetch func(ctx context.Context, addr string, at core.Position) error
@@ -134,7 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.DiskEvery, time.Second)
 	def(&c.Logger, slog.New(slog.DiscardHandler))
 	if c.Check == nil {
-		c.Check = func([]byte) error { return nil }
+		c.Check = func(_ context.Context, p core.Proposal) (core.Proposal, error) { return p, nil }
 	}
 	if c.now == nil {
 		c.now = time.Now

@@ -180,7 +180,8 @@ func final(e *core.Error) bool {
 
 // checkAndOrder orders a proposal if the check accepts it.
 func (r *Region) checkAndOrder(ctx context.Context, p core.Proposal) (core.Receipt, error) {
-	if err := r.cfg.Check(p.Data); err != nil {
+	p, err := r.cfg.Check(ctx, p)
+	if err != nil {
 		return core.Receipt{}, err
 	}
 	return r.order(ctx, p)

@@ -82,12 +82,12 @@ func TestAccept_ChecksOnce(t *testing.T) {
 	var checked atomic.Int32
 	bad := core.Refusal{Kind: core.KindUnavailable, ID: "x"}.With("reason", "later_version")
 	w := startWorld(t, 3, func(c *Config) {
-		c.Check = func(data []byte) error {
+		c.Check = func(_ context.Context, p core.Proposal) (core.Proposal, error) {
 			checked.Add(1)
-			if string(data) == "bad" {
-				return bad
+			if string(p.Data) == "bad" {
+				return p, bad
 			}
-			return nil
+			return p, nil
 		}
 	})
 	for i, n := range w.nodes {

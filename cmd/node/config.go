@@ -36,7 +36,7 @@ type Config struct {
 	Data     string   `yaml:"data"`                  // required: directory; relative to the file
 	PKI      string   `yaml:"pki,omitempty"`         // directory of ca.crt, node.crt, node.key; default <data>/pki
 	Version  string   `yaml:"-"`                     // of the program, for clients
-	Open     *bool    `yaml:"open_server,omitempty"` // anybody may sign up; default true
+	Open     *bool    `yaml:"open_server,omitempty"` // anybody may sign up; default true. The home nodes decide; at an edge it is what clients are told
 	Password Password `yaml:"password,omitempty"`
 
 	Client   Client    `yaml:"client,omitempty"` // required with the role edge

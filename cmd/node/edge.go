@@ -44,7 +44,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	var a *areas.API
 	cfg := areas.Config{
 		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Guard: out.guard, Hasher: n.hasher, Presence: statuses(who),
-		OpenServer: n.cfg.Open == nil || *n.cfg.Open, Passwords: strength.Rules{MinBytes: n.cfg.Password.MinLength}, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
+		OpenServer: n.openServer(), Passwords: strength.Rules{MinBytes: n.cfg.Password.MinLength}, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
 	rates, err := n.cfg.Rate.rates()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/guard"
+	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/forward"
 )
@@ -25,7 +26,9 @@ func (n *Node) startGuard(ctx context.Context, s *stages, reg *region.Region, fw
 	if err != nil {
 		return nil, err
 	}
-	g, err := guard.New(guard.Config{Store: store, Hasher: n.hasher, Propose: reg.ProposeHere, Applied: n.parts.Load().replica.WaitApplied})
+	db := n.parts.Load().db
+	unseal := func(ctx context.Context, seal core.Seal) ([]byte, bool, error) { return pg.Unseal(ctx, db, seal) }
+	g, err := guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: n.hasher, Propose: reg.ProposeHere, Applied: n.parts.Load().replica.WaitApplied})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,10 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply/applytest"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/guard"
+	hashes "github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/turn"
 	"github.com/nearside/nearside/replication/forward"
 )
 
@@ -29,6 +32,8 @@ type evil struct {
 	uploads  map[core.UploadID]core.ChannelID
 	accepted map[reflect.Type]int
 	tried    map[reflect.Type]int
+	keys     map[core.SessionID]core.ProofKey // of its own users' sessions
+	sealed   map[core.Seal][]byte             // what it has sealed
 }
 
 func (e *evil) TeamOfChannel(id core.ChannelID) core.TeamID     { return e.channels[id] }
@@ -43,11 +48,17 @@ func (e *evil) send(by command.Caller, c command.Command) (made command.Made, er
 		return made, err
 	}
 	e.mu.Lock()
-	scope := command.ScopeOf(c, e)
+	p := core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: command.ScopeOf(c, e), Data: data}
+	for _, seal := range command.Seals(c) {
+		p.Sealed = append(p.Sealed, e.sealed[seal])
+	}
+	if key, ok := e.keys[by.Session]; ok {
+		p.Proof = key.Prove(&p)
+	}
 	e.mu.Unlock()
 	ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
 	defer cancel()
-	r, err := e.fwd.Propose(ctx, core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Scope: scope, Data: data})
+	r, err := e.fwd.Propose(ctx, p)
 	if err != nil {
 		return made, err
 	}
@@ -73,6 +84,31 @@ func (e *evil) send(by command.Caller, c command.Command) (made command.Made, er
 	return made, nil
 }
 
+// evilPassword is the password of everybody at the edge.
+const evilPassword = "correct horse 2"
+
+// own makes a sign-up or a sign-in of the edge's own user one that home accepts: home asks for a password that is right.
+func (e *evil) own(c command.Command, hash []byte) {
+	e.t.Helper()
+	switch c := c.(type) {
+	case *command.CreateUser:
+		c.User.PasswordSeal = core.SealOf(hash)
+		e.sealed[c.User.PasswordSeal] = hash
+	case *command.CreateSession:
+		token := core.HashToken(c.Session.ID.String())
+		c.Session.Token, c.PasswordSeal = token.Seal(), core.SealOf(hash)
+		e.sealed[c.Session.Token], e.keys[c.Session.ID] = token[:], token.ProofKey()
+		ask := guard.Remote{Ask: func(ctx context.Context, q []byte) ([]byte, error) { return e.fwd.Ask(ctx, 2, q) }}
+		a, err := ask.Verify(e.t.Context(), guard.Question{
+			ID: core.AttemptFor(c.Session.Token), Kind: core.AttemptPassword, UserID: c.Session.UserID, Secret: evilPassword,
+		})
+		if err != nil || a.Verdict != guard.Right {
+			e.t.Fatalf("signing in: %+v, %v", a, err)
+		}
+		c.Attempt = a.Attempt
+	}
+}
+
 // An edge with a valid certificate proposes 200 mutations of every command for its own users, with ids of somebody at another
 // edge in them. Nothing of hers changes, every node stays ready, and all replicas have the same rows.
 func TestHostileEdge_Mutations(t *testing.T) {
@@ -87,7 +123,12 @@ func TestHostileEdge_Mutations(t *testing.T) {
 	w.WaitConverged(t)
 	bad.Stop()
 	e := &evil{t: t, fwd: bad.Impersonate(t), channels: map[core.ChannelID]core.TeamID{room.ID: team.ID}, posts: map[core.PostID]core.ChannelID{said.ID: room.ID},
-		files: map[core.FileID]core.ChannelID{}, uploads: map[core.UploadID]core.ChannelID{}, accepted: map[reflect.Type]int{}, tried: map[reflect.Type]int{}}
+		files: map[core.FileID]core.ChannelID{}, uploads: map[core.UploadID]core.ChannelID{}, accepted: map[reflect.Type]int{}, tried: map[reflect.Type]int{},
+		keys: map[core.SessionID]core.ProofKey{}, sealed: map[core.Seal][]byte{}}
+	hash, err := hashes.NewHasher(0, 0).Hash(t.Context(), turn.Who{}, evilPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := ofSomebody(t, honest, me.ID, team.ID)
 
 	rnd, pool := rand.New(rand.NewPCG(1, 9)), &applytest.Pool{}
@@ -98,6 +139,7 @@ func TestHostileEdge_Mutations(t *testing.T) {
 		s := &applytest.Scene{Name: fmt.Sprint("evil", day)}
 		s.Do = func(by command.Caller, c command.Command) command.Made {
 			typ := reflect.TypeOf(c).Elem()
+			e.own(c, []byte(hash))
 			pool.See(c)
 			var group sync.WaitGroup
 			slots := make(chan struct{}, atOnce)

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/core"
-	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/proof"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/tasks"
@@ -197,10 +198,20 @@ func (n *Node) startTasks(s *stages, reg *region.Region) error {
 
 // newRegion makes this node's part of the region.
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
+	db := n.parts.Load().db
+	peers, err := proof.New(proof.Config{
+		LogVersion: rep.LogVersion, Attempt: read.New(db, nil).Attempt, OpenServer: n.openServer(),
+		Token: func(ctx context.Context, s core.SessionID) (core.TokenHash, bool, error) {
+			return pg.TokenOf(ctx, db, s)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
 	return region.New(region.Config{
 		Node: n.cfg.Name, Dir: regionDir(n.cfg.Data), Voters: votersOf(n.cfg, ep.Addr()), Machine: rep, Network: ep.Streams(link.ClassRaft),
 		Handover: fwd.ProposeTo,
-		Check:    func(data []byte) error { return command.Check(data, rep.LogVersion()) },
+		Check:    peers.Check,
 		Fetch: func(ctx context.Context, addr string, _ core.Position) error {
 			return follower.Fetch(ctx, follower.FetchConfig{
 				Endpoint: ep, Candidates: func() []string { return []string{addr} }, Sink: rep.Sink(), Logger: n.log,
@@ -237,6 +248,10 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 	ep.Handle(link.ClassForward, srv.Serve)
 	return h, nil
 }
+
+// openServer reports whether anybody may sign up, as this node is configured. At home it decides; at an edge it is
+// what clients are told.
+func (n *Node) openServer() bool { return n.cfg.Open == nil || *n.cfg.Open }
 
 // answers gives a handler that answers every peer.
 func answers(answer func(ctx context.Context, question []byte) ([]byte, error)) forward.AskHandler {

@@ -26,7 +26,7 @@ func attemptCommand(c *applytest.Chaos, who int, _ core.ChannelID) command.Comma
 		if c.Rnd.IntN(2) == 0 {
 			return &command.CountAttempts{Right: []core.AttemptID{a.ID}}
 		}
-		return &command.CreateSession{Attempt: a.ID, PasswordHash: "x", Session: core.Session{ID: applytest.ID[core.Session](c.Log), UserID: a.UserID}}
+		return &command.CreateSession{Attempt: a.ID, PasswordSeal: applytest.PasswordSeal, Session: core.Session{ID: applytest.ID[core.Session](c.Log), UserID: a.UserID}}
 	}
 	var cmd command.CountAttempts
 	for range 1 + c.Rnd.IntN(3) {
@@ -111,7 +111,7 @@ func TestAttempts_RightGivesBack(t *testing.T) {
 	}
 	signIn := func(u core.User) {
 		s := core.Session{ID: core.NewID[core.Session](w.at), UserID: u.ID}
-		w.must("", &command.CreateSession{Session: s, PasswordHash: u.PasswordHash, Attempt: mine[0].ID}, nil)
+		w.must("", &command.CreateSession{Session: s, PasswordSeal: u.PasswordSeal, Attempt: mine[0].ID}, nil)
 	}
 	known := func() int { return len(w.store.Rows(apply.KnownSources.Shape)) }
 	signIn(bob)
@@ -138,7 +138,7 @@ func TestAttempts_KnownSourcesHaveTheirShare(t *testing.T) {
 			t.Fatalf("not granted from %v", from)
 		}
 		w.must("", &command.CountAttempts{Right: []core.AttemptID{a[0].ID}}, nil)
-		w.must("", &command.CreateSession{Session: core.Session{ID: core.NewID[core.Session](w.at), UserID: ada.ID}, PasswordHash: ada.PasswordHash, Attempt: a[0].ID}, nil)
+		w.must("", &command.CreateSession{Session: core.Session{ID: core.NewID[core.Session](w.at), UserID: ada.ID}, PasswordSeal: ada.PasswordSeal, Attempt: a[0].ID}, nil)
 	}
 	signIn("home", "laptop")
 	for _, c := range []struct {

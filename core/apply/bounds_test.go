@@ -17,8 +17,8 @@ func TestCreateSession_EndsTheOldestBeyondTheBound(t *testing.T) {
 	w.person("ada")
 	all := []core.SessionID{w.sessions["bob"]}
 	signIn := func() {
-		s := core.Session{ID: core.NewID[core.Session](w.at), UserID: bob.ID, Token: core.HashToken(fmt.Sprint(len(all)))}
-		w.must("", &command.CreateSession{Session: s, PasswordHash: bob.PasswordHash}, nil)
+		s := core.Session{ID: core.NewID[core.Session](w.at), UserID: bob.ID, Token: core.HashToken(fmt.Sprint(len(all))).Seal()}
+		w.must("", &command.CreateSession{Session: s, PasswordSeal: bob.PasswordSeal}, nil)
 		all = append(all, s.ID)
 	}
 	live := func() (n int) {

@@ -143,11 +143,11 @@ func (w *world) announced(want ...string) {
 // person signs a user up and in.
 func (w *world) person(name string) core.User {
 	w.Helper()
-	u := core.User{ID: core.NewID[core.User](w.at), Username: name, Email: name + "@example.com", PasswordHash: "hash of " + name}
+	u := core.User{ID: core.NewID[core.User](w.at), Username: name, Email: name + "@example.com", PasswordSeal: core.SealOf([]byte("hash of " + name))}
 	var out core.User
 	w.must("", &command.CreateUser{User: u, OpenServer: true}, &out)
-	s := core.Session{ID: core.NewID[core.Session](w.at), UserID: u.ID, Token: core.HashToken(name)}
-	w.must("", &command.CreateSession{Session: s, PasswordHash: u.PasswordHash}, nil)
+	s := core.Session{ID: core.NewID[core.Session](w.at), UserID: u.ID, Token: core.HashToken(name).Seal()}
+	w.must("", &command.CreateSession{Session: s, PasswordSeal: u.PasswordSeal}, nil)
 	w.sessions[name], w.users[name] = s.ID, out
 	return out
 }
@@ -216,11 +216,11 @@ func TestUser_HashStaysInside(t *testing.T) {
 	ada := w.person("ada")
 	nick := "Countess"
 	w.must("ada", &command.PatchUser{UserID: ada.ID, UserPatch: core.UserPatch{Nickname: &nick}}, &ada)
-	if ada.PasswordHash == "" || bytes.Contains(w.told, []byte(ada.PasswordHash)) {
+	if ada.PasswordSeal.IsZero() || bytes.Contains(w.told, ada.PasswordSeal[:]) {
 		t.Error("a result holds the hash")
 	}
 	for _, e := range w.events {
-		if e, ok := e.(event.UserUpdated); ok && e.User.PasswordHash != "" {
+		if e, ok := e.(event.UserUpdated); ok && !e.User.PasswordSeal.IsZero() {
 			t.Errorf("%s holds the hash", e.Name())
 		}
 	}
@@ -249,7 +249,7 @@ func TestCreateSession_ChecksHashAtApply(t *testing.T) {
 	w := newWorld(t)
 	ada := w.person("ada")
 	s := core.Session{ID: core.NewID[core.Session](w.at), UserID: ada.ID}
-	w.refused("", &command.CreateSession{Session: s, PasswordHash: "old"}, core.KindUnauthorized)
+	w.refused("", &command.CreateSession{Session: s, PasswordSeal: core.SealOf([]byte("old"))}, core.KindUnauthorized)
 	w.refused("", &command.CreateSession{Session: s}, core.KindUnauthorized)
 }
 

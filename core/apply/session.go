@@ -25,7 +25,7 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 	s := core.Session{ID: in.ID, Token: in.Token, UserID: in.UserID, DeviceID: in.DeviceID, Props: in.Props}
 	u, ok := Users.Get(x, s.UserID)
 	switch {
-	case !ok || u.PasswordHash == "" || u.PasswordHash != c.PasswordHash:
+	case !ok || u.PasswordSeal.IsZero() || u.PasswordSeal != c.PasswordSeal:
 		return nil, wrongPassword
 	case u.DeleteAt != 0:
 		return nil, accountInactive

@@ -139,9 +139,7 @@ func TestApply_LimitsOfTheDeclaration(t *testing.T) {
 	ada := w.person("ada")
 	long := map[string]string{"k": string(make([]byte, 3000))}
 	s := core.Session{ID: core.NewID[core.Session](w.at), UserID: ada.ID, Props: long}
-	w.refused("", &command.CreateSession{Session: s, PasswordHash: "hash of ada"}, core.KindInvalid)
-	u := core.User{ID: core.NewID[core.User](w.at), Username: "eve", Email: "eve@example.com", PasswordHash: fmt.Sprintf("%0300d", 1)}
-	w.refused("", &command.CreateUser{User: u, OpenServer: true}, core.KindInvalid)
+	w.refused("", &command.CreateSession{Session: s, PasswordSeal: core.SealOf([]byte("hash of ada"))}, core.KindInvalid)
 }
 
 // An entry whose scope is not that of the objects it names is refused.

@@ -60,7 +60,7 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 // newUser gives an account with the fields that a command may set.
 func newUser(in core.User) core.User {
 	return core.User{
-		ID: in.ID, Username: in.Username, PasswordHash: in.PasswordHash, Email: in.Email, Nickname: in.Nickname,
+		ID: in.ID, Username: in.Username, PasswordSeal: in.PasswordSeal, Email: in.Email, Nickname: in.Nickname,
 		FirstName: in.FirstName, LastName: in.LastName, Position: in.Position, Locale: in.Locale,
 		Props: in.Props, NotifyProps: in.NotifyProps, Timezone: in.Timezone,
 	}
@@ -177,7 +177,7 @@ func setUserImage(x *exec, c *command.SetUserImage) (any, error) {
 
 // public gives a user without the fields that must not leave the database.
 func public(u core.User) core.User {
-	u.PasswordHash = ""
+	u.PasswordSeal = core.Seal{}
 	return u
 }
 

@@ -129,10 +129,10 @@ func TestWire_Golden(t *testing.T) {
 	ids := map[string]core.UserID{}
 	for _, name := range [...]string{"ada", "bob", "eve"} {
 		ids[name] = storyID[core.User](name)
-		u := core.User{ID: ids[name], Username: name, Email: name + "@example.com", PasswordHash: "hash of " + name}
+		u := core.User{ID: ids[name], Username: name, Email: name + "@example.com", PasswordSeal: core.SealOf([]byte("hash of " + name))}
 		s.do("nobody", &command.CreateUser{User: u, OpenServer: true}, nil)
 		id := storyID[core.Session](name)
-		s.do("nobody", &command.CreateSession{Session: core.Session{ID: id, UserID: u.ID, Token: core.HashToken(name)}, PasswordHash: u.PasswordHash}, nil)
+		s.do("nobody", &command.CreateSession{Session: core.Session{ID: id, UserID: u.ID, Token: core.HashToken(name).Seal()}, PasswordSeal: u.PasswordSeal}, nil)
 		s.as[name] = id
 	}
 	str := func(v string) *string { return &v }

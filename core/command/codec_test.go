@@ -128,7 +128,7 @@ func TestDecode_Unknown(t *testing.T) {
 		if _, _, err := Decode(data); core.KindOf(err) != core.KindUpgrade {
 			t.Errorf("%s: got %v, want an upgrade error", name, err)
 		}
-		if err := Check(data, core.LogVersion); core.KindOf(err) != core.KindInvalid {
+		if _, _, err := Check(core.Proposal{Data: data}, core.LogVersion); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: Check gave %v, want invalid", name, err)
 		}
 	}
@@ -258,11 +258,12 @@ func TestManyValues_AreRefused(t *testing.T) {
 		}
 		return c
 	}
-	data, err := Encode(Caller{}, props(4))
+	by := Caller{Session: core.SessionID{1}}
+	data, err := Encode(by, props(4))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(data, core.LogVersion); err != nil {
+	if _, _, err := Check(core.Proposal{Data: data}, core.LogVersion); err != nil {
 		t.Errorf("64,000 values: %v", err)
 	}
 	if _, err := Encode(Caller{}, props(5)); core.KindOf(err) != core.KindInvalid {
@@ -272,7 +273,7 @@ func TestManyValues_AreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(data, core.LogVersion); core.KindOf(err) != core.KindInvalid {
+	if _, _, err := Check(core.Proposal{Data: data}, core.LogVersion); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("80,000 values from an edge: %v", err)
 	}
 }
@@ -283,14 +284,14 @@ func TestCheck_Since(t *testing.T) {
 	k := byType[typ]
 	defer func() { byType[typ] = k }()
 	byType[typ] = row[EndSession](k.number, 2)
-	data, err := Encode(Caller{}, &EndSession{})
+	data, err := Encode(Caller{Session: core.SessionID{1}}, &EndSession{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(data, 1); core.KindOf(err) != core.KindUnavailable {
+	if _, _, err := Check(core.Proposal{Data: data}, 1); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("before: %v", err)
 	}
-	if err := Check(data, 2); err != nil {
+	if _, _, err := Check(core.Proposal{Data: data}, 2); err != nil {
 		t.Errorf("after: %v", err)
 	}
 }

@@ -52,6 +52,7 @@ var (
 	tooLarge     = core.Refusal{Kind: core.KindTooLarge, ID: "api.context.request_body_too_large.app_error"}
 	badRequest   = core.Refusal{Kind: core.KindInvalid, ID: "api.context.invalid_body_param.app_error"}
 	laterVersion = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "later_version")
+	noSession    = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
 	homeOnly     = core.Refusal{Kind: core.KindForbidden, ID: "api.context.permissions.app_error"}
 )
 
@@ -135,24 +136,30 @@ func Decode(data []byte) (Caller, Command, error) {
 	return env.Caller, c, nil
 }
 
-// Check refuses a proposal with KindInvalid if Decode cannot read it or if only home may propose it,
-// and with KindUnavailable if it needs a later version of the log. Home calls it before it orders what
-// an edge sent, so that no edge, whether broken, hostile or just upgraded, can stop the replicas.
-func Check(data []byte, version int64) error {
-	if values(data) > maxValues {
-		return badRequest.With("reason", "nested").WithCause(errManyValues)
+// Check decodes a proposal of another node. It refuses it with KindInvalid if Decode cannot read it or its sealed
+// values are not those that it names, with KindForbidden if only home may propose it, with KindUnauthorized if it
+// is on behalf of no session and has to be, and with KindUnavailable if it needs a later version of the log. Home
+// calls it before it orders what an edge sent, so that no edge, whether broken, hostile or just upgraded, can stop
+// the replicas. Whether the session has made the proposal is for the caller to find out.
+func Check(p core.Proposal, version int64) (Caller, Command, error) {
+	if values(p.Data) > maxValues {
+		return Caller{}, nil, badRequest.With("reason", "nested").WithCause(errManyValues)
 	}
-	_, c, err := Decode(data)
+	by, c, err := Decode(p.Data)
 	if err != nil {
-		return badRequest.With("reason", "command").WithCause(err)
+		return Caller{}, nil, badRequest.With("reason", "command").WithCause(err)
 	}
-	if FromHome(c) {
-		return homeOnly
+	switch {
+	case FromHome(c):
+		err = homeOnly
+	case by.Session.IsZero() && !WithoutSession(c):
+		err = noSession
+	case byType[reflect.TypeOf(c)].since > version:
+		err = laterVersion
+	default:
+		err = checkSealed(c, p.Sealed)
 	}
-	if since := byType[reflect.TypeOf(c)].since; since > version {
-		return laterVersion
-	}
-	return nil
+	return by, c, err
 }
 
 // EncodeOutcome gives the bytes of an outcome. result may be nil.

@@ -18,7 +18,22 @@ type ContinueTask struct {
 // FromHome reports whether only home itself may propose a command.
 func FromHome(c Command) bool {
 	switch c.(type) {
-	case *RaiseVersion, *CountAttempts:
+	case *RaiseVersion, *ContinueTask, *CountAttempts:
+		return true
+	}
+	return false
+}
+
+// WithoutSession reports whether a command may be proposed on behalf of nobody. An edge could make such a
+// proposal at any time, so each is safe for a reason of its own:
+//
+//   - CreateUser, a sign-up: the account gets no more than any person may have who signs up, and home says
+//     in the command whether anybody may.
+//   - CreateSession, a sign-in: apply asks for an attempt at the password that home has found right, and the
+//     attempt is for one token only.
+func WithoutSession(c Command) bool {
+	switch c.(type) {
+	case *CreateUser, *CreateSession:
 		return true
 	}
 	return false

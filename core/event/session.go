@@ -7,5 +7,5 @@ type SessionEnded struct {
 	quiet
 	User    core.UserID
 	Session core.SessionID
-	Token   core.TokenHash
+	Token   core.Seal
 }

@@ -24,6 +24,7 @@ type Store interface {
 // Config configures a Guard. Every field is required.
 type Config struct {
 	Store   Store
+	Unseal  func(ctx context.Context, seal core.Seal) ([]byte, bool, error) // gives a sealed value, such as the hash of a password
 	Hasher  *password.Hasher
 	Propose func(ctx context.Context, p core.Proposal) (core.Receipt, error) // returns when the proposal is ordered and applied at home
 	Applied func(ctx context.Context, i core.Index) error                    // returns when this node has applied an index
@@ -37,8 +38,8 @@ type Guard struct {
 
 // New makes a Guard.
 func New(cfg Config) (*Guard, error) {
-	if cfg.Store == nil || cfg.Hasher == nil || cfg.Propose == nil || cfg.Applied == nil {
-		return nil, errors.New("guard: Store, Hasher, Propose and Applied are required")
+	if cfg.Store == nil || cfg.Unseal == nil || cfg.Hasher == nil || cfg.Propose == nil || cfg.Applied == nil {
+		return nil, errors.New("guard: Store, Unseal, Hasher, Propose and Applied are required")
 	}
 	return &Guard{cfg: cfg, counter: newCounter(cfg.Propose)}, nil
 }
@@ -65,7 +66,11 @@ func (g *Guard) Verify(ctx context.Context, q Question) (Answer, error) {
 	if err != nil || !granted {
 		return Answer{Verdict: Locked}, err
 	}
-	right, err := place.Verify(ctx, u.PasswordHash, q.Secret)
+	hash, _, err := g.cfg.Unseal(ctx, u.PasswordSeal) // of nobody's password there is none, and it is not faster to find that out
+	if err != nil {
+		return Answer{}, err
+	}
+	right, err := place.Verify(ctx, string(hash), q.Secret)
 	if err != nil || !right || u.ID.IsZero() {
 		return Answer{Verdict: Wrong}, err
 	}
@@ -139,16 +144,16 @@ func attempt(q Question, u core.User) core.Attempt {
 	a := core.Attempt{Kind: q.Kind, UserID: u.ID, DeviceID: q.Device}
 	switch {
 	case !u.ID.IsZero():
-		a.SubjectID = core.DeriveID[core.Subject]("user", u.ID.String())
+		a.SubjectID = core.SubjectOf(u.ID)
 		if q.Address != "" {
 			a.AddressID = core.DeriveID[core.Source]("address", u.ID.String(), network(q.Address))
 		}
 	case !q.UserID.IsZero():
-		a.SubjectID = core.DeriveID[core.Subject]("user", q.UserID.String())
+		a.SubjectID = core.SubjectOf(q.UserID)
 	default:
 		a.SubjectID = core.DeriveID[core.Subject]("login", strings.ToLower(q.Login))
 	}
-	a.ID = core.DeriveID[core.Attempt]("attempt", q.ID.String(), a.SubjectID.String())
+	a.ID = core.AttemptAt(q.ID, a.SubjectID)
 	return a
 }
 

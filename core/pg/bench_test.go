@@ -150,8 +150,8 @@ func (l *benchLog) people() (out []core.Entry) {
 		u, s, ch := core.NewID[core.User](l.at), core.NewID[core.Session](l.at), core.NewID[core.Channel](l.at)
 		name := fmt.Sprint("user", i)
 		out = append(out,
-			l.entry(core.SessionID{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
-			l.entry(core.SessionID{}, &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: s, UserID: u}}))
+			l.entry(core.SessionID{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordSeal: core.Seal{1}}}),
+			l.entry(core.SessionID{}, &command.CreateSession{PasswordSeal: core.Seal{1}, Session: core.Session{ID: s, UserID: u}}))
 		if i == 0 {
 			out = append(out, l.entry(s, &command.CreateTeam{Team: core.Team{ID: team, Name: "crew", DisplayName: "Crew", Type: core.TeamOpen, AllowOpenInvite: true}}))
 		} else {

@@ -7,6 +7,11 @@ import (
 	"github.com/nearside/nearside/core/apply"
 )
 
+// Attempt gives an attempt.
+func (s *Store) Attempt(ctx context.Context, id core.AttemptID) (core.Attempt, bool, error) {
+	return get(ctx, s.db, apply.Attempts, id)
+}
+
 // KnownSource reports whether a device or an address has signed in to an account before.
 func (s *Store) KnownSource(ctx context.Context, u core.UserID, source core.SourceID) (bool, error) {
 	_, known, err := get(ctx, s.db, apply.KnownSources, apply.UserSource{UserID: u, SourceID: source})

@@ -7,8 +7,8 @@ import (
 	"github.com/nearside/nearside/core/apply"
 )
 
-// SessionByToken gives the session of a token.
-func (s *Store) SessionByToken(ctx context.Context, token core.TokenHash) (core.Session, bool, error) {
+// SessionByToken gives the session of a token, by the seal of the token's hash.
+func (s *Store) SessionByToken(ctx context.Context, token core.Seal) (core.Session, bool, error) {
 	return first(many(ctx, s.db, apply.Sessions, `FROM sessions t WHERE token = $1 LIMIT 1`, token[:]))
 }
 

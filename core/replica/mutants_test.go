@@ -54,10 +54,19 @@ func (m *mutants) do(by command.Caller, c command.Command) (made command.Made) {
 	if c, ok := c.(*command.CreateSession); ok {
 		m.everybody = append(m.everybody, command.Caller{Session: c.Session.ID})
 	}
-	if m.order(by, c) == nil && command.DecodeOutcome(m.Model.Receipts[m.Index].Outcome, &made) == nil && !made.ID.IsZero() {
+	if m.orderOwn(by, c) == nil && command.DecodeOutcome(m.Model.Receipts[m.Index].Outcome, &made) == nil && !made.ID.IsZero() {
 		m.pool.SeeID(made.ID)
 	}
 	return made
+}
+
+// orderOwn orders a command of the day; what only home may propose does not come from an edge.
+func (m *mutants) orderOwn(by command.Caller, c command.Command) error {
+	if !command.FromHome(c) {
+		return m.order(by, c)
+	}
+	m.entries = append(m.entries, m.Entry(by, c))
+	return nil
 }
 
 func (m *mutants) order(by command.Caller, c command.Command) error {

@@ -153,16 +153,27 @@ func (r *Replica) endFlush(reached, pos core.Position, err error) error {
 	return nil
 }
 
-// flushLoop flushes what was applied, until ctx ends. So the replica finds out that the database has
+// sweepAfter is how long a sealed value that no row names stays, in time of the log.
+const sweepAfter = time.Hour
+
+// flushLoop flushes what was applied, and removes sealed values that no row names any more, until ctx ends. So the replica finds out that the database has
 // lost commits also when nothing new is applied.
 func (r *Replica) flushLoop(ctx context.Context) {
-	tick := time.NewTicker(r.cfg.FlushEvery)
+	tick, sweep := time.NewTicker(r.cfg.FlushEvery), time.NewTicker(r.cfg.SweepEvery)
 	defer tick.Stop()
+	defer sweep.Stop()
+	var swept core.Seal
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-sweep.C:
+			var err error
+			if swept, err = pg.SweepSealed(ctx, r.cfg.DB, swept, r.LastAt().Add(-sweepAfter)); err != nil && ctx.Err() == nil {
+				r.log.Warn("sweep sealed values", "error", err)
+			}
+			continue
 		}
 		if err := r.flushKept(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("flush", "error", err)

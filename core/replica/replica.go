@@ -32,6 +32,7 @@ type Config struct {
 	Epoch         core.Epoch            // of the entries given to Apply; default 1
 	CacheBytes    int                   // memory for cached rows; default pg.DefaultCacheBytes
 	FlushEvery    time.Duration         // how often what was applied is made durable; default 1 s
+	SweepEvery    time.Duration         // how often some sealed values are looked at, to remove those that no row names; default 10 s
 	SnapshotKeep  time.Duration         // how long a snapshot can be asked for by its id; default 10 min
 	SnapshotsKept int                   // how many at most; default 2
 	Metrics       prometheus.Registerer // default: nothing is registered
@@ -78,6 +79,7 @@ func New(cfg Config) (*Replica, error) {
 	}
 	setDefault(&cfg.Epoch, 1)
 	setDefault(&cfg.FlushEvery, time.Second)
+	setDefault(&cfg.SweepEvery, 10*time.Second)
 	setDefault(&cfg.SnapshotKeep, 10*time.Minute)
 	setDefault(&cfg.SnapshotsKept, 2)
 	setDefault(&cfg.Logger, slog.New(slog.DiscardHandler))

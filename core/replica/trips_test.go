@@ -47,7 +47,7 @@ func newTown(t testing.TB, people int) (*town, []core.Entry) {
 		u, by := id[core.User](w.log), command.Caller{Session: id[core.Session](w.log)}
 		name := fmt.Sprint("user", i)
 		out = append(out,
-			w.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
+			w.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordSeal: core.Seal{1}}}),
 			w.Entry(command.Caller{}, w.signIn(u, by.Session)),
 			w.Entry(w.by, &command.AddTeamMember{TeamID: w.log.team, UserID: u}),
 			w.Entry(w.by, &command.AddChannelMember{ChannelID: w.log.room, UserID: u}))
@@ -57,7 +57,7 @@ func newTown(t testing.TB, people int) (*town, []core.Entry) {
 }
 
 func (w *town) signIn(u core.UserID, s core.SessionID) command.Command {
-	return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: s, UserID: u, Token: core.HashToken(s.String())}}
+	return &command.CreateSession{PasswordSeal: core.Seal{1}, Session: core.Session{ID: s, UserID: u, Token: core.HashToken(s.String()).Seal()}}
 }
 
 func (w *town) team(t core.TeamID, name string) core.Entry {
@@ -135,7 +135,7 @@ func (w *town) cases() map[reflect.Type]tripsCase {
 	out := map[reflect.Type]tripsCase{
 		reflect.TypeFor[command.CreateUser](): {do: func(int) core.Entry {
 			name := fmt.Sprint("new", w.Index)
-			return admin(&command.CreateUser{User: core.User{ID: id[core.User](w.log), Username: name, Email: name + "@x.org", PasswordHash: "x"}})
+			return admin(&command.CreateUser{User: core.User{ID: id[core.User](w.log), Username: name, Email: name + "@x.org", PasswordSeal: core.Seal{1}}})
 		}},
 		reflect.TypeFor[command.PatchUser](): {do: func(i int) core.Entry {
 			return as(i, &command.PatchUser{UserID: w.users[i], UserPatch: core.UserPatch{Nickname: &word}})

@@ -38,8 +38,8 @@ func (l *log) begin() []core.Entry {
 	l.user, l.team, l.room = id[core.User](l), id[core.Team](l), id[core.Channel](l)
 	l.by = command.Caller{Session: id[core.Session](l)}
 	return []core.Entry{
-		l.Entry(command.Caller{}, &command.CreateUser{User: core.User{ID: l.user, Username: "ada", Email: "ada@example.com", PasswordHash: "x"}}),
-		l.Entry(command.Caller{}, &command.CreateSession{Session: core.Session{ID: l.by.Session, UserID: l.user, Token: core.HashToken("t")}, PasswordHash: "x"}),
+		l.Entry(command.Caller{}, &command.CreateUser{User: core.User{ID: l.user, Username: "ada", Email: "ada@example.com", PasswordSeal: core.Seal{1}}}),
+		l.Entry(command.Caller{}, &command.CreateSession{Session: core.Session{ID: l.by.Session, UserID: l.user, Token: core.HashToken("t").Seal()}, PasswordSeal: core.Seal{1}}),
 		l.Entry(l.by, &command.CreateTeam{Team: core.Team{ID: l.team, Name: "crew", DisplayName: "Crew", Type: core.TeamOpen}}),
 		l.Entry(l.by, &command.CreateChannel{Channel: core.Channel{ID: l.room, TeamID: l.team, Name: "room", DisplayName: "Room", Type: core.ChannelOpen}}),
 	}

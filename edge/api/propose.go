@@ -23,6 +23,12 @@ func (c *Call) Propose(cmd command.Command, out any) error {
 
 // ProposeAs is Propose with an id by which home recognises a repeated proposal.
 func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error {
+	return c.propose(id, cmd, nil, out)
+}
+
+// propose proposes a command with its sealed values. The proof shows home that this edge was shown the
+// session's token.
+func (c *Call) propose(id core.ProposalID, cmd command.Command, sealed [][]byte, out any) error {
 	if err := c.api.local.writable(); err != nil {
 		return err
 	}
@@ -36,7 +42,11 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 	if err != nil {
 		return err
 	}
-	receipt, err := c.order(core.Proposal{ID: id, Scope: scope, Data: data})
+	p := core.Proposal{ID: id, Scope: scope, Data: data, Sealed: sealed}
+	if c.Token != "" {
+		p.Proof = core.HashToken(c.Token).ProofKey().Prove(&p)
+	}
+	receipt, err := c.order(p)
 	if err != nil {
 		return err
 	}
@@ -49,6 +59,14 @@ func (c *Call) ProposeAs(id core.ProposalID, cmd command.Command, out any) error
 // been made.
 func Changed[T, K any](c *Call, cmd command.Command, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
 	if err := c.Propose(cmd, nil); err != nil {
+		return v, err
+	}
+	return ReadBack(c, find, key)
+}
+
+// ChangedSealed is Changed for a command with sealed values.
+func ChangedSealed[T, K any](c *Call, cmd command.Command, sealed [][]byte, find func(context.Context, K) (T, bool, error), key K) (v T, err error) {
+	if err := c.propose(core.NewID[core.Proposal](time.Now()), cmd, sealed, nil); err != nil {
 		return v, err
 	}
 	return ReadBack(c, find, key)

@@ -74,9 +74,9 @@ func TestNewToken_LooksLikeAnID(t *testing.T) {
 }
 
 // replica is a test's table of sessions.
-type replica map[core.TokenHash]core.Session
+type replica map[core.Seal]core.Session
 
-func (r replica) find(_ context.Context, h core.TokenHash) (core.Session, bool, error) {
+func (r replica) find(_ context.Context, h core.Seal) (core.Session, bool, error) {
 	s, ok := r[h]
 	return s, ok, nil
 }
@@ -93,7 +93,7 @@ func store(t *testing.T, cfg session.Config) *session.Store {
 func TestStore_EndedSession(t *testing.T) {
 	// A session is found until its end is announced, or it expires.
 	r, token, now := replica{}, session.NewToken(), time.UnixMilli(1000)
-	hash := core.HashToken(token)
+	hash := core.HashToken(token).Seal()
 	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }})
 	r[hash] = core.Session{ID: core.NewID[core.Session](now), Token: hash, ExpiresAt: 2000}
 	if _, err := s.Lookup(t.Context(), token); err != nil {
@@ -114,7 +114,7 @@ func TestStore_EndedSession(t *testing.T) {
 func TestStore_AsksHome(t *testing.T) {
 	// For an unknown token home is asked before it is refused, and not again for a second.
 	r, token, now, asked := replica{}, session.NewToken(), time.UnixMilli(0), 0
-	hash := core.HashToken(token)
+	hash := core.HashToken(token).Seal()
 	var answer error
 	atHome := func() {}
 	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }, CatchUp: func(context.Context) error {

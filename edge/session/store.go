@@ -19,8 +19,8 @@ const (
 
 // Config configures a Store. The zero value of each optional field means its documented default.
 type Config struct {
-	// Find reads a session from the local replica. Required.
-	Find func(context.Context, core.TokenHash) (core.Session, bool, error)
+	// Find reads a session from the local replica, by the seal of its token's hash. Required.
+	Find func(context.Context, core.Seal) (core.Session, bool, error)
 	// CatchUp returns when the local replica has everything that home had at the time of the
 	// call. Default: it returns at once; the replica is never behind.
 	CatchUp func(context.Context) error
@@ -32,8 +32,8 @@ type Config struct {
 // Store finds sessions by token.
 type Store struct {
 	cfg    Config
-	kept   *hot.Cache[core.TokenHash, struct{}, found]
-	misses *hot.Misses[core.TokenHash]
+	kept   *hot.Cache[core.Seal, struct{}, found]
+	misses *hot.Misses[core.Seal]
 }
 
 type found struct {
@@ -56,8 +56,8 @@ func NewStore(cfg Config) (*Store, error) {
 		cfg.Caches = hot.NewMetrics(nil)
 	}
 	return &Store{
-		cfg: cfg, kept: hot.New[core.TokenHash, struct{}, found](cfg.Caches, "sessions", cfg.Kept, nil),
-		misses: hot.NewMisses[core.TokenHash](missesKept, missRemembers),
+		cfg: cfg, kept: hot.New[core.Seal, struct{}, found](cfg.Caches, "sessions", cfg.Kept, nil),
+		misses: hot.NewMisses[core.Seal](missesKept, missRemembers),
 	}, nil
 }
 
@@ -67,10 +67,10 @@ func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) 
 	if len(token) != core.IDLength {
 		return core.Session{}, noSession
 	}
-	hash := core.HashToken(token)
-	f, err := s.find(ctx, hash)
+	seal := core.HashToken(token).Seal()
+	f, err := s.find(ctx, seal)
 	if err == nil && !f.ok {
-		f, err = s.findAtHome(ctx, hash)
+		f, err = s.findAtHome(ctx, seal)
 	}
 	switch {
 	case err != nil:
@@ -87,17 +87,17 @@ var (
 	sessionUnknown = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "session")
 )
 
-func (s *Store) find(ctx context.Context, hash core.TokenHash) (found, error) {
-	return s.kept.Get(ctx, hash, struct{}{}, func(ctx context.Context) (found, bool, error) {
-		sess, ok, err := s.cfg.Find(ctx, hash)
+func (s *Store) find(ctx context.Context, seal core.Seal) (found, error) {
+	return s.kept.Get(ctx, seal, struct{}{}, func(ctx context.Context) (found, bool, error) {
+		sess, ok, err := s.cfg.Find(ctx, seal)
 		return found{sess, ok}, ok, err // no event announces a new session, so misses are not cached
 	})
 }
 
 // findAtHome looks again when the replica has caught up: the session may have just begun at
 // another edge.
-func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, error) {
-	if s.cfg.CatchUp == nil || s.misses.Has(hash, s.cfg.Now()) {
+func (s *Store) findAtHome(ctx context.Context, seal core.Seal) (found, error) {
+	if s.cfg.CatchUp == nil || s.misses.Has(seal, s.cfg.Now()) {
 		return found{}, nil
 	}
 	askCtx, cancel := context.WithTimeout(ctx, askLimit)
@@ -105,9 +105,9 @@ func (s *Store) findAtHome(ctx context.Context, hash core.TokenHash) (found, err
 	if err := s.cfg.CatchUp(askCtx); err != nil {
 		return found{}, sessionUnknown.WithCause(err)
 	}
-	f, err := s.find(ctx, hash)
+	f, err := s.find(ctx, seal)
 	if err == nil && !f.ok {
-		s.misses.Add(hash, s.cfg.Now())
+		s.misses.Add(seal, s.cfg.Now())
 	}
 	return f, err
 }

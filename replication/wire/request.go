@@ -37,6 +37,7 @@ func AppendPropose(b []byte, p Propose) []byte {
 	b = appendBool(b, p.Direct)
 	b = append(b, p.Proposal.ID[:]...)
 	b = append(b, p.Proposal.Scope.Team[:]...)
+	b = append(b, p.Proposal.Proof[:]...)
 	return appendBytes(appendSealed(b, p.Proposal.Sealed), p.Proposal.Data)
 }
 
@@ -46,6 +47,7 @@ func DecodePropose(b []byte) (Propose, error) {
 	p := Propose{Wait: d.wait(), Direct: d.bool()}
 	p.Proposal.ID = d.id16()
 	p.Proposal.Scope.Team = d.id16()
+	copy(p.Proposal.Proof[:], d.take(len(p.Proposal.Proof)))
 	p.Proposal.Sealed = d.sealed()
 	p.Proposal.Data = d.bytes(core.MaxProposalBytes)
 	return p, d.done("proposal")

@@ -53,7 +53,7 @@ func again[T any](decode func([]byte) (T, error), app func([]byte, T) []byte) fu
 func opaque(b []byte) ([]byte, error) { return b, nil }
 
 func samples() []sample {
-	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it"), Sealed: [][]byte{[]byte("secret")}}
+	p := core.Proposal{ID: core.ProposalID{7}, Scope: core.Scope{Team: core.TeamID{8}}, Data: []byte("do it"), Sealed: [][]byte{[]byte("secret")}, Proof: core.Proof{1, 31: 2}}
 	name := [32]byte{1, 2, 3, 31: 32}
 	refusal := core.Refusal{Kind: core.KindLimit, ID: "api.too_many"}.With("max", 5, "reason", "uploads")
 	return []sample{

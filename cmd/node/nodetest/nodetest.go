@@ -48,6 +48,7 @@ const HomeRegion = "virginia"
 // World is a deployment under test.
 type World struct {
 	t     testing.TB
+	ca    *link.CA
 	nodes []*Node
 }
 
@@ -108,6 +109,7 @@ func (w *World) connect(top Topology) {
 	now := time.Now()
 	ca, err := link.NewCA("test", now)
 	w.must(err)
+	w.ca = ca
 	var home []node.Peer
 	for _, n := range w.nodes {
 		n.cfg.PKI = filepath.Join(n.cfg.Data, "pki")
@@ -246,6 +248,29 @@ func (n *Node) Data() string { return n.cfg.Data }
 
 // Status gives the status of the node.
 func (n *Node) Status() admin.Status { return n.run.Status() }
+
+// LinkAddr gives the address at which other nodes reach the node.
+func (n *Node) LinkAddr() string { return n.cfg.Link.Listen }
+
+// Hostile gives an endpoint with a valid certificate of an edge and none of our code behind it: what somebody has who
+// stole an edge.
+func (w *World) Hostile() *link.Endpoint {
+	w.t.Helper()
+	creds, err := w.ca.Issue(link.Identity{Region: "nowhere", Node: "edge-stolen", Roles: []link.Role{link.RoleEdge}}, time.Now(), link.NodeValidity)
+	w.must(err)
+	socket, err := link.Bind("127.0.0.1:0")
+	w.must(err)
+	ep, err := link.New(link.Config{Conn: socket, Credentials: creds})
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- ep.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return ep
+}
 
 // Database opens the node's database with the rights of its owner.
 func (n *Node) Database() *pg.DB {

@@ -52,14 +52,21 @@ func NewChaosOf(seed uint64, nouns []Noun) *Chaos {
 	return c
 }
 
+// password is sealed as the hash of everybody's password, and PasswordSeal is its seal.
+var (
+	password     = []byte("a hash of a password")
+	PasswordSeal = core.SealOf(password)
+)
+
 // People gives every user an account and a session, and makes a first team with its channels.
 func (c *Chaos) People() (out []core.Entry) {
 	for i, u := range c.users {
 		name := fmt.Sprint("user", i)
 		by := command.Caller{Session: c.sessions[i]}
+		token := core.HashToken(name)
 		out = append(out,
-			c.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordHash: "x"}}),
-			c.Entry(command.Caller{}, &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: by.Session, UserID: u}}),
+			c.Entry(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: u, Username: name, Email: name + "@x.org", PasswordSeal: PasswordSeal}}, password),
+			c.Entry(command.Caller{}, &command.CreateSession{PasswordSeal: PasswordSeal, Session: core.Session{ID: by.Session, UserID: u, Token: token.Seal()}}, token[:]),
 			c.Entry(by, &command.CreateTeam{Team: core.Team{ID: c.teams[0], Name: "first", DisplayName: "First", Type: core.TeamOpen, AllowOpenInvite: true}}),
 			c.Entry(by, &command.AddTeamMember{TeamID: c.teams[0], UserID: u}),
 			c.Entry(by, &command.CreateChannel{Channel: core.Channel{ID: c.channels[i], TeamID: c.teams[0], Name: name, DisplayName: "R", Type: core.ChannelOpen}}))
@@ -177,9 +184,9 @@ func (c *Chaos) command(who int) command.Command {
 		}
 		return &command.PatchTeam{TeamID: team, TeamPatch: core.TeamPatch{Description: c.Opt(), AllowedDomains: new(string)}}
 	case 0:
-		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.Word(), Email: c.Word() + "@x.org", PasswordHash: "x"}}
+		return &command.CreateUser{OpenServer: true, User: core.User{ID: c.users[who], Username: c.Word(), Email: c.Word() + "@x.org", PasswordSeal: PasswordSeal}}
 	case 1:
-		return &command.CreateSession{PasswordHash: "x", Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.Word()}}}
+		return &command.CreateSession{PasswordSeal: PasswordSeal, Session: core.Session{ID: c.sessions[who], UserID: c.users[who], Props: map[string]string{"os": c.Word()}}}
 	case 2:
 		return &command.CreateTeam{Team: core.Team{ID: team, Name: c.Word(), DisplayName: c.Word(), Type: core.TeamOpen, AllowOpenInvite: true}, TownSquare: c.Word()}
 	case 3:

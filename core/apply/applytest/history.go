@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -26,8 +27,12 @@ func PackHistory(entries []core.Entry) ([]byte, error) {
 		b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixNano()))
 		b = append(b, e.ID[:]...)
 		b = append(b, e.Scope.Team[:]...)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(e.Data)))
-		if _, err := z.Write(append(b, e.Data...)); err != nil {
+		b = append(b, byte(len(e.Sealed)))
+		for _, v := range append(slices.Clone(e.Sealed), e.Data) {
+			b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+			b = append(b, v...)
+		}
+		if _, err := z.Write(b); err != nil {
 			return nil, err
 		}
 	}
@@ -47,7 +52,7 @@ func ReadHistory(file string) (out []core.Entry, err error) {
 	}
 	r := bufio.NewReader(z)
 	for {
-		var head [8 + 8 + 16 + 16 + 4]byte
+		var head [8 + 8 + 16 + 16 + 1]byte
 		if _, err := io.ReadFull(r, head[:]); errors.Is(err, io.EOF) {
 			return out, nil
 		} else if err != nil {
@@ -56,10 +61,27 @@ func ReadHistory(file string) (out []core.Entry, err error) {
 		e := core.Entry{Index: core.Index(binary.BigEndian.Uint64(head[:])), At: time.Unix(0, int64(binary.BigEndian.Uint64(head[8:])))}
 		copy(e.ID[:], head[16:])
 		copy(e.Scope.Team[:], head[32:])
-		e.Data = make([]byte, binary.BigEndian.Uint32(head[48:]))
-		if _, err := io.ReadFull(r, e.Data); err != nil {
+		for range head[48] {
+			v, err := readPart(r)
+			if err != nil {
+				return nil, err
+			}
+			e.Sealed = append(e.Sealed, v)
+		}
+		if e.Data, err = readPart(r); err != nil {
 			return nil, err
 		}
 		out = append(out, e)
 	}
+}
+
+// readPart reads bytes after their length.
+func readPart(r io.Reader) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	part := make([]byte, binary.BigEndian.Uint32(size[:]))
+	_, err := io.ReadFull(r, part)
+	return part, err
 }

@@ -2,6 +2,7 @@ package applytest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
@@ -30,14 +31,14 @@ func ID[T any](l *Log) core.ID[T] {
 	return id
 }
 
-// Entry orders a command, and has the model apply it.
-func (l *Log) Entry(by command.Caller, c command.Command) core.Entry {
+// Entry orders a command with its sealed values, and has the model apply it.
+func (l *Log) Entry(by command.Caller, c command.Command, sealed ...[]byte) core.Entry {
 	data, err := command.Encode(by, c)
 	if err != nil {
 		panic(err)
 	}
 	e := l.Raw(data)
-	e.Scope = apply.ScopeOf(l.Model, c)
+	e.Scope, e.Sealed = apply.ScopeOf(l.Model, c), sealed
 	l.Model.Take(e)
 	return e
 }
@@ -45,23 +46,24 @@ func (l *Log) Entry(by command.Caller, c command.Command) core.Entry {
 // Again orders a proposal that was ordered before.
 func (l *Log) Again(was core.Entry) core.Entry {
 	e := l.Raw(was.Data)
-	e.ID, e.Scope = was.ID, was.Scope
+	e.ID, e.Scope, e.Sealed = was.ID, was.Scope, was.Sealed
 	l.Model.Take(e)
 	return e
 }
 
 // Propose orders the bytes of a proposal as home does with what an edge sends: not what command.Check refuses. It gives
-// the refusal of either.
+// the refusal of either. A hash of a password is sealed with it, if that is the one of everybody's password here.
 func (l *Log) Propose(data []byte) (core.Entry, error) {
-	if err := command.Check(data, core.LogVersion); err != nil {
-		return core.Entry{}, err
+	p := core.Proposal{Data: data}
+	if _, c, err := command.Decode(data); err == nil && slices.Contains(command.Seals(c), PasswordSeal) {
+		p.Sealed = [][]byte{password}
 	}
-	_, c, err := command.Decode(data)
+	_, c, err := command.Check(p, core.LogVersion)
 	if err != nil {
 		return core.Entry{}, err
 	}
 	e := l.Raw(data)
-	e.Scope = apply.ScopeOf(l.Model, c)
+	e.Scope, e.Sealed = apply.ScopeOf(l.Model, c), p.Sealed
 	return e, command.DecodeOutcome(l.Model.Take(e).Outcome, nil)
 }
 

@@ -60,8 +60,8 @@ type actor struct {
 func (s *Scene) person(name string) actor {
 	a := actor{sceneID[core.User](s), command.Caller{Session: sceneID[core.Session](s)}}
 	name += "-" + s.Name
-	s.Do(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: a.id, Username: name, Email: name + "@example.com", PasswordHash: "hash"}})
-	s.Do(command.Caller{}, &command.CreateSession{PasswordHash: "hash", Session: core.Session{ID: a.by.Session, UserID: a.id, Token: core.HashToken(name)}})
+	s.Do(command.Caller{}, &command.CreateUser{OpenServer: true, User: core.User{ID: a.id, Username: name, Email: name + "@example.com", PasswordSeal: PasswordSeal}})
+	s.Do(command.Caller{}, &command.CreateSession{PasswordSeal: PasswordSeal, Session: core.Session{ID: a.by.Session, UserID: a.id}})
 	return a
 }
 

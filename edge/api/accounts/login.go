@@ -48,7 +48,8 @@ func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, err
 	if in.DeviceID == "" {
 		in.DeviceID = in.OldDeviceID
 	}
-	answer, err := s.verify(c, guard.Question{UserID: accountID(in.ID), Login: login(in), Secret: in.Password, Device: device(in)})
+	token := session.NewToken()
+	answer, err := s.verify(c, guard.Question{ID: core.AttemptFor(core.HashToken(token).Seal()), UserID: accountID(in.ID), Login: login(in), Secret: in.Password, Device: device(in)})
 	switch {
 	case err != nil:
 		return core.User{}, err
@@ -64,7 +65,7 @@ func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, err
 	if u.DeleteAt != 0 {
 		return u, inactive
 	}
-	return s.signIn(c, u, answer.Attempt, in.DeviceID)
+	return s.signIn(c, u, token, answer.Attempt, in.DeviceID)
 }
 
 // accountID gives the account that a login names by its id, in which case its other name is ignored.
@@ -88,7 +89,7 @@ func device(in loginBody) core.SourceID { return guard.Device("push", in.DeviceI
 // verify asks home whether a password is right, and waits until this edge has what home decided on. Too
 // many questions at once are refused.
 func (s *Service) verify(c *api.Call, q guard.Question) (guard.Answer, error) {
-	q.ID, q.Kind, q.Address = core.NewID[core.Attempt](time.Now()), core.AttemptPassword, c.Address.String()
+	q.Kind, q.Address = core.AttemptPassword, c.Address.String()
 	answer, err := s.cfg.Guard.Verify(c, q)
 	if err != nil {
 		return answer, err
@@ -103,13 +104,13 @@ func (s *Service) verify(c *api.Call, q guard.Question) (guard.Answer, error) {
 }
 
 // signIn begins a session and returns its token only to this client.
-func (s *Service) signIn(c *api.Call, u core.User, attempt core.AttemptID, device string) (core.User, error) {
-	token := session.NewToken()
+func (s *Service) signIn(c *api.Call, u core.User, token string, attempt core.AttemptID, device string) (core.User, error) {
+	hash := core.HashToken(token)
 	begun := core.Session{
-		ID: core.NewID[core.Session](time.Now()), Token: core.HashToken(token), UserID: u.ID, DeviceID: device, Props: agent(c.Request.UserAgent()),
+		ID: core.NewID[core.Session](time.Now()), Token: hash.Seal(), UserID: u.ID, DeviceID: device, Props: agent(c.Request.UserAgent()),
 	}
-	cmd := &command.CreateSession{Session: begun, PasswordHash: u.PasswordHash, Attempt: attempt}
-	out, err := api.Changed(c, cmd, s.Read.SessionByToken, begun.Token)
+	cmd := &command.CreateSession{Session: begun, PasswordSeal: u.PasswordSeal, Attempt: attempt}
+	out, err := api.ChangedSealed(c, cmd, [][]byte{hash[:]}, s.Read.SessionByToken, begun.Token)
 	if err != nil {
 		if e := core.AsError(err); e.Kind == core.KindUnauthorized && e.ID == "" {
 			return u, badLogin

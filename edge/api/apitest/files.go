@@ -68,7 +68,7 @@ func (h *Home) Store(content []byte) core.BlobRef {
 // Order orders a command of the client's user.
 func (c *Client) Order(cmd command.Command) {
 	c.T.Helper()
-	s, ok, err := read.New(c.Site.DB, nil).SessionByToken(c.T.Context(), core.HashToken(c.Token))
+	s, ok, err := read.New(c.Site.DB, nil).SessionByToken(c.T.Context(), core.HashToken(c.Token).Seal())
 	if err != nil || !ok {
 		c.T.Fatal(ok, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -205,7 +206,7 @@ func (h *Home) apply(batch []asked) {
 		if now := time.Now(); now.After(h.at) {
 			h.at = now
 		}
-		entries[i] = core.Entry{Index: h.index, At: h.at, ID: a.p.ID, Scope: a.p.Scope, Data: a.p.Data}
+		entries[i] = core.Entry{Index: h.index, At: h.at, ID: a.p.ID, Scope: a.p.Scope, Data: a.p.Data, Sealed: a.p.Sealed}
 	}
 	receipts, err := h.edges[0].take(entries)
 	for i, a := range batch {
@@ -214,6 +215,10 @@ func (h *Home) apply(batch []asked) {
 			got.receipt = receipts[i]
 		}
 		a.reply <- got
+	}
+	entries = slices.Clone(entries) // the first edge may still hold them
+	for i := range entries {
+		entries[i].Sealed = nil // which stays at home
 	}
 	for _, e := range h.edges[1:] {
 		if _, err := e.take(entries); err != nil {
@@ -268,7 +273,7 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	}
 	store := read.New(pgtest.Connect(t, readers), catalogue.Message)
 	if h.Guard == nil {
-		if h.Guard, err = h.NewGuard(store, rep); err != nil {
+		if h.Guard, err = h.NewGuard(store, rep, db); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -302,9 +307,10 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	return s
 }
 
-// NewGuard makes a guard that reads a replica, as each home node has one.
-func (h *Home) NewGuard(store *read.Store, rep *replica.Replica) (*guard.Guard, error) {
-	return guard.New(guard.Config{Store: store, Hasher: password.NewHasher(0, 0), Propose: h.Propose, Applied: rep.WaitApplied})
+// NewGuard makes a guard that reads a replica, as each home node has one, with sealed values in a database at home.
+func (h *Home) NewGuard(store *read.Store, rep *replica.Replica, db *pg.DB) (*guard.Guard, error) {
+	unseal := func(ctx context.Context, seal core.Seal) ([]byte, bool, error) { return pg.Unseal(ctx, db, seal) }
+	return guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: password.NewHasher(0, 0), Propose: h.Propose, Applied: rep.WaitApplied})
 }
 
 // Client is a user at an edge.

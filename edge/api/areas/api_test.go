@@ -26,7 +26,7 @@ func TestAPI_FirstSteps(t *testing.T) {
 	}
 	var me core.User
 	ann.Must(200, "GET", "/users/me", nil, &me)
-	if me.Username != "ann" || me.NotifyProps["email"] != "true" || me.PasswordHash != "" {
+	if me.Username != "ann" || me.NotifyProps["email"] != "true" || !me.PasswordSeal.IsZero() {
 		t.Errorf("users/me is %+v", me)
 	}
 	ann.Must(200, "POST", "/users/logout", nil, nil)

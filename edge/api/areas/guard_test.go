@@ -92,7 +92,7 @@ func TestLogin_GuessesAtTwoEdges(t *testing.T) {
 	// Guesses at two edges, which ask different home nodes, are counted together.
 	near, away, _ := apitest.TwoEdges(t)
 	near.SignUp(t, "ann")
-	other, err := near.Home.NewGuard(read.New(away.DB, nil), away.Replica)
+	other, err := near.Home.NewGuard(read.New(away.DB, nil), away.Replica, near.DB)
 	if err != nil {
 		t.Fatal(err)
 	}

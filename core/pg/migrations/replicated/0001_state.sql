@@ -38,7 +38,6 @@ CREATE TABLE users (
     email_verified       boolean NOT NULL,
     username             text COLLATE "C" NOT NULL,
     email                text COLLATE "C" NOT NULL,
-    password_hash        text COLLATE "C" NOT NULL,
     auth_service         text COLLATE "C" NOT NULL,
     nickname             text COLLATE "C" NOT NULL,
     first_name           text COLLATE "C" NOT NULL,
@@ -50,6 +49,7 @@ CREATE TABLE users (
     notify_props         bytea,
     timezone             bytea,
     picture              bytea,
+    password_seal        bytea   NOT NULL,
     picture_size         bigint  NOT NULL DEFAULT 0,
     CONSTRAINT users_username UNIQUE (username) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT users_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED

@@ -7,5 +7,7 @@ CREATE TABLE sealed (
     value bytea NOT NULL
 );
 
+CREATE INDEX users_password_seal ON users (password_seal); -- for the sweep
+
 -- Nothing that answers clients may read it.
 REVOKE ALL ON sealed FROM nearside_reader;
