@@ -40,7 +40,7 @@ func TestReplica_Model(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		runs[filepath.Base(file)] = entries[:1200]
+		runs[filepath.Base(file)] = entries[:2000]
 	}
 	used := map[*schema.Shape]bool{apply.Tasks.Shape: true, apply.Voids.Shape: true} // for voids see TestReplica_StuckAndSkipped
 	for name, entries := range runs {

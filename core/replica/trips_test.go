@@ -339,7 +339,7 @@ func TestReplica_ColdBatchTakesSixRoundTrips(t *testing.T) {
 // However large the rows are that a batch reads, they are read a few megabytes at a time, and the
 // batch decides as if it had read them at once.
 func TestReplica_LargeRowsAreReadInTurns(t *testing.T) {
-	const posts, threads = 168, 42 // of the largest rows there can be
+	const posts, threads = 168, 8 // of the largest rows there can be
 	w, people := newTown(t, posts)
 	n := newNode(t, pgtest.Database(t))
 	accepted(t, n.apply(t, people...))
