@@ -179,7 +179,7 @@ type simCopy struct {
 
 func newSim(t *testing.T, seed uint64, n int) *sim {
 	dir := t.TempDir()
-	if shm, err := os.MkdirTemp("/dev/shm", "nearside-sim"); err == nil { // no time for a real disk
+	if shm, err := os.MkdirTemp("/dev/shm", "nearside-sim"); err == nil { //nolint:usetesting // a real disk would take most of the time
 		t.Cleanup(func() { _ = os.RemoveAll(shm) })
 		dir = shm
 	}

@@ -58,7 +58,7 @@ func TestVoid_Deployment(t *testing.T) {
 		}
 		return w.Nodes()[0]
 	}
-	at := uint64(lead().Status().Position.Index)
+	at := lead().Status().Position.Index
 	var e admin.LogEntry
 	w.Until("the entry to be found", func() error {
 		at++

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/edge/rate"
@@ -119,7 +118,7 @@ func TestHandler_RequestsAreLimited(t *testing.T) {
 			t.Errorf("request %d: %+v %+v", seq+1, m, m.Error)
 		}
 	}
-	if v, _ := l.Take(rate.Read, rate.Caller{Account: core.UserID(alice)}); v.Allowed {
+	if v, _ := l.Take(rate.Read, rate.Caller{Account: alice}); v.Allowed {
 		t.Error("they were not the account's tokens")
 	}
 }

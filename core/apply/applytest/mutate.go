@@ -154,7 +154,7 @@ func (p *Pool) hostile(now reflect.Value) (out []reflect.Value) {
 		}
 	case t == reflect.TypeFor[map[string]any]():
 		give(map[string]any{}, map[string]any{"a": 1.5, "deleteBy": "x", "from_webhook": "true", "b": []any{nil, true, map[string]any{}}}, deep(20), deep(40))
-		for _, v := range append(texts(), math.NaN(), math.Inf(1), -0.0, math.SmallestNonzeroFloat64, uint64(math.MaxUint64), int64(math.MinInt64), []byte{1}, make([]any, 9000)) {
+		for _, v := range append(texts(), math.NaN(), math.Inf(1), math.Copysign(0, -1), math.SmallestNonzeroFloat64, uint64(math.MaxUint64), int64(math.MinInt64), []byte{1}, make([]any, 9000)) {
 			give(map[string]any{"a": v}, map[string]any{"a": []any{map[string]any{"b": v}}})
 		}
 	}
