@@ -231,7 +231,9 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 			says = whole // nobody else could tell
 		}
 	case has:
-		id.Store = newName() // whose log it was is not known
+		if id.Store, err = r.storeByLog(log, snaps); err != nil {
+			return says, err
+		}
 	case at.Index > 0 && (r.alone() || len(id.Initial) > 0):
 		return says, core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
 	case len(id.Initial) > 0:
@@ -250,6 +252,24 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 	}
 	r.self.edit(func(s *self) { s.id, s.log, s.snaps = id, log, snaps })
 	return says, r.checkFile()
+}
+
+// storeByLog gives the store of a log whose identity is lost. The only home node finds it in the log itself. With
+// others it is not known whose log it was, so this is another store to them.
+func (r *Region) storeByLog(log *guard, snaps raft.SnapshotStore) (string, error) {
+	if !r.alone() {
+		return newName(), nil
+	}
+	found, err := readSeats(log, snaps)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range found.Servers {
+		if node, store := splitID(v.ID); node == r.cfg.Node {
+			return store, nil
+		}
+	}
+	return "", core.E(core.KindInvalid, "the log under %s is not that of %s", r.cfg.Dir, r.cfg.Node)
 }
 
 // checkFile refuses a configuration that lists home nodes which the log does not have.

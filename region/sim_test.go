@@ -763,3 +763,15 @@ func (s *sim) day() {
 	}
 	s.end()
 }
+
+func TestRegion_AloneWithoutIdentity(t *testing.T) {
+	// The only home node goes on if the file with its identity is lost: its log says who it is.
+	w := startWorld(t, 1, nil)
+	n := w.nodes[0]
+	n.propose(0, 3)
+	must(t, n.stop())
+	must(t, os.Remove(filepath.Join(n.dir, identityFile)))
+	n.start()
+	w.leader()
+	n.propose(3, 5)
+}

@@ -225,7 +225,7 @@ func TestMaker_HugeLeavesMemory(t *testing.T) {
 	if !m.memory.TryAcquire(maxDecoding - ordinary) { // what the largest picture counts as
 		t.Fatal("no memory")
 	}
-	ctx, cancel := contextOf(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := m.Make(ctx, bytes.NewReader(encoded(t, "png", corners(400, 200)))); err != nil {
 		t.Error(err)

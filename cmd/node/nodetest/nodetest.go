@@ -131,8 +131,9 @@ func (w *World) connect(top Topology) {
 			top.Configure(&n.cfg)
 		}
 	}
+	memory := w.t.TempDir()
 	for i, n := range w.nodes {
-		n.cfg.Home = home
+		n.cfg.Home, n.cfg.Tuning.WitnessDir = home, memory
 		if i == 0 {
 			w.must(node.Initialise(n.cfg))
 		}

@@ -129,7 +129,7 @@ func TestSearch(t *testing.T) {
 		{w.Ann, "ext:pdf", "menu.pdf secret-map.pdf", nil}, {w.Ann, "ext:pdf -from:bob", "secret-map.pdf", nil}, {w.Ann, "from:bob ext:pdf", "menu.pdf", nil},
 		{w.Ann, "in:cabin", "secret-map.pdf", nil}, {w.Bob, "in:cabin", "", nil}, {w.Ann, "in:deck -ext:pdf", "Menüplan Dienstag.docx log-2024.txt", nil},
 		{w.Ann, "in:" + w.Channel.String(), "secret-map.pdf", nil}, {w.Ann, "from:nosuchperson", "", nil}, {w.Ann, "in:nosuchplace map", "", nil},
-		{w.Ann, "menü*", "Menüplan Dienstag.docx", nil}, {w.Ann, "after:2020-01-01 log", "log-2024.txt", nil}, {w.Ann, "before:2020-01-01", "", nil},
+		{w.Ann, "menü*", "Menüplan Dienstag.docx menu.pdf", nil}, {w.Ann, "MENUP*", "Menüplan Dienstag.docx", nil}, {w.Ann, "after:2020-01-01 log", "log-2024.txt", nil}, {w.Ann, "before:2020-01-01", "", nil},
 		{w.Ann, "' | & ! <-> :* \\", "", nil}, {w.Ann, "log", "", []any{"page", 1}}, {w.Ann, "ext:pdf in:deck", "menu.pdf", []any{"per_page", 1}},
 	} {
 		if got := find(c.who, c.terms, c.more...); got != c.want {
