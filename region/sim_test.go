@@ -153,21 +153,21 @@ type simNode struct {
 	sim     *sim
 	name    string
 	dir     string
-	disk    *memLog
 	machine *chain
-	damaged bool // the log cannot be opened
 	spoiled bool // its disk is not what it was, and it has not caught up since
 	copied  *simCopy
 
 	cancel context.CancelFunc
 	done   chan error
 
-	mu     sync.Mutex // guards all below
-	region *Region    // nil while it is down
-	accept chan net.Conn
-	closed chan struct{}
-	conns  []net.Conn
-	cut    bool
+	mu      sync.Mutex // guards all below
+	disk    *memLog
+	damaged bool    // the log cannot be opened
+	region  *Region // nil while it is down
+	accept  chan net.Conn
+	closed  chan struct{}
+	conns   []net.Conn
+	cut     bool
 }
 
 // simCopy is a copy of everything on a node's disk.
@@ -305,6 +305,8 @@ func (n *simNode) sever(on bool) {
 }
 
 func (n *simNode) openLog(string) (logStore, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.damaged {
 		n.damaged, n.disk = false, newMemLog() // what is opened after it was put aside
 		return nil, errors.New("the log's checksums are wrong")
@@ -314,10 +316,11 @@ func (n *simNode) openLog(string) (logStore, error) {
 
 func (n *simNode) start() {
 	s := n.sim
-	must(s.t, DiscardOutvoted(n.dir, func(string) error { n.machine = newChain(); return nil }))
+	must(s.t, DiscardOutvoted(n.dir, func(string) error { n.setMachine(newChain()); return nil }))
 	lis := &simNet{simNode: n, accept: make(chan net.Conn), closed: make(chan struct{})}
+	mine := n.machine
 	cfg := Config{
-		Node: n.name, Dir: n.dir, Voters: s.voters(), Machine: n.machine, Network: lis, openLog: n.openLog, WitnessDir: s.memory(),
+		Node: n.name, Dir: n.dir, Voters: s.voters(), Machine: mine, Network: lis, openLog: n.openLog, WitnessDir: s.memory(),
 		Handover: func(ctx context.Context, addr string, p core.Proposal) (core.Receipt, error) {
 			_, r, err := n.reach(addr)
 			if err != nil {
@@ -335,7 +338,7 @@ func (n *simNode) start() {
 		Fetch: func(_ context.Context, addr string, _ core.Position) error {
 			to, _, err := n.reach(addr)
 			if err == nil {
-				n.machine.copyFrom(to.machine)
+				mine.copyFrom(to.replica())
 			}
 			return err
 		},
@@ -399,10 +402,20 @@ func (n *simNode) identity() []byte {
 	return b
 }
 
+// replica gives the node's machine to others; only the sim's goroutine replaces it.
+func (n *simNode) replica() *chain { n.mu.Lock(); defer n.mu.Unlock(); return n.machine }
+
+func (n *simNode) setMachine(m *chain) { n.mu.Lock(); defer n.mu.Unlock(); n.machine = m }
+
+// log gives what the node's disk has now.
+func (n *simNode) log() *memLog { n.mu.Lock(); defer n.mu.Unlock(); return n.disk }
+
+func (n *simNode) setLog(m *memLog) { n.mu.Lock(); defer n.mu.Unlock(); n.disk = m }
+
 func (n *simNode) copyDisk() *simCopy {
 	m := newChain()
 	m.copyFrom(n.machine)
-	return &simCopy{disk: n.disk.clone(), machine: m, identity: n.identity()}
+	return &simCopy{disk: n.log().clone(), machine: m, identity: n.identity()}
 }
 
 // forgetWitness is what a restart of the machine does.
@@ -426,7 +439,7 @@ func (n *simNode) spoil(log, db string) {
 	}
 	switch log {
 	case "older":
-		n.disk = old.disk.clone()
+		n.setLog(old.disk.clone())
 		if err := os.Remove(filepath.Join(n.dir, identityFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			n.sim.t.Fatal(err)
 		}
@@ -434,18 +447,20 @@ func (n *simNode) spoil(log, db string) {
 			must(n.sim.t, os.WriteFile(filepath.Join(n.dir, identityFile), old.identity, 0o600))
 		}
 	case "empty":
-		n.disk = newMemLog()
+		n.setLog(newMemLog())
 		must(n.sim.t, os.RemoveAll(n.dir))
 	case "damaged":
+		n.mu.Lock()
 		n.damaged = true
+		n.mu.Unlock()
 	}
 	switch db {
 	case "older":
 		m := newChain()
 		m.copyFrom(old.machine)
-		n.machine = m
+		n.setMachine(m)
 	case "empty":
-		n.machine = newChain()
+		n.setMachine(newChain())
 	}
 	n.spoiled = n.spoiled || log != "kept"
 }
@@ -501,7 +516,7 @@ func (s *sim) healthy() {
 
 // knows reports whether a server votes by what this node's disk says.
 func (n *simNode) knows(id raft.ServerID) bool {
-	found, err := findSeats(n.disk)
+	found, err := findSeats(n.log())
 	must(n.sim.t, err)
 	v, ok := found.of(id)
 	return ok && v.Suffrage == raft.Voter
@@ -557,7 +572,7 @@ func (s *sim) step() {
 		n.sever(on)
 	case k == 1:
 		n.copied = n.copyDisk()
-		s.note("%s copied at log %d", n.name, n.disk.last)
+		s.note("%s copied at log %d", n.name, n.copied.disk.last)
 	case k <= 4:
 		s.restart(n)
 	case k == 5 && n.up():
