@@ -38,7 +38,7 @@ func addUser(t *testing.T, db *pg.DB, name, first, roles string, deleteAt int64)
 	t.Helper()
 	fill(t, db, `INSERT INTO users (id, create_at, update_at, delete_at, last_password_update, last_picture_update, email_verified, username,
 		email, password_seal, auth_service, nickname, first_name, last_name, position, roles, locale)
-		VALUES ($1, 1, 1, $2, 1, 0, false, $3, $4, '', '', '', $5, '', '', $6, 'en')`,
+		VALUES ($1, 1, 1, $2, 1, 0, false, $3, $4, decode(repeat('00', 32), 'hex'), '', '', $5, '', '', $6, 'en')`,
 		[16]byte(id[core.User](name)), deleteAt, name, name+"@example.com", first, roles)
 }
 
