@@ -22,6 +22,7 @@ const (
 	maxAppendEntries = 256
 	logCacheEntries  = 1024
 	streamsPerPeer   = 3
+	maxRPCsInFlight  = 64
 	rpcTimeout       = 2 * time.Second
 	closeTimeout     = 2 * time.Second
 	keptSnapshots    = 2
@@ -321,8 +322,10 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 	r.lead.begin(work, unixNano(r.cfg.Machine.LastAt()))
 	machine := &fsm{ctx: work, machine: r.cfg.Machine, applier: r.applier, feed: r.feed, roster: r.roster, fetch: r.fetchFromLeader, fail: fail}
 
+	// With the library's own bound of 2, its channels have no buffers. A leader that is told of a later term while two
+	// calls are under way then waits for itself, and does not stop.
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: net, ServerAddressProvider: voterAddrs{r.addrOf}, MaxPool: streamsPerPeer, Timeout: rpcTimeout,
+		Stream: net, ServerAddressProvider: voterAddrs{r.addrOf}, MaxPool: streamsPerPeer, MaxRPCsInFlight: maxRPCsInFlight, Timeout: rpcTimeout,
 		Logger: raftLogger(r.cfg.Logger),
 	})
 	elect := newElections(trans, f, func() (uint64, uint64) {
