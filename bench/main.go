@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/nearside/nearside/bench/world"
 )
 
 // bench has what all measurements need.
@@ -87,7 +89,7 @@ func run(ctx context.Context) int {
 	if *only != "" {
 		chosen = strings.Split(*only, ",")
 	}
-	b := &bench{program: path, before: before, noBefore: noBefore, short: *short, report: &report{machine: describeMachine(ctx)}}
+	b := &bench{program: path, before: before, noBefore: noBefore, short: *short, report: &report{machine: world.Machine(ctx)}}
 	fmt.Println(b.report.machine)
 	for _, p := range parts {
 		if !slices.Contains(chosen, p.name) || ctx.Err() != nil {

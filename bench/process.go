@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nearside/nearside/bench/world"
 )
 
 // plainServer is a server in a process of its own, as the program that it is compared with.
@@ -80,21 +82,12 @@ func quietDisk() { syscall.Sync() }
 
 // residentNow and residentPeak give a process's memory in bytes: now, and at most since
 // forgetPeak.
-func residentNow(pid int) (int64, error)  { return memoryField(pid, "VmRSS") }
-func residentPeak(pid int) (int64, error) { return memoryField(pid, "VmHWM") }
+func residentNow(pid int) (int64, error)  { return world.Memory(pid, "VmRSS") }
+func residentPeak(pid int) (int64, error) { return world.Memory(pid, "VmHWM") }
 
 // forgetPeak resets the peak of a process to its present memory.
 func forgetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
-}
-
-func memoryField(pid int, name string) (int64, error) {
-	kib, ok := strings.CutSuffix(firstField(fmt.Sprintf("/proc/%d/status", pid), name), " kB")
-	n, err := strconv.ParseInt(strings.TrimSpace(kib), 10, 64)
-	if !ok || err != nil {
-		return 0, fmt.Errorf("memory of process %d: no field %s", pid, name)
-	}
-	return n << 10, nil
 }
 
 // tick is the unit of CPU times in /proc, on every machine.

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -124,45 +120,4 @@ func number(f float64) string {
 
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
-}
-
-// describeMachine gives one paragraph about the machine and the software.
-func describeMachine(ctx context.Context) string {
-	return fmt.Sprintf("%s, %d cores used, %s memory, %s, %s, %s, commit %s",
-		firstField("/proc/cpuinfo", "model name"), runtime.GOMAXPROCS(0), firstField("/proc/meminfo", "MemTotal"),
-		says(ctx, "uname", "-sr"), runtime.Version(), postgresVersion(ctx), says(ctx, "git", "describe", "--always", "--dirty"))
-}
-
-func postgresVersion(ctx context.Context) string {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	for _, p := range append(append(found, "postgres"), filepath.Join(".build", "postgres", "bin", "postgres")) {
-		if v := says(ctx, p, "--version"); v != unknown {
-			return v
-		}
-	}
-	return "PostgreSQL " + unknown
-}
-
-const unknown = "unknown"
-
-func says(ctx context.Context, name string, args ...string) string {
-	out, err := exec.CommandContext(ctx, name, args...).Output()
-	if err != nil {
-		return unknown
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func firstField(path, key string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return unknown
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if k, v, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(k) == key {
-			return strings.TrimSpace(v)
-		}
-	}
-	return unknown
 }

@@ -70,7 +70,9 @@ func (s Storm) Run(ctx context.Context) (Report, error) {
 	w := newWriters(room.Channel, people)
 	loadCtx, stopLoad := context.WithCancel(ctx)
 	stopped := make(chan int, 1)
-	go func() { stopped <- load.Open(loadCtx, s.Rate, maxWriters, func(n int) { w.write(ctx, n) }) }()
+	go func() {
+		stopped <- load.Open(loadCtx, time.Second/time.Duration(s.Rate), maxWriters, func(n int) { w.write(ctx, n) })
+	}()
 	resumed, err := s.kills(ctx, w)
 	stopLoad()
 	skipped := <-stopped
@@ -146,7 +148,7 @@ func (s Storm) kill(ctx context.Context, i int) (name string, back func() error,
 	case Database:
 		n = append([]world.Node{leader}, edges...)[i%(1+len(edges))]
 		back := func() error { return s.caughtUp(ctx, n.Name) }
-		return "the PostgreSQL of " + n.Name, back, killDatabase(s.World.Data(), n.Name)
+		return "the PostgreSQL of " + n.Name, back, KillDatabase(s.World.Data(), n.Name)
 	}
 	back = func() error {
 		again, err := s.node(n.Name)
@@ -205,8 +207,8 @@ func (s Storm) caughtUp(ctx context.Context, name string) error {
 	})
 }
 
-// killDatabase kills the PostgreSQL server of a node by the pid in its lock file.
-func killDatabase(data, node string) error {
+// KillDatabase kills the PostgreSQL server of a node by the pid in its lock file.
+func KillDatabase(data, node string) error {
 	var pid int
 	err := filepath.WalkDir(filepath.Join(data, "nodes", node), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "postmaster.pid" {

@@ -199,7 +199,7 @@ func TestUpgrade_AndBack(t *testing.T) {
 		var n atomic.Int64
 		go func() {
 			defer close(ended)
-			load.Open(ctx, 50, maxWriters, func(int) { w.write(t.Context(), first+int(n.Add(1))) })
+			load.Open(ctx, time.Second/50, maxWriters, func(int) { w.write(t.Context(), first+int(n.Add(1))) })
 		}()
 		defer func() { stop(); <-ended; begun += int(n.Load()) }()
 		do()

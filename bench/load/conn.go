@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,11 @@ const RequestTimeout = 30 * time.Second
 
 // Conn is one kept HTTP connection. It connects at the first request and again after an error.
 type Conn struct {
+	// From is the client's own address, such as 127.0.3.7; empty: what the system chooses.
+	From string
+	// Type is that of bodies; empty: JSON.
+	Type string
+
 	host  string
 	token string
 	nc    net.Conn
@@ -65,12 +71,20 @@ func (c *Conn) connect(ctx context.Context) error {
 	if c.nc != nil {
 		return nil
 	}
-	nc, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", c.host)
+	nc, err := dial(ctx, c.From, c.host)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	c.nc, c.r = nc, bufio.NewReaderSize(nc, 32<<10)
 	return nil
+}
+
+func dial(ctx context.Context, from, to string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	return d.DialContext(ctx, "tcp", to)
 }
 
 // Close drops the connection; the next request opens another one.
@@ -93,7 +107,9 @@ func (c *Conn) exchange(deadline time.Time, method, path string, body []byte) (A
 		b = append(b, c.token...)
 	}
 	if body != nil {
-		b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
+		b = append(b, "\r\nContent-Type: "...)
+		b = append(b, cmp.Or(c.Type, "application/json")...)
+		b = append(b, "\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(len(body)), 10)
 	}
 	b = append(b, "\r\n\r\n"...)

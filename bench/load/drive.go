@@ -75,11 +75,11 @@ func merge(took time.Duration, parts []Result) Result {
 	return all
 }
 
-// Open starts jobs at a steady rate until ctx ends and does not wait for earlier ones. If limit jobs are
+// Open starts a job once in every pause until ctx ends and does not wait for earlier ones. If limit jobs are
 // under way, a start is skipped and counted.
-func Open(ctx context.Context, perSecond, limit int, job func(n int)) (skipped int) {
+func Open(ctx context.Context, pause time.Duration, limit int, job func(n int)) (skipped int) {
 	slots := make(chan struct{}, limit)
-	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()

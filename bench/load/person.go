@@ -11,11 +11,13 @@ import (
 // meetAtOnce is how many users sign up at once; a server hashes two passwords at a time.
 const meetAtOnce = 4
 
-const password = "correct horse battery"
+// Password is that of every account.
+const Password = "correct horse battery"
 
 // Person is an account with a session.
 type Person struct {
 	Base, Name, ID, Token string
+	From                  string // the address that it connects from; empty: what the system chooses
 }
 
 // Problem is an answer with an error status.
@@ -63,16 +65,21 @@ func (c *Conn) Call(ctx context.Context, method, path string, in, out any) (Answ
 
 // SignUp makes an account and signs in.
 func SignUp(ctx context.Context, base, name string) (Person, error) {
-	c := NewConn(base, "")
+	return Person{Base: base, Name: name}.SignUp(ctx)
+}
+
+// SignUp makes the account of a person that has a name and an edge, and signs in.
+func (p Person) SignUp(ctx context.Context) (Person, error) {
+	c := p.Conn()
 	defer c.Close()
-	p := Person{Base: base, Name: name}
+	name := p.Name
 	var made struct{ ID string }
-	_, err := c.Call(ctx, "POST", "users", map[string]string{"username": name, "email": name + "@example.com", "password": password}, &made)
+	_, err := c.Call(ctx, "POST", "users", map[string]string{"username": name, "email": name + "@example.com", "password": Password}, &made)
 	if err != nil {
 		return p, err
 	}
 	p.ID = made.ID
-	a, err := c.Call(ctx, "POST", "users/login", map[string]string{"login_id": name, "password": password}, nil)
+	a, err := c.Call(ctx, "POST", "users/login", map[string]string{"login_id": name, "password": Password}, nil)
 	p.Token = a.Token
 	return p, err
 }
@@ -134,11 +141,16 @@ func Meet(ctx context.Context, name string, urls []string) ([]Person, Room, erro
 }
 
 // Conn gives a new connection with the person's token.
-func (p Person) Conn() *Conn { return NewConn(p.Base, p.Token) }
+func (p Person) Conn() *Conn {
+	c := NewConn(p.Base, p.Token)
+	c.From = p.From
+	return c
+}
 
 // Post has the fields of a post that the measurements need.
 type Post struct {
 	ID       string `json:"id"`
+	UserID   string `json:"user_id"`
 	CreateAt int64  `json:"create_at"`
 	Message  string `json:"message"`
 	Type     string `json:"type"` // empty: a person wrote it

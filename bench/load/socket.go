@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,8 +29,23 @@ type Socket struct {
 
 // Listen opens a socket at the person's edge and waits for its hello.
 func (p Person) Listen(ctx context.Context) (*Socket, error) {
+	s, err := p.Upgrade(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hello, err := s.Next()
+	if err != nil || !bytes.Contains(hello, []byte(`"hello"`)) {
+		s.nc.Close()
+		return nil, fmt.Errorf("no hello but %.80q: %w", hello, err)
+	}
+	s.nc.SetDeadline(time.Time{})
+	return s, nil
+}
+
+// Upgrade opens a socket at the person's edge and waits for nothing more. Without a token nobody is signed in on it.
+func (p Person) Upgrade(ctx context.Context) (*Socket, error) {
 	host := strings.TrimPrefix(p.Base, "http://")
-	nc, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", host)
+	nc, err := dial(ctx, p.From, host)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -41,17 +55,14 @@ func (p Person) Listen(ctx context.Context) (*Socket, error) {
 		nc.Close()
 		return nil, err
 	}
-	hello, err := s.Next()
-	if err != nil || !bytes.Contains(hello, []byte(`"hello"`)) {
-		nc.Close()
-		return nil, fmt.Errorf("no hello but %.80q: %w", hello, err)
-	}
-	nc.SetDeadline(time.Time{})
 	return s, nil
 }
 
 func (s *Socket) upgrade(host, token string) error {
-	_, err := fmt.Fprintf(s.nc, "GET /api/v4/websocket HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
+	if token != "" {
+		token = "Authorization: Bearer " + token + "\r\n"
+	}
+	_, err := fmt.Fprintf(s.nc, "GET /api/v4/websocket HTTP/1.1\r\nHost: %s\r\n%s"+
 		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bmVhcnNpZGUtYmVuY2ghIQ==\r\n\r\n", host, token)
 	if err != nil {
 		return fmt.Errorf("upgrade: %w", err)
@@ -61,7 +72,7 @@ func (s *Socket) upgrade(host, token string) error {
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
-		return errors.New("upgrade: " + answer.Status)
+		return &Problem{What: "upgrade", Status: answer.StatusCode}
 	}
 	return nil
 }

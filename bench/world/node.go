@@ -48,6 +48,11 @@ type Status struct {
 	Leader   string   `json:"leader"`
 	Position Position `json:"position"`
 	State    string   `json:"state"`
+	Reason   string   `json:"reason"` // of a state other than ready
+	// Home is what a home node knows of home.
+	Home *struct {
+		Voting []string `json:"voting"`
+	} `json:"home"`
 	// LogVersion is the version of the log, Understands the newest one that the node's program understands.
 	LogVersion  int64 `json:"log_version"`
 	Understands int64 `json:"understands"`
