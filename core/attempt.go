@@ -2,12 +2,14 @@ package core
 
 import (
 	"encoding/hex"
+	"strconv"
 	"time"
 )
 
 // Limits of attempts.
 const (
 	MaxAttempts     = 10               // of one share, in a window
+	MaxTogether     = 256              // of all addresses at the invitations of the deployment, in a window
 	AttemptWindow   = 15 * time.Minute // after which an attempt no longer counts
 	AttemptValid    = time.Minute      // how long what was right may be used
 	MaxAttemptUses  = 3                // how often one attempt may be checked: an edge asks the next home node when one is silent
@@ -20,8 +22,13 @@ type AttemptKind int64
 
 // The kinds of attempts.
 const (
-	AttemptPassword AttemptKind = 1 // of an account
+	AttemptPassword   AttemptKind = 1 // of an account
+	AttemptInvitation AttemptKind = 2 // to any team
 )
+
+// ByAddress reports whether a guess names nobody, as a token does: it could be the token of anybody. Then the
+// attempts of the whole deployment are at one subject, and each address has a share.
+func (k AttemptKind) ByAddress() bool { return k == AttemptInvitation }
 
 // The ids that attempts are counted by. They are derived, so the log names no login and no address.
 type (
@@ -37,7 +44,9 @@ type (
 // another.
 //
 // The attempts at a subject are counted in shares: one for each device and address that has signed in
-// to the account before, and one for all strangers together. So strangers cannot lock out the owner.
+// to the account before, and one for all strangers together. So strangers cannot lock out the owner. At
+// a token that names nobody each address has a share, and all of them together have a limit too. An address
+// that has not tried in the window has one try even then, so whoever guesses locks out nobody elsewhere.
 type Attempt struct {
 	ID        AttemptID   `cbor:"1,keyasint" db:"id"`
 	Kind      AttemptKind `cbor:"2,keyasint" db:"kind"`
@@ -49,6 +58,11 @@ type Attempt struct {
 	RightAt   int64       `cbor:"8,keyasint,omitempty" db:"right_at"`
 	DeviceID  SourceID    `cbor:"9,keyasint,omitzero" db:"device_id"`
 	AddressID SourceID    `cbor:"10,keyasint,omitzero" db:"address_id"`
+}
+
+// SubjectOfAll gives what is guessed at in an attempt at a token that names nobody.
+func SubjectOfAll(k AttemptKind) SubjectID {
+	return DeriveID[Subject]("all", strconv.FormatInt(int64(k), 10))
 }
 
 // SubjectOf gives what is guessed at in an attempt at an account's password.
@@ -81,6 +95,9 @@ func (a *Attempt) Proves(u UserID, now int64) bool {
 // Share gives the share in which an attempt counts. known reports whether a device or an address has
 // signed in to the account before.
 func (a *Attempt) Share(known func(SourceID) bool) SourceID {
+	if a.Kind.ByAddress() && !a.AddressID.IsZero() {
+		return a.AddressID
+	}
 	for _, s := range [...]SourceID{a.DeviceID, a.AddressID} {
 		if !s.IsZero() && !a.UserID.IsZero() && known(s) {
 			return s

@@ -12,6 +12,7 @@ const (
 	MaxTeamDisplayName = 64
 	MaxTeamDescription = 255 // bytes
 	MaxCompanyName     = 64
+	MaxInviteID        = 64
 	MaxAllowedDomains  = 500
 	MaxUsersPerTeam    = 50_000
 	MaxChannelsPerTeam = 20_000

@@ -99,6 +99,8 @@ func contract() []row {
 		{op: "GET /api/v4/teams/name/{name}/exists", nobody: everybody, anyForm: "any text may be a name"},
 		{op: "PUT /api/v4/teams/{team_id}/patch", as: "admin", stranger: "ada", body: func(*fixture) any { return m{"description": "ours"} }},
 		{op: "DELETE /api/v4/teams/{team_id}", as: "admin", stranger: "ada", fresh: freshTeam},
+		{op: "GET /api/v4/teams/invite/{invite_id}", open: true, nobody: "whoever has an invitation may ask", anyForm: "any text may be an invitation"},
+		{op: "POST /api/v4/teams/members/invite", query: "?invite_id={invite_id}", status: 201, nobody: "whoever has an invitation may join", badQuery: "?invite_id="},
 		{op: "GET /api/v4/teams/{team_id}/stats"},
 		{op: "GET /api/v4/teams/{team_id}/members"},
 		{op: "POST /api/v4/teams/{team_id}/members", status: 201, body: func(f *fixture) any { return m{"team_id": f.values["team_id"], "user_id": f.joiner()} }},
@@ -235,6 +237,7 @@ func newFixture(t *testing.T, url string) *fixture {
 	f.values["eve_id"] = f.account("eve")
 	f.tokens["leaver"] = f.login("eve")
 	f.values["team_id"] = f.make("admin", "/api/v4/teams", m{"name": "crew", "display_name": "Crew", "type": "O"})
+	f.values["invite_id"], _ = object(f.send(t, "GET", "/api/v4/teams/"+f.values["team_id"], f.token("admin"), nil).body)["invite_id"].(string)
 	f.make("admin", "/api/v4/teams/"+f.values["team_id"]+"/members", m{"team_id": f.values["team_id"], "user_id": f.values["user_id"]})
 	f.values["channel_id"] = f.make("ada", "/api/v4/channels", m{"team_id": f.values["team_id"], "name": "deck", "display_name": "Deck", "type": "O"})
 	f.values["post_id"] = f.make("ada", "/api/v4/posts", m{"channel_id": f.values["channel_id"], "message": "first"})

@@ -40,7 +40,7 @@ func remoteGuard(fwd *forward.Client) guard.Remote {
 	return guard.Remote{Ask: func(ctx context.Context, question []byte) ([]byte, error) { return fwd.Ask(ctx, askGuard, question) }}
 }
 
-// Verify implements accounts.Guard.
+// Verify implements access.Guard.
 func (g *homeGuard) Verify(ctx context.Context, q guard.Question) (guard.Answer, error) {
 	if g.reg.IsLeader() {
 		a, err := g.here.Verify(ctx, q)

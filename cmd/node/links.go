@@ -13,7 +13,7 @@ import (
 	"github.com/nearside/nearside/core/tasks"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
-	"github.com/nearside/nearside/edge/api/accounts"
+	"github.com/nearside/nearside/edge/api/access"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication"
 	"github.com/nearside/nearside/replication/blob"
@@ -55,7 +55,7 @@ type outside struct {
 	view     edge.View
 	signals  edge.Signals
 	asker    edge.Asker // nil: no node has newer state than this one
-	guard    accounts.Guard
+	guard    access.Guard
 	blobs    *keeping // where the bytes of files are
 }
 

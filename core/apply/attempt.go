@@ -32,6 +32,7 @@ const atOnceForgotten = 2 * core.MaxAttemptsOnce
 var (
 	Attempts     = table[core.AttemptID, core.Attempt]("attempts", "id")
 	attemptsOf   = index[Share](Attempts, []string{"kind", "subject_id", "source_id"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("right_at"), schema.AtMost(core.MaxAttempts))
+	latestOfKind = index[core.AttemptKind](Attempts, []string{"kind"}, schema.OrderBy("create_at"), schema.Down(), schema.WhereZero("right_at"), schema.AtMost(core.MaxTogether))
 	oldestOfKind = index[core.AttemptKind](Attempts, []string{"kind"}, schema.OrderBy("create_at"), schema.AtMost(atOnceForgotten))
 
 	KnownSources  = table[UserSource, core.KnownSource]("known_sources")
@@ -46,11 +47,12 @@ func countAttempts(x *exec, c *command.CountAttempts) (any, error) {
 		x.giveBack(id)
 	}
 	var out command.Counted
+	var together together
 	for i, a := range c.Attempts {
 		if i == 0 || a.Kind != c.Attempts[i-1].Kind {
 			x.forgetAttempts(a.Kind)
 		}
-		out.Granted = append(out.Granted, x.grant(a))
+		out.Granted = append(out.Granted, x.grant(a, &together))
 	}
 	return out, nil
 }
@@ -65,8 +67,36 @@ func (x *exec) forgetAttempts(kind core.AttemptKind) {
 	}
 }
 
+// together counts the attempts of all addresses at tokens that name nobody. An entry lists them once: for each
+// attempt again they would cost more than an entry may.
+type together struct {
+	kind core.AttemptKind // zero: not listed yet
+	n    int
+}
+
+// full reports whether all addresses together have used up what they may try.
+func (t *together) full(x *exec, kind core.AttemptKind) bool {
+	if !kind.ByAddress() {
+		return false
+	}
+	if t.kind != kind {
+		*t = together{kind: kind, n: x.counting(latestOfKind.List(x, kind))}
+	}
+	return t.n >= core.MaxTogether
+}
+
+// counting gives how many attempts of a list count now.
+func (x *exec) counting(list []core.Attempt) (n int) {
+	for _, a := range list {
+		if a.Counts(x.now) {
+			n++
+		}
+	}
+	return n
+}
+
 // grant counts an attempt and reports whether it may be checked.
-func (x *exec) grant(a core.Attempt) bool {
+func (x *exec) grant(a core.Attempt, all *together) bool {
 	if was, again := Attempts.Get(x, a.ID); again { // another home node was asked before, and did not answer in time
 		if was.Uses >= core.MaxAttemptUses || was.Kind != a.Kind || was.SubjectID != a.SubjectID {
 			return false
@@ -79,14 +109,12 @@ func (x *exec) grant(a core.Attempt) bool {
 		_, known := KnownSources.Get(x, UserSource{a.UserID, s})
 		return known
 	})
-	counting := 0
-	for _, other := range x.attemptsWith(a) {
-		if other.Counts(x.now) {
-			counting++
-		}
-	}
-	if counting >= core.MaxAttempts || a.ID.IsZero() {
+	counting := x.counting(x.attemptsWith(a))
+	if counting >= core.MaxAttempts || counting > 0 && all.full(x, a.Kind) || a.ID.IsZero() {
 		return false
+	}
+	if all.kind == a.Kind {
+		all.n++
 	}
 	a.CreateAt, a.Uses, a.RightAt = x.now, 1, 0
 	Attempts.Put(x, a)
@@ -98,14 +126,15 @@ func (x *exec) attemptsWith(a core.Attempt) []core.Attempt {
 	return attemptsOf.List(x, Share{a.Kind, a.SubjectID, a.SourceID})
 }
 
-// giveBack forgets the attempts in the share of one that was right.
+// giveBack forgets the attempts in the share of one that was right. At tokens only the right one itself no longer
+// counts: whoever has one invitation could otherwise guess others for ever.
 func (x *exec) giveBack(id core.AttemptID) {
 	a, ok := Attempts.Get(x, id)
 	if !ok || a.RightAt != 0 {
 		return
 	}
 	for _, other := range x.attemptsWith(a) {
-		if other.ID != id {
+		if other.ID != id && !a.Kind.ByAddress() {
 			Attempts.Delete(x, other.ID)
 		}
 	}

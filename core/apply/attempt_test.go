@@ -211,3 +211,47 @@ func TestAttempts_Forgotten(t *testing.T) {
 		t.Errorf("%d attempts stay", n)
 	}
 }
+
+// guesses gives attempts at invitations from an address.
+func (w *world) guesses(n int, from string) (out []core.Attempt) {
+	for range n {
+		out = append(out, core.Attempt{
+			ID: core.NewID[core.Attempt](w.at), Kind: core.AttemptInvitation, SubjectID: core.SubjectOfAll(core.AttemptInvitation), AddressID: core.DeriveID[core.Source](from),
+		})
+	}
+	return out
+}
+
+// Guesses at invitations are counted for each address, and together: once all addresses have used up what the
+// deployment allows, an address that has not tried yet has one try. Whoever has an invitation cannot guess more with it.
+func TestAttempts_AtInvitations(t *testing.T) {
+	w := newWorld(t)
+	if n := w.count(w.guesses(25, "one")); n != core.MaxAttempts {
+		t.Errorf("of 25 from one address %d are granted", n)
+	}
+	right := w.guesses(1, "two")
+	w.count(append(w.guesses(4, "two"), right...))
+	w.must("", &command.CountAttempts{Right: []core.AttemptID{right[0].ID}}, nil)
+	if n := w.count(w.guesses(25, "two")); n != core.MaxAttempts-4 {
+		t.Errorf("with 4 wrong ones and a right one %d of 25 are granted", n)
+	}
+	all := 2 * core.MaxAttempts
+	for i := range 60 {
+		all += w.count(w.guesses(core.MaxAttempts, fmt.Sprint("many", i)))
+	}
+	beyond := 60 - (core.MaxTogether-20+core.MaxAttempts-1)/core.MaxAttempts
+	if all != core.MaxTogether+beyond {
+		t.Errorf("%d are granted from many addresses, not %d and one for each of %d others", all, core.MaxTogether, beyond)
+	}
+	if n := w.count(append(w.guesses(3, "last"), w.guesses(3, "other")...)); n != 2 {
+		t.Errorf("of 3 and 3 from new addresses %d are granted", n)
+	}
+	w.person("ada")
+	if n := w.count(append(w.guesses(1, "last"), w.tries("ada", 2)...)); n != 2 {
+		t.Errorf("%d of 2 at a password are granted", n)
+	}
+	w.at = w.at.Add(core.AttemptWindow)
+	if n := w.count(w.guesses(25, "last")); n != core.MaxAttempts {
+		t.Errorf("in the next window %d of 25 are granted", n)
+	}
+}

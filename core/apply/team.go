@@ -16,6 +16,7 @@ import (
 var (
 	Teams       = table[core.TeamID, core.Team]("teams", "id")
 	TeamByName  = unique[string](Teams, "name")
+	byInvite    = index[string](Teams, []string{"invite_id"}, schema.WhereZero("delete_at"), schema.AtMost(1))
 	setTeam     = schema.PatchOf[core.TeamPatch, core.Team]()
 	TeamMembers = table[TeamUser, core.TeamMember]("team_members")
 )
@@ -31,6 +32,7 @@ var (
 	teamMemberNotFound = core.Refusal{Kind: core.KindNotFound, ID: "app.team.get_member.missing.app_error"}
 	teamNameTaken      = core.Refusal{Kind: core.KindInvalid, ID: "app.team.save.existing.app_error"}
 	teamFull           = core.Refusal{Kind: core.KindInvalid, ID: "app.team.join_user_to_team.max_accounts.app_error"}
+	inviteNotFound     = core.Refusal{Kind: core.KindNotFound, ID: "app.team.get_by_invite_id.finding.app_error"}
 	domainNotAllowed   = core.Refusal{Kind: core.KindInvalid, ID: "api.team.join_user_to_team.allowed_domains.app_error"}
 	stillLeaving       = core.Refusal{Kind: core.KindUnavailable, ID: "nearside.still_leaving.app_error"}
 )
@@ -151,14 +153,30 @@ func addTeamMember(x *exec, c *command.AddTeamMember) (any, error) {
 	if _, leaving := Tasks.Get(x, core.TaskIDOf(core.Task{Kind: core.TaskLeaveTeam, TeamID: t.ID, UserID: u.ID})); leaving {
 		return nil, stillLeaving // the old channel memberships would count again
 	}
-	if !emailAllowed(u, t.AllowedDomains) {
-		return nil, domainNotAllowed
-	}
-	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
-		return nil, teamFull.With("max", core.MaxUsersPerTeam)
+	if err := x.takes(t, u); err != nil {
+		return nil, err
 	}
 	x.join(t, u, me, false)
 	return nil, nil
+}
+
+// takes refuses if a team does not take a user as one more member.
+func (x *exec) takes(t core.Team, u core.User) error {
+	if !emailAllowed(u, t.AllowedDomains) {
+		return domainNotAllowed
+	}
+	if x.count(memberCount(t.ID)) >= core.MaxUsersPerTeam {
+		return teamFull.With("max", core.MaxUsersPerTeam)
+	}
+	return nil
+}
+
+// invitedTo gives the team that has an invite id, if it is not archived.
+func (x *exec) invitedTo(invite string) (core.Team, error) {
+	if list := byInvite.List(x, invite); invite != "" && len(list) > 0 {
+		return list[0], nil
+	}
+	return core.Team{}, inviteNotFound
 }
 
 func (x *exec) mayJoin(me core.User, t core.Team, c *command.AddTeamMember) error {

@@ -30,7 +30,8 @@ var (
 
 func createUser(x *exec, c *command.CreateUser) (any, error) {
 	u := newUser(c.User)
-	if err := x.maySignUp(c); err != nil {
+	team, invited, err := x.maySignUp(c, u)
+	if err != nil {
 		return nil, err
 	}
 	if err := x.checkUser(u); err != nil {
@@ -54,6 +55,9 @@ func createUser(x *exec, c *command.CreateUser) (any, error) {
 	Users.Put(x, u)
 	x.firstPreferences(u.ID)
 	x.emit(event.UserCreated{User: u.ID})
+	if invited {
+		x.join(team, u, u, false)
+	}
 	return nil, nil
 }
 
@@ -67,21 +71,27 @@ func newUser(in core.User) core.User {
 }
 
 // maySignUp refuses unless the account may be made: the first one always, later ones on an open server
-// or by an administrator. Invitations are not built yet.
-func (x *exec) maySignUp(c *command.CreateUser) error {
+// by an administrator, or with an invitation to a team, which the account then joins.
+func (x *exec) maySignUp(c *command.CreateUser, u core.User) (t core.Team, invited bool, err error) {
+	if c.InviteID != "" {
+		if t, err = x.invitedTo(c.InviteID); err != nil {
+			return t, false, err
+		}
+		return t, true, x.takes(t, u)
+	}
 	if x.count(userCount) == 0 || c.OpenServer {
-		return nil
+		return t, false, nil
 	}
 	if !x.by.Session.IsZero() {
 		u, err := x.caller()
 		if err != nil {
-			return err
+			return t, false, err
 		}
 		if authz.Allows(authz.ManageSystem, u.Roles) {
-			return nil
+			return t, false, nil
 		}
 	}
-	return notOpen
+	return t, false, notOpen
 }
 
 func (x *exec) checkUser(u core.User) error {

@@ -10,6 +10,9 @@
 // together. A login that no account has is counted in the same way, costs the same work and gets the
 // same answers.
 //
+// A token names nobody until it is found, so a guess at one is a guess at all: the attempts are counted for each
+// address (a /64 with IPv6), and for all addresses of the deployment together.
+//
 // Entries are shared: while some are under way, attempts gather for the next one. Asking is safe to
 // repeat: an attempt has an id, and counts once at however many home nodes it is asked.
 //

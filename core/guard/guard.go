@@ -18,7 +18,8 @@ type Store interface {
 	UserByName(ctx context.Context, name string) (core.User, bool, error)
 	UserByEmail(ctx context.Context, email string) (core.User, bool, error)
 	KnownSource(ctx context.Context, u core.UserID, source core.SourceID) (bool, error)
-	CountingAttempts(ctx context.Context, a core.Attempt, since int64) (int64, error)
+	CountingAttempts(ctx context.Context, a core.Attempt, since int64) (share, kind int64, err error)
+	TeamByInvite(ctx context.Context, invite string) (core.Team, bool, error)
 }
 
 // Config configures a Guard. Every field is required.
@@ -54,9 +55,38 @@ func (g *Guard) Verify(ctx context.Context, q Question) (Answer, error) {
 	if err := q.check(); err != nil {
 		return Answer{}, err
 	}
-	if q.Kind != core.AttemptPassword {
-		return Answer{}, core.E(core.KindNotBuilt, "the guard knows no attempts of kind %d", q.Kind)
+	switch q.Kind {
+	case core.AttemptPassword:
+		return g.password(ctx, q)
+	case core.AttemptInvitation:
+		return g.invitation(ctx, q)
 	}
+	return Answer{}, core.E(core.KindNotBuilt, "the guard knows no attempts of kind %d", q.Kind)
+}
+
+// invitation finds the team of an invitation. Who guesses learns from the time of the answer only what the answer
+// says too.
+func (g *Guard) invitation(ctx context.Context, q Question) (Answer, error) {
+	a := attempt(q, core.User{})
+	if locked, err := g.locked(ctx, a); err != nil || locked {
+		return Answer{Verdict: Locked}, err
+	}
+	granted, at, err := g.counter.reserve(ctx, a)
+	if err != nil || !granted {
+		return Answer{Verdict: Locked}, err
+	}
+	if err := g.cfg.Applied(ctx, at); err != nil {
+		return Answer{}, err
+	}
+	t, found, err := g.cfg.Store.TeamByInvite(ctx, q.Secret)
+	if err != nil || !found {
+		return Answer{Verdict: Wrong}, err
+	}
+	at, err = g.counter.right(ctx, a.ID)
+	return Answer{Verdict: Right, TeamID: t.ID, Attempt: a.ID, Index: at}, err
+}
+
+func (g *Guard) password(ctx context.Context, q Question) (Answer, error) {
 	place, err := g.cfg.Hasher.Enter(g.who(ctx, q)) // before the attempt is counted, so that a full queue costs nobody an attempt
 	if err != nil {
 		return Answer{Verdict: Busy}, nil //nolint:nilerr // an error would be taken to other home nodes, again and again
@@ -143,6 +173,9 @@ func (g *Guard) account(ctx context.Context, q Question) (core.User, error) {
 func attempt(q Question, u core.User) core.Attempt {
 	a := core.Attempt{Kind: q.Kind, UserID: u.ID, DeviceID: q.Device}
 	switch {
+	case q.Kind.ByAddress():
+		a.SubjectID, a.DeviceID = core.SubjectOfAll(q.Kind), core.SourceID{}
+		a.AddressID = core.DeriveID[core.Source]("address", network(q.Address))
 	case !u.ID.IsZero():
 		a.SubjectID = core.SubjectOf(u.ID)
 		if q.Address != "" {
@@ -179,6 +212,6 @@ func (g *Guard) locked(ctx context.Context, a core.Attempt) (bool, error) {
 	if failed != nil {
 		return false, failed
 	}
-	n, err := g.cfg.Store.CountingAttempts(ctx, a, time.Now().Add(-core.AttemptWindow).UnixMilli())
-	return n >= core.MaxAttempts, err
+	own, all, err := g.cfg.Store.CountingAttempts(ctx, a, time.Now().Add(-core.AttemptWindow).UnixMilli())
+	return own >= core.MaxAttempts || a.Kind.ByAddress() && own > 0 && all >= core.MaxTogether, err
 }

@@ -14,7 +14,7 @@ type Question struct {
 	ID      core.AttemptID   `cbor:"1,keyasint"` // new for each attempt of a client
 	Kind    core.AttemptKind `cbor:"2,keyasint"`
 	UserID  core.UserID      `cbor:"3,keyasint,omitzero"`  // the account, if Login is not used
-	Login   string           `cbor:"4,keyasint,omitempty"` // username or address
+	Login   string           `cbor:"4,keyasint,omitempty"` // username or e-mail address
 	Secret  string           `cbor:"5,keyasint"`
 	Device  core.SourceID    `cbor:"6,keyasint,omitzero"`  // from Device; zero: the client says none
 	Address string           `cbor:"7,keyasint,omitempty"` // of the client
@@ -37,6 +37,7 @@ type Answer struct {
 	UserID  core.UserID    `cbor:"2,keyasint,omitzero"` // whose secret it is, if it is right
 	Attempt core.AttemptID `cbor:"3,keyasint,omitzero"` // what proves it to apply, for a short time
 	Index   core.Index     `cbor:"4,keyasint,omitempty"`
+	TeamID  core.TeamID    `cbor:"5,keyasint,omitzero"` // to which an invitation invites, if it is right
 }
 
 // Device gives the id of a device from something that only the device knows.

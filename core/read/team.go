@@ -18,6 +18,14 @@ func (s *Store) TeamByName(ctx context.Context, name string) (core.Team, bool, e
 	return find(ctx, s.db, apply.TeamByName, name)
 }
 
+// TeamByInvite gives the team that has an invite id.
+func (s *Store) TeamByInvite(ctx context.Context, invite string) (core.Team, bool, error) {
+	if invite == "" {
+		return core.Team{}, false, nil
+	}
+	return pg.QueryOne(ctx, s.db, "SELECT "+pg.Columns(apply.Teams.Shape, "t")+" FROM teams t WHERE invite_id = $1 AND delete_at = 0 ORDER BY id LIMIT 1", pg.Scan[core.Team](apply.Teams.Shape), invite)
+}
+
 // TeamsOf gives the teams that a user belongs to, in the order of names in a locale.
 func (s *Store) TeamsOf(ctx context.Context, user core.UserID, locale string) ([]core.Team, error) {
 	order, err := s.inOrder(ctx, "t.display_name", locale)

@@ -26,6 +26,7 @@ type Access struct {
 	Local *api.Local
 	Read  *read.Store
 
+	guard    Guard
 	sessions *session.Store
 	users    api.Cache[core.UserID, struct{}, core.User]
 	belongs  api.Cache[core.UserID, struct{}, *belongings]
@@ -35,13 +36,13 @@ type Access struct {
 }
 
 // New makes an Access.
-func New(l *api.Local, store *read.Store) (*Access, error) {
+func New(l *api.Local, store *read.Store, g Guard) (*Access, error) {
 	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome, Caches: l.Caches})
 	if err != nil {
 		return nil, err
 	}
 	a := &Access{
-		Local: l, Read: store, sessions: sessions,
+		Local: l, Read: store, guard: g, sessions: sessions,
 		places:   hot.New[[16]byte, struct{}, core.ChannelID](l.Caches, "places", placesKept, nil),
 		users:    api.Keep[core.UserID, struct{}, core.User](l, "users", usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
 		belongs:  api.Keep[core.UserID, struct{}](l, "memberships", membershipsKept, (*belongings).size, api.DropOn(member)),

@@ -6,11 +6,8 @@
 package accounts
 
 import (
-	"context"
-
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/authz"
-	"github.com/nearside/nearside/core/guard"
 	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
@@ -25,13 +22,7 @@ type Config struct {
 	Passwords  strength.Rules   // for new passwords
 	Typing     Typing           // called when a user is typing; default: nothing
 	Presence   Presence         // returns users' statuses; default: everybody is offline
-	Guard      Guard            // required: checks passwords at home
 	Hasher     *password.Hasher // hashes new passwords; default: one of its own
-}
-
-// Guard counts and checks passwords at home.
-type Guard interface {
-	Verify(ctx context.Context, q guard.Question) (guard.Answer, error)
 }
 
 // Typing is called when a user is typing in a channel, or in a thread if parent is not zero.

@@ -8,7 +8,6 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/guard"
-	"github.com/nearside/nearside/core/password"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/session"
 )
@@ -49,7 +48,7 @@ func (s *Service) login(c *api.Call, _ api.Nobody, in loginBody) (core.User, err
 		in.DeviceID = in.OldDeviceID
 	}
 	token := session.NewToken()
-	answer, err := s.verify(c, guard.Question{ID: core.AttemptFor(core.HashToken(token).Seal()), UserID: accountID(in.ID), Login: login(in), Secret: in.Password, Device: device(in)})
+	answer, err := s.Verify(c, guard.Question{ID: core.AttemptFor(core.HashToken(token).Seal()), Kind: core.AttemptPassword, UserID: accountID(in.ID), Login: login(in), Secret: in.Password, Device: device(in)})
 	switch {
 	case err != nil:
 		return core.User{}, err
@@ -85,23 +84,6 @@ func login(in loginBody) string {
 
 // device gives the id of the device that signs in, if it says what it is.
 func device(in loginBody) core.SourceID { return guard.Device("push", in.DeviceID) }
-
-// verify asks home whether a password is right, and waits until this edge has what home decided on. Too
-// many questions at once are refused.
-func (s *Service) verify(c *api.Call, q guard.Question) (guard.Answer, error) {
-	q.Kind, q.Address = core.AttemptPassword, c.Address.String()
-	answer, err := s.cfg.Guard.Verify(c, q)
-	if err != nil {
-		return answer, err
-	}
-	if answer.Verdict == guard.Busy {
-		return answer, password.Busy
-	}
-	if answer.Index > 0 {
-		c.Follow(answer.Index)
-	}
-	return answer, nil
-}
 
 // signIn begins a session and returns its token only to this client.
 func (s *Service) signIn(c *api.Call, u core.User, token string, attempt core.AttemptID, device string) (core.User, error) {

@@ -64,13 +64,19 @@ func (s *Service) createUser(c *api.Call, _ api.Nobody, in newUser) (core.User, 
 	if err := s.cfg.Passwords.Check(in.Password, u); err != nil {
 		return u, err
 	}
+	invite := c.Query("iid")
+	if invite != "" {
+		if _, err := s.Invitation(c, invite); err != nil {
+			return u, err
+		}
+	}
 	hash, err := s.cfg.Hasher.Hash(c, c.Who(), in.Password)
 	if err != nil {
 		return u, err
 	}
 	sealed := []byte(hash)
 	u.PasswordSeal = core.SealOf(sealed)
-	out, err := api.ChangedSealed(c, &command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: c.Query("iid")}, [][]byte{sealed}, s.Read.User, u.ID)
+	out, err := api.ChangedSealed(c, &command.CreateUser{User: u, OpenServer: s.cfg.OpenServer, InviteID: invite}, [][]byte{sealed}, s.Read.User, u.ID)
 	return profile(out, true), err
 }
 
@@ -270,7 +276,7 @@ func (s *Service) verifyEmail(c *api.Call, u core.User) (core.User, error) {
 // ownPassword refuses if the caller's password is wrong. The status is not 401, which would sign
 // the client out.
 func (s *Service) ownPassword(c *api.Call, password string) error {
-	answer, err := s.verify(c, guard.Question{ID: core.NewID[core.Attempt](time.Now()), UserID: c.User.ID, Secret: password})
+	answer, err := s.Verify(c, guard.Question{ID: core.NewID[core.Attempt](time.Now()), Kind: core.AttemptPassword, UserID: c.User.ID, Secret: password})
 	switch {
 	case err != nil:
 		return err

@@ -105,7 +105,7 @@ func (s *Site) Link() edge.Link {
 	return s.link
 }
 
-// Verify implements accounts.Guard.
+// Verify implements access.Guard.
 func (s *Site) Verify(ctx context.Context, q guard.Question) (guard.Answer, error) {
 	g := s.Guard
 	if g == nil {

@@ -35,7 +35,7 @@ type Config struct {
 	WebSocket  http.Handler          // serves /api/v4/websocket; default: 501
 	Typing     accounts.Typing       // called when a user is typing; default: nothing
 	Presence   accounts.Presence     // returns users' statuses; default: everybody is offline
-	Guard      accounts.Guard        // required: checks passwords at home
+	Guard      access.Guard          // required: checks at home what could be guessed
 	Hasher     *password.Hasher      // hashes new passwords; default: one of its own
 	OpenServer bool                  // anybody may sign up
 	Passwords  strength.Rules        // for new passwords
@@ -107,14 +107,14 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := access.New(local, cfg.Read)
+	who, err := access.New(local, cfg.Read, cfg.Guard)
 	if err != nil {
 		return nil, err
 	}
 	settings := cfg.settings()
 	cfg.Files.Access, cfg.Files.SiteURL, cfg.Files.Logger = who, cfg.SiteURL, cfg.Logger
 	a := &API{access: who, Areas: []Area{
-		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Passwords: cfg.Passwords, Typing: cfg.Typing, Presence: cfg.Presence, Guard: cfg.Guard, Hasher: cfg.Hasher}),
+		accounts.New(accounts.Config{Access: who, OpenServer: cfg.OpenServer, Passwords: cfg.Passwords, Typing: cfg.Typing, Presence: cfg.Presence, Hasher: cfg.Hasher}),
 		teams.New(who),
 		channels.New(who),
 		posts.New(posts.Config{Access: who, Online: cfg.online, PageBytes: cfg.PageBytes}),

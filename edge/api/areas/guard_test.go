@@ -7,11 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"testing"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api/apitest"
+	"github.com/nearside/nearside/edge/api/areas"
+	"github.com/nearside/nearside/edge/rate"
 )
 
 const (
@@ -156,5 +159,114 @@ func TestLogin_ConfirmationsCountToo(t *testing.T) {
 	})
 	if ann.Do("PUT", "/users/me/patch", map[string]string{"email": "ann3@example.com", "password": apitest.Password}, nil).StatusCode != http.StatusBadRequest {
 		t.Error("the password is checked although there were too many guesses at login")
+	}
+}
+
+// behindProxy gives a home whose edge believes what a proxy at this machine says about clients' addresses.
+func behindProxy(t *testing.T, open bool) *apitest.Site {
+	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) {
+		var err error
+		cfg.Limiter, err = rate.New(rate.Config{Off: true, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.OpenServer = open
+	})
+	return s
+}
+
+// invited shows an invitation from an address and gives the status.
+func invited(t testing.TB, s *apitest.Site, from, invite string) int {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/v4/teams/invite/"+invite, nil)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	req.Header.Set("X-Forwarded-For", from)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+func TestInvitation_ThousandGuesses(t *testing.T) {
+	// Of 1,000 guesses from one address ten are checked, and of 1,000 from everywhere a share that all have together.
+	// Whoever has an invitation and has not guessed still gets in.
+	s := behindProxy(t, true)
+	ann := s.SignUp(t, "ann")
+	invite := ann.NewTeam("crew").InviteID
+	guess := func(n int, from func(i int) string) map[int]int {
+		got := make(chan int, n)
+		limit := make(chan struct{}, 64)
+		for i := range n {
+			go func() {
+				limit <- struct{}{}
+				defer func() { <-limit }()
+				got <- invited(t, s, from(i), fmt.Sprint("guess", i))
+			}()
+		}
+		statuses := map[int]int{}
+		for range n {
+			statuses[<-got]++
+		}
+		return statuses
+	}
+	got := guess(1000, func(i int) string { return fmt.Sprintf("2001:db8:0:7::%x", i) }) // one customer has a /64
+	if got[http.StatusNotFound] != core.MaxAttempts || got[http.StatusTooManyRequests] != 1000-core.MaxAttempts {
+		t.Errorf("1,000 guesses from one address: %v", got)
+	}
+	if status := invited(t, s, "2001:db8:0:7::ffff", invite); status != http.StatusTooManyRequests {
+		t.Errorf("the invitation from there: %d", status)
+	}
+	const addresses = 50
+	got = guess(1000, func(i int) string { return fmt.Sprint("192.0.2.", i%addresses) })
+	if n := got[http.StatusNotFound]; n > core.MaxTogether+addresses || n+got[http.StatusTooManyRequests] != 1000 {
+		t.Errorf("1,000 guesses from %d addresses: %v", addresses, got)
+	}
+	if status := invited(t, s, "198.51.100.1", invite); status != http.StatusOK {
+		t.Errorf("the invitation from elsewhere: %d", status)
+	}
+	bob := s.SignUp(t, "bob")
+	var m core.TeamMember
+	bob.Must(http.StatusCreated, "POST", "/teams/members/invite?invite_id="+invite, nil, &m)
+	bob.Fails(http.StatusNotFound, "app.team.get_by_invite_id.finding.app_error", "POST", "/teams/members/invite?invite_id=guess", nil)
+}
+
+func TestInvitation_SignUp(t *testing.T) {
+	// On a server that is not open one signs up with an invitation only, and guesses at it cost no hash of a password and end.
+	s := behindProxy(t, false)
+	ann := s.SignUp(t, "ann") // the first one may
+	invite := ann.NewTeam("crew").InviteID
+	signUp := func(name, invite string) (*http.Response, core.User) {
+		var u core.User
+		nobody := &apitest.Client{T: t, Site: s, URL: s.URL}
+		resp := nobody.Do("POST", "/users?iid="+invite, map[string]string{"username": name, "email": name + "@example.com", "password": apitest.Password}, nil)
+		if resp.StatusCode == http.StatusCreated {
+			if err := json.NewDecoder(resp.Body).Decode(&u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return resp, u
+	}
+	resp, bob := signUp("bob", invite)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("with an invitation: %d", resp.StatusCode)
+	}
+	var teams []core.Team
+	ann.Must(http.StatusOK, "GET", "/users/"+bob.ID.String()+"/teams", nil, &teams)
+	if len(teams) != 1 {
+		t.Errorf("bob is in %d teams", len(teams))
+	}
+	var statuses []int
+	for range core.MaxAttempts + 2 {
+		resp, _ := signUp("eve", "guess")
+		statuses = append(statuses, resp.StatusCode)
+	}
+	if statuses[core.MaxAttempts-1] != http.StatusNotFound || statuses[core.MaxAttempts] != http.StatusTooManyRequests {
+		t.Errorf("guesses: %v", statuses)
 	}
 }

@@ -10,6 +10,11 @@ import (
 	"github.com/nearside/nearside/edge/api/access"
 )
 
+var (
+	notOpenTeam  = core.Refusal{Kind: core.KindForbidden, ID: "api.team.get_invite_info.not_open_team"}
+	noInvitation = core.Refusal{Kind: core.KindInvalid, ID: "api.team.add_user_to_team.missing_parameter.app_error"}
+)
+
 // maxBatchMembers is how many users one request may add to a team.
 const maxBatchMembers = 20
 
@@ -51,10 +56,42 @@ func (s *Service) addTeamMember(c *api.Call, team core.TeamID, in memberBody) (c
 }
 
 func (s *Service) add(c *api.Call, team core.TeamID, user core.UserID) (core.TeamMember, error) {
+	return s.join(c, &command.AddTeamMember{TeamID: team, UserID: user})
+}
+
+func (s *Service) join(c *api.Call, cmd *command.AddTeamMember) (core.TeamMember, error) {
 	find := func(ctx context.Context, u core.UserID) (core.TeamMember, bool, error) {
-		return s.Read.TeamMember(ctx, team, u)
+		return s.Read.TeamMember(ctx, cmd.TeamID, u)
 	}
-	return api.Changed(c, &command.AddTeamMember{TeamID: team, UserID: user}, find, user)
+	return api.Changed(c, cmd, find, cmd.UserID)
+}
+
+// inviteInfo shows the team of an invitation to whoever has it, before they have an account.
+func (s *Service) inviteInfo(c *api.Call, _ api.Nobody) (map[string]string, error) {
+	t, err := s.Invitation(c, c.Param("invite_id"))
+	if err == nil && t.Type != core.TeamOpen {
+		err = notOpenTeam
+	}
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"id": t.ID.String(), "name": t.Name, "display_name": t.DisplayName, "description": t.Description}, nil
+}
+
+// joinByInvite makes the caller a member of the team of an invitation.
+func (s *Service) joinByInvite(c *api.Call, me core.User) (core.TeamMember, error) {
+	invite := c.Query("invite_id")
+	if err := c.UnbuiltQuery("token"); err != nil { // invitations by e-mail
+		return core.TeamMember{}, err
+	}
+	if invite == "" {
+		return core.TeamMember{}, noInvitation
+	}
+	t, err := s.Invitation(c, invite)
+	if err != nil {
+		return core.TeamMember{}, err
+	}
+	return s.join(c, &command.AddTeamMember{TeamID: t.ID, UserID: me.ID, InviteID: invite})
 }
 
 // batchResult is the result of adding one of several users; a failure does not stop the others.

@@ -31,6 +31,8 @@ func (s *Service) Routes() []api.Route {
 		api.Delete("/teams/{team_id}", changed, s.deleteTeam),
 		api.Get("/teams/name/{name}", s.visibleByName(), s.getTeam),
 		api.Get("/teams/name/{name}/exists", api.SignedIn, s.teamExists),
+		api.Get("/teams/invite/{invite_id}", api.Anybody, s.inviteInfo),
+		api.Post("/teams/members/invite", api.SignedIn, s.joinByInvite).Created(),
 		api.Get("/teams/{team_id}/stats", member, s.teamStats),
 		api.Get("/teams/{team_id}/members", member, s.listTeamMembers),
 		api.Post("/teams/{team_id}/members", changed, api.Body(s.addTeamMember)).Created(),
