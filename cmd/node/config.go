@@ -60,11 +60,13 @@ type Config struct {
 
 // Client is where an edge serves clients.
 type Client struct {
-	Listen string `yaml:"listen,omitempty"`  // HOST:PORT; port 0 picks a free one
-	URL    URLs   `yaml:"url,omitempty"`     // as clients write it, or a list: the first is told to clients, and pages of all may connect; default http://<listen>
-	Assets string `yaml:"assets,omitempty"`  // directory of a built web client to serve; default: none
-	TLS    TLS    `yaml:"tls,omitempty"`     // default: clients, or a proxy before this edge, come without TLS
-	NoHSTS bool   `yaml:"no_hsts,omitempty"` // with TLS, or if every URL is https, do not tell browsers to use nothing else for a year
+	Listen string `yaml:"listen,omitempty"` // HOST:PORT; port 0 picks a free one
+	URL    URLs   `yaml:"url,omitempty"`    // as clients write it, or a list: the first is told to clients, and pages of all may connect; default http://<listen>
+	Assets string `yaml:"assets,omitempty"` // directory of a built web client to serve; default: none
+	TLS    TLS    `yaml:"tls,omitempty"`    // default: clients, or a proxy before this edge, come without TLS
+	// For how long this edge honours sessions without hearing from home; afterwards it answers 503. Default 24h, negative: for ever.
+	SessionGrace time.Duration `yaml:"session_grace,omitempty"`
+	NoHSTS       bool          `yaml:"no_hsts,omitempty"` // with TLS, or if every URL is https, do not tell browsers to use nothing else for a year
 }
 
 // URLs are addresses. In a file, one need not be a list.

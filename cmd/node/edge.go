@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
@@ -34,6 +35,9 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if err != nil {
 		return err
 	}
+	if n.heard, err = newHeard(n.cfg.Data, n.cfg.Client.SessionGrace, time.Now()); err != nil {
+		return err
+	}
 	who, err := presence.New(presence.Config{Send: out.signals.Send})
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	// Nothing is called before both exist.
 	var a *areas.API
 	cfg := areas.Config{
-		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Guard: out.guard, Hasher: n.hasher, Presence: statuses(who),
+		Proposer: observer.Proposer(out.proposer), View: out.view, Read: store, Asker: out.asker, Guard: out.guard, InTouch: n.heard.inTouch, Hasher: n.hasher, Presence: statuses(who),
 		OpenServer: n.openServer(), Passwords: strength.Rules{MinBytes: n.cfg.Password.MinLength}, SiteURL: n.addresses.Main(), Build: n.cfg.Version, Metrics: n.metrics.registry, Logger: n.log,
 	}
 	rates, err := n.cfg.Rate.rates()
@@ -62,7 +66,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	}
 	host, _ := os.Hostname() // for the support page of clients; it may be empty
 	hub, err := fanout.New(fanout.Config{
-		View: out.view, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
+		View: out.view, InTouch: n.heard.inTouch, Memberships: memberships(store), Signals: out.signals, Presence: who, Hostname: host, Metrics: n.metrics.registry, Tracer: n.tracer, Logger: n.log,
 		Version: cfg.VersionID(),
 		MayPost: func(ctx context.Context, u core.UserID, ch core.ChannelID) error { return a.MayPost(ctx, u, ch) },
 	})
@@ -92,6 +96,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	}
 	s.start("events", stopInner, hub.Run)
 	s.start("caches", stopInner, a.Run)
+	s.start("sessions", stopInner, func(ctx context.Context) error { return n.hear(ctx, n.lag) })
 	s.start("sockets", stopInner, sockets.Run)
 	s.start("clients", stopEdge, func(ctx context.Context) error {
 		srv := a.Server()

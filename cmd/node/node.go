@@ -57,6 +57,8 @@ type Node struct {
 
 	parts atomic.Pointer[parts] // replaced whole by Run's goroutine only
 
+	heard *heard // set by startEdge, before any part that asks it
+
 	stuck, noDatabase atomic.Pointer[string] // why; nil or empty: it is not so
 }
 

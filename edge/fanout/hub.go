@@ -24,6 +24,7 @@ type Config struct {
 	Memberships func(ctx context.Context, u core.UserID) (Memberships, error) // required
 	// MayPost fails with an Error if the user may not post in the channel. Required for Typing.
 	MayPost  func(ctx context.Context, u core.UserID, ch core.ChannelID) error
+	InTouch  func() bool   // whether home was heard recently enough to honour sessions; nil: it always was
 	Signals  edge.Signals  // nil: there are no other edges
 	Presence *presence.Map // nil: everybody is offline
 	Version  string        // hello's server_version
@@ -232,6 +233,9 @@ func (h *Hub) sweep(slot int) {
 	h.mu.Lock()
 	defer h.unlock()
 	now := h.now()
+	if h.cfg.InTouch != nil && !h.cfg.InTouch() {
+		h.dropAll(EndOutOfTouch)
+	}
 	for s := range h.pings[slot] {
 		if s.client.expired(now) {
 			h.drop(s, EndSession)

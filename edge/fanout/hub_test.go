@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -339,6 +340,18 @@ func TestHub_Pings(t *testing.T) {
 		wire.await(t, "two pings", func() bool { return wire.pings >= 2 })
 		wire.count(t, 1)
 	}
+}
+
+// When home was not heard for too long, every socket is closed: its session may have been ended.
+func TestHub_OutOfTouch(t *testing.T) {
+	var lost atomic.Bool
+	h := start(t, newWorld(), func(c *Config) {
+		c.Limits.PingEvery, c.InTouch = 60*time.Millisecond, func() bool { return !lost.Load() }
+	})
+	_, wire := register(t, h, client(user(1)), Resume{})
+	wire.await(t, "a ping", func() bool { return wire.pings > 0 })
+	lost.Store(true)
+	wire.await(t, "the end", func() bool { return wire.end == EndOutOfTouch })
 }
 
 // When Run ends, every socket is closed, even if its client does not read.

@@ -23,11 +23,12 @@ type End uint8
 
 // The reasons.
 const (
-	EndLeft     End = iota + 1 // the client left, or came back on another connection
-	EndSlow                    // it did not read its events: reconnect and read the state again
-	EndSession                 // the session ended or expired
-	EndReset                   // history was replaced: read the state again
-	EndShutdown                // this edge stops: reconnect elsewhere
+	EndLeft       End = iota + 1 // the client left, or came back on another connection
+	EndSlow                      // it did not read its events: reconnect and read the state again
+	EndSession                   // the session ended or expired
+	EndReset                     // history was replaced: read the state again
+	EndShutdown                  // this edge stops: reconnect elsewhere
+	EndOutOfTouch                // home was not heard for so long that sessions are no longer honoured: reconnect elsewhere
 )
 
 // Client is the owner of a socket.

@@ -111,6 +111,26 @@ func TestStore_EndedSession(t *testing.T) {
 	}
 }
 
+func TestStore_OutOfTouch(t *testing.T) {
+	// An edge that may have missed the end of a session says that it is unavailable, not that the session is over, and
+	// honours the session again when it has heard from home.
+	r, token, now, inTouch := replica{}, session.NewToken(), time.UnixMilli(1000), false
+	hash := core.HashToken(token).Seal()
+	s := store(t, session.Config{Find: r.find, Now: func() time.Time { return now }, InTouch: func() bool { return inTouch }})
+	r[hash] = core.Session{ID: core.NewID[core.Session](now), Token: hash, ExpiresAt: 2000}
+	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("out of touch: %v", err)
+	}
+	inTouch = true
+	if _, err := s.Lookup(t.Context(), token); err != nil {
+		t.Errorf("in touch again: %v", err)
+	}
+	inTouch, now = false, time.UnixMilli(2000)
+	if _, err := s.Lookup(t.Context(), token); core.KindOf(err) != core.KindUnauthorized {
+		t.Errorf("expired, whatever home knows: %v", err)
+	}
+}
+
 func TestStore_AsksHome(t *testing.T) {
 	// For an unknown token home is asked before it is refused, and not again for a second.
 	r, token, now, asked := replica{}, session.NewToken(), time.UnixMilli(0), 0

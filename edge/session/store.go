@@ -24,6 +24,9 @@ type Config struct {
 	// CatchUp returns when the local replica has everything that home had at the time of the
 	// call. Default: it returns at once; the replica is never behind.
 	CatchUp func(context.Context) error
+	// InTouch reports whether home was heard recently enough: longer ago, a session may have been ended without this
+	// edge knowing. Default: it always was.
+	InTouch func() bool
 	Kept    int64            // sessions in memory; default DefaultKept
 	Caches  *hot.Metrics     // default: nothing is registered
 	Now     func() time.Time // default time.Now
@@ -55,6 +58,9 @@ func NewStore(cfg Config) (*Store, error) {
 	if cfg.Caches == nil {
 		cfg.Caches = hot.NewMetrics(nil)
 	}
+	if cfg.InTouch == nil {
+		cfg.InTouch = func() bool { return true }
+	}
 	return &Store{
 		cfg: cfg, kept: hot.New[core.Seal, struct{}, found](cfg.Caches, "sessions", cfg.Kept, nil),
 		misses: hot.NewMisses[core.Seal](missesKept, missRemembers),
@@ -62,7 +68,8 @@ func NewStore(cfg Config) (*Store, error) {
 }
 
 // Lookup returns a token's session. Errors: KindUnauthorized if there is none or it has expired;
-// KindUnavailable if only home knows and home cannot be reached.
+// KindUnavailable if only home knows and home cannot be reached, or was not heard for too long: clients would
+// sign out if they were told that their session is over.
 func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) {
 	if len(token) != core.IDLength {
 		return core.Session{}, noSession
@@ -77,6 +84,8 @@ func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) 
 		return core.Session{}, err
 	case !f.ok || f.session.Expired(s.cfg.Now().UnixMilli()):
 		return core.Session{}, noSession
+	case !s.cfg.InTouch():
+		return core.Session{}, outOfTouch
 	}
 	return f.session, nil
 }
@@ -84,7 +93,9 @@ func (s *Store) Lookup(ctx context.Context, token string) (core.Session, error) 
 // The reasons why a token has no session.
 var (
 	noSession      = core.Refusal{Kind: core.KindUnauthorized, ID: "api.context.session_expired.app_error"}
-	sessionUnknown = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}.With("reason", "session")
+	unavailable    = core.Refusal{Kind: core.KindUnavailable, ID: "api.nearside.unavailable.app_error"}
+	sessionUnknown = unavailable.With("reason", "session")
+	outOfTouch     = unavailable.With("reason", "out_of_touch")
 )
 
 func (s *Store) find(ctx context.Context, seal core.Seal) (found, error) {

@@ -39,6 +39,8 @@ var closeCodes = map[fanout.End]struct {
 	fanout.EndSession:  {websocket.ClosePolicyViolation, "the session is over"},
 	fanout.EndReset:    {websocket.CloseServiceRestart, "read the state anew"},
 	fanout.EndShutdown: {websocket.CloseGoingAway, "the server stops"},
+
+	fanout.EndOutOfTouch: {websocket.CloseTryAgainLater, "cut off from home for too long"},
 }
 
 // Write sends one text frame.

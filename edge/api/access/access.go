@@ -35,14 +35,23 @@ type Access struct {
 	places   *hot.Cache[[16]byte, struct{}, core.ChannelID] // channels of posts, files and uploads, by id; they never change
 }
 
+// Config configures an Access. The zero value of each optional field means its documented default.
+type Config struct {
+	Local   *api.Local  // required
+	Read    *read.Store // required
+	Guard   Guard       // required
+	InTouch func() bool // whether home was heard recently enough to honour sessions; default: it always was
+}
+
 // New makes an Access.
-func New(l *api.Local, store *read.Store, g Guard) (*Access, error) {
-	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome, Caches: l.Caches})
+func New(cfg Config) (*Access, error) {
+	l, store := cfg.Local, cfg.Read
+	sessions, err := session.NewStore(session.Config{Find: store.SessionByToken, CatchUp: l.CatchUpWithHome, InTouch: cfg.InTouch, Caches: l.Caches})
 	if err != nil {
 		return nil, err
 	}
 	a := &Access{
-		Local: l, Read: store, guard: g, sessions: sessions,
+		Local: l, Read: store, guard: cfg.Guard, sessions: sessions,
 		places:   hot.New[[16]byte, struct{}, core.ChannelID](l.Caches, "places", placesKept, nil),
 		users:    api.Keep[core.UserID, struct{}, core.User](l, "users", usersKept, nil, api.DropOn(event.UserChanged.UserChanged)),
 		belongs:  api.Keep[core.UserID, struct{}](l, "memberships", membershipsKept, (*belongings).size, api.DropOn(member)),

@@ -36,6 +36,7 @@ type Config struct {
 	Typing     accounts.Typing       // called when a user is typing; default: nothing
 	Presence   accounts.Presence     // returns users' statuses; default: everybody is offline
 	Guard      access.Guard          // required: checks at home what could be guessed
+	InTouch    func() bool           // whether home was heard recently enough to honour sessions; default: it always was
 	Hasher     *password.Hasher      // hashes new passwords; default: one of its own
 	OpenServer bool                  // anybody may sign up
 	Passwords  strength.Rules        // for new passwords
@@ -107,7 +108,7 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := access.New(local, cfg.Read, cfg.Guard)
+	who, err := access.New(access.Config{Local: local, Read: cfg.Read, Guard: cfg.Guard, InTouch: cfg.InTouch})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nearside/nearside/core"
@@ -269,4 +270,15 @@ func TestInvitation_SignUp(t *testing.T) {
 	if statuses[core.MaxAttempts-1] != http.StatusNotFound || statuses[core.MaxAttempts] != http.StatusTooManyRequests {
 		t.Errorf("guesses: %v", statuses)
 	}
+}
+
+func TestSessions_OutOfTouch(t *testing.T) {
+	// An edge that has not heard from home for too long answers 503 to everybody who is signed in, and 200 again afterwards.
+	var lost atomic.Bool
+	_, s := apitest.NewHomeWith(t, func(cfg *areas.Config) { cfg.InTouch = func() bool { return !lost.Load() } })
+	ann := s.SignUp(t, "ann")
+	lost.Store(true)
+	ann.Fails(http.StatusServiceUnavailable, "api.nearside.unavailable.app_error", "GET", "/users/me", nil)
+	lost.Store(false)
+	ann.Must(http.StatusOK, "GET", "/users/me", nil, nil)
 }
