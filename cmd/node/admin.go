@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 
 	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/region"
 )
 
@@ -30,6 +31,8 @@ func (n *Node) adminHandler() http.Handler {
 	entries.Register(mux)
 	home := &admin.HomeHandler{Region: func() *region.Region { return n.parts.Load().region }}
 	home.Register(mux)
+	audits := &admin.AuditHandler{Store: n.audits}
+	audits.Register(mux)
 	return mux
 }
 
@@ -37,6 +40,14 @@ func (n *Node) adminHandler() http.Handler {
 func (n *Node) files() *admin.Files {
 	if k := n.parts.Load().keeping; k != nil {
 		return &k.Files
+	}
+	return nil
+}
+
+// audits gives what reads the audit trail; nil while this node starts.
+func (n *Node) audits() *read.Store {
+	if db := n.parts.Load().db; db != nil {
+		return read.New(db, nil)
 	}
 	return nil
 }

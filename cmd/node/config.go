@@ -48,6 +48,7 @@ type Config struct {
 	Files    Files     `yaml:"files,omitempty"`
 	Imitate  []Imitate `yaml:"imitate,omitempty"` // distances to imitate
 	Trace    Trace     `yaml:"trace,omitempty"`   // default: nothing is traced
+	Audit    Audit     `yaml:"audit,omitempty"`
 	Rate     RateLimit `yaml:"rate_limit,omitempty"`
 	Tuning   Tuning    `yaml:"tuning,omitempty"`
 
@@ -161,6 +162,20 @@ type Trace struct {
 	OTLP  string  `yaml:"otlp,omitempty"`  // collector that takes OTLP over HTTP, http://HOST:4318
 	Ratio float64 `yaml:"ratio,omitempty"` // share of the traces that is kept, 0 to 1, the same at every node; default 1
 }
+
+// Audit says how the audit trail is kept.
+type Audit struct {
+	RetentionDays int `yaml:"retention_days,omitempty"` // how long audits stay in the trail; the home nodes decide, and should agree; default 365
+}
+
+func (a Audit) check() error {
+	if a.RetentionDays < 0 || a.RetentionDays > maxRetentionDays {
+		return core.E(core.KindInvalid, "audit.retention_days: goes from 1 to %d", maxRetentionDays)
+	}
+	return nil
+}
+
+const maxRetentionDays = 36_500
 
 func (t Trace) check() error {
 	if t.Ratio < 0 || t.Ratio > 1 {
@@ -306,7 +321,7 @@ func (cfg Config) checkAddresses() error {
 		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
 	}
 	_, wrong := cfg.Rate.rates()
-	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check(), wrong) {
+	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check(), cfg.Audit.check(), wrong) {
 		if err != nil {
 			return err
 		}
@@ -349,6 +364,7 @@ func (cfg Config) WithDefaults() Config {
 		cfg.Postgres.MaxConns = 16
 	}
 	cfg.Trace.Ratio = cmp.Or(cfg.Trace.Ratio, 1)
+	cfg.Audit.RetentionDays = cmp.Or(cfg.Audit.RetentionDays, 365)
 	cfg.Files = cfg.Files.withDefaults(cfg.Data)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

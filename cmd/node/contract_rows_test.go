@@ -85,6 +85,10 @@ func contract() []row {
 		{op: "GET /api/v4/users/{user_id}/status", nobody: everybody},
 		{op: "POST /api/v4/users/{user_id}/typing", body: func(f *fixture) any { return m{"channel_id": f.values["channel_id"]} }},
 
+		// the audit trail
+		{op: "GET /api/v4/users/{user_id}/audits"},
+		{op: "GET /api/v4/audits", as: "admin", stranger: "ada", anyForm: noForm},
+
 		// roles
 		{op: "GET /api/v4/roles", as: "admin", stranger: "ada", anyForm: noForm},
 		{op: "GET /api/v4/roles/{role_id}", nobody: everybody},

@@ -6,6 +6,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/guard"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/trail"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/forward"
 )
@@ -21,14 +22,14 @@ type homeGuard struct {
 }
 
 // startGuard makes the guard of this home node.
-func (n *Node) startGuard(ctx context.Context, s *stages, reg *region.Region, fwd *forward.Client) (*homeGuard, error) {
+func (n *Node) startGuard(ctx context.Context, s *stages, reg *region.Region, fwd *forward.Client, trail *trail.Trail) (*homeGuard, error) {
 	store, err := n.openReader(ctx, s, guardConns)
 	if err != nil {
 		return nil, err
 	}
 	db := n.parts.Load().db
 	unseal := func(ctx context.Context, seal core.Seal) ([]byte, bool, error) { return pg.Unseal(ctx, db, seal) }
-	g, err := guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: n.hasher, Propose: reg.ProposeHere, Applied: n.parts.Load().replica.WaitApplied})
+	g, err := guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: n.hasher, Propose: reg.ProposeHere, Applied: n.parts.Load().replica.WaitApplied, Failed: trail.Failed})
 	if err != nil {
 		return nil, err
 	}

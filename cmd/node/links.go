@@ -143,7 +143,11 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	view := &homeView{rep, reg}
-	guards, err := n.startGuard(ctx, s, reg, fwd)
+	trail, err := n.startTrail(s, reg)
+	if err != nil {
+		return nil, err
+	}
+	guards, err := n.startGuard(ctx, s, reg, fwd, trail)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +171,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		s.start("signals", stopInner, mesh.Run)
 	}
 	s.start("region", stopRegion, n.standing(reg.Run))
-	n.update(func(p *parts) { p.region, p.hub = reg, h })
+	n.update(func(p *parts) { p.region, p.hub, p.trail = reg, h, trail })
 	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, guard: guards, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of this node

@@ -18,6 +18,7 @@ import (
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/trace"
+	"github.com/nearside/nearside/core/trail"
 	"github.com/nearside/nearside/edge/address"
 	"github.com/nearside/nearside/edge/fanout"
 	"github.com/nearside/nearside/region"
@@ -69,6 +70,7 @@ type parts struct {
 	db            *pg.DB
 	replica       *replica.Replica
 	region        *region.Region
+	trail         *trail.Trail // at home
 	hub           *hub.Hub
 	follower      *follower.Follower
 	gossip        *gossip.Gossip

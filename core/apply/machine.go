@@ -120,7 +120,8 @@ type exec struct {
 	entry    core.Entry
 	now      int64 // the entry's time in Unix milliseconds
 	by       command.Caller
-	user     core.User // set by caller()
+	user     core.User   // set by caller()
+	owner    core.UserID // set by belongsTo()
 	events   []event.Event
 	minted   int // ids derived from the entry
 	rows     int // read or written
@@ -131,7 +132,7 @@ type exec struct {
 }
 
 func (x *exec) begin(p Prepared) {
-	x.entry, x.now, x.by, x.user = p.Entry, p.Entry.At.UnixMilli(), p.By, core.User{}
+	x.entry, x.now, x.by, x.user, x.owner = p.Entry, p.Entry.At.UnixMilli(), p.By, core.User{}, core.UserID{}
 	x.events, x.minted, x.rows, x.bytes, x.fault = nil, 0, 0, 0, nil
 	x.decision = x.decision[:0]
 }
@@ -158,6 +159,9 @@ func (x *exec) run(c command.Command) (result any, refusal *core.Error) {
 	result, err := handlers[reflect.TypeOf(c)](x, c)
 	if err != nil {
 		return nil, core.AsError(err)
+	}
+	if len(x.decision) > 0 { // it has changed something
+		x.trace(c)
 	}
 	return result, nil
 }

@@ -350,6 +350,9 @@ func patchPost(x *exec, c *command.PatchPost) (any, error) {
 			return nil, err
 		}
 	}
+	if x.belongsTo(p.UserID); pinOnly {
+		x.belongsTo(u.ID) // everybody who reads a channel may pin in it
+	}
 	was := p
 	setPost(&p, &c.PostPatch)
 	if c.Props != nil {
@@ -418,6 +421,7 @@ func deletePost(x *exec, c *command.DeletePost) (any, error) {
 	if err := x.mayInChannel(u, ch, need); err != nil {
 		return nil, err
 	}
+	x.belongsTo(p.UserID)
 	p = x.bury(p, u.ID)
 	switch {
 	case !p.RootID.IsZero():

@@ -43,6 +43,7 @@ func createSession(x *exec, c *command.CreateSession) (any, error) {
 		}
 	}
 	x.signedInFrom(u.ID, c.Attempt)
+	x.signer(u, s.ID)
 	x.add(sessionCount(u.ID), 1)
 	Sessions.Put(x, s)
 	return nil, nil

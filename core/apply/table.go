@@ -16,6 +16,8 @@ var handlers = rows(
 	on(createSession),
 	on(endSession),
 	on(countAttempts),
+	on(reportAudits),
+	on(trimAudits),
 	on(createTeam),
 	on(patchTeam),
 	on(deleteTeam),

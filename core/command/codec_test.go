@@ -283,7 +283,7 @@ func TestCheck_Since(t *testing.T) {
 	typ := reflect.TypeFor[*EndSession]()
 	k := byType[typ]
 	defer func() { byType[typ] = k }()
-	byType[typ] = row[EndSession](k.number, 2)
+	byType[typ] = row[EndSession](k.number, signsIn, 2)
 	data, err := Encode(Caller{Session: core.SessionID{1}}, &EndSession{})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,11 @@ type Command any
 type Caller struct {
 	Session    core.SessionID    `cbor:"1,keyasint"`
 	Connection core.ConnectionID `cbor:"2,keyasint,omitzero"` // the session's socket that need not be told what the command changes; zero: there is none
+
+	// For the audit trail, and only with commands that leave an audit: where the request came from, and who has made it
+	// if it is on behalf of nobody. Only home says who.
+	Address string `cbor:"3,keyasint,omitempty"`
+	Actor   string `cbor:"4,keyasint,omitempty"`
 }
 
 // envelope is a command as it is encoded in the log.
@@ -31,6 +36,9 @@ type envelope struct {
 	Caller Caller          `cbor:"2,keyasint"`
 	Body   cbor.RawMessage `cbor:"3,keyasint"`
 }
+
+// maxAddress is the longest address of a caller.
+const maxAddress = 64
 
 // Outcome is what applying a command gave: a refusal, or a result, which may be nil.
 type Outcome struct {
@@ -150,8 +158,10 @@ func Check(p core.Proposal, version int64) (Caller, Command, error) {
 		return Caller{}, nil, badRequest.With("reason", "command").WithCause(err)
 	}
 	switch {
-	case FromHome(c):
+	case FromHome(c), by.Actor != "":
 		err = homeOnly
+	case len(by.Address) > maxAddress:
+		err = badRequest.With("reason", "command")
 	case by.Session.IsZero() && !WithoutSession(c):
 		err = noSession
 	case byType[reflect.TypeOf(c)].since > version:

@@ -6,58 +6,61 @@ import (
 	"slices"
 )
 
-// table gives each command its number. Append-only: never renumber, never reuse.
+// table gives each command its number, and says what it leaves in the audit trail. Append-only: never renumber, never reuse.
 var table = []kind{
-	row[CreateUser](1),
-	row[PatchUser](2),
-	row[RaiseVersion](3),
-	row[ContinueTask](4),
-	row[VerifyEmail](5),
-	row[CreateSession](10),
-	row[EndSession](11),
-	row[CountAttempts](12),
-	row[CreateTeam](20),
-	row[PatchTeam](21),
-	row[AddTeamMember](22),
-	row[RemoveTeamMember](23),
-	row[DeleteTeam](24),
-	row[CreateChannel](30),
-	row[PatchChannel](31),
-	row[DeleteChannel](32),
-	row[AddChannelMember](33),
-	row[RemoveChannelMember](34),
-	row[ViewChannel](35),
-	row[CreatePost](40),
-	row[PatchPost](41),
-	row[DeletePost](42),
-	row[SetPreferences](50),
-	row[DeletePreferences](51),
-	row[AddReaction](60),
-	row[RemoveReaction](61),
-	row[CreateFile](70),
-	row[ShareFile](71),
-	row[ExpireLinks](72),
-	row[CreateUpload](73),
-	row[AppendUpload](74),
-	row[FinishUpload](75),
-	row[SetUserImage](76),
-	row[CreateBookmark](80),
-	row[PatchBookmark](81),
-	row[SortBookmark](82),
-	row[DeleteBookmark](83),
+	row[CreateUser](1, audited),
+	row[PatchUser](2, audited),
+	row[RaiseVersion](3, audited),
+	row[ContinueTask](4, silent),
+	row[VerifyEmail](5, audited),
+	row[CreateSession](10, signsIn),
+	row[EndSession](11, signsIn),
+	row[CountAttempts](12, silent),
+	row[ReportAudits](13, silent),
+	row[TrimAudits](14, audited),
+	row[CreateTeam](20, audited),
+	row[PatchTeam](21, audited),
+	row[AddTeamMember](22, ofOthers),
+	row[RemoveTeamMember](23, ofOthers),
+	row[DeleteTeam](24, audited),
+	row[CreateChannel](30, audited),
+	row[PatchChannel](31, audited),
+	row[DeleteChannel](32, audited),
+	row[AddChannelMember](33, ofOthers),
+	row[RemoveChannelMember](34, ofOthers),
+	row[ViewChannel](35, silent),
+	row[CreatePost](40, silent),
+	row[PatchPost](41, ofOthers),
+	row[DeletePost](42, ofOthers),
+	row[SetPreferences](50, silent),
+	row[DeletePreferences](51, silent),
+	row[AddReaction](60, silent),
+	row[RemoveReaction](61, ofOthers),
+	row[CreateFile](70, silent),
+	row[ShareFile](71, audited),
+	row[ExpireLinks](72, audited),
+	row[CreateUpload](73, silent),
+	row[AppendUpload](74, silent),
+	row[FinishUpload](75, silent),
+	row[SetUserImage](76, ofOthers),
+	row[CreateBookmark](80, silent),
+	row[PatchBookmark](81, silent),
+	row[SortBookmark](82, silent),
+	row[DeleteBookmark](83, silent),
 }
 
 // kind is one row of the table.
 type kind struct {
 	number Number
 	typ    reflect.Type // of the struct
+	trace  trace        // what it leaves in the audit trail
 	since  int64        // version of the log from which on it may be proposed
 }
 
-// row makes a command's row: its number, and since which version of the log there is the command, if
-// it is not the first.
-func row[C any](n Number, since ...int64) kind {
-	return kind{n, reflect.TypeFor[C](), slices.Max(append(since, 1))}
+// row makes a command's row: its number, what it leaves in the audit trail, and since which version of the log there
+// is the command, if it is not the first.
+func row[C any](n Number, t trace, since ...int64) kind {
+	return kind{n, reflect.TypeFor[C](), t, slices.Max(append(since, 1))}
 }
 
 var (

@@ -22,13 +22,14 @@ type Store interface {
 	TeamByInvite(ctx context.Context, invite string) (core.Team, bool, error)
 }
 
-// Config configures a Guard. Every field is required.
+// Config configures a Guard. Every field is required but Failed.
 type Config struct {
 	Store   Store
 	Unseal  func(ctx context.Context, seal core.Seal) ([]byte, bool, error) // gives a sealed value, such as the hash of a password
 	Hasher  *password.Hasher
 	Propose func(ctx context.Context, p core.Proposal) (core.Receipt, error) // returns when the proposal is ordered and applied at home
 	Applied func(ctx context.Context, i core.Index) error                    // returns when this node has applied an index
+	Failed  func(a core.Audit)                                               // notes an attempt that did not succeed
 }
 
 // Guard counts and checks attempts at a home node.
@@ -93,19 +94,40 @@ func (g *Guard) password(ctx context.Context, q Question) (Answer, error) {
 	}
 	defer place.Leave()
 	u, a, granted, err := g.reserve(ctx, q)
-	if err != nil || !granted {
-		return Answer{Verdict: Locked}, err
+	if err != nil {
+		return Answer{}, err
+	}
+	if !granted {
+		g.failed(u.ID, q, "too_many")
+		return Answer{Verdict: Locked}, nil
 	}
 	hash, _, err := g.cfg.Unseal(ctx, u.PasswordSeal) // of nobody's password there is none, and it is not faster to find that out
 	if err != nil {
 		return Answer{}, err
 	}
 	right, err := place.Verify(ctx, string(hash), q.Secret)
-	if err != nil || !right || u.ID.IsZero() {
-		return Answer{Verdict: Wrong}, err
+	if err != nil {
+		return Answer{}, err
+	}
+	if !right || u.ID.IsZero() {
+		g.failed(u.ID, q, "wrong")
+		return Answer{Verdict: Wrong}, nil
 	}
 	at, err := g.counter.right(ctx, a.ID)
 	return Answer{Verdict: Right, UserID: u.ID, Attempt: a.ID, Index: at}, err
+}
+
+// failed tells the audit trail of an attempt that did not succeed. What was typed is not in it, not even a login: people
+// type passwords there.
+func (g *Guard) failed(u core.UserID, q Question, result string) {
+	if g.cfg.Failed == nil {
+		return
+	}
+	a := core.Audit{UserID: u, Address: q.Address, Action: core.AuditLoginFailed, Result: result}
+	if u.IsZero() {
+		a.Object = "unknown account"
+	}
+	g.cfg.Failed(a)
 }
 
 // who says whose turn it is to have a password checked: a device or address where the account was

@@ -256,7 +256,7 @@ func (n tripsNode) trips(t *testing.T) int {
 // alone are the commands that read only rows that they, or commands before them, have read or written. The others
 // must also learn that something does not exist yet.
 var alone = []reflect.Type{
-	reflect.TypeFor[command.PatchUser](), reflect.TypeFor[command.VerifyEmail](), reflect.TypeFor[command.EndSession](),
+	reflect.TypeFor[command.VerifyEmail](), reflect.TypeFor[command.ReportAudits](), reflect.TypeFor[command.EndSession](),
 	reflect.TypeFor[command.PatchTeam](), reflect.TypeFor[command.DeleteTeam](),
 	reflect.TypeFor[command.PatchChannel](), reflect.TypeFor[command.DeleteChannel](), reflect.TypeFor[command.RemoveChannelMember](),
 	reflect.TypeFor[command.ViewChannel](), reflect.TypeFor[command.CreatePost](), reflect.TypeFor[command.PatchPost](),

@@ -38,6 +38,9 @@ func (c *Call) propose(id core.ProposalID, cmd command.Command, sealed [][]byte,
 	}
 	by := command.Caller{Session: c.Session.ID}
 	by.Connection, _ = core.ParseID[core.Connection](c.Request.Header.Get("Connection-Id"))
+	if command.TraceOf(cmd).Kind != 0 {
+		by.Address = c.Address.String()
+	}
 	data, err := command.Encode(by, cmd)
 	if err != nil {
 		return err

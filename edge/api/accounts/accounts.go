@@ -82,6 +82,9 @@ func (s *Service) Routes() []api.Route {
 		api.Get("/users/{user_id}/preferences/{category}", access.OneselfOrEditor, s.preferencesOfCategory),
 		api.Get("/users/{user_id}/preferences/{category}/name/{preference_name}", access.OneselfOrEditor, s.getPreference),
 
+		api.Get("/users/{user_id}/audits", access.OneselfOrEditor, s.auditsOfUser),
+		api.Get("/audits", access.SystemRole(authz.ManageSystem), s.listAudits),
+
 		api.Get("/roles", access.SystemRole(authz.ManageSystem), s.listRoles),
 		api.Get("/roles/{role_id}", api.SignedIn, s.getRole),
 		api.Get("/roles/name/{role_name}", api.SignedIn, s.roleByName),

@@ -23,6 +23,7 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/core/trail"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api/areas"
 	"github.com/nearside/nearside/edge/api/files"
@@ -40,6 +41,7 @@ type Home struct {
 	Blobs *disk.Store  // the origin of every edge
 	Dir   string       // its directory
 	Guard *guard.Guard // checks passwords, at the first edge
+	Trail *trail.Trail // what home adds to the audit trail
 
 	asks      chan asked
 	configure func(*areas.Config) // changes the configuration of each edge; may be nil
@@ -239,6 +241,9 @@ func NewHomeWith(t testing.TB, configure func(*areas.Config)) (*Home, *Site) {
 	}
 	t.Cleanup(func() { _ = blobs.Close() })
 	h := &Home{T: t, asks: make(chan asked, 1024), Blobs: blobs, Dir: dir, configure: configure}
+	if h.Trail, err = trail.New(trail.Config{Propose: h.Propose, Leads: func() bool { return true }, Retention: core.MinAuditAge}); err != nil {
+		t.Fatal(err)
+	}
 	first := h.NewSite(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -310,7 +315,7 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 // NewGuard makes a guard that reads a replica, as each home node has one, with sealed values in a database at home.
 func (h *Home) NewGuard(store *read.Store, rep *replica.Replica, db *pg.DB) (*guard.Guard, error) {
 	unseal := func(ctx context.Context, seal core.Seal) ([]byte, bool, error) { return pg.Unseal(ctx, db, seal) }
-	return guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: password.NewHasher(0, 0), Propose: h.Propose, Applied: rep.WaitApplied})
+	return guard.New(guard.Config{Store: store, Unseal: unseal, Hasher: password.NewHasher(0, 0), Propose: h.Propose, Applied: rep.WaitApplied, Failed: h.Trail.Failed})
 }
 
 // Client is a user at an edge.
