@@ -73,7 +73,7 @@ type Config struct {
 
 	Epoch core.Epoch // of the history this region orders; default 1
 
-	ElectionTimeout time.Duration // silence of the leader before an election; default 300 ms, 20 ms alone
+	ElectionTimeout time.Duration // silence of the leader before an election; default 300 ms
 	CommitTimeout   time.Duration // how soon idle followers learn of a commit; default 10 ms
 	ProposeTimeout  time.Duration // how long Propose tries across elections; default 10 s
 
@@ -109,12 +109,8 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.check(); err != nil {
 		return c, err
 	}
-	election := 300 * time.Millisecond
-	if len(c.Voters) == 1 {
-		election = 20 * time.Millisecond // there are no other voters to wait for
-	}
 	def(&c.Epoch, 1)
-	def(&c.ElectionTimeout, election)
+	def(&c.ElectionTimeout, 300*time.Millisecond)
 	def(&c.CommitTimeout, 10*time.Millisecond)
 	def(&c.ProposeTimeout, 10*time.Second)
 	def(&c.NoMajorityAfter, max(1500*time.Millisecond, 3*c.ElectionTimeout))

@@ -39,29 +39,43 @@ func (f floor) allows(term, logTerm, logIndex uint64) bool {
 type elections struct {
 	*raft.NetworkTransport
 	floor
-	own func() (logTerm, logIndex uint64) // the end of this node's log
-	in  chan raft.RPC
-	end chan struct{} // closed when Raft has ended
+	alone bool                              // there is no other home node at the start
+	own   func() (logTerm, logIndex uint64) // the end of this node's log
+	in    chan raft.RPC
+	end   chan struct{} // closed when Raft has ended
 }
 
-func newElections(t *raft.NetworkTransport, f floor, own func() (logTerm, logIndex uint64)) *elections {
-	e := &elections{NetworkTransport: t, floor: f, own: own, in: make(chan raft.RPC), end: make(chan struct{})}
-	if e.floor != (floor{}) {
+func newElections(t *raft.NetworkTransport, f floor, alone bool, own func() (logTerm, logIndex uint64)) *elections {
+	e := &elections{NetworkTransport: t, floor: f, alone: alone, own: own, in: make(chan raft.RPC), end: make(chan struct{})}
+	if e.between() {
 		go e.filter()
 	}
 	return e
 }
 
+// between reports whether calls go through filter before Raft gets them.
+func (e *elections) between() bool { return e.alone || e.floor != (floor{}) }
+
 // Consumer implements raft.Transport.
 func (e *elections) Consumer() <-chan raft.RPC {
-	if e.floor == (floor{}) {
+	if !e.between() {
 		return e.NetworkTransport.Consumer()
 	}
 	return e.in
 }
 
-// filter hands on what the floor allows until end is closed.
+// filter hands on what the floor allows until end is closed. The only home node first tells itself to lead at once. It
+// has no shorter timeouts instead, because Raft's lease cannot be changed while it runs: a node that others have
+// joined since would go on with one that is shorter than the pause between two heartbeats.
 func (e *elections) filter() {
+	if e.alone {
+		now := raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, RespChan: make(chan raft.RPCResponse, 1)}
+		select {
+		case e.in <- now:
+		case <-e.end:
+			return
+		}
+	}
 	for {
 		var rpc raft.RPC
 		select {

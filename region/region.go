@@ -328,7 +328,7 @@ func (r *Region) serve(ctx context.Context, log *guard, snaps raft.SnapshotStore
 		Stream: net, ServerAddressProvider: voterAddrs{r.addrOf}, MaxPool: streamsPerPeer, MaxRPCsInFlight: maxRPCsInFlight, Timeout: rpcTimeout,
 		Logger: raftLogger(r.cfg.Logger),
 	})
-	elect := newElections(trans, f, func() (uint64, uint64) {
+	elect := newElections(trans, f, r.alone(), func() (uint64, uint64) {
 		at, err := log.watermark(snaps)
 		if err != nil {
 			return 0, 0
