@@ -118,6 +118,12 @@ before: need-go
 chaos: build postgres ## Kill and freeze nodes and databases under load and check that nothing was lost or doubled
 	@$(GO) run ./bench -nearside $(BIN) -only leader,edge,database,follower,frozen $(CHAOS)
 
+DURATION ?= 1h
+
+.PHONY: endure
+endure: build postgres ## Run the demo for DURATION (1h) under people, an abuser, a hostile edge and a kill a minute; keeps the result in bench/results
+	@$(GO) run ./bench/endure -nearside $(BIN) -duration $(DURATION) -results bench/results $(ENDURE)
+
 .PHONY: postgres
 postgres: ## Make sure that there is a PostgreSQL: the machine's, else a pinned build in .build
 	@sh deploy/fetch-postgres.sh
