@@ -101,6 +101,7 @@ var owners = map[string]string{
 	"go.opentelemetry.io/otel":        "core/trace",
 	"github.com/spf13/cobra":          "cmd",
 	"github.com/yuin/goldmark":        "edge/parse",
+	"golang.org/x/crypto/acme":        "cmd/node",
 
 	// Every package may make metrics of its own, with the registerer that its Config gives; who
 	// collects and serves them is the composition root's business.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,8 @@ func (a *app) serve() *cobra.Command {
 	var data, listen, admin, dsn string
 	var siteURL []string
 	var tls node.TLS
+	var acme node.ACME
+	var byACME bool
 	var limited bool
 	var proxies []string
 	cmd := &cobra.Command{
@@ -38,11 +41,19 @@ SIGTERM or Ctrl-C stops it cleanly.`,
 	f.StringArrayVar(&siteURL, "site-url", nil, "`URL` at which clients reach this server, without a path; if given several times, the first is told\nto clients, and pages of all of them may connect (default http://<listen>)")
 	f.StringVar(&tls.Cert, "tls-cert", "", "`file` with a certificate in PEM, to serve clients by TLS; read again when it changes")
 	f.StringVar(&tls.Key, "tls-key", "", "`file` with the key of the certificate")
+	f.BoolVar(&byACME, "acme", false, "serve clients by TLS with a certificate from Let's Encrypt for the host of --site-url; it is renewed\nby itself. Port 443 of the host must reach --listen, or port 80 --acme-http")
+	f.StringVar(&acme.Email, "acme-email", "", "`address` for warnings about the certificate")
+	f.StringVar(&acme.Listen, "acme-http", "", "`address` that port 80 of the host reaches; browsers are sent to https from there")
 	f.BoolVar(&limited, "rate-limit", true, "limit how fast accounts and addresses may go")
 	f.StringSliceVar(&proxies, "trusted-proxy", nil, "`address` or network of a proxy whose X-Forwarded-For is believed (may be repeated)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if _, err := address.Parse(siteURL); err != nil {
 			return usageError{fmt.Errorf("--site-url: %w", err)}
+		}
+		if byACME {
+			tls.ACME = &acme
+		} else if acme.Email != "" || acme.Listen != "" {
+			return usageError{errors.New("--acme-email and --acme-http belong to --acme")}
 		}
 		return a.runNode(cmd, node.Config{
 			Name: "home", Region: "local", Roles: []string{node.RoleHome, node.RoleEdge}, Data: data,

@@ -220,7 +220,11 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	for _, p := range append(cfg.Files.paths(), &cfg.Client.TLS.Cert, &cfg.Client.TLS.Key, &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File) {
+	paths := append(cfg.Files.paths(), &cfg.Client.TLS.Cert, &cfg.Client.TLS.Key, &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File)
+	if a := cfg.Client.TLS.ACME; a != nil {
+		paths = append(paths, &a.CA, &a.Cache)
+	}
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -321,7 +325,7 @@ func (cfg Config) checkAddresses() error {
 		errs = append(errs, check("imitate: "+i.Peer, i.Addr), i.check())
 	}
 	_, wrong := cfg.Rate.rates()
-	for _, err := range append(errs, cfg.Files.check(), cfg.Trace.check(), cfg.Audit.check(), wrong) {
+	for _, err := range append(errs, cfg.Client.checkACME(), cfg.Files.check(), cfg.Trace.check(), cfg.Audit.check(), wrong) {
 		if err != nil {
 			return err
 		}

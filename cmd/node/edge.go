@@ -90,7 +90,7 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if a, err = areas.New(cfg); err != nil {
 		return err
 	}
-	secure, err := n.cfg.Client.TLS.server(n.log)
+	secure, err := n.secure(s)
 	if err != nil {
 		return err
 	}

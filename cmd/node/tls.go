@@ -15,10 +15,11 @@ import (
 type TLS struct {
 	Cert string `yaml:"cert,omitempty"` // file in PEM: the certificate, and those between it and its authority
 	Key  string `yaml:"key,omitempty"`  // file in PEM
+	ACME *ACME  `yaml:"acme,omitempty"` // or from an authority
 }
 
 func (c Client) scheme() string {
-	if c.TLS.Cert != "" {
+	if c.TLS.Cert != "" || c.TLS.ACME != nil {
 		return "https://"
 	}
 	return "http://"
