@@ -21,10 +21,15 @@ const identityFile = "store.json"
 // identity is what a disk says of itself. A vote is only worth what its disk remembers, so Raft knows a
 // home node by its name and its store: with another disk it is another voter.
 type identity struct {
-	Deployment  string  `json:"deployment,omitempty"` // random, made when the deployment was; "" before a leader told it
-	Store       string  `json:"store"`                // random, made with the log's directory
-	Incarnation uint64  `json:"incarnation"`          // raised at every start
-	Initial     []Voter `json:"initial,omitempty"`    // the home nodes of a deployment that begins with this store
+	ofStore
+	Initial []Voter `json:"initial,omitempty"` // the home nodes of a deployment that begins with this store
+}
+
+// ofStore is what a home node tells the others of its disk.
+type ofStore struct {
+	Deployment  string `json:"deployment,omitempty"` // random, made when the deployment was; "" before a leader told it
+	Store       string `json:"store"`                // random, made with the log's directory
+	Incarnation uint64 `json:"incarnation"`          // raised at every start
 }
 
 // serverID is how Raft knows a node with a store.
@@ -52,7 +57,7 @@ func Initialise(dir string, voters []Voter) error {
 	if len(voters) == 0 {
 		return errors.New("region: a deployment has at least one home node")
 	}
-	has, err := Initialised(dir)
+	has, err := initialised(dir)
 	if err != nil {
 		return err
 	}
@@ -62,11 +67,11 @@ func Initialise(dir string, voters []Voter) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the home's directory: %w", err)
 	}
-	return saveIdentity(dir, identity{Deployment: newName(), Store: newName(), Initial: voters})
+	return saveIdentity(dir, identity{ofStore{Deployment: newName(), Store: newName()}, voters})
 }
 
-// Initialised reports whether a directory belongs to a deployment.
-func Initialised(dir string) (bool, error) {
+// initialised reports whether a directory belongs to a deployment.
+func initialised(dir string) (bool, error) {
 	for _, name := range []string{identityFile, "log"} {
 		_, err := os.Stat(filepath.Join(dir, name))
 		if err == nil {

@@ -25,7 +25,7 @@ const (
 
 // peerState is what a home node answers about itself. It answers also while it does not take part yet.
 type peerState struct {
-	identity
+	ofStore
 	Node    string    `json:"node"`
 	Running bool      `json:"running"` // takes part
 	Leads   bool      `json:"leads"`
@@ -132,7 +132,7 @@ func (r *Region) id() raft.ServerID { return serverID(r.cfg.Node, r.self.identit
 // state answers what another home node asks before it takes part.
 func (r *Region) state() (peerState, error) {
 	r.self.mu.Lock()
-	st := peerState{identity: r.self.id, Node: r.cfg.Node, Running: r.self.running}
+	st := peerState{ofStore: r.self.id.ofStore, Node: r.cfg.Node, Running: r.self.running}
 	log, snaps := r.self.log, r.self.snaps
 	r.self.mu.Unlock()
 	if log == nil {
@@ -142,7 +142,7 @@ func (r *Region) state() (peerState, error) {
 	if st.At, err = log.watermark(snaps); err != nil {
 		return st, err
 	}
-	st.At.Incarnation, st.Initial = st.Incarnation, nil
+	st.At.Incarnation = st.Incarnation
 	if st.Config, err = readSeats(log, snaps); err != nil {
 		return st, err
 	}

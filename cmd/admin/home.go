@@ -15,31 +15,22 @@ type HomeHandler struct {
 
 // Register adds the handler's paths.
 func (h *HomeHandler) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/home", h.list)
 	mux.HandleFunc("POST /v1/home/add", h.add)
 	mux.HandleFunc("POST /v1/home/remove", h.remove)
 	mux.HandleFunc("POST /v1/home/trust", h.trust)
 }
 
-func (h *HomeHandler) region() (*region.Region, error) {
-	if r := h.Region(); r != nil {
-		return r, nil
+// atHome gives the region of a node at home.
+func atHome(r *region.Region) (*region.Region, error) {
+	if r == nil {
+		return nil, core.E(core.KindUnavailable, "this node is not at home, or still starting")
 	}
-	return nil, core.E(core.KindUnavailable, "this node is not at home, or still starting")
+	return r, nil
 }
 
 // Home is who the home nodes are.
 type Home struct {
 	Voters []region.Voter `json:"voters"`
-}
-
-func (h *HomeHandler) list(w http.ResponseWriter, _ *http.Request) {
-	r, err := h.region()
-	if err != nil {
-		Fail(w, err)
-		return
-	}
-	Answer(w, http.StatusOK, r.Status())
 }
 
 func (h *HomeHandler) add(w http.ResponseWriter, req *http.Request) {
@@ -67,7 +58,7 @@ func (h *HomeHandler) change(w http.ResponseWriter, req *http.Request, v *region
 	err := Decode(w, req, `{"node":"NAME","addr":"HOST:PORT"}`, v)
 	var r *region.Region
 	if err == nil {
-		r, err = h.region()
+		r, err = atHome(h.Region())
 	}
 	var voters []region.Voter
 	if err == nil {
@@ -81,7 +72,7 @@ func (h *HomeHandler) change(w http.ResponseWriter, req *http.Request, v *region
 }
 
 func (h *HomeHandler) trust(w http.ResponseWriter, _ *http.Request) {
-	r, err := h.region()
+	r, err := atHome(h.Region())
 	if err == nil {
 		err = r.Trust()
 	}

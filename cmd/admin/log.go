@@ -48,14 +48,12 @@ func (h *LogHandler) entry(r *http.Request) (*region.Region, core.Index, error) 
 	if err != nil || i == 0 {
 		return nil, 0, core.E(core.KindInvalid, "an entry is named by its index, a number from 1 on")
 	}
-	if reg := h.Region(); reg != nil {
-		return reg, core.Index(i), nil
-	}
-	return nil, 0, core.E(core.KindUnavailable, "the log is at home; this node is elsewhere, or still starting")
+	reg, err := atHome(h.Region())
+	return reg, core.Index(i), err
 }
 
-func (h *LogHandler) show(w http.ResponseWriter, r *http.Request) {
-	reg, i, err := h.entry(r)
+// answer shows an entry, unless err says why not.
+func (h *LogHandler) answer(w http.ResponseWriter, r *http.Request, reg *region.Region, i core.Index, err error) {
 	var e core.Entry
 	if err == nil {
 		e, err = reg.Entry(r.Context(), i)
@@ -65,6 +63,11 @@ func (h *LogHandler) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	Answer(w, http.StatusOK, shown(e))
+}
+
+func (h *LogHandler) show(w http.ResponseWriter, r *http.Request) {
+	reg, i, err := h.entry(r)
+	h.answer(w, r, reg, i, err)
 }
 
 func (h *LogHandler) void(w http.ResponseWriter, r *http.Request) {
@@ -78,15 +81,7 @@ func (h *LogHandler) void(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = reg.Void(r.Context(), i, order.Reason)
 	}
-	var e core.Entry
-	if err == nil {
-		e, err = reg.Entry(r.Context(), i)
-	}
-	if err != nil {
-		Fail(w, err)
-		return
-	}
-	Answer(w, http.StatusOK, shown(e))
+	h.answer(w, r, reg, i, err)
 }
 
 func shown(e core.Entry) LogEntry {

@@ -70,8 +70,8 @@ func (n *Node) health(p *parts) (state, reason string) {
 	}
 	switch {
 	case p.region != nil:
-		c.differs, c.waiting = p.region.Status().Differs, p.region.Waiting()
-		c.readOnly = homeReadOnly(p.region)
+		st := p.region.Status()
+		c.differs, c.waiting, c.readOnly = st.Differs, st.Waiting, homeReadOnly(st)
 	case p.follower != nil && noMajority(p.follower.Status()):
 		c.readOnly = "home has had no majority for " + since(p.follower.Status().LedAt) + ": too few of its nodes reach each other"
 	}
@@ -87,12 +87,11 @@ func stuckAt(s *core.Stuck) string {
 }
 
 // homeReadOnly says why a home node cannot order anything; "" if it can.
-func homeReadOnly(r *region.Region) string {
-	st := r.Status()
+func homeReadOnly(st region.Status) string {
 	if st.Short != "" {
 		return st.Short
 	}
-	if d := r.Leaderless(); d >= noMajorityAfter {
+	if d := time.Duration(st.Leaderless) * time.Millisecond; d >= noMajorityAfter {
 		return "no leader for " + d.Round(time.Second).String() + ": this node does not reach enough of the home nodes " + names(st.Voters)
 	}
 	return ""

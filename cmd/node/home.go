@@ -25,11 +25,11 @@ func (n *Node) initialise() error {
 	if len(n.cfg.Home) > 0 {
 		return nil
 	}
-	dir := regionDir(n.cfg.Data)
-	if has, err := region.Initialised(dir); has || err != nil {
-		return err
+	err := region.Initialise(regionDir(n.cfg.Data), votersOf(n.cfg, n.cfg.Link.Listen))
+	if core.KindOf(err) == core.KindConflict { // it was its first start once
+		return nil
 	}
-	return region.Initialise(dir, votersOf(n.cfg, n.cfg.Link.Listen))
+	return err
 }
 
 func regionDir(data string) string { return filepath.Join(data, "region") }
