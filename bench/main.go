@@ -41,6 +41,7 @@ var parts = []part{
 	{"cpu", "one node: CPU time of what clients do most, beside an earlier commit", (*bench).cpu, true},
 	{"machine", "the state machine alone", (*bench).machine, true},
 	{"worst", "the most expensive entries that a client can cause", (*bench).worst, true},
+	{"abuse", "what one account can take from the others", (*bench).abuse, true},
 	{"raft", "the log alone, three voters", (*bench).raft, true},
 	{"demo", "three regions at their real distances", (*bench).demo, true},
 	{"files", "one node: cached files", (*bench).files, true},

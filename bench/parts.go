@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -120,6 +121,23 @@ const worstNamed = 5
 func entryName(benchmark string) string {
 	_, name, _ := strings.Cut(benchmark, "/")
 	return strings.NewReplacer("_", " ", "/", ", ").Replace(name)
+}
+
+// abuse measures how much longer somebody waits while one account takes all that it can get.
+func (b *bench) abuse(ctx context.Context) error {
+	all, err := goBench(ctx, "^BenchmarkAbuse$", "./edge/api/areas", "-benchtime", "1x")
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return errors.New("no benchmark of abuse")
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m, kind := all[name], entryName(name)
+		b.report.atMost("one account floods with "+kind+", p99 of somebody else over quiet", m["ratio"], 2, "")
+		b.report.note("abuse by %s: p99 %.1f ms quiet, %.1f ms loud; %.0f requests were served", kind, m["quiet-ms"], m["loud-ms"], m["served"])
+	}
+	return nil
 }
 
 // raft measures the log alone: three voters, fsync on, a state machine that does nothing.

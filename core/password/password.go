@@ -43,8 +43,9 @@ const (
 // Hasher hashes and verifies passwords, a few at a time. Each costs a core and megabytes, so many
 // sign-ins at once must wait or be refused, so that they do not block everything else.
 //
-// Callers take turns, and strangers wait apart from those who are known (see package turn), so that
-// many wrong logins of somebody keep nobody else from signing in.
+// Callers take turns, nobody has all of the places, and strangers wait apart from those who are known
+// (see package turn), so that many wrong logins of somebody keep nobody else from signing in, nor take
+// every processor.
 type Hasher struct {
 	turns *turn.Queue
 	room  *turn.Room // all callers, waiting or running
@@ -61,7 +62,7 @@ func NewHasher(parallel, queue int) *Hasher {
 		queue = DefaultQueue
 	}
 	all := parallel + queue
-	return &Hasher{turns: turn.New(turn.Config{Places: parallel, Waiting: all, WaitOne: all}), room: turn.NewRoom(all, parallel+max(1, queue/2))}
+	return &Hasher{turns: turn.New(turn.Config{Places: parallel, OfOne: max(1, parallel-1), Waiting: all, WaitOne: all}), room: turn.NewRoom(all, parallel+max(1, queue/2))}
 }
 
 // Busy is the refusal when too many passwords are being hashed.

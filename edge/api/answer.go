@@ -61,6 +61,7 @@ func (a Raw) Send(c *Call) error {
 		h["Content-Type"] = contentJSON
 	}
 	body := c.compressed(a)
+	c.leave()
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	if c.Request.Method == http.MethodHead {
 		c.Writer.WriteHeader(a.Status)
@@ -76,6 +77,9 @@ func (c *Call) send(a Answer) {
 	defer since(time.Now(), &c.Spent.Send)
 	c.writeHeaders()
 	c.sending = true
+	if _, whole := a.(Raw); !whole {
+		c.leave()
+	}
 	if err := a.Send(c); err != nil {
 		_ = c.problem(err).Send(c) // it never fails
 	}

@@ -56,6 +56,7 @@ type API struct {
 	log    *slog.Logger
 	routes *router
 	memory *memory
+	queues queues
 
 	versionID []string // as a header's values
 }
@@ -75,7 +76,7 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, memory: newMemory(cfg.Metrics), versionID: []string{cfg.VersionID}}, nil
+	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, memory: newMemory(cfg.Metrics), queues: newQueues(), versionID: []string{cfg.VersionID}}, nil
 }
 
 // Server returns an http.Server for the API, without an address.

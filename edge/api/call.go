@@ -43,6 +43,7 @@ type Call struct {
 	bodyErr error         // why it could not
 	purse   rate.Verdict  // how the caller's tokens stand
 	limited bool          // purse says something
+	place   func()        // leaves the place that enter gave; nil without one
 }
 
 // slowLimit is the duration of a request above which it is logged.
@@ -52,6 +53,7 @@ const slowLimit = time.Second
 type Timings struct {
 	Begun   time.Time
 	CatchUp time.Duration // until this edge had what the client has seen
+	Turn    time.Duration // for other requests of the account
 	Policy  time.Duration // until the caller was known and allowed
 	Body    time.Duration // for the body to arrive
 	Propose time.Duration // for home to order and apply
@@ -73,6 +75,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	ctx.answer = &answer{call: c}
 	defer ctx.answer.release()
 	c.Spent.Begun = began
+	defer c.leave()
 	defer c.logSlow()
 	defer func() {
 		if p := recover(); p != nil {
@@ -101,8 +104,8 @@ func (c *Call) panicked(p any, stack []byte) {
 func (c *Call) logSlow() {
 	s := c.Spent
 	if total := time.Since(s.Begun); total-s.Body-s.Send > slowLimit {
-		rest := total - s.CatchUp - s.Policy - s.Body - s.Propose - s.Follow - s.Send
-		c.Log().Warn("slow request", "method", c.Request.Method, "path", c.Request.URL.Path, "total", total, "catch_up", s.CatchUp, "policy", s.Policy,
+		rest := total - s.CatchUp - s.Turn - s.Policy - s.Body - s.Propose - s.Follow - s.Send
+		c.Log().Warn("slow request", "method", c.Request.Method, "path", c.Request.URL.Path, "total", total, "catch_up", s.CatchUp, "turn", s.Turn, "policy", s.Policy,
 			"body", s.Body, "propose", s.Propose, "follow", s.Follow, "read", rest, "send", s.Send)
 	}
 }
@@ -124,11 +127,21 @@ func (c *Call) run() (Answer, error) {
 	if unknown != nil {
 		return nil, unknown
 	}
-	answer, err := c.target.handle(c, c.target.status)
-	if core.KindOf(err) == core.KindNotFound && c.Request.Method == http.MethodGet && !c.target.Open && c.CaughtUpWithHome(c.Request.URL.Path) {
-		answer, err = c.target.handle(c, c.target.status)
+	answer, err := c.handle()
+	if core.KindOf(err) == core.KindNotFound && c.Request.Method == http.MethodGet && !c.target.Open {
+		c.leave()
+		if c.CaughtUpWithHome(c.Request.URL.Path) {
+			answer, err = c.handle()
+		}
 	}
 	return answer, err
+}
+
+func (c *Call) handle() (Answer, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	return c.target.handle(c, c.target.status)
 }
 
 func (c *Call) checkURL() error {

@@ -100,6 +100,11 @@ func ReadBack[T, K any](c *Call, find func(context.Context, K) (T, bool, error),
 func (c *Call) Behind() bool { return c.behind }
 
 func (c *Call) order(p core.Proposal) (core.Receipt, error) {
+	leave, err := c.proposing()
+	if err != nil {
+		return core.Receipt{}, err
+	}
+	defer leave()
 	defer since(time.Now(), &c.Spent.Propose)
 	ctx, cancel := context.WithTimeout(c.Context, proposeLimit)
 	defer cancel()

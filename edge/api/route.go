@@ -19,6 +19,7 @@ type Route struct {
 	status       int    // of a successful answer that is a value
 	trusted      bool   // may be requested by another site's page: no CSRF check
 	class        rate.Class
+	flows        bool               // mostly waits for bytes, or for home
 	login        func(*Call) string // of a login: the account that the caller says it is
 	handle       func(c *Call, status int) (Answer, error)
 }
@@ -98,6 +99,13 @@ func (r Route) Trusted() Route {
 // Write for the others.
 func (r Route) Counts(c rate.Class) Route {
 	r.class = c
+	return r
+}
+
+// Flows says that the operation mostly waits for bytes that come from elsewhere, or for home: other requests of
+// the account do not wait for it.
+func (r Route) Flows() Route {
+	r.flows = true
 	return r
 }
 

@@ -24,6 +24,7 @@ type Message struct {
 // Parse reads a message in Markdown. Its time is in proportion to the length of the message, whatever that holds.
 func Parse(text string) Message {
 	var out Message
+	taken := 0 // characters of hashtags
 	if !strings.ContainsAny(text, "@#") {
 		return out
 	}
@@ -32,7 +33,7 @@ func Parse(text string) Message {
 			if sign == '@' {
 				out.mention(word)
 			} else {
-				out.hashtag(word)
+				taken += out.hashtag(word, core.MaxHashtagRunes-taken)
 			}
 		})
 	})
@@ -46,19 +47,23 @@ func (m *Message) mention(word string) {
 	}
 }
 
-func (m *Message) hashtag(word string) {
+// hashtag adds a tag if there is room for as many characters, and gives how many it has added.
+func (m *Message) hashtag(word string, room int) (runes int) {
 	word = strings.TrimRightFunc(word, func(r rune) bool { return !inWord(r) })
 	first, _ := utf8.DecodeRuneInString(word)
-	if !unicode.IsLetter(first) || utf8.RuneCountInString(word) < MinHashtag {
-		return
+	n := utf8.RuneCountInString(word)
+	if !unicode.IsLetter(first) || n < MinHashtag {
+		return 0
 	}
-	next := "#" + word
+	sign := "#"
 	if m.Hashtags != "" {
-		next = m.Hashtags + " " + next
+		sign = " #"
 	}
-	if utf8.RuneCountInString(next) <= core.MaxHashtagRunes {
-		m.Hashtags = next
+	if n += len(sign); n > room {
+		return 0
 	}
+	m.Hashtags += sign + word
+	return n
 }
 
 // words calls f for each "@" or "#" at the beginning of a word of prose, with the text after it.

@@ -199,6 +199,9 @@ func (l *Limiter) Spend(c Caller, bytes int) {
 	}
 }
 
+// Off reports whether nothing is limited.
+func (l *Limiter) Off() bool { return l.off }
+
 // of gives the buckets of an account or address. Those that are not known are full.
 func (l *Limiter) of(k key) *purse {
 	p, ok := l.purse.Get(k)

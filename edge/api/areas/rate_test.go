@@ -18,7 +18,7 @@ import (
 
 // limited is a home whose edge limits accounts and addresses. The requests of a test come from a
 // trusted proxy, which says where from.
-func limited(t *testing.T, cfg rate.Config) *apitest.Site {
+func limited(t testing.TB, cfg rate.Config) *apitest.Site {
 	t.Helper()
 	cfg.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	l, err := rate.New(cfg)
