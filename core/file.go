@@ -52,6 +52,32 @@ type Blob struct {
 	ReleasedAt int64 `cbor:"4,keyasint" db:"released_at"` // when Refs became zero, in Unix milliseconds; 0 while Refs is not zero
 }
 
+// Quota says how many bytes of files may be stored; 0 means no limit.
+type Quota struct {
+	Person int64 `cbor:"1,keyasint,omitempty"` // of one person, unfinished uploads included
+	Team   int64 `cbor:"2,keyasint,omitempty"` // in the channels of one team
+}
+
+// StoredBy names the counter of the bytes that a person's files have; StoredIn that of a team's.
+func StoredBy(u UserID) string { return "stored:" + u.String() }
+
+// StoredIn is like StoredBy.
+func StoredIn(t TeamID) string { return "stored:" + t.String() }
+
+// storageFull refuses a file for which there is no room.
+var storageFull = Refusal{Kind: KindTooLarge, ID: "api.nearside.storage.app_error"}
+
+// Check refuses size more bytes beside those that a person, and the team of the channel if it has one, have stored.
+func (q Quota) Check(size, person, team int64) error {
+	switch {
+	case q.Person > 0 && person+size > q.Person:
+		return storageFull.With("reason", "person", "max", q.Person>>20)
+	case q.Team > 0 && team+size > q.Team:
+		return storageFull.With("reason", "team", "max", q.Team>>20)
+	}
+	return nil
+}
+
 // File is an uploaded file, which clients call FileInfo. Its bytes are stored as blobs, not in
 // the database.
 type File struct {

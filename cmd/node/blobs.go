@@ -138,7 +138,7 @@ func (n *Node) apiFiles(k *keeping) (files.Config, error) {
 	if err := emptyDir(spool); err != nil {
 		return files.Config{}, err
 	}
-	f := files.Config{Blobs: k.reach(), Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, PublicLinks: n.cfg.Files.PublicLinks, Signer: k.signer}
+	f := files.Config{Blobs: k.reach(), Spool: spool, MaxBytes: n.cfg.Files.MaxMB << 20, Quota: n.cfg.Files.quota(), PublicLinks: n.cfg.Files.PublicLinks, Signer: k.signer}
 	if n.cfg.Files.Clamd == "" {
 		return f, nil
 	}

@@ -22,6 +22,8 @@ import (
 // Files has the settings of files.
 type Files struct {
 	MaxMB       int64         `yaml:"max_mb,omitempty"`       // of one file; default 100
+	PersonGB    int64         `yaml:"person_gb,omitempty"`    // of the files of one person, as home says; default 100
+	TeamGB      int64         `yaml:"team_gb,omitempty"`      // of the files of one team, as home says; default 1000
 	PublicLinks bool          `yaml:"public_links,omitempty"` // people may share links that need no session
 	Redirect    bool          `yaml:"redirect,omitempty"`     // readers are sent to the bucket; needs s3
 	Acknowledge string        `yaml:"acknowledge,omitempty"`  // when an upload is acknowledged: once it is at the origin, or local: at this edge; default origin
@@ -86,9 +88,10 @@ const (
 )
 
 const (
-	maxFileMB = 100 << 10 // 100 GiB; larger objects are beyond what object stores take in one piece
-	minGrace  = time.Hour // with less, an upload under way could lose its bytes
-	scanLimit = 2 * time.Minute
+	maxFileMB  = 100 << 10 // 100 GiB; larger objects are beyond what object stores take in one piece
+	maxQuotaGB = 1 << 20
+	minGrace   = time.Hour // with less, an upload under way could lose its bytes
+	scanLimit  = 2 * time.Minute
 )
 
 func (f Files) check() error {
@@ -96,6 +99,8 @@ func (f Files) check() error {
 	switch {
 	case f.MaxMB < 0 || f.MaxMB > maxFileMB:
 		return bad("files.max_mb: goes from 1 to %d", maxFileMB)
+	case f.PersonGB < 0 || f.TeamGB < 0 || f.PersonGB > maxQuotaGB || f.TeamGB > maxQuotaGB:
+		return bad("files.person_gb, files.team_gb: go from 1 to %d", maxQuotaGB)
 	case f.CacheMB < 0 || f.CacheFiles < 0 || f.MemoryMB < 0:
 		return bad("files.cache_mb, files.cache_files, files.memory_mb: are not below zero")
 	case f.Acknowledge != "" && f.Acknowledge != ackOrigin && f.Acknowledge != ackLocal:
@@ -123,6 +128,9 @@ func (f Files) check() error {
 	return err
 }
 
+// quota gives what people and teams may store.
+func (f Files) quota() core.Quota { return core.Quota{Person: f.PersonGB << 30, Team: f.TeamGB << 30} }
+
 // Settings converts the settings to those of the store.
 func (c *S3) Settings(log *slog.Logger) s3.Config {
 	return s3.Config{
@@ -143,6 +151,8 @@ func (f *Files) paths() []*string {
 
 func (f Files) withDefaults(data string) Files {
 	f.MaxMB = cmp.Or(f.MaxMB, 100)
+	f.PersonGB = cmp.Or(f.PersonGB, 100)
+	f.TeamGB = cmp.Or(f.TeamGB, 1000)
 	f.Acknowledge = cmp.Or(f.Acknowledge, ackOrigin)
 	f.CacheMB = cmp.Or(f.CacheMB, 2048)
 	f.CacheFiles = cmp.Or(f.CacheFiles, 100_000)

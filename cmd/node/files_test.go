@@ -21,6 +21,7 @@ func TestFiles_BadSettings_NameTheKey(t *testing.T) {
 	}
 	for want, f := range map[string]Files{
 		"files.max_mb":        {MaxMB: -1},
+		"files.person_gb":     {TeamGB: -1},
 		"files.cache_mb":      {CacheMB: -1},
 		"files.acknowledge":   {Acknowledge: "soon"},
 		"files.redirect":      {Redirect: true},

@@ -204,7 +204,7 @@ func (n *Node) startTasks(s *stages, reg *region.Region) error {
 func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.Client) (*region.Region, error) {
 	db := n.parts.Load().db
 	peers, err := proof.New(proof.Config{
-		LogVersion: rep.LogVersion, Attempt: read.New(db, nil).Attempt, OpenServer: n.openServer(),
+		LogVersion: rep.LogVersion, Attempt: read.New(db, nil).Attempt, OpenServer: n.openServer(), Quota: n.cfg.Files.quota(),
 		Token: func(ctx context.Context, s core.SessionID) (core.TokenHash, bool, error) {
 			return pg.TokenOf(ctx, db, s)
 		},

@@ -36,11 +36,11 @@ var (
 )
 
 func createFile(x *exec, c *command.CreateFile) (any, error) {
-	return nil, x.createFile(c.File, c.Text)
+	return nil, x.createFile(c.File, c.Text, c.Quota)
 }
 
 // createFile adds a file of the caller. The same file again changes nothing.
-func (x *exec) createFile(in core.File, text string) error {
+func (x *exec) createFile(in core.File, text string, quota core.Quota) error {
 	u, ch, err := x.channelFor(in.ChannelID, authz.UploadFile)
 	if err != nil {
 		return err
@@ -62,6 +62,9 @@ func (x *exec) createFile(in core.File, text string) error {
 		}
 		return conflict.With("reason", "file")
 	}
+	if err := x.keepBytes(u.ID, ch, f.Size, quota); err != nil {
+		return err
+	}
 	if len(f.MiniPreview) == 0 {
 		f.MiniPreview = nil // as it will be read back
 	}
@@ -73,6 +76,30 @@ func (x *exec) createFile(in core.File, text string) error {
 		FileTexts.Put(x, FileText{File: f.ID, Text: text})
 	}
 	return nil
+}
+
+// keepBytes counts bytes for a person, and for the team of a channel, or refuses.
+func (x *exec) keepBytes(u core.UserID, ch core.Channel, size int64, quota core.Quota) error {
+	var inTeam int64
+	if !ch.TeamID.IsZero() {
+		inTeam = x.count(core.StoredIn(ch.TeamID))
+	}
+	if err := quota.Check(size, x.count(core.StoredBy(u)), inTeam); err != nil {
+		return err
+	}
+	x.freeBytes(u, ch, -size)
+	return nil
+}
+
+// freeBytes takes back what keepBytes has counted.
+func (x *exec) freeBytes(u core.UserID, ch core.Channel, size int64) {
+	if size == 0 {
+		return
+	}
+	x.add(core.StoredBy(u), -size)
+	if !ch.TeamID.IsZero() {
+		x.add(core.StoredIn(ch.TeamID), -size)
+	}
 }
 
 // attach attaches files of the caller to a post of theirs, and gives the ids, each once.
@@ -129,6 +156,8 @@ func (x *exec) deleteFiles(ids []core.FileID) {
 		}
 		Files.Archive(x, f)
 		FileTexts.Delete(x, id)
+		ch, _ := Channels.Get(x, f.ChannelID)
+		x.freeBytes(f.UserID, ch, f.Size)
 		gone = append(gone, f.Content, f.Thumbnail, f.Preview)
 	}
 	x.release(gone...)

@@ -483,6 +483,7 @@ func (r *recount) check() {
 			}
 		}
 	}
+	r.checkBytes()
 	for n := 1; n <= 6; n++ {
 		ref := bytesOf(strings.Repeat("x", n))
 		b, known := apply.Blobs.Get(st, ref.ID)
@@ -490,4 +491,77 @@ func (r *recount) check() {
 			r.Errorf("blob %d: counted %+v, should be %d", n, b, want[ref.ID])
 		}
 	}
+}
+
+// checkBytes compares the bytes that are counted for people and teams with those of their files and uploads.
+func (r *recount) checkBytes() {
+	r.Helper()
+	st := r.rows()
+	want := map[string]int64{}
+	count := func(u core.UserID, ch core.ChannelID, size int64) {
+		c, _ := apply.Channels.Get(st, ch)
+		want[core.StoredBy(u)] += size
+		want[core.StoredIn(c.TeamID)] += size
+	}
+	for _, id := range r.files {
+		if f, ok := apply.Files.Get(st, id); ok && f.DeleteAt == 0 {
+			count(f.UserID, f.ChannelID, f.Size)
+		}
+	}
+	for _, id := range r.uploads {
+		if up, ok := apply.Uploads.Get(st, id); ok && up.DeleteAt == 0 {
+			count(up.UserID, up.ChannelID, up.FileSize)
+		}
+	}
+	if len(want) < 2 {
+		r.Error("nothing was stored: the test says little")
+	}
+	for name, bytes := range want {
+		if c, _ := apply.Counters.Get(st, name); c.Value != bytes {
+			r.Errorf("%s: counted %d, should be %d", name, c.Value, bytes)
+		}
+	}
+}
+
+// A file or an upload that would be more than a person or a team may store is refused and counts nothing; deleting
+// gives the bytes back, and so does an upload that is not finished in time.
+func TestQuota(t *testing.T) {
+	w, town := two(t)
+	file := func(size int, q core.Quota) *command.CreateFile {
+		return &command.CreateFile{File: w.newFile(town, strings.Repeat("x", size)), Quota: q}
+	}
+	upload := func(size int64, q core.Quota) *command.CreateUpload {
+		return &command.CreateUpload{Quota: q, Upload: core.Upload{ID: core.NewID[core.Upload](w.at), Type: core.UploadAttachment, ChannelID: town, Filename: "f", FileSize: size}}
+	}
+	ch, _ := apply.Channels.Get(w.rows(), town)
+	counts := func(ada, bob, team int64) {
+		t.Helper()
+		for name, want := range map[string]int64{core.StoredBy(w.users["ada"].ID): ada, core.StoredBy(w.users["bob"].ID): bob, core.StoredIn(ch.TeamID): team} {
+			if c, _ := apply.Counters.Get(w.rows(), name); c.Value != want {
+				t.Errorf("%s: %d, want %d", name, c.Value, want)
+			}
+		}
+	}
+	person, team := core.Quota{Person: 10}, core.Quota{Team: 20}
+	first := file(6, person)
+	w.must("ada", first, nil)
+	w.must("ada", first, nil) // the same again counts once
+	w.refused("ada", file(5, person), core.KindTooLarge)
+	w.refused("ada", upload(5, person), core.KindTooLarge)
+	w.must("ada", file(4, person), nil)
+	w.must("bob", file(5, person), nil)
+	counts(10, 5, 15)
+	w.refused("bob", file(6, team), core.KindTooLarge)
+	w.must("bob", upload(5, team), nil)
+	w.refused("ada", upload(1, team), core.KindTooLarge)
+	counts(10, 10, 20)
+
+	var p core.Post
+	w.must("ada", w.postWith(town, first.File.ID), &p)
+	w.must("ada", &command.DeletePost{PostID: p.ID}, nil)
+	w.finish()
+	counts(4, 10, 14)
+	w.at = w.at.Add(time.Duration(core.UploadLife+1) * time.Millisecond)
+	w.must("ada", upload(11, team), nil) // bob's is dropped
+	counts(15, 5, 20)
 }

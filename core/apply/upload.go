@@ -53,6 +53,9 @@ func createUpload(x *exec, c *command.CreateUpload) (any, error) {
 	if x.count(uploadCount(u.ID)) >= core.MaxUploads {
 		return nil, tooManyUploads.With("reason", "uploads", "max", core.MaxUploads)
 	}
+	if err := x.keepBytes(u.ID, ch, up.FileSize, c.Quota); err != nil {
+		return nil, err
+	}
 	x.add(uploadCount(u.ID), 1)
 	Uploads.Put(x, up)
 	return nil, nil
@@ -78,6 +81,8 @@ func (x *exec) dropUpload(up core.Upload) {
 	up.DeleteAt = x.now
 	Uploads.Put(x, up)
 	x.add(uploadCount(up.UserID), -1)
+	ch, _ := Channels.Get(x, up.ChannelID)
+	x.freeBytes(up.UserID, ch, up.FileSize)
 	x.beginTask(core.Task{Kind: core.TaskDropUpload, UploadID: up.ID})
 }
 
@@ -149,7 +154,7 @@ func finishUpload(x *exec, c *command.FinishUpload) (any, error) {
 	case c.File.ChannelID != up.ChannelID || c.File.Size != up.FileSize:
 		return nil, badRequest.With("reason", "upload_file")
 	}
-	if err := x.createFile(c.File, c.Text); err != nil {
+	if err := x.createFile(c.File, c.Text, core.Quota{}); err != nil { // the upload is counted already
 		return nil, err
 	}
 	x.dropUpload(up)

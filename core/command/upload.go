@@ -5,7 +5,8 @@ import "github.com/nearside/nearside/core"
 // CreateUpload begins an upload that may take several requests. It drops the caller's uploads that are
 // older than core.UploadLife, and a few such uploads of others.
 type CreateUpload struct {
-	Upload core.Upload `cbor:"1,keyasint"` // id, type, channel, name and size; the rest is decided by apply
+	Upload core.Upload `cbor:"1,keyasint"`          // id, type, channel, name and size; the rest is decided by apply
+	Quota  core.Quota  `cbor:"2,keyasint,omitzero"` // as of CreateFile; an upload counts as large as it will be
 }
 
 // AppendUpload adds a part at the end of an upload; its blob is stored already. Another offset is

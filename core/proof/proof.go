@@ -24,14 +24,15 @@ import (
 // a session that has ended does no harm: apply refuses what it proposes.
 const keysKept = 50_000
 
-// Config configures a Checker. Every field is required but OpenServer.
+// Config configures a Checker. Every field is required but OpenServer and Quota.
 type Config struct {
 	// Token reads the hash of the token of a session from this home node's sealed values.
 	Token func(ctx context.Context, session core.SessionID) (core.TokenHash, bool, error)
 	// Attempt reads an attempt from this home node's replica.
 	Attempt    func(ctx context.Context, id core.AttemptID) (core.Attempt, bool, error)
 	LogVersion func() int64
-	OpenServer bool // anybody may sign up, whatever an edge's configuration says
+	OpenServer bool       // anybody may sign up, whatever an edge's configuration says
+	Quota      core.Quota // of stored bytes
 }
 
 // Checker checks proposals of other nodes.
@@ -71,11 +72,23 @@ func (c *Checker) Check(ctx context.Context, p core.Proposal) (core.Proposal, er
 	case *command.CreateSession:
 		err = c.signIn(ctx, cmd)
 	case *command.CreateUser:
-		if cmd.OpenServer != c.cfg.OpenServer {
-			cmd.OpenServer = c.cfg.OpenServer
-			p.Data, err = command.Encode(by, cmd)
-		}
+		return says(p, by, cmd, &cmd.OpenServer, c.cfg.OpenServer)
+	case *command.CreateFile:
+		return says(p, by, cmd, &cmd.Quota, c.cfg.Quota)
+	case *command.CreateUpload:
+		return says(p, by, cmd, &cmd.Quota, c.cfg.Quota)
 	}
+	return p, err
+}
+
+// says puts home's word into a field of a proposal's command.
+func says[T comparable](p core.Proposal, by command.Caller, cmd command.Command, field *T, word T) (core.Proposal, error) {
+	if *field == word {
+		return p, nil
+	}
+	*field = word
+	data, err := command.Encode(by, cmd)
+	p.Data = data
 	return p, err
 }
 

@@ -24,10 +24,10 @@ func newWorld(t *testing.T) *world {
 	return &world{T: t, tokens: map[core.SessionID]core.TokenHash{}, attempts: map[core.AttemptID]core.Attempt{}}
 }
 
-func (w *world) checker(open bool) *proof.Checker {
+func (w *world) checker(open bool, quota ...core.Quota) *proof.Checker {
 	w.Helper()
 	c, err := proof.New(proof.Config{
-		OpenServer: open, LogVersion: func() int64 { return core.LogVersion },
+		OpenServer: open, Quota: append(quota, core.Quota{})[0], LogVersion: func() int64 { return core.LogVersion },
 		Token: func(_ context.Context, s core.SessionID) (core.TokenHash, bool, error) {
 			w.reads++
 			h, ok := w.tokens[s]
@@ -107,6 +107,36 @@ func TestCheck_OpenServer(t *testing.T) {
 			_, cmd, err := command.Decode(got.Data)
 			if err != nil || cmd.(*command.CreateUser).OpenServer != home || cmd.(*command.CreateUser).User.Username != "eve" {
 				t.Errorf("home %v, edge %v: %+v, %v", home, edge, cmd, err)
+			}
+		}
+	}
+}
+
+// What people and teams may store is what home says, whatever the edge has said.
+func TestCheck_Quota(t *testing.T) {
+	w := newWorld(t)
+	session, home := core.SessionID{1}, core.Quota{Person: 5, Team: 7}
+	w.tokens[session] = core.HashToken("a token")
+	key := core.HashToken("a token").ProofKey()
+	c := w.checker(true, home)
+	for _, said := range []core.Quota{{}, {Person: 1 << 40, Team: 7}, home} {
+		for _, cmd := range []command.Command{&command.CreateFile{Quota: said}, &command.CreateUpload{Quota: said}} {
+			p := w.proposal(session, cmd)
+			p.Proof = key.Prove(&p)
+			got, err := c.Check(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, cmd, err = command.Decode(got.Data)
+			var quota core.Quota
+			switch cmd := cmd.(type) {
+			case *command.CreateFile:
+				quota = cmd.Quota
+			case *command.CreateUpload:
+				quota = cmd.Quota
+			}
+			if err != nil || quota != home {
+				t.Errorf("%T: %+v, %v", cmd, quota, err)
 			}
 		}
 	}

@@ -45,6 +45,19 @@ func (s *Store) FilesInChannel(ctx context.Context, ch core.ChannelID) (int64, e
 	return count(ctx, s.db, `SELECT count(*) FROM files t WHERE channel_id = $1 AND `+live, [16]byte(ch))
 }
 
+// Stored gives how many bytes of files a person has, and a team.
+func (s *Store) Stored(ctx context.Context, u core.UserID, t core.TeamID) (person, team int64, err error) {
+	list, err := many(ctx, s.db, apply.Counters, `FROM counters t WHERE name IN ($1, $2) LIMIT 2`, core.StoredBy(u), core.StoredIn(t))
+	for _, c := range list {
+		if c.Name == core.StoredBy(u) {
+			person = c.Value
+		} else {
+			team = c.Value
+		}
+	}
+	return person, team, err
+}
+
 // StorageUsed counts the bytes of the files that are not deleted, without previews.
 func (s *Store) StorageUsed(ctx context.Context) (int64, error) {
 	return count(ctx, s.db, `SELECT coalesce(sum(size), 0)::bigint FROM files WHERE delete_at = 0`)

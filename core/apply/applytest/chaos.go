@@ -339,7 +339,7 @@ func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) comm
 		}
 		return &command.SetUserImage{UserID: c.users[who], Picture: Pick(c, append([]core.BlobRef{{}}, c.few.blobs...))}
 	case 2, 3:
-		return &command.CreateUpload{Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: room, Filename: "f", FileSize: int64(1 + c.Rnd.IntN(4))}}
+		return &command.CreateUpload{Quota: c.quota(), Upload: core.Upload{ID: up, Type: core.UploadAttachment, ChannelID: room, Filename: "f", FileSize: int64(1 + c.Rnd.IntN(4))}}
 	case 4:
 		return &command.AppendUpload{UploadID: up, Offset: int64(c.Rnd.IntN(3)), Part: Pick(c, c.few.blobs)}
 	case 5, 10, 11: // as a client would
@@ -353,5 +353,16 @@ func (c *Chaos) fileCommand(who int, room core.ChannelID, post core.PostID) comm
 	case 9:
 		return &command.CreatePost{Post: core.Post{ChannelID: room, FileIDs: c.SomeFiles(who, room)}}
 	}
-	return &command.CreateFile{File: f, Text: c.Word()}
+	return &command.CreateFile{File: f, Text: c.Word(), Quota: c.quota()}
+}
+
+// quota gives home's word about stored bytes, which is sometimes changed.
+func (c *Chaos) quota() core.Quota {
+	switch c.Rnd.IntN(6) {
+	case 0:
+		return core.Quota{Person: int64(1 + c.Rnd.IntN(20))}
+	case 1:
+		return core.Quota{Team: int64(1 + c.Rnd.IntN(40))}
+	}
+	return core.Quota{}
 }

@@ -43,6 +43,7 @@ type Config struct {
 	Blobs       edge.Blobs     // the store of the bytes; default: none, and operations on files answer 501
 	Spool       string         // directory for arriving uploads; default: the system's temporary directory
 	MaxBytes    int64          // of one file; default DefaultBytes
+	Quota       core.Quota     // of stored bytes; home has the last word; default: no limit
 	PublicLinks bool           // users may make links that need no session
 	SiteURL     string         // the deployment's address for clients; default: the one in the request
 	Signer      cdn.Signer     // redirects readers to the object store by signed URLs; default: bytes come from here

@@ -117,6 +117,9 @@ func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
 	var kept []*command.CreateFile
 	for _, f := range q.files {
 		err := c.Within(storeLimit(f.size), func() error {
+			if err := s.room(c, q.channel, f.size); err != nil {
+				return err
+			}
 			cmd, err := s.keep(c, f, core.NewID[core.File](time.Now()), q.channel)
 			kept = append(kept, cmd)
 			return err
@@ -129,11 +132,21 @@ func (s *Service) keepFiles(c *api.Call, q *fileRequest) (uploaded, error) {
 	out := uploaded{make([]core.File, len(kept)), append([]string{}, q.clientIDs...)}
 	for i, cmd := range kept {
 		var err error
+		cmd.Quota = s.cfg.Quota
 		if out.Files[i], err = api.Changed(c, cmd, s.Read.File, cmd.File.ID); err != nil {
 			return out, err
 		}
 	}
 	return out, nil
+}
+
+// room refuses a file that home would refuse, before its bytes are stored.
+func (s *Service) room(c *api.Call, ch core.Channel, size int64) error {
+	person, team, err := s.Read.Stored(c, c.User.ID, ch.TeamID)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Quota.Check(size, person, team)
 }
 
 // receiveBody receives a request whose body is a file.

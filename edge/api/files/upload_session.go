@@ -64,7 +64,7 @@ func (s *Service) createUpload(c *api.Call, _ core.User, in core.Upload) (out co
 	if up.FileSize > s.cfg.MaxBytes {
 		return out, uploadTooLarge.With("max", s.cfg.MaxBytes)
 	}
-	return api.Changed(c, &command.CreateUpload{Upload: up}, s.Read.Upload, up.ID)
+	return api.Changed(c, &command.CreateUpload{Upload: up, Quota: s.cfg.Quota}, s.Read.Upload, up.ID)
 }
 
 func (s *Service) listUploads(c *api.Call, id core.UserID) ([]core.Upload, error) {
