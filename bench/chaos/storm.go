@@ -209,8 +209,12 @@ func (s Storm) caughtUp(ctx context.Context, name string) error {
 
 // KillDatabase kills the PostgreSQL server of a node by the pid in its lock file.
 func KillDatabase(data, node string) error {
+	return killDatabase(filepath.Join(data, "nodes", node))
+}
+
+func killDatabase(dir string) error {
 	var pid int
-	err := filepath.WalkDir(filepath.Join(data, "nodes", node), func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "postmaster.pid" {
 			return nil // a running server creates and removes files
 		}
@@ -225,10 +229,10 @@ func KillDatabase(data, node string) error {
 		return fs.SkipAll
 	})
 	if err != nil {
-		return fmt.Errorf("find the PostgreSQL of %s: %w", node, err)
+		return fmt.Errorf("find the PostgreSQL below %s: %w", dir, err)
 	}
 	if pid <= 1 {
-		return errors.New("there is no PostgreSQL to kill for " + node)
+		return errors.New("there is no PostgreSQL to kill below " + dir)
 	}
 	return syscall.Kill(pid, syscall.SIGKILL)
 }

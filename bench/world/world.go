@@ -29,6 +29,7 @@ type World struct {
 	URL   string        // of `serve`
 	Took  time.Duration // from start to ready
 	dir   string
+	args  []string // with the program first
 	cmd   *exec.Cmd
 	ended chan struct{}
 	err   error // valid once ended is closed
@@ -63,7 +64,11 @@ func Alone(ctx context.Context, program, more string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf("name: home\nregion: local\nroles: [home, edge]\ndata: data\nclient: {listen: %q}\nlink: {listen: \"127.0.0.1:0\"}\nrate_limit: {enable: false}\n%s", listen, more)
+	return One(ctx, program, fmt.Sprintf("name: home\nregion: local\nroles: [home, edge]\ndata: data\nclient: {listen: %q}\nlink: {listen: \"127.0.0.1:0\"}\nrate_limit: {enable: false}\n%s", listen, more))
+}
+
+// One starts one node with a configuration. Its data is in "data", relative to the file.
+func One(ctx context.Context, program, config string) (*World, error) {
 	return start(ctx, program, config, "node")
 }
 
@@ -90,26 +95,38 @@ func start(ctx context.Context, program, config string, args ...string) (*World,
 		}
 		where = []string{"--config", file}
 	}
-	w := &World{dir: dir, ended: make(chan struct{})}
-	w.cmd = exec.Command(program, append(args, where...)...)
-	out, in := io.Pipe()
-	w.cmd.Stdout, w.cmd.Stderr = io.MultiWriter(in, w), w
-	began := time.Now()
-	if err := w.cmd.Start(); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("start %s: %w", program, err)
+	w := &World{dir: dir, args: slices.Concat([]string{program}, args, where)}
+	if err := w.launch(ctx); err != nil {
+		return nil, err
 	}
-	go func() {
-		w.err = w.cmd.Wait()
-		in.Close()
-		close(w.ended)
-	}()
-	ready := make(chan string, 1)
-	go readyLine(out, ready)
+	return w, nil
+}
+
+// Kill ends the program at once and leaves its folder.
+func (w *World) Kill() error {
+	err := w.cmd.Process.Kill()
+	<-w.ended
+	return err
+}
+
+// Begin starts a program again that was killed, with its folder. It does not wait until it is ready.
+func (w *World) Begin() error {
+	_, err := w.begin()
+	return err
+}
+
+// launch starts the program and waits until it is ready; if it does not become ready, its folder is removed.
+func (w *World) launch(ctx context.Context) error {
+	began := time.Now()
+	ready, err := w.begin()
+	if err != nil {
+		os.RemoveAll(w.dir)
+		return err
+	}
 	select {
 	case line := <-ready:
 		w.Took, w.URL = time.Since(began), strings.TrimSpace(strings.TrimPrefix(line, "ready"))
-		return w, nil
+		return nil
 	case <-w.ended:
 		err = fmt.Errorf("it ended (%w); it said:\n%s", w.err, w.Said())
 	case <-time.After(readyTimeout):
@@ -118,7 +135,27 @@ func start(ctx context.Context, program, config string, args ...string) (*World,
 		err = ctx.Err()
 	}
 	_ = w.Stop() // err says more
-	return nil, err
+	return err
+}
+
+// begin starts the program; ready gets the line by which it says that it is ready.
+func (w *World) begin() (ready chan string, err error) {
+	cmd := exec.Command(w.args[0], w.args[1:]...)
+	out, in := io.Pipe()
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(in, w), w
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", w.args[0], err)
+	}
+	ended := make(chan struct{})
+	w.cmd, w.ended = cmd, ended
+	go func() {
+		w.err = cmd.Wait()
+		in.Close()
+		close(ended)
+	}()
+	ready = make(chan string, 1)
+	go readyLine(out, ready)
+	return ready, nil
 }
 
 // readyLine finds the line that begins with "ready", and then goes on reading, so that the program never

@@ -105,8 +105,9 @@ func yesNo(b bool) string {
 
 func (a *app) homeAdd() *cobra.Command {
 	var addr string
-	cmd := a.changeHome("add NODE", "Let a new home node join", `The new node may then start with an empty directory. It votes when it has everything. Afterwards
-name it in the home list of every node's file.`, "/v1/home/add", &addr)
+	cmd := a.changeHome("add NODE", "Let a new home node join", `The new node may then start with an empty directory. It votes when it has everything. Start it at
+once: it counts towards the majority from now on, so the second home node of a deployment holds up
+writes until it has joined. Afterwards name it in the home list of every node's file.`, "/v1/home/add", &addr)
 	cmd.Example = "  nearside home add virginia-4 --addr 10.0.0.4:8074"
 	cmd.Flags().StringVar(&addr, "addr", "", "link `address` of the new node (required)")
 	_ = cmd.MarkFlagRequired("addr")
