@@ -78,7 +78,8 @@ func steps(sum *totals, check bool) (all []step) {
 	return append(all,
 		step{name: "compile", args: append(compile, "./..."), read: (*totals).compiled},
 		step{name: "go tests", args: append(gotest, packages...), read: (*totals).goTests},
-		step{name: "disks of voters", args: []string{"env", "SIM_SEEDS=500", "go", "test", "-json", "-count=1", "-timeout=10m", "-run=TestSim_", "./region"}, read: (*totals).goTests},
+		// Thousands of short days leave much garbage and little memory in use.
+		step{name: "disks of voters", args: []string{"env", "GOGC=400", "SIM_SEEDS=2000", "go", "test", "-json", "-count=1", "-timeout=10m", "-run=TestSim_", "./region"}, read: (*totals).goTests},
 		step{name: "storms", args: []string{"go", "test", "-json", "-count=1", "-timeout=10m", "./bench/chaos"}, read: (*totals).goTests},
 		step{name: "driver test", args: []string{"node", "--test", "--test-reporter=tap", "cmd/nearside/e2e/driver.test.mjs"}, read: (*totals).tap},
 	)
