@@ -21,6 +21,7 @@ const (
 	warmFor       = 15 * time.Second // before the first minute
 	minute        = time.Minute
 	convergeLimit = 3 * time.Minute
+	fillFrom      = 5 // minutes; in a shorter run memory says nothing
 )
 
 // endurance is one run.
@@ -80,6 +81,11 @@ func (e *endurance) prepare(ctx context.Context) error {
 	urls := world.URLs(edges)
 	if e.people, err = meet(ctx, urls); err != nil {
 		return err
+	}
+	if e.minutes >= fillFrom {
+		if err := e.people.fill(ctx); err != nil {
+			return fmt.Errorf("fill the caches: %w", err)
+		}
 	}
 	if e.carol, err = newCarol(ctx, urls[1]); err != nil {
 		return fmt.Errorf("carol: %w", err)

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,6 +119,47 @@ func meet(ctx context.Context, urls []string) (*people, error) {
 		}
 	}
 	return p, nil
+}
+
+const (
+	attic    = 80 << 20              // bytes of messages; the largest cache of a node takes 64 MiB
+	longNote = 15_000                // bytes
+	notePace = 60 * time.Millisecond // for each person, slower than a limit of 20 in a second
+)
+
+// fill fills the caches of all nodes, so that memory which grows later does not grow because of them.
+func (p *people) fill(ctx context.Context) error {
+	first := p.all[0].Conn()
+	defer first.Close()
+	var team, room struct{ ID string }
+	if _, err := first.Call(ctx, http.MethodPost, "teams", map[string]string{"name": "attic", "display_name": "Attic", "type": "I"}, &team); err != nil {
+		return err
+	}
+	if _, err := first.Call(ctx, http.MethodPost, "channels", map[string]string{"team_id": team.ID, "name": "attic", "display_name": "Attic", "type": "O"}, &room); err != nil {
+		return err
+	}
+	for _, who := range p.all[1:] {
+		if err := p.all[0].Invite(ctx, load.Room{Team: team.ID, Channel: room.ID}, who); err != nil {
+			return err
+		}
+	}
+	each := attic / longNote / len(p.all)
+	errs := make([]error, len(p.all))
+	var wg sync.WaitGroup
+	for i, who := range p.all {
+		wg.Go(func() {
+			c := who.Conn()
+			defer c.Close()
+			for n := range each {
+				message := fmt.Sprintf("%d %d ", i, n) + strings.Repeat("attic ", longNote/6)
+				if _, errs[i] = c.Call(ctx, http.MethodPost, "posts", map[string]string{"channel_id": room.ID, "message": message}, nil); errs[i] != nil || !backoff.Pause(ctx, notePace) {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // run has people work until ctx ends, and returns when the last request is answered. It gives how many requests

@@ -14,8 +14,8 @@ import (
 
 const (
 	atMostOfQuiet = 2.0  // p99 while somebody abuses, over that of quiet
-	maxGrowth     = 0.05 // of a process's memory in an hour
-	maxThirds     = 1.25 // memory at equal age, late over early
+	maxSteady     = 1.10 // memory of the process that is not killed, late over early
+	maxThirds     = 1.25 // memory of the others at equal age, late over early
 	judgeMemory   = 30 * time.Minute
 )
 
@@ -163,27 +163,23 @@ func (e *endurance) reportMemory(p *page) {
 			}
 		}
 	}
-	long := time.Since(e.began) >= judgeMemory
-	what := fmt.Sprintf("memory of %s, never killed, growth in an hour after %s", e.killer.spare, warmUp)
-	if g := growth(spared); long {
-		p.promise(what, fmt.Sprintf("%+.1f %% (%d samples)", 100*g, len(spared)), fmt.Sprintf("≤ %.0f %%", 100*maxGrowth), g <= maxGrowth && len(spared) > 1)
-	} else {
-		p.say("| %s | %+.1f %% (%d samples) | ≤ %.0f %% | too short to judge |", what, 100*g, len(spared), 100*maxGrowth)
+	e.compareThirds(p, "memory of "+e.killer.spare+", which is never killed", maxSteady, spared)
+	age := fmt.Sprintf(" at an age of %s to %s", youngest, oldest)
+	e.compareThirds(p, "memory of the home nodes"+age, maxThirds, home)
+	e.compareThirds(p, "memory of the edges that are killed"+age, maxThirds, others)
+}
+
+// compareThirds compares the medians of the first and the last third: floods make peaks, which mean nothing.
+func (e *endurance) compareThirds(p *page, what string, target float64, readings []reading) {
+	slices.SortFunc(readings, func(x, y reading) int { return x.at.Compare(y.at) })
+	first, last := thirds(readings)
+	what += fmt.Sprintf(", median of the last third over that of the first third after %s", warmUp)
+	got := fmt.Sprintf("%.2f (%s, %s; %d samples)", float64(last)/float64(max(first, 1)), mib(last), mib(first), len(readings))
+	if time.Since(e.began) < judgeMemory {
+		p.say("| %s | %s | ≤ %.2f | too short to judge |", what, got, target)
+		return
 	}
-	for _, group := range []struct {
-		name     string
-		readings []reading
-	}{{"the home nodes", home}, {"the edges that are killed", others}} {
-		slices.SortFunc(group.readings, func(x, y reading) int { return x.at.Compare(y.at) })
-		first, last := thirds(group.readings)
-		what := fmt.Sprintf("memory of %s at an age of %s to %s, median of the last third over that of the first after %s", group.name, youngest, oldest, warmUp)
-		got := fmt.Sprintf("%.2f (%s, %s; %d samples)", float64(last)/float64(max(first, 1)), mib(last), mib(first), len(group.readings))
-		if target := fmt.Sprintf("≤ %.2f", maxThirds); long {
-			p.promise(what, got, target, first > 0 && float64(last) <= maxThirds*float64(first))
-		} else {
-			p.say("| %s | %s | %s | too short to judge |", what, got, target)
-		}
-	}
+	p.promise(what, got, fmt.Sprintf("≤ %.2f", target), first > 0 && float64(last) <= target*float64(first))
 }
 
 // Processes are compared while they are so old.
@@ -318,9 +314,35 @@ func (e *endurance) reportProcesses(p *page) {
 		p.say("| %s | %s | %s | %s | %s | %s | %.0f | %d | %d |", name, mib(all[0].resident), mib(all[len(all)-1].resident), mib(most),
 			mib(int64(all[len(all)-1].live)), mib(int64(live)), goroutines, files, len(lives))
 	}
+	e.reportSpared(p)
 	if d := e.observer.disk; len(d) > 0 {
 		p.say("\nThe data of all six nodes took %s after the first minute and %s at the end.", mib(d[0]), mib(d[len(d)-1]))
 	}
+}
+
+// reportSpared gives the memory of the process that is not killed over time.
+func (e *endurance) reportSpared(p *page) {
+	const step = 5 * time.Minute
+	var resident, live []string
+	all := e.observer.of(e.killer.spare)
+	for from := e.began; len(all) > 0; from = from.Add(step) {
+		n := 0
+		for n < len(all) && all[n].at.Before(from.Add(step)) {
+			n++
+		}
+		part := slices.Clone(all[:n])
+		if all = all[n:]; n == 0 {
+			continue
+		}
+		slices.SortFunc(part, func(x, y reading) int { return cmp.Compare(x.resident, y.resident) })
+		resident = append(resident, fmt.Sprintf("%.0f", float64(part[n/2].resident)/(1<<20)))
+		slices.SortFunc(part, func(x, y reading) int { return cmp.Compare(x.live, y.live) })
+		live = append(live, fmt.Sprintf("%.0f", part[n/2].live/(1<<20)))
+	}
+	p.say("\n%s in parts of %s, medians in MiB: resident %s; in use on the heap %s. After %s it grows by %+.1f %% in an hour, by a line through all samples.",
+		e.killer.spare, step, strings.Join(resident, ", "), strings.Join(live, ", "), warmUp, 100*growth(slices.DeleteFunc(e.observer.of(e.killer.spare), func(r reading) bool {
+			return r.at.Sub(e.began) < warmUp
+		})))
 }
 
 // say prints how a minute went.
