@@ -178,13 +178,14 @@ func (r *Region) tryOpen(stop context.Context) (*guard, raft.SnapshotStore, erro
 
 // begin finds out who this node is, and from where on it may vote.
 func (r *Region) begin(ctx context.Context, log *guard, snaps raft.SnapshotStore) (f floor, err error) {
-	says, err := r.identify(log, snaps)
+	says, before, err := r.identify(log, snaps)
 	if err != nil {
 		return f, err
 	}
 	if f, err = r.stand(ctx, says); err != nil {
 		return f, err
 	}
+	f.raise(before.Term, before.LogTerm, before.LogIndex)
 	mark, err := log.watermark(snaps)
 	if err != nil {
 		return f, err
@@ -195,16 +196,16 @@ func (r *Region) begin(ctx context.Context, log *guard, snaps raft.SnapshotStore
 	if r.alone() {
 		dir = "" // there is nobody to prove it to
 	}
-	log.witness, err = openWitness(dir, r.cfg.Node, id.Store, mark)
+	log.witness, err = openWitness(dir, r.cfg.Node, id.Store, mark, f)
 	return f, err
 }
 
 // identify reads or makes the identity of the store, begins a deployment if this node was initialised for
-// that, and raises the incarnation.
-func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, err error) {
+// that, and raises the incarnation. If the disk is whole, it gives the floor of the start before.
+func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, before floor, err error) {
 	id, err := loadIdentity(r.cfg.Dir)
 	if err != nil && r.alone() {
-		return says, err
+		return says, before, err
 	}
 	if err != nil {
 		r.cfg.Logger.Error("whose log this is cannot be read; this node joins anew", "err", err)
@@ -212,34 +213,34 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 	}
 	has, err := raft.HasExistingState(log, log, snaps)
 	if err != nil {
-		return says, fmt.Errorf("looking for a log: %w", err)
+		return says, before, fmt.Errorf("looking for a log: %w", err)
 	}
 	if r.cfg.credulous {
-		defer func() { says = whole }()
+		defer func() { says, before = whole, floor{} }()
 	}
 	at := r.cfg.Machine.Position()
 	if at.Index > 0 && at.Epoch != 0 && at.Epoch != r.cfg.Epoch {
-		return says, core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
+		return says, before, core.E(core.KindDiverged, "the replica is at %s, but this home orders epoch %d", at, r.cfg.Epoch)
 	}
 	switch {
 	case has && id.Store != "":
 		mark, err := log.watermark(snaps)
 		if err != nil {
-			return says, err
+			return says, before, err
 		}
 		mark.Incarnation = id.Incarnation
-		if says = readWitness(r.cfg.WitnessDir, r.cfg.Node, id.Store, mark); r.alone() {
-			says = whole // nobody else could tell
+		if says, before = readWitness(r.cfg.WitnessDir, r.cfg.Node, id.Store, mark); r.alone() {
+			says, before = whole, floor{} // nobody else could tell
 		}
 	case has:
 		if id.Store, err = r.storeByLog(log, snaps); err != nil {
-			return says, err
+			return says, before, err
 		}
 	case at.Index > 0 && (r.alone() || len(id.Initial) > 0):
-		return says, core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
+		return says, before, core.E(core.KindDiverged, "the log under %s is empty, but the replica is at %s: the log was lost", r.cfg.Dir, at)
 	case len(id.Initial) > 0:
 		if err := r.bootstrap(log, snaps, id); err != nil {
-			return says, err
+			return says, before, err
 		}
 		says, id.Initial = whole, nil
 	default:
@@ -249,10 +250,10 @@ func (r *Region) identify(log *guard, snaps raft.SnapshotStore) (says verdict, e
 	}
 	id.Incarnation++
 	if err := saveIdentity(r.cfg.Dir, id); err != nil {
-		return says, err
+		return says, before, err
 	}
 	r.self.edit(func(s *self) { s.id, s.log, s.snaps = id, log, snaps })
-	return says, r.checkFile()
+	return says, before, r.checkFile()
 }
 
 // storeByLog gives the store of a log whose identity is lost. The only home node finds it in the log itself. With

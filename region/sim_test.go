@@ -785,6 +785,42 @@ func TestSim_DisksOfVoters(t *testing.T) {
 // frequent, they could hide a fault.
 const unfinishedOneIn = 100
 
+func TestSim_FloorOutlivesTheProcess(t *testing.T) {
+	// A node that comes with an older disk takes part because all voters answer, and is killed before it has what it
+	// acknowledged once. Its witness knows nothing of that, and says that the disk has everything. It still does not vote for
+	// one that lacks it.
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(t, seed, 3)
+			defer s.stop()
+			s.begin()
+			lead := s.leader()
+			others := slices.DeleteFunc(slices.Clone(s.nodes), func(n *simNode) bool { return n == lead })
+			victim, behind := others[0], others[1]
+			victim.copied = victim.copyDisk()
+			behind.sever(true)
+			s.propose(lead, 3)
+			lead.sever(true)
+			victim.crash()
+			victim.forgetWitness()
+			victim.spoil("older", "older")
+			s.until(3*time.Second, func() bool { return false }) // then nobody leads
+			victim.start()
+			behind.sever(false)
+			lead.sever(false)
+			if !s.until(10*time.Second, func() bool { st, err := victim.running().state(); return err == nil && st.Running }) {
+				s.fatal("the node does not take part")
+			}
+			lead.sever(true)
+			victim.crash()
+			victim.start()
+			s.until(8*time.Second, func() bool { return false })
+			lead.sever(false)
+			s.end()
+		})
+	}
+}
+
 func TestSim_CredulousNodesLose(t *testing.T) {
 	// The days that are imitated are bad enough: nodes that vote with whatever disk they have lose what was
 	// acknowledged.

@@ -18,11 +18,13 @@ const defaultWitnessDir = "/dev/shm"
 // so after a kill -9 or an update a node can prove that its disk still has everything that it ever
 // acknowledged, without asking anybody. After a restart of the machine, or with an older copy of the disk,
 // there is no witness or it contradicts. It never says more than the disk has, and is never behind what
-// was acknowledged.
+// was acknowledged. It begins when the node takes part, perhaps with a disk that lacks what it acknowledged before; so it
+// keeps the floor too, which binds the node also after the next start.
 type witness struct {
-	mu   sync.Mutex // guards all below
-	file *os.File   // nil: there is no directory in memory
-	mark watermark
+	mu    sync.Mutex // guards all below
+	file  *os.File   // nil: there is no directory in memory
+	mark  watermark
+	floor floor
 }
 
 // watermark is how far a store has come.
@@ -33,24 +35,32 @@ type watermark struct {
 	LogIndex    uint64
 }
 
-const watermarkBytes = 5*8 + 4
+const (
+	witnessSum   = 8 * 8
+	witnessBytes = witnessSum + 4
+)
 
-func (w watermark) encode() []byte {
-	b := make([]byte, 0, watermarkBytes)
-	for _, v := range []uint64{w.Incarnation, w.Term, w.Vote, w.LogTerm, w.LogIndex} {
-		b = binary.BigEndian.AppendUint64(b, v)
+// encode gives what the file of a witness has: the watermark, the floor, and a checksum.
+func (w *witness) encode() []byte {
+	b := make([]byte, 0, witnessBytes)
+	for _, v := range w.fields() {
+		b = binary.BigEndian.AppendUint64(b, *v)
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
 }
 
-func decodeWatermark(b []byte) (w watermark, ok bool) {
-	if len(b) != watermarkBytes || crc32.ChecksumIEEE(b[:40]) != binary.BigEndian.Uint32(b[40:]) {
-		return w, false
+func (w *witness) decode(b []byte) (ok bool) {
+	if len(b) != witnessBytes || crc32.ChecksumIEEE(b[:witnessSum]) != binary.BigEndian.Uint32(b[witnessSum:]) {
+		return false
 	}
-	for i, v := range []*uint64{&w.Incarnation, &w.Term, &w.Vote, &w.LogTerm, &w.LogIndex} {
+	for i, v := range w.fields() {
 		*v = binary.BigEndian.Uint64(b[8*i:])
 	}
-	return w, true
+	return true
+}
+
+func (w *witness) fields() []*uint64 {
+	return []*uint64{&w.mark.Incarnation, &w.mark.Term, &w.mark.Vote, &w.mark.LogTerm, &w.mark.LogIndex, &w.floor.Term, &w.floor.LogTerm, &w.floor.LogIndex}
 }
 
 // covers reports whether a store that is at w has everything that one at old had.
@@ -72,38 +82,40 @@ func witnessPath(dir, node, store string) string {
 	return filepath.Join(dir, fmt.Sprintf("nearside-%s-%s", node, store))
 }
 
-// readWitness compares a disk with what an earlier process noted in memory.
-func readWitness(dir, node, store string, now watermark) verdict {
+// readWitness compares a disk with what an earlier process noted in memory. If the disk is whole, it gives the floor that
+// bound that process.
+func readWitness(dir, node, store string, now watermark) (verdict, floor) {
 	if dir == "" {
-		return unproven
+		return unproven, floor{}
 	}
 	raw, err := os.ReadFile(witnessPath(dir, node, store))
 	if err != nil {
-		return unproven
+		return unproven, floor{}
 	}
-	switch old, ok := decodeWatermark(raw); {
-	case !ok:
-		return unproven
-	case now.covers(old):
-		return whole
+	var old witness
+	switch {
+	case !old.decode(raw):
+		return unproven, floor{}
+	case now.covers(old.mark):
+		return whole, old.floor
 	}
-	return contradicts
+	return contradicts, floor{}
 }
 
-// openWitness begins a witness at a watermark.
-func openWitness(dir, node, store string, now watermark) (*witness, error) {
-	w := &witness{mark: now}
+// openWitness begins a witness at a watermark, for a node that takes part with a floor.
+func openWitness(dir, node, store string, now watermark, f floor) (*witness, error) {
+	w := &witness{mark: now, floor: f}
 	if dir == "" {
 		return w, nil
 	}
-	f, err := os.OpenFile(witnessPath(dir, node, store), os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(witnessPath(dir, node, store), os.O_CREATE|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 		return w, nil // it is only an advantage
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the witness of the log: %w", err)
 	}
-	w.file = f
+	w.file = file
 	w.write()
 	return w, nil
 }
@@ -114,7 +126,7 @@ func (w *witness) write() {
 	if w.file == nil {
 		return
 	}
-	if _, err := w.file.WriteAt(w.mark.encode(), 0); err != nil {
+	if _, err := w.file.WriteAt(w.encode(), 0); err != nil {
 		_ = os.Remove(w.file.Name())
 		_ = w.file.Close()
 		w.file = nil
