@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -289,6 +290,14 @@ func (r *Region) checkFile() error {
 
 // alone reports whether this is the only home node, by its configuration and by the log.
 func (r *Region) alone() bool { return len(r.cfg.Voters) == 1 && len(r.roster.get().Nodes) <= 1 }
+
+// Homes gives the home nodes by the log, or by the configuration before the log says something.
+func (r *Region) Homes() []Voter { return r.voters() }
+
+// Lists reports whether Homes has a node of a name.
+func (r *Region) Lists(node string) bool {
+	return slices.ContainsFunc(r.voters(), func(v Voter) bool { return v.Node == node })
+}
 
 // voters gives the home nodes by the log, or by the configuration before the log says something.
 func (r *Region) voters() []Voter {

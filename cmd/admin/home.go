@@ -45,13 +45,18 @@ func (h *HomeHandler) add(w http.ResponseWriter, req *http.Request) {
 
 func (h *HomeHandler) remove(w http.ResponseWriter, req *http.Request) {
 	var v region.Voter
-	h.change(w, req, &v, func(now []region.Voter) ([]region.Voter, error) {
-		left := slices.DeleteFunc(slices.Clone(now), func(n region.Voter) bool { return n.Node == v.Node })
+	h.change(w, req, &v, func(now []region.Voter) ([]region.Voter, error) { return without(v.Node)(now) })
+}
+
+// without leaves a home node out.
+func without(node string) func([]region.Voter) ([]region.Voter, error) {
+	return func(now []region.Voter) ([]region.Voter, error) {
+		left := slices.DeleteFunc(slices.Clone(now), func(n region.Voter) bool { return n.Node == node })
 		if len(left) == len(now) {
-			return nil, core.E(core.KindNotFound, "%s is no home node", v.Node)
+			return nil, core.E(core.KindNotFound, "%s is no home node", node)
 		}
 		return left, nil
-	})
+	}
 }
 
 func (h *HomeHandler) change(w http.ResponseWriter, req *http.Request, v *region.Voter, next func([]region.Voter) ([]region.Voter, error)) {

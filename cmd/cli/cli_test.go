@@ -29,7 +29,7 @@ func run(args ...string) (code int, out, errOut string) {
 func TestHelp_EveryCommand_MatchesGolden(t *testing.T) {
 	for _, command := range []string{"", "serve", "demo", "node", "status", "lag", "version",
 		"files", "files status", "files verify", "files sweep", "files migrate", "cdn", "cdn stat", "cdn warm", "cdn purge", "doctor",
-		"home", "home init", "home list", "home add", "home remove", "home trust", "log", "log show", "log void", "audit"} {
+		"home", "home init", "home list", "home add", "home remove", "home trust", "pki", "pki status", "pki init", "pki issue", "pki admit", "pki rotate", "pki revoke", "log", "log show", "log void", "audit"} {
 		t.Run("nearside "+command, func(t *testing.T) {
 			args := append(strings.Fields(command), "--help")
 			code, out, errOut := run(args...)

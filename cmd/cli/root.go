@@ -92,7 +92,7 @@ Try it:
 	root.SetErr(a.errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more")
-	root.AddCommand(a.serve(), a.demo(), a.node(), a.home(), a.log(), a.status(), a.lag(), a.files(), a.cdn(), a.audit(), a.doctor(), a.versionCmd())
+	root.AddCommand(a.serve(), a.demo(), a.node(), a.home(), a.pki(), a.log(), a.status(), a.lag(), a.files(), a.cdn(), a.audit(), a.doctor(), a.versionCmd())
 	root.InitDefaultHelpCmd()
 	return root
 }

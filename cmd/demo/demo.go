@@ -1,11 +1,13 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/cmd/node"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/backoff"
@@ -24,6 +27,9 @@ const startLimit = 3 * time.Minute
 
 // leftoverLimit bounds the wait for the nodes of a demo that was killed.
 const leftoverLimit = 40 * time.Second
+
+// admitEvery is how often the home nodes are asked to admit the edges, until one does.
+const admitEvery = 100 * time.Millisecond
 
 // Options say what to run.
 type Options struct {
@@ -121,6 +127,11 @@ func (d *Demo) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+	admitting, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { d.admit(admitting, nodes) })
+	defer wg.Wait()
+	defer stop()
 	if err := d.announce(ctx, children, home, edges); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -151,6 +162,41 @@ func (d *Demo) prepare(ctx context.Context) ([]node.Config, error) {
 		d.nodes = append(d.nodes, n.Summary())
 	}
 	return nodes, copyClusters(ctx, d.o.Dir, nodes)
+}
+
+// admit asks the leader to admit the edges, as an operator would, until it has. Those that the log knows stay as they are: one
+// that was revoked does not come back because the demo is started again.
+func (d *Demo) admit(ctx context.Context, nodes []node.Config) {
+	in := admin.Admit{OnlyNew: true}
+	for _, n := range nodes {
+		if n.Is(node.RoleHome) {
+			continue
+		}
+		text, err := admin.ReadCertificate(n.PKI)
+		if err != nil {
+			d.log.Error("an edge cannot be admitted", "node", n.Name, "error", err)
+			continue
+		}
+		in.Certificates = append(in.Certificates, text)
+	}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		d.log.Error("the edges cannot be admitted", "error", err)
+		return
+	}
+	for backoff.Pause(ctx, admitEvery) {
+		for _, n := range nodes[:homeNodes] {
+			at := admin.Place{Socket: admin.SocketPath(n.Data)}
+			resp, err := at.Ask(ctx, http.MethodPost, "/v1/pki/admit", bytes.NewReader(raw))
+			if err != nil {
+				continue
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
 }
 
 // awaitLeftovers waits until the nodes of an earlier demo that was killed have ended, because they use the

@@ -195,6 +195,11 @@ func issue(dir string, nodes []node.Config, now time.Time) error {
 		return err
 	}
 	for _, n := range nodes {
+		if n.Is(node.RoleHome) {
+			if _, err := node.GiveIssuer(ca, n, now); err != nil {
+				return err
+			}
+		}
 		if err := node.Certify(ca, n, now); err != nil {
 			return err
 		}

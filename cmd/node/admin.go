@@ -1,13 +1,17 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
 
 	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/region"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/roll"
 )
 
 // adminHandler serves operators and scripts.
@@ -33,6 +37,16 @@ func (n *Node) adminHandler() http.Handler {
 	home.Register(mux)
 	audits := &admin.AuditHandler{Store: n.audits}
 	audits.Register(mux)
+	trust := &admin.PKIHandler{Dir: n.cfg.PKI, Order: n.order, Parts: func() (*region.Region, *roll.Roll, *link.Endpoint) {
+		p := n.parts.Load()
+		return p.region, p.roll, p.link
+	}, Rotate: func(ctx context.Context) error {
+		if r := n.parts.Load().renewer; r != nil {
+			return r.rotate(ctx)
+		}
+		return core.E(core.KindUnavailable, "this node is still starting")
+	}}
+	trust.Register(mux)
 	return mux
 }
 

@@ -43,6 +43,7 @@ var (
 const (
 	askEdge   byte = 1 // by edges; edge/api says what they are
 	askGuard  byte = 2 // by edges: whether a secret is right; core/guard says what they are
+	askPKI    byte = 3 // by every node: another certificate for itself
 	askRegion byte = 4 // by home nodes; region says what they are
 )
 
@@ -69,10 +70,15 @@ func (n *Node) startLink(ctx context.Context, s *stages, cred *link.Credentials)
 		}
 	}
 	s.onStop("link socket", func() { _ = socket.Close() }) // the endpoint closes it too, once it runs
-	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Distance: n.far.link, Metrics: n.metrics.registry, Logger: n.log})
+	admitted, err := n.newRoll(ctx)
 	if err != nil {
 		return nil, err
 	}
+	ep, err := link.New(link.Config{Conn: socket, Credentials: cred, Admission: admitted, Distance: n.far.link, Metrics: n.metrics.registry, Logger: n.log})
+	if err != nil {
+		return nil, err
+	}
+	n.update(func(p *parts) { p.link, p.roll = ep, admitted })
 	relay := signal.New()
 	if n.cfg.Is(RoleHome) {
 		return n.startHome(ctx, s, ep, relay)
@@ -88,6 +94,7 @@ func (n *Node) runLink(s *stages, ep *link.Endpoint) error {
 	if err != nil {
 		return err
 	}
+	n.startAdmission(s, ep, n.parts.Load().roll)
 	s.start("link", stopInner, ep.Run)
 	s.start("gossip", stopInner, g.Run)
 	n.update(func(p *parts) { p.gossip = g })
@@ -163,6 +170,12 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	s.onStop("forwarding", func() { _ = fwd.Close() })
+	n.startRenewal(s, ep, func(ctx context.Context, question []byte) ([]byte, error) {
+		if reg.IsLeader() {
+			return n.renewFor(ctx, reg, n.parts.Load().roll, n.cfg.Name, question)
+		}
+		return fwd.Ask(ctx, askPKI, question)
+	})
 	if others := n.otherHomes(); len(others) > 0 {
 		mesh, err := signal.NewMesh(signal.MeshConfig{Endpoint: ep, Relay: relay, Homes: n.otherHomes, Logger: n.log})
 		if err != nil {
@@ -172,6 +185,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	}
 	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub, p.trail = reg, h, trail })
+	s.start("admission of home nodes", stopInner, n.admitHomes(reg, ep, n.parts.Load().roll))
 	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, guard: guards, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of this node
@@ -243,6 +257,7 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 		Orderer: orderer(reg.Accept), Direct: orderer(reg.Order), Logger: n.log,
 		Handlers: map[byte]forward.AskHandler{
 			askEdge: answers(api.AnswerPosition(view)), askGuard: answers(guards.here.Answer), askRegion: answers(reg.Answer),
+			askPKI: n.renewals(reg, n.parts.Load().roll),
 		},
 	})
 	if err != nil {
@@ -366,6 +381,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	s.onStop("forwarding", func() { _ = fwd.Close() })
+	n.startRenewal(s, ep, func(ctx context.Context, question []byte) ([]byte, error) { return fwd.Ask(ctx, askPKI, question) })
 	s.start("follower", stopInner, n.standing(f.Run))
 	keep, err := n.startAwayBlobs(ctx, s, blob.Config{Endpoint: ep, Candidates: candidates, Connected: connected, Logger: n.log})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nearside/nearside/cdn/origin"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/replication/link"
 )
 
 // metrics has the registry in which the parts of a node register their metrics. What no part measures is
@@ -34,6 +35,18 @@ func newMetrics(n *Node) *metrics {
 	gauge("home_connected", "1 while home can be reached.", func() float64 { return flag(n.Status().Connected) })
 	gauge("leader", "1 on the node that orders.", func() float64 { return flag(n.Status().Leader == n.cfg.Name) })
 	gauge("ready", "1 while the node serves.", func() float64 { return flag(n.Status().State == "ready") })
+	gauge("certificate_end_seconds", "Unix time at which this node's certificate ends; it is renewed ten days before.", func() float64 {
+		if ep := n.parts.Load().link; ep != nil {
+			return float64(ep.Own().Until.Unix())
+		}
+		return 0
+	})
+	gauge("issuer_end_seconds", "Unix time at which a home node's issuer ends; 0: it has none.", func() float64 {
+		if issuer, err := link.LoadIssuer(n.cfg.PKI); err == nil && n.cfg.Is(RoleHome) {
+			return float64(issuer.Until().Unix())
+		}
+		return 0
+	})
 	gauge("peers_alive", "Other nodes that answer.", func() float64 {
 		alive := 0
 		for _, p := range n.Status().Peers {

@@ -25,6 +25,8 @@ import (
 	"github.com/nearside/nearside/replication/follower"
 	"github.com/nearside/nearside/replication/gossip"
 	"github.com/nearside/nearside/replication/hub"
+	"github.com/nearside/nearside/replication/link"
+	"github.com/nearside/nearside/replication/roll"
 )
 
 // The files of a node's data directory.
@@ -75,6 +77,9 @@ type parts struct {
 	follower      *follower.Follower
 	gossip        *gossip.Gossip
 	fanout        *fanout.Hub
+	roll          *roll.Roll
+	link          *link.Endpoint
+	renewer       *renewer
 	keeping       *keeping // of files
 	upgrade       *region.Upgrade
 	serving       bool

@@ -10,9 +10,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/replication/link"
 )
+
+// renewBefore is how long before its end a certificate is renewed.
+const renewBefore = link.NodeValidity / 3
 
 // Authority gives the deployment's authority from dir; it makes one at the first start. An empty name means
 // a random one.
@@ -36,14 +40,21 @@ func Authority(dir, deployment string, now time.Time) (*link.CA, error) {
 	return ca, nil
 }
 
-// Certify gives a node its certificate, unless it has a good one already.
+// Certify gives a node its certificate, unless it has a good one already. A node keeps its key, because the log knows it.
 func Certify(ca *link.CA, cfg Config, now time.Time) error {
 	want := cfg.identity()
 	want.Deployment = ca.Deployment
-	if got, err := link.LoadCredentials(cfg.PKI); err == nil && got.Identity.URI().String() == want.URI().String() {
+	got, err := link.LoadCredentials(cfg.PKI)
+	same := err == nil && got.Identity.URI().String() == want.URI().String()
+	if same && got.Valid(now.Add(renewBefore)) == nil {
 		return nil
 	}
-	cred, err := ca.Issue(want, now, link.NodeValidity)
+	var cred *link.Credentials
+	if same {
+		cred, err = ca.Again(got, now)
+	} else {
+		cred, err = ca.Issue(want, now, link.NodeValidity)
+	}
 	if err != nil {
 		return fmt.Errorf("certificate of %s: %w", cfg.Name, err)
 	}
@@ -76,6 +87,13 @@ func (cfg Config) Credentials(now time.Time) (*link.Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate in %s: %w", cfg.PKI, err)
 	}
+	if cfg.Is(RoleHome) && cred.Valid(now) != nil { // it was away for long
+		if ca, err := admin.Issuer(cfg.PKI, now); err == nil {
+			if again, err := ca.Again(cred, now); err == nil {
+				cred = again
+			}
+		}
+	}
 	want := cfg.identity()
 	want.Deployment = cred.Identity.Deployment
 	if got, want := cred.Identity.URI().String(), want.URI().String(); got != want {
@@ -84,13 +102,31 @@ func (cfg Config) Credentials(now time.Time) (*link.Credentials, error) {
 	return cred, nil
 }
 
-// found makes the authority of a new deployment and the node's own certificate.
+// found makes the authority of a new deployment, its issuer and the node's own certificate.
 func (cfg Config) found(now time.Time) error {
 	ca, err := Authority(cfg.PKI, "", now)
 	if err != nil {
 		return err
 	}
-	return Certify(ca, cfg, now)
+	issuer, err := GiveIssuer(ca, cfg, now)
+	if err != nil {
+		return err
+	}
+	return Certify(issuer, cfg, now)
+}
+
+// GiveIssuer gives a home node an issuer, unless it has one, and returns it.
+func GiveIssuer(ca *link.CA, cfg Config, now time.Time) (*link.CA, error) {
+	issuer, err := link.LoadIssuer(cfg.PKI)
+	if errors.Is(err, fs.ErrNotExist) {
+		if issuer, err = ca.NewIssuer(now); err == nil {
+			err = issuer.Save(cfg.PKI)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("issuer of %s: %w", cfg.Name, err)
+	}
+	return issuer, nil
 }
 
 // WriteFile replaces a file atomically.

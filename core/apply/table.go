@@ -46,6 +46,9 @@ var handlers = rows(
 	on(patchBookmark),
 	on(sortBookmark),
 	on(deleteBookmark),
+	on(admitNodes),
+	on(renewNode),
+	on(revokeNode),
 	on(raiseVersion),
 	on(continueTask),
 )

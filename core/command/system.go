@@ -18,7 +18,7 @@ type ContinueTask struct {
 // FromHome reports whether only home itself may propose a command.
 func FromHome(c Command) bool {
 	switch c.(type) {
-	case *RaiseVersion, *ContinueTask, *CountAttempts, *ReportAudits, *TrimAudits:
+	case *RaiseVersion, *ContinueTask, *CountAttempts, *ReportAudits, *TrimAudits, *AdmitNodes, *RenewNode, *RevokeNode:
 		return true
 	}
 	return false

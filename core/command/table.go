@@ -47,6 +47,9 @@ var table = []kind{
 	row[PatchBookmark](81, silent),
 	row[SortBookmark](82, silent),
 	row[DeleteBookmark](83, silent),
+	row[AdmitNodes](90, audited),
+	row[RenewNode](91, audited),
+	row[RevokeNode](92, audited),
 }
 
 // kind is one row of the table.

@@ -43,6 +43,7 @@ func examples() []Event {
 	return []Event{
 		UserCreated{User: u},
 		UserUpdated{User: core.User{ID: u, Username: "ada", Roles: "system_user", NotifyProps: map[string]string{"email": "true"}, EmailVerified: true}},
+		NodeChanged{Node: core.Node{Name: "edge-1"}},
 		SessionEnded{User: u, Session: core.DeriveID[core.Session]("s")},
 		TeamCreated{Team: tm},
 		TeamUpdated{Team: core.Team{ID: tm, Name: "crew", Email: "ada@example.com", InviteID: "secret"}},

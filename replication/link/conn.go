@@ -25,11 +25,11 @@ const (
 type Conn struct {
 	q     *quic.Conn
 	class Class
-	peer  Identity
+	peer  Peer
 }
 
 // Peer names the node at the other end.
-func (c *Conn) Peer() Identity { return c.peer }
+func (c *Conn) Peer() Identity { return c.peer.Identity }
 
 // Class is the connection's class.
 func (c *Conn) Class() Class { return c.class }

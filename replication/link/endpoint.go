@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +47,7 @@ type Handler func(ctx context.Context, conn *Conn)
 type Config struct {
 	Conn        net.PacketConn        // required: the bound UDP socket (see Bind); Run closes it
 	Credentials *Credentials          // required
+	Admission   Admission             // optional: without one, a certificate is enough
 	Handlers    map[Class]Handler     // classes without a handler (and without Streams) are refused
 	Distance    *Distance             // optional: imitates far peers
 	Metrics     prometheus.Registerer // default: nothing is registered
@@ -53,7 +57,8 @@ type Config struct {
 // Endpoint is a node's end of all its links.
 type Endpoint struct {
 	// Immutable after New.
-	self     *Credentials
+	id       Identity
+	admitted Admission
 	log      *slog.Logger
 	metrics  *metrics
 	udp      net.PacketConn
@@ -62,10 +67,13 @@ type Endpoint struct {
 	ready    chan struct{} // closed by Run when it listens
 	stopped  chan struct{} // closed by Run when it has ended
 
+	self atomic.Pointer[Credentials] // replaced when the certificate is renewed
+
 	mu       sync.Mutex
-	handlers map[Class]Handler       // guarded by mu; fixed once Run listens
-	streams  map[Class]*Streams      // guarded by mu
-	conns    map[*quic.Conn]struct{} // guarded by mu: open connections; nil when Run stops
+	handlers map[Class]Handler  // guarded by mu; fixed once Run listens
+	streams  map[Class]*Streams // guarded by mu
+	conns    map[*Conn]struct{} // guarded by mu: open connections; nil when Run stops
+	refusal  string             // guarded by mu: why a peer has refused this node last; empty: none has
 }
 
 // Bind opens the UDP socket for an Endpoint.
@@ -87,10 +95,11 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, core.E(core.KindInvalid, "a link endpoint needs a socket and credentials")
 	}
 	e := &Endpoint{
-		self: cfg.Credentials, log: cfg.Logger, metrics: newMetrics(cfg.Metrics), udp: cfg.Conn, distance: cfg.Distance,
+		id: cfg.Credentials.Identity, admitted: cfg.Admission, log: cfg.Logger, metrics: newMetrics(cfg.Metrics), udp: cfg.Conn, distance: cfg.Distance,
 		ready: make(chan struct{}), stopped: make(chan struct{}),
-		handlers: map[Class]Handler{}, streams: map[Class]*Streams{}, conns: map[*quic.Conn]struct{}{},
+		handlers: map[Class]Handler{}, streams: map[Class]*Streams{}, conns: map[*Conn]struct{}{},
 	}
+	e.self.Store(cfg.Credentials)
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -117,7 +126,7 @@ func (e *Endpoint) Handle(c Class, h Handler) {
 func (e *Endpoint) Addr() string { return e.udp.LocalAddr().String() }
 
 // Self is the node's own identity.
-func (e *Endpoint) Self() Identity { return e.self.Identity }
+func (e *Endpoint) Self() Identity { return e.id }
 
 // Run listens and serves until ctx ends, then closes every connection. It returns the
 // listener's error if that fails first.
@@ -159,8 +168,9 @@ func (e *Endpoint) Run(ctx context.Context) error {
 }
 
 func (e *Endpoint) serve(ctx context.Context, q *quic.Conn) {
-	conn, err := e.wrap(q)
+	conn, err := e.wrap(q, false)
 	if err != nil {
+		e.log.Warn("peer refused", "addr", q.RemoteAddr(), "err", err)
 		_ = q.CloseWithError(CodeRefused, err.Error())
 		return
 	}
@@ -197,46 +207,108 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, class Class) (*Conn, e
 		}
 		return nil, core.E(core.KindUnavailable, "cannot reach %s", addr).WithCause(err)
 	}
-	conn, err := e.wrap(q)
+	conn, err := e.wrap(q, true)
 	if err != nil {
 		_ = q.CloseWithError(CodeRefused, err.Error())
+		return nil, err
 	}
-	return conn, err
+	return conn, nil
 }
 
-func (e *Endpoint) wrap(q *quic.Conn) (*Conn, error) {
+// wrap makes a Conn of a connection whose certificate is good, if the peer is admitted. A peer that is not learns why:
+// so this is not part of the handshake.
+func (e *Endpoint) wrap(q *quic.Conn, dialed bool) (*Conn, error) {
 	state := q.ConnectionState().TLS
 	class, ok := classOf(state.NegotiatedProtocol)
 	if !ok || len(state.PeerCertificates) == 0 {
 		return nil, core.E(core.KindMisdirected, "no class agreed")
 	}
-	id, err := identityOf(state.PeerCertificates[0])
+	peer, err := peerOf(state.PeerCertificates[0])
 	if err != nil {
 		return nil, err
 	}
-	if !e.track(q) {
+	peer.Dialed = dialed
+	conn := &Conn{q: q, class: class, peer: peer}
+	if !e.track(conn) {
 		return nil, core.E(core.KindUnavailable, "the link endpoint is closed")
 	}
-	return &Conn{q: q, class: class, peer: id}, nil
+	return conn, e.admit(conn) // after track, or Recheck could miss it
+}
+
+// admit asks whether the peer of a connection may take part in the deployment.
+func (e *Endpoint) admit(conn *Conn) error {
+	if e.admitted == nil {
+		return nil
+	}
+	return e.admitted.Check(conn.peer)
 }
 
 // track remembers a connection so that Run can close it with a code: if only QUIC's socket is
 // closed, the peers notice it by time-out.
-func (e *Endpoint) track(q *quic.Conn) bool {
+func (e *Endpoint) track(conn *Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.conns == nil {
 		return false
 	}
-	e.conns[q] = struct{}{}
+	e.conns[conn] = struct{}{}
 	e.metrics.open.Inc()
-	context.AfterFunc(q.Context(), func() {
+	context.AfterFunc(conn.Context(), func() {
 		e.metrics.open.Dec()
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		delete(e.conns, q)
+		delete(e.conns, conn)
+		e.noteRefusal(conn)
 	})
 	return true
+}
+
+// noteRefusal logs why a peer has refused this node, each reason once.
+func (e *Endpoint) noteRefusal(conn *Conn) {
+	var app *quic.ApplicationError
+	if !errors.As(context.Cause(conn.Context()), &app) || !app.Remote || app.ErrorCode != CodeRefused || app.ErrorMessage == e.refusal {
+		return
+	}
+	e.refusal = app.ErrorMessage
+	e.log.Warn("a peer refuses this node", "peer", conn.peer.Identity, "addr", conn.RemoteAddr(), "reason", app.ErrorMessage)
+}
+
+// Recheck closes the connections whose peers may no longer take part.
+func (e *Endpoint) Recheck() {
+	for _, conn := range e.open() {
+		if err := e.admit(conn); err != nil {
+			e.log.Warn("peer cut off", "peer", conn.peer.Identity, "class", conn.class, "addr", conn.RemoteAddr(), "err", err)
+			conn.Close(CodeRefused, err.Error())
+		}
+	}
+}
+
+// Renew replaces this node's credentials. Connections that are open go on; new ones have the new certificate.
+func (e *Endpoint) Renew(c *Credentials) error {
+	if c.Identity.URI().String() != e.id.URI().String() {
+		return core.E(core.KindInvalid, "the certificate is of %s, not of %s", c.Identity, e.id)
+	}
+	e.self.Store(c)
+	return nil
+}
+
+// Own gives what this node's certificate says.
+func (e *Endpoint) Own() Peer { return e.self.Load().Peer() }
+
+// Peers gives what the certificates of the present connections say.
+func (e *Endpoint) Peers() []Peer {
+	conns := e.open()
+	peers := make([]Peer, len(conns))
+	for i, conn := range conns {
+		peers[i] = conn.peer
+	}
+	return peers
+}
+
+func (e *Endpoint) open() []*Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.conns))
 }
 
 func (e *Endpoint) closeAll() {
@@ -244,8 +316,8 @@ func (e *Endpoint) closeAll() {
 	conns := e.conns
 	e.conns = nil
 	e.mu.Unlock()
-	for q := range conns {
-		_ = q.CloseWithError(CodeDone, "node is stopping")
+	for conn := range conns {
+		conn.Close(CodeDone, "node is stopping")
 	}
 }
 
@@ -260,7 +332,7 @@ func (e *Endpoint) serverTLS() *tls.Config {
 	}
 	base := &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{e.self.cert},
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &e.self.Load().cert, nil },
 		NextProtos:             protos,
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
@@ -268,7 +340,7 @@ func (e *Endpoint) serverTLS() *tls.Config {
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c := base.Clone()
 		c.VerifyConnection = func(s tls.ConnectionState) error {
-			err := e.admitClient(s)
+			err := e.verifyClient(s)
 			if err != nil {
 				e.log.Warn("peer refused", "addr", hello.Conn.RemoteAddr(), "class", s.NegotiatedProtocol, "err", err)
 			}
@@ -279,25 +351,24 @@ func (e *Endpoint) serverTLS() *tls.Config {
 	return base
 }
 
-func (e *Endpoint) admitClient(s tls.ConnectionState) error {
+func (e *Endpoint) verifyClient(s tls.ConnectionState) error {
 	class, ok := classOf(s.NegotiatedProtocol)
 	if !ok {
 		return core.E(core.KindMisdirected, "no class agreed")
 	}
-	_, err := admit(s.PeerCertificates, e.self, rules[class].use, x509.ExtKeyUsageClientAuth)
-	return err
+	return verify(s.PeerCertificates, e.self.Load(), rules[class].use, x509.ExtKeyUsageClientAuth)
 }
 
 func (e *Endpoint) clientTLS(class Class) *tls.Config {
+	self := e.self.Load()
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{e.self.cert},
+		Certificates: []tls.Certificate{self.cert},
 		NextProtos:   []string{class.String()},
-		RootCAs:      e.self.roots,
+		RootCAs:      self.roots,
 		ServerName:   serverName,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			_, err := admit(s.PeerCertificates, e.self, rules[class].serve, x509.ExtKeyUsageServerAuth)
-			return err
+			return verify(s.PeerCertificates, self, rules[class].serve, x509.ExtKeyUsageServerAuth)
 		},
 	}
 }

@@ -1,11 +1,13 @@
 package link
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nearside/nearside/core"
 )
@@ -27,26 +29,39 @@ type Identity struct {
 	Roles      []Role
 }
 
+// IdentityOf gives the identity of a node from its roles as a list with commas.
+func IdentityOf(node, region, roles string) Identity {
+	id := Identity{Region: region, Node: node}
+	for r := range strings.SplitSeq(roles, ",") {
+		id.Roles = append(id.Roles, Role(r))
+	}
+	return id
+}
+
 // Has reports whether the node has a role.
 func (id Identity) Has(r Role) bool { return slices.Contains(id.Roles, r) }
+
+// RoleList gives the roles as the certificate has them, separated by commas.
+func (id Identity) RoleList() string {
+	roles := make([]string, len(id.Roles))
+	for i, r := range id.Roles {
+		roles[i] = string(r)
+	}
+	return strings.Join(roles, ",")
+}
 
 // String returns "region/node".
 func (id Identity) String() string { return id.Region + "/" + id.Node }
 
 // URI is the name inside the certificate: nearside://deployment/region/node?roles=home,edge.
 func (id Identity) URI() *url.URL {
-	roles := make([]string, len(id.Roles))
-	for i, r := range id.Roles {
-		roles[i] = string(r)
-	}
-	return &url.URL{Scheme: "nearside", Host: id.Deployment, Path: "/" + id.Region + "/" + id.Node,
-		RawQuery: "roles=" + strings.Join(roles, ",")}
+	return &url.URL{Scheme: "nearside", Host: id.Deployment, Path: "/" + id.Region + "/" + id.Node, RawQuery: "roles=" + id.RoleList()}
 }
 
 // Check validates the names: 1–63 lower-case letters, digits and dashes each.
 func (id Identity) Check() error {
 	for _, name := range []string{id.Deployment, id.Region, id.Node} {
-		if !validName(name) {
+		if !core.ValidNodeName(name) {
 			return core.E(core.KindInvalid, "%q is not a valid name: use 1 to 63 lower-case letters, digits and dashes", name)
 		}
 	}
@@ -59,15 +74,6 @@ func (id Identity) Check() error {
 		return core.E(core.KindInvalid, "a node has at least one role")
 	}
 	return nil
-}
-
-func validName(s string) bool {
-	if len(s) == 0 || len(s) > 63 {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
-	})
 }
 
 // identityOf reads the single nearside URI of a verified certificate.
@@ -131,22 +137,41 @@ func classOf(alpn string) (Class, bool) {
 	return 0, false
 }
 
-// admit checks a peer's certificate chain for the deployment and the required role.
-func admit(chain []*x509.Certificate, self *Credentials, need Role, usage x509.ExtKeyUsage) (Identity, error) {
+// Peer is what a node proves of itself by its certificate.
+type Peer struct {
+	Identity
+	Key         core.NodeKey
+	From, Until time.Time // when the certificate was made, and its end
+	Dialed      bool      // this node dialed it
+}
+
+// Admission decides which nodes with a certificate of the deployment may take part in it.
+type Admission interface {
+	Check(p Peer) error // why a node may not; nil: it may
+}
+
+// peerOf reads a certificate.
+func peerOf(cert *x509.Certificate) (Peer, error) {
+	id, err := identityOf(cert)
+	return Peer{Identity: id, Key: sha256.Sum256(cert.RawSubjectPublicKeyInfo), From: cert.NotBefore.Add(clockSkew), Until: cert.NotAfter}, err
+}
+
+// verify checks a peer's certificate chain for the deployment and the required role.
+func verify(chain []*x509.Certificate, self *Credentials, need Role, usage x509.ExtKeyUsage) error {
 	if len(chain) == 0 {
-		return Identity{}, core.E(core.KindUnauthorized, "the peer presents no certificate")
+		return core.E(core.KindUnauthorized, "the peer presents no certificate")
 	}
-	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: self.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
-		return Identity{}, core.E(core.KindUnauthorized, "the peer's certificate is not of this deployment").WithCause(err)
+	if err := verifyChain(chain[:min(len(chain), maxChain)], self.roots, time.Time{}, usage); err != nil {
+		return core.E(core.KindUnauthorized, "the peer's certificate is not of this deployment").WithCause(err)
 	}
 	id, err := identityOf(chain[0])
 	switch {
 	case err != nil:
-		return Identity{}, err
+		return err
 	case id.Deployment != self.Identity.Deployment:
-		return Identity{}, core.E(core.KindMisdirected, "%s belongs to deployment %s, not %s", id, id.Deployment, self.Identity.Deployment)
+		return core.E(core.KindMisdirected, "%s belongs to deployment %s, not %s", id, id.Deployment, self.Identity.Deployment)
 	case need != "" && !id.Has(need):
-		return Identity{}, core.E(core.KindMisdirected, "%s does not have the role %s", id, need)
+		return core.E(core.KindMisdirected, "%s does not have the role %s", id, need)
 	}
-	return id, nil
+	return nil
 }

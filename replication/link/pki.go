@@ -14,31 +14,40 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/core"
 )
 
-// The files of a CA and of a node's credentials; only the owner can read the keys.
+// The files of an authority, of an issuer and of a node's credentials; only the owner can read the keys.
 const (
-	caCertFile   = "ca.crt"
-	caKeyFile    = "ca.key"
-	nodeCertFile = "node.crt"
-	nodeKeyFile  = "node.key"
+	caCertFile     = "ca.crt"
+	caKeyFile      = "ca.key"
+	issuerCertFile = "issuer.crt"
+	issuerKeyFile  = "issuer.key"
+	nodeCertFile   = "node.crt"
+	nodeKeyFile    = "node.key"
+	nextKeyFile    = "next.key" // of a renewal that is under way
 )
 
 const (
 	caValidity = 20 * 365 * 24 * time.Hour
-	// NodeValidity is the default validity of a node's certificate.
-	NodeValidity = 5 * 365 * 24 * time.Hour
+	// IssuerValidity is the validity of an issuer's certificate.
+	IssuerValidity = 365 * 24 * time.Hour
+	// NodeValidity is the validity of a node's certificate. A node that runs renews it in time.
+	NodeValidity = 30 * 24 * time.Hour
 	clockSkew    = time.Hour // a certificate is already valid this long before it was made
+	maxChain     = 3         // certificates of a node that are looked at
 	serverName   = "node.nearside.internal"
 )
 
-// CA is a deployment's own certificate authority. Anybody with its key can add nodes.
+// CA makes certificates: it is the authority of a deployment, or an issuer that the authority has made. With the key
+// of either one can make certificates, but they let nobody in that the log has not admitted.
 type CA struct {
 	Deployment string
-	cert       *x509.Certificate
+	root       *x509.Certificate
+	issuer     *x509.Certificate // nil: the authority itself
 	key        ed25519.PrivateKey
 }
 
@@ -53,40 +62,155 @@ type Credentials struct {
 
 // NewCA makes the authority of a new deployment.
 func NewCA(deployment string, now time.Time) (*CA, error) {
-	if !validName(deployment) {
+	if !core.ValidNodeName(deployment) {
 		return nil, core.E(core.KindInvalid, "%q is not a valid name of a deployment", deployment)
 	}
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	tmpl := &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: "Nearside " + deployment},
-		URIs:                  []*url.URL{{Scheme: "nearside", Host: deployment}},
-		NotBefore:             now.Add(-clockSkew),
-		NotAfter:              now.Add(caValidity),
-		KeyUsage:              x509.KeyUsageCertSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true,
-	}
+	tmpl := authority("Nearside "+deployment, now, caValidity)
+	tmpl.URIs = []*url.URL{{Scheme: "nearside", Host: deployment}}
+	tmpl.MaxPathLen = 1
 	cert, err := sign(tmpl, tmpl, pub, key)
 	if err != nil {
 		return nil, fmt.Errorf("making ca: %w", err)
 	}
-	return &CA{Deployment: deployment, cert: cert, key: key}, nil
+	return &CA{Deployment: deployment, root: cert, key: key}, nil
+}
+
+// NewIssuer makes an issuer, so that the authority's own key can be kept away from all nodes.
+func (ca *CA) NewIssuer(now time.Time) (*CA, error) {
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	tmpl := authority("Nearside "+ca.Deployment+" issuer", now, IssuerValidity)
+	tmpl.MaxPathLenZero = true
+	cert, err := sign(tmpl, ca.signer(), pub, ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("making issuer: %w", err)
+	}
+	return &CA{Deployment: ca.Deployment, root: ca.root, issuer: cert, key: key}, nil
+}
+
+func authority(name string, now time.Time, validity time.Duration) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-clockSkew), NotAfter: now.Add(validity),
+		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true,
+	}
+}
+
+// signer gives the certificate whose key signs.
+func (ca *CA) signer() *x509.Certificate {
+	if ca.issuer != nil {
+		return ca.issuer
+	}
+	return ca.root
+}
+
+// Until is when the last certificate that it makes ends at the latest.
+func (ca *CA) Until() time.Time { return ca.signer().NotAfter }
+
+// Request is a new key that waits for its certificate. The key never leaves the node for which it is made.
+type Request struct{ key ed25519.PrivateKey }
+
+// NewRequest makes a key.
+func NewRequest() (*Request, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	return &Request{key}, err
+}
+
+// LoadRequest reads the key of a renewal that is under way; if there is none, the error is os.ErrNotExist.
+func LoadRequest(dir string) (*Request, error) {
+	key, err := readKey(filepath.Join(dir, nextKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	return &Request{key}, nil
+}
+
+// Save writes the key to a directory, until the credentials are saved there.
+func (r *Request) Save(dir string) error { return writeKey(filepath.Join(dir, nextKeyFile), r.key) }
+
+// Public gives the public key for Certify.
+func (r *Request) Public() []byte {
+	der, err := x509.MarshalPKIXPublicKey(r.key.Public())
+	if err != nil {
+		panic(err) // it is an Ed25519 key
+	}
+	return der
+}
+
+// Finish makes credentials of the answer to a request: PEM texts.
+func (r *Request) Finish(certificate, authority []byte) (*Credentials, error) {
+	chain, err := parseCerts(certificate)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := parseCerts(authority)
+	if err != nil {
+		return nil, err
+	}
+	if !r.key.Public().(ed25519.PublicKey).Equal(chain[0].PublicKey) {
+		return nil, core.E(core.KindInvalid, "the certificate is for another key")
+	}
+	return newCredentials(chain, r.key, ca[0])
+}
+
+// KeyOf gives what stands for a public key in the log.
+func KeyOf(public []byte) (core.NodeKey, error) {
+	key, err := x509.ParsePKIXPublicKey(public)
+	if _, ok := key.(ed25519.PublicKey); err != nil || !ok {
+		return core.NodeKey{}, core.E(core.KindInvalid, "that is no Ed25519 key")
+	}
+	return sha256.Sum256(public), nil
+}
+
+// Certify makes the certificate for a public key, and gives it and the authority's as PEM texts.
+func (ca *CA) Certify(id Identity, public []byte, now time.Time, validity time.Duration) (certificate, authority []byte, err error) {
+	if _, err := KeyOf(public); err != nil {
+		return nil, nil, err
+	}
+	key, err := x509.ParsePKIXPublicKey(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := ca.certify(id, key.(ed25519.PublicKey), now, validity)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain := []*x509.Certificate{cert}
+	if ca.issuer != nil {
+		chain = append(chain, ca.issuer)
+	}
+	return encodeCerts(chain), encodeCerts([]*x509.Certificate{ca.root}), nil
 }
 
 // Issue makes the credentials of a node, valid from now for validity.
 func (ca *CA) Issue(id Identity, now time.Time, validity time.Duration) (*Credentials, error) {
+	req, err := NewRequest()
+	if err != nil {
+		return nil, err
+	}
+	certificate, authority, err := ca.Certify(id, req.Public(), now, validity)
+	if err != nil {
+		return nil, err
+	}
+	return req.Finish(certificate, authority)
+}
+
+func (ca *CA) certify(id Identity, pub ed25519.PublicKey, now time.Time, validity time.Duration) (*x509.Certificate, error) {
 	id.Deployment = ca.Deployment
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
-	pub, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
+	if !now.Before(ca.Until()) {
+		return nil, core.E(core.KindUnavailable, "the certificate that signs others has ended at %s", ca.Until().UTC().Format(time.RFC3339))
+	}
+	end := now.Add(validity)
+	if end.After(ca.Until()) {
+		end = ca.Until()
 	}
 	cert, err := sign(&x509.Certificate{
 		SerialNumber: serial(),
@@ -94,77 +218,135 @@ func (ca *CA) Issue(id Identity, now time.Time, validity time.Duration) (*Creden
 		URIs:         []*url.URL{id.URI()},
 		DNSNames:     []string{serverName},
 		NotBefore:    now.Add(-clockSkew),
-		NotAfter:     now.Add(validity),
+		NotAfter:     end,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-	}, ca.cert, pub, ca.key)
+	}, ca.signer(), pub, ca.key)
 	if err != nil {
 		return nil, fmt.Errorf("issuing certificate: %w", err)
 	}
-	return newCredentials(cert, key, ca.cert)
+	return cert, nil
 }
 
-// Save writes the authority to a directory.
+// Save writes the authority, or the issuer, to a directory.
 func (ca *CA) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeKey(filepath.Join(dir, caKeyFile), ca.key); err != nil {
+	if err := writeCerts(filepath.Join(dir, caCertFile), ca.root); err != nil {
 		return err
 	}
-	return writeCert(filepath.Join(dir, caCertFile), ca.cert)
+	if ca.issuer == nil {
+		return writeKey(filepath.Join(dir, caKeyFile), ca.key)
+	}
+	if err := writeKey(filepath.Join(dir, issuerKeyFile), ca.key); err != nil {
+		return err
+	}
+	return writeCerts(filepath.Join(dir, issuerCertFile), ca.issuer)
 }
 
-// LoadCA reads what Save wrote; if there is nothing, the error is os.ErrNotExist.
+// LoadCA reads the authority that Save wrote; if there is none, the error is os.ErrNotExist.
 func LoadCA(dir string) (*CA, error) {
-	cert, err := readCert(filepath.Join(dir, caCertFile))
+	return loadCA(dir, caKeyFile)
+}
+
+func loadCA(dir, keyFile string) (*CA, error) {
+	certs, err := readCerts(filepath.Join(dir, caCertFile))
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(filepath.Join(dir, caKeyFile))
+	key, err := readKey(filepath.Join(dir, keyFile))
 	if err != nil {
 		return nil, err
 	}
-	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "nearside" {
+	root := certs[0]
+	if len(root.URIs) != 1 || root.URIs[0].Scheme != "nearside" {
 		return nil, core.E(core.KindInvalid, "%s is not the certificate of a deployment", caCertFile)
 	}
-	return &CA{Deployment: cert.URIs[0].Host, cert: cert, key: key}, nil
+	return &CA{Deployment: root.URIs[0].Host, root: root, key: key}, nil
+}
+
+// LoadIssuer reads the issuer that Save wrote; if there is none, the error is os.ErrNotExist.
+func LoadIssuer(dir string) (*CA, error) {
+	ca, err := loadCA(dir, issuerKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := readCerts(filepath.Join(dir, issuerCertFile))
+	if err != nil {
+		return nil, err
+	}
+	ca.issuer = certs[0]
+	return ca, nil
+}
+
+// Again gives the same node and key another certificate.
+func (ca *CA) Again(c *Credentials, now time.Time) (*Credentials, error) {
+	r := &Request{c.cert.PrivateKey.(ed25519.PrivateKey)}
+	certificate, authority, err := ca.Certify(c.Identity, r.Public(), now, NodeValidity)
+	if err != nil {
+		return nil, err
+	}
+	return r.Finish(certificate, authority)
+}
+
+// Certificate gives the certificate, with its issuer's, as PEM.
+func (c *Credentials) Certificate() ([]byte, error) {
+	chain, err := x509.ParseCertificates(slices.Concat(c.cert.Certificate...))
+	return encodeCerts(chain), err
 }
 
 // Save writes a node's credentials to a directory, with the authority's certificate, without
-// the authority's key.
+// the authority's key. Whenever it is interrupted, LoadCredentials finds a certificate with its key.
 func (c *Credentials) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeKey(filepath.Join(dir, nodeKeyFile), c.cert.PrivateKey.(ed25519.PrivateKey)); err != nil {
+	next := &Request{c.cert.PrivateKey.(ed25519.PrivateKey)}
+	if err := next.Save(dir); err != nil {
 		return err
 	}
-	if err := writeCert(filepath.Join(dir, caCertFile), c.ca); err != nil {
+	if err := writeCerts(filepath.Join(dir, caCertFile), c.ca); err != nil {
 		return err
 	}
-	return writeCert(filepath.Join(dir, nodeCertFile), c.cert.Leaf)
+	chain, err := x509.ParseCertificates(slices.Concat(c.cert.Certificate...))
+	if err != nil {
+		return err
+	}
+	if err := writeCerts(filepath.Join(dir, nodeCertFile), chain...); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, nextKeyFile), filepath.Join(dir, nodeKeyFile))
 }
 
 // LoadCredentials reads what Save wrote; if there is nothing, the error is os.ErrNotExist.
 func LoadCredentials(dir string) (*Credentials, error) {
-	ca, err := readCert(filepath.Join(dir, caCertFile))
+	ca, err := readCerts(filepath.Join(dir, caCertFile))
 	if err != nil {
 		return nil, err
 	}
-	cert, err := readCert(filepath.Join(dir, nodeCertFile))
+	chain, err := readCerts(filepath.Join(dir, nodeCertFile))
 	if err != nil {
 		return nil, err
 	}
 	key, err := readKey(filepath.Join(dir, nodeKeyFile))
-	if err != nil {
-		return nil, err
+	if err != nil || !key.Public().(ed25519.PublicKey).Equal(chain[0].PublicKey) {
+		next, nextErr := LoadRequest(dir)
+		switch {
+		case nextErr == nil && next.key.Public().(ed25519.PublicKey).Equal(chain[0].PublicKey):
+			key = next.key // Save was interrupted
+		case err != nil:
+			return nil, err
+		default:
+			return nil, core.E(core.KindInvalid, "%s and %s in %s do not belong together", nodeCertFile, nodeKeyFile, dir)
+		}
 	}
-	return newCredentials(cert, key, ca)
+	return newCredentials(chain, key, ca[0])
 }
 
-func newCredentials(cert *x509.Certificate, key ed25519.PrivateKey, ca *x509.Certificate) (*Credentials, error) {
-	id, err := identityOf(cert)
+// newCredentials makes credentials of a node's certificate and the issuers between it and the authority.
+func newCredentials(chain []*x509.Certificate, key ed25519.PrivateKey, ca *x509.Certificate) (*Credentials, error) {
+	id, err := identityOf(chain[0])
 	if err != nil {
 		return nil, err
 	}
@@ -172,16 +354,42 @@ func newCredentials(cert *x509.Certificate, key ed25519.PrivateKey, ca *x509.Cer
 	roots.AddCert(ca)
 	return &Credentials{
 		Identity: id,
-		cert:     tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert},
+		cert:     tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]},
 		ca:       ca,
 		roots:    roots,
 	}, nil
 }
 
+// Peer gives what others see of these credentials.
+func (c *Credentials) Peer() Peer {
+	p, _ := peerOf(c.cert.Leaf) // newCredentials has read it
+	return p
+}
+
+func raw(chain []*x509.Certificate) (out [][]byte) {
+	for _, c := range chain {
+		out = append(out, c.Raw)
+	}
+	return out
+}
+
+// verifyChain checks a node's certificate, which may be followed by an issuer's; the zero time is now.
+func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time, usage x509.ExtKeyUsage) error {
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	return err
+}
+
 // Valid returns the reason why other nodes of the deployment will refuse these credentials at a
 // time, or nil.
 func (c *Credentials) Valid(now time.Time) error {
-	_, err := c.cert.Leaf.Verify(x509.VerifyOptions{Roots: c.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chain, err := x509.ParseCertificates(slices.Concat(c.cert.Certificate...))
+	if err == nil {
+		err = verifyChain(chain, c.roots, now, x509.ExtKeyUsageAny)
+	}
 	if err != nil {
 		return core.E(core.KindUnauthorized, "this node's certificate is not valid").WithCause(err)
 	}
@@ -210,8 +418,15 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-func writeCert(path string, cert *x509.Certificate) error {
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644)
+func writeCerts(path string, certs ...*x509.Certificate) error {
+	return writeFile(path, encodeCerts(certs), 0o644)
+}
+
+func encodeCerts(certs []*x509.Certificate) (out []byte) {
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
 }
 
 func writeKey(path string, key ed25519.PrivateKey) error {
@@ -231,36 +446,66 @@ func writeFile(path string, data []byte, mode os.FileMode) error {
 	return os.Rename(tmp, path)
 }
 
-func readPEM(path string) ([]byte, error) {
-	raw, err := os.ReadFile(path)
+func readCerts(path string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(raw)
-	if block == nil {
-		return nil, core.E(core.KindInvalid, "%s holds no PEM block", path)
-	}
-	return block.Bytes, nil
-}
-
-func readCert(path string) (*x509.Certificate, error) {
-	der, err := readPEM(path)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
+	certs, err := parseCerts(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return cert, nil
+	return certs, nil
+}
+
+// parseCerts reads the certificates in a PEM text: at least one.
+func parseCerts(text []byte) (certs []*x509.Certificate, err error) {
+	for len(certs) < maxChain {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		certs, text = append(certs, c), rest
+	}
+	if len(certs) == 0 {
+		return nil, core.E(core.KindInvalid, "it holds no certificate")
+	}
+	return certs, nil
+}
+
+// PeerOf reads a node's certificate, with its issuer's if it has one, and checks that the authority whose certificate
+// is in dir stands behind it.
+func PeerOf(certificate []byte, dir string, now time.Time) (Peer, error) {
+	ca, err := readCerts(filepath.Join(dir, caCertFile))
+	if err != nil {
+		return Peer{}, err
+	}
+	chain, err := parseCerts(certificate)
+	if err != nil {
+		return Peer{}, core.E(core.KindInvalid, "that is no certificate").WithCause(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca[0])
+	if err := verifyChain(chain, roots, now, x509.ExtKeyUsageAny); err != nil {
+		return Peer{}, core.E(core.KindInvalid, "the certificate is not one of this deployment, or has ended").WithCause(err)
+	}
+	return peerOf(chain[0])
 }
 
 func readKey(path string) (ed25519.PrivateKey, error) {
-	der, err := readPEM(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, core.E(core.KindInvalid, "%s holds no PEM block", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}

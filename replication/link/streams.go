@@ -42,7 +42,7 @@ func (e *Endpoint) Streams(class Class) *Streams {
 	s := &Streams{e: e, class: class, in: make(chan *Stream, acceptBacklog),
 		closed: make(chan struct{}), peers: map[string]*peer{}}
 	e.streams[class] = s
-	if rules[class].serve == "" || e.self.Identity.Has(rules[class].serve) {
+	if rules[class].serve == "" || e.id.Has(rules[class].serve) {
 		e.handlers[class] = s.Serve
 	}
 	return s

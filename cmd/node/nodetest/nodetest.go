@@ -12,9 +12,14 @@
 package nodetest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -80,10 +85,57 @@ func Start(t testing.TB, top Topology) *World {
 	for _, n := range w.nodes {
 		n.start()
 	}
+	var edges []string
+	for _, n := range w.nodes {
+		if !n.IsHome() {
+			edges = append(edges, n.Certificate())
+		}
+	}
+	if len(edges) > 0 {
+		w.Admit(edges...)
+	}
 	for _, n := range w.nodes {
 		n.awaitReady()
 	}
 	return w
+}
+
+// Admit admits nodes by their certificates, as an operator does.
+func (w *World) Admit(certificates ...string) {
+	w.t.Helper()
+	w.Until("the leader to admit nodes", func() error {
+		return w.Administer("/v1/pki/admit", admin.Admit{Certificates: certificates})
+	})
+}
+
+// Administer sends a request to the administration of the leader, and gives what it says if it refuses.
+func (w *World) Administer(path string, body any) (err error) {
+	raw, err := json.Marshal(body)
+	w.must(err)
+	for _, n := range w.nodes {
+		if n.down || !n.IsHome() || n.Status().Leader != n.Name && n.Status().Leader != "" {
+			continue
+		}
+		resp, err := n.Place().Ask(context.WithoutCancel(w.t.Context()), http.MethodPost, path, bytes.NewReader(raw))
+		if err != nil {
+			return err
+		}
+		said, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err == nil && resp.StatusCode/100 != 2 {
+			err = fmt.Errorf("%s: %s: %s", n.Name, resp.Status, said)
+		}
+		return err
+	}
+	return errors.New("no home node leads")
+}
+
+// Certificate gives the node's certificate.
+func (n *Node) Certificate() string {
+	n.w.t.Helper()
+	text, err := admin.ReadCertificate(n.cfg.PKI)
+	n.w.must(err)
+	return text
 }
 
 func configs(top Topology) []node.Config {
@@ -113,6 +165,10 @@ func (w *World) connect(top Topology) {
 	var home []node.Peer
 	for _, n := range w.nodes {
 		n.cfg.PKI = filepath.Join(n.cfg.Data, "pki")
+		if n.IsHome() {
+			_, err := node.GiveIssuer(ca, n.cfg, now)
+			w.must(err)
+		}
 		w.must(node.Certify(ca, n.cfg, now))
 		n.bind("127.0.0.1:0")
 		n.cfg.Link.Listen = n.wire.LocalAddr().String()
@@ -253,12 +309,28 @@ func (n *Node) Status() admin.Status { return n.run.Status() }
 // LinkAddr gives the address at which other nodes reach the node.
 func (n *Node) LinkAddr() string { return n.cfg.Link.Listen }
 
-// Hostile gives an endpoint with a valid certificate of an edge and none of our code behind it: what somebody has who
-// stole an edge.
+// Certificate makes credentials of a node as somebody can who has the key of the authority. They admit nobody.
+func (w *World) Certificate(name, region string, roles ...link.Role) *link.Credentials {
+	w.t.Helper()
+	creds, err := w.ca.Issue(link.Identity{Region: region, Node: name, Roles: roles}, time.Now(), link.NodeValidity)
+	w.must(err)
+	return creds
+}
+
+// Hostile gives an endpoint with a valid certificate of an edge that was admitted, and none of our code behind it: what
+// somebody has who stole an edge.
 func (w *World) Hostile() *link.Endpoint {
 	w.t.Helper()
-	creds, err := w.ca.Issue(link.Identity{Region: "nowhere", Node: "edge-stolen", Roles: []link.Role{link.RoleEdge}}, time.Now(), link.NodeValidity)
+	creds := w.Certificate("edge-stolen", "nowhere", link.RoleEdge)
+	text, err := creds.Certificate()
 	w.must(err)
+	w.Admit(string(text))
+	return w.Endpoint(creds)
+}
+
+// Endpoint gives an endpoint with credentials, and nothing behind it.
+func (w *World) Endpoint(creds *link.Credentials) *link.Endpoint {
+	w.t.Helper()
 	socket, err := link.Bind("127.0.0.1:0")
 	w.must(err)
 	ep, err := link.New(link.Config{Conn: socket, Credentials: creds})

@@ -48,6 +48,10 @@ func (s *Scene) Play() {
 	}
 	// Only home may propose these.
 	s.Do(ada.by, &command.RaiseVersion{To: core.LogVersion})
+	key := core.NodeKey{1}
+	s.Do(ada.by, &command.AdmitNodes{Nodes: []core.Node{{Name: "edge-" + s.Name, Region: "here", Roles: "home,edge", Key: key}, {Name: "home", Region: "here", Roles: "home", Key: key}}})
+	s.Do(ada.by, &command.RenewNode{Name: "edge-" + s.Name, Was: key, Key: core.NodeKey{2}})
+	s.Do(ada.by, &command.RevokeNode{Name: "edge-" + s.Name, Reason: "stolen"})
 	s.Do(ada.by, &command.CountAttempts{Attempts: []core.Attempt{{ID: sceneID[core.Attempt](s), Kind: core.AttemptPassword, UserID: ada.id}}})
 }
 
