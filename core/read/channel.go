@@ -6,6 +6,7 @@ import (
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/apply"
 	"github.com/nearside/nearside/core/pg"
+	"github.com/nearside/nearside/core/schema"
 )
 
 // Channel gives a channel by id, archived or not.
@@ -18,18 +19,46 @@ func (s *Store) ChannelByName(ctx context.Context, team core.TeamID, name string
 	return find(ctx, s.db, apply.ChannelByName, apply.TeamName{Team: team, Name: name})
 }
 
-// ChannelsOf gives the channels of a team that a user belongs to (zero team: of all teams). Archived
-// channels are left out, unless deleted is set and they were archived after deletedSince. Those of
-// archived teams always are. The order is that of names in a locale.
-func (s *Store) ChannelsOf(ctx context.Context, user core.UserID, team core.TeamID, deleted bool, deletedSince int64, locale string) ([]core.Channel, error) {
-	order, err := s.inOrder(ctx, "t.display_name", locale)
+// ChannelFilter says which of a user's channels are wanted.
+type ChannelFilter struct {
+	User         core.UserID
+	Team         core.TeamID // zero: of all teams
+	Deleted      bool        // archived ones too, those that were archived after DeletedSince
+	DeletedSince int64
+	Locale       string // in whose order of names
+}
+
+// maxChannels bounds the channels of a user that are listed.
+const maxChannels = 100_000
+
+// ofUser selects channels t: those of archived teams are always left out.
+const ofUser = `FROM channels t JOIN channel_members m ON m.channel_id = t.id
+	WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = ` + none + `::uuid OR t.team_id = $2 OR t.team_id = ` + none + `)
+	AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4) AND NOT EXISTS (SELECT FROM teams w WHERE w.id = t.team_id AND w.delete_at <> 0)`
+
+// ChannelsOf gives the channels that a user belongs to, in the order of their names.
+func (s *Store) ChannelsOf(ctx context.Context, f ChannelFilter) (all []core.Channel, err error) {
+	all = []core.Channel{}
+	return all, s.EachChannelOf(ctx, f, func(piece []core.Channel) error {
+		all = append(all, piece...)
+		return nil
+	})
+}
+
+// EachChannelOf gives what ChannelsOf gives in pieces, until each fails.
+func (s *Store) EachChannelOf(ctx context.Context, f ChannelFilter, each func([]core.Channel) error) error {
+	order, err := s.inOrder(ctx, "t.display_name", f.Locale)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return many(ctx, s.db, apply.Channels, `FROM channels t JOIN channel_members m ON m.channel_id = t.id
-		WHERE m.user_id = $1 AND (m.team_id, m.user_id) NOT IN (SELECT team_id, user_id FROM tasks WHERE kind = 1) AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
-		AND (t.delete_at = 0 OR $3 AND t.delete_at >= $4) AND NOT EXISTS (SELECT FROM teams w WHERE w.id = t.team_id AND w.delete_at <> 0)
-		ORDER BY `+order+`, t.id LIMIT 100000`, [16]byte(user), [16]byte(team), deleted, deletedSince)
+	ids, err := pg.Query(ctx, s.db, `SELECT t.id `+ofUser+` ORDER BY `+order+`, t.id LIMIT $5`, scanID[core.Channel],
+		[16]byte(f.User), [16]byte(f.Team), f.Deleted, f.DeletedSince, maxChannels)
+	if err != nil {
+		return wrap("read channels", err)
+	}
+	return inPieces(ids, func(c *core.Channel) core.ChannelID { return c.ID }, func(part []core.ChannelID) ([]core.Channel, error) {
+		return many(ctx, s.db, apply.Channels, `FROM channels t WHERE id = ANY($1)`, raw(part))
+	}, each)
 }
 
 // PublicChannels gives a page of a team's open channels, in the order of names in a locale.
@@ -114,21 +143,46 @@ type Membership struct {
 }
 
 // MembershipsIn gives a user's channel memberships in a team (zero team: in all teams), with what is
-// needed to count unread messages, in the order of channel ids.
-func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.TeamID, p Page) ([]Membership, error) {
+// needed to count unread messages, in the order of channel ids: a page, or all if its size is 0.
+func (s *Store) MembershipsIn(ctx context.Context, user core.UserID, team core.TeamID, p Page) (all []Membership, err error) {
+	return all, s.EachMembershipIn(ctx, user, team, p, func(piece []Membership) error {
+		all = append(all, piece...)
+		return nil
+	})
+}
+
+// EachMembershipIn gives what MembershipsIn gives in pieces, until each fails.
+func (s *Store) EachMembershipIn(ctx context.Context, user core.UserID, team core.TeamID, p Page, each func([]Membership) error) error {
 	if p.Size == 0 {
 		p = everything
 	}
+	ids, err := pg.Query(ctx, s.db, `SELECT t.channel_id FROM channel_members t WHERE t.user_id = $1
+		AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)`+inTeam+` ORDER BY t.channel_id LIMIT $3 OFFSET $4`, scanID[core.Channel],
+		[16]byte(user), [16]byte(team), p.Size, p.offset())
+	if err != nil {
+		return wrap("read memberships", err)
+	}
+	return inPieces(ids, func(m *Membership) core.ChannelID { return m.ChannelID }, func(part []core.ChannelID) ([]Membership, error) {
+		return s.memberships(ctx, user, part)
+	}, each)
+}
+
+// memberships gives a user's memberships in channels. Their bytes are taken from the request's budget while they are
+// read.
+func (s *Store) memberships(ctx context.Context, user core.UserID, channels []core.ChannelID) ([]Membership, error) {
+	spent := meterOf(ctx)
 	out, err := pg.Query(ctx, s.db, `SELECT `+pg.Columns(apply.ChannelMembers.Shape, "t")+`, c.total_msg_count, c.total_msg_count_root, greatest(c.delete_at, w.delete_at),
 			coalesce(w.name, ''), coalesce(w.display_name, ''), coalesce(w.update_at, 0), `+calls+`
 		FROM channel_members t JOIN channels c ON c.id = t.channel_id JOIN users u ON u.id = t.user_id LEFT JOIN teams w ON w.id = t.team_id
-		WHERE t.user_id = $1 AND ($2 = `+none+`::uuid OR t.team_id = $2 OR t.team_id = `+none+`)
-		`+inTeam+` ORDER BY t.channel_id LIMIT $3 OFFSET $4`, func(r pg.Row) (m Membership, err error) {
+		WHERE t.user_id = $1 AND t.channel_id = ANY($2)`, func(r pg.Row) (m Membership, err error) {
 		var n, root int64
 		m.ChannelMember, err = pg.ScanWith[core.ChannelMember](apply.ChannelMembers.Shape, r, &m.Total, &m.TotalRoot, &m.DeleteAt, &m.TeamName, &m.TeamDisplayName, &m.TeamUpdateAt, &n, &root)
+		if err != nil {
+			return m, err
+		}
 		m.MentionCount, m.MentionCountRoot = m.MentionCount+n, m.MentionCountRoot+root
-		return m, err
-	}, [16]byte(user), [16]byte(team), p.Size, p.offset())
+		return m, spent.add(apply.ChannelMembers.Size(schema.Row(&m.ChannelMember)) + len(m.TeamName) + len(m.TeamDisplayName))
+	}, [16]byte(user), raw(channels))
 	return out, wrap("read memberships", err)
 }
 

@@ -28,7 +28,7 @@ func TestOrderOfNames(t *testing.T) {
 		"sv": "aaa Alpha beta Delta émile zeta Ärger Öl", "sv_SE": "aaa Alpha beta Delta émile zeta Ärger Öl",
 		"da": "Alpha beta Delta émile zeta Ärger Öl aaa", // "aa" is "å"
 	} {
-		mine, err1 := s.ChannelsOf(t.Context(), user, core.TeamID{1}, false, 0, locale)
+		mine, err1 := s.ChannelsOf(t.Context(), read.ChannelFilter{User: user, Team: core.TeamID{1}, Locale: locale})
 		public, err2 := s.PublicChannels(t.Context(), core.TeamID{1}, read.Page{Size: 10}, locale)
 		teams, err3 := s.Teams(t.Context(), true, read.Page{Size: 10}, locale)
 		member, err4 := s.TeamsOf(t.Context(), user, locale)

@@ -161,6 +161,31 @@ func joined[T, F any](ctx context.Context, q pg.Queryer, list []T, t apply.Table
 	return nil
 }
 
+// pieceRows is how many rows of a long list are read at once.
+const pieceRows = 500
+
+// inPieces reads the rows with some ids, a piece at a time, and passes them on in the order of the ids. A row that
+// has gone in the meantime is left out.
+func inPieces[T, I any](ids []core.ID[I], id func(*T) core.ID[I], rows func([]core.ID[I]) ([]T, error), each func([]T) error) error {
+	for part := range slices.Chunk(ids, pieceRows) {
+		list, err := rows(part)
+		if err != nil {
+			return err
+		}
+		place := make(map[core.ID[I]]int, len(part))
+		for i, v := range part {
+			place[v] = i
+		}
+		slices.SortFunc(list, func(a, b T) int { return place[id(&a)] - place[id(&b)] })
+		if err := each(list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanID[T any](r pg.Row) (id core.ID[T], err error) { return id, r.Scan((*[16]byte)(&id)) }
+
 // count gives one number.
 func count(ctx context.Context, q pg.Queryer, sql string, args ...any) (int64, error) {
 	n, _, err := pg.QueryOne(ctx, q, sql, pg.Scalar[int64], args...)

@@ -45,6 +45,7 @@ type Raw struct {
 	Status int
 	Body   []byte
 	Page   *Page // shared bytes, instead of Body
+	packed bool  // Body is compressed already
 }
 
 // Value is an answer with a status and a value in JSON.
@@ -159,7 +160,7 @@ func (c *Call) compressed(a Raw) []byte {
 	if a.Page != nil {
 		plain = a.Page.plain
 	}
-	if len(plain) < minGzipBytes || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are already compressed
+	if len(plain) < minGzipBytes && !a.packed || c.Header().Get("Content-Type") != contentJSON[0] { // pictures are already compressed
 		return plain
 	}
 	if h := c.Header(); h["Vary"] == nil {
@@ -171,6 +172,9 @@ func (c *Call) compressed(a Raw) []byte {
 		return plain
 	}
 	c.Header()["Content-Encoding"] = encodingGzip
+	if a.packed {
+		return plain
+	}
 	if a.Page != nil {
 		return a.Page.gzip()
 	}

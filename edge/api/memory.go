@@ -97,6 +97,23 @@ func (a *answer) Take(bytes int) error {
 	return nil
 }
 
+// hold counts bytes in place of everything that was taken before.
+func (a *answer) hold(bytes int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.bytes == 0 {
+		a.who = a.call.Who()
+	} else {
+		a.call.api.memory.give(a.who, a.bytes)
+	}
+	a.bytes = 0
+	if err := a.call.api.memory.take(a.who, bytes); err != nil {
+		return err
+	}
+	a.bytes = bytes
+	return nil
+}
+
 // release gives the memory back when the answer has been sent.
 func (a *answer) release() {
 	a.mu.Lock()

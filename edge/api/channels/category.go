@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 )
 
@@ -31,7 +32,7 @@ type sidebar struct {
 // built yet.
 func (s *Service) listCategories(c *api.Call, in api.Two[core.UserID, core.Team]) (sidebar, error) {
 	user, team := in.First, in.Second.ID
-	channels, err := s.Read.ChannelsOf(c, user, team, false, 0, c.User.Locale)
+	channels, err := s.Read.ChannelsOf(c, read.ChannelFilter{User: user, Team: team, Locale: c.User.Locale})
 	if err != nil {
 		return sidebar{}, err
 	}

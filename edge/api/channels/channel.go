@@ -5,6 +5,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
+	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
 )
@@ -82,12 +83,19 @@ func (s *Service) publicChannels(c *api.Call, t core.Team) ([]core.Channel, erro
 	return s.Read.PublicChannels(c, t.ID, c.Page(), c.User.Locale)
 }
 
-func (s *Service) channelsOfUser(c *api.Call, user core.UserID, deletedSince int64) ([]core.Channel, error) {
-	return s.Read.ChannelsOf(c, user, core.TeamID{}, c.Flag("include_deleted"), deletedSince, c.User.Locale)
+func (s *Service) channelsOfUser(c *api.Call, user core.UserID, deletedSince int64) (api.Answer, error) {
+	return s.channelsOf(c, read.ChannelFilter{User: user, DeletedSince: deletedSince})
 }
 
-func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID], deletedSince int64) ([]core.Channel, error) {
-	return s.Read.ChannelsOf(c, in.Second, in.First.ID, c.Flag("include_deleted"), deletedSince, c.User.Locale)
+func (s *Service) channelsOfUserInTeam(c *api.Call, in api.Two[core.Team, core.UserID], deletedSince int64) (api.Answer, error) {
+	return s.channelsOf(c, read.ChannelFilter{User: in.Second, Team: in.First.ID, DeletedSince: deletedSince})
+}
+
+func (s *Service) channelsOf(c *api.Call, f read.ChannelFilter) (api.Answer, error) {
+	f.Deleted, f.Locale = c.Flag("include_deleted"), c.User.Locale
+	return api.InPieces(c, api.Array, func(ch *core.Channel) []byte { return api.JSON(*ch) }, func(each func([]core.Channel) error) error {
+		return s.Read.EachChannelOf(c, f, each)
+	})
 }
 
 // unread is a user's unread messages and mentions in a channel.

@@ -1,7 +1,6 @@
 package channels
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 
@@ -86,37 +85,24 @@ func (s *Service) removeMember(c *api.Call, in api.Two[core.ChannelID, core.User
 	return api.Done{}, c.Propose(&command.RemoveChannelMember{ChannelID: in.First, UserID: in.Second}, nil)
 }
 
-func (s *Service) membersOfUser(c *api.Call, in api.Two[core.UserID, core.Team]) ([]core.ChannelMember, error) {
-	list, err := s.Read.MembershipsIn(c, in.First, in.Second.ID, read.Page{})
-	out := make([]core.ChannelMember, len(list))
-	for i := range list {
-		out[i] = list[i].ChannelMember
-	}
-	return out, err
+func (s *Service) membersOfUser(c *api.Call, in api.Two[core.UserID, core.Team]) (api.Answer, error) {
+	return api.InPieces(c, api.Array, func(m *read.Membership) []byte { return api.JSON(m.ChannelMember) }, func(each func([]read.Membership) error) error {
+		return s.Read.EachMembershipIn(c, in.First, in.Second.ID, read.Page{}, each)
+	})
 }
 
 // allMembersOfUser answers with a user's memberships in all teams: a page of them, or all of them
 // as lines of JSON for page -1.
 func (s *Service) allMembersOfUser(c *api.Call, user core.UserID) (api.Answer, error) {
-	lines, page := c.Query("page") == "-1", c.Page()
-	if lines {
-		page = read.Page{}
+	form, page := api.Array, c.Page()
+	if c.Query("page") == "-1" {
+		form, page = api.Lines, read.Page{}
 	} else if page.Size == 0 {
 		return api.Value(http.StatusOK, []int{}), nil
 	}
-	list, err := s.Read.MembershipsIn(c, user, core.TeamID{}, page)
-	if err != nil {
-		return nil, err
-	}
-	encoded := make([][]byte, len(list))
-	for i := range list {
-		encoded[i] = memberWithTeam(&list[i])
-	}
-	if lines {
-		c.Header().Set("Content-Type", "application/x-ndjson")
-		return api.Raw{Status: http.StatusOK, Body: bytes.Join(encoded, []byte("\n"))}, nil
-	}
-	return api.Raw{Status: http.StatusOK, Body: append(append([]byte("["), bytes.Join(encoded, []byte(","))...), ']')}, nil
+	return api.InPieces(c, form, memberWithTeam, func(each func([]read.Membership) error) error {
+		return s.Read.EachMembershipIn(c, user, core.TeamID{}, page, each)
+	})
 }
 
 // memberWithTeam encodes a membership with the names of its team.

@@ -176,7 +176,7 @@ func (s *Service) resolve(c *api.Call, t fileTerms, q *read.FileQuery) (found bo
 		return false, err
 	}
 	if len(t.in)+len(t.notIn) > 0 {
-		list, err := s.Read.ChannelsOf(c, c.User.ID, q.Team, q.IncludeArchived, 0, c.User.Locale)
+		list, err := s.Read.ChannelsOf(c, read.ChannelFilter{User: c.User.ID, Team: q.Team, Deleted: q.IncludeArchived, Locale: c.User.Locale})
 		if err != nil {
 			return false, err
 		}
