@@ -27,6 +27,7 @@ const (
 // endurance is one run.
 type endurance struct {
 	w       *world.World
+	program string
 	minutes int
 	latency string
 
@@ -97,7 +98,7 @@ func (e *endurance) prepare(ctx context.Context) error {
 	if e.abuser, err = newAbuser(ctx, urls, names); err != nil {
 		return fmt.Errorf("the abusive account: %w", err)
 	}
-	if e.hostile, err = newHostile(ctx, e.w); err != nil {
+	if e.hostile, err = newHostile(ctx, e.w, e.program); err != nil {
 		return fmt.Errorf("the hostile edge: %w", err)
 	}
 	if err := e.hostile.learn(e.carol.me, e.carol.room.Channel); err != nil {

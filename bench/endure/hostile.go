@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -68,8 +70,9 @@ func (p places) ChannelOfPost(id core.PostID) core.ChannelID     { return p.post
 func (p places) ChannelOfFile(id core.FileID) core.ChannelID     { return p.files[id] }
 func (p places) ChannelOfUpload(id core.UploadID) core.ChannelID { return p.uploads[id] }
 
-// newHostile has the deployment's authority sign a certificate for one more edge, which is then not run but imitated.
-func newHostile(ctx context.Context, w *world.World) (*hostile, error) {
+// newHostile has the deployment's authority sign a certificate for one more edge, and an operator admit it. The edge is
+// then not run but imitated.
+func newHostile(ctx context.Context, w *world.World, program string) (*hostile, error) {
 	edges, err := w.Edges()
 	if err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func newHostile(ctx context.Context, w *world.World) (*hostile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read an edge's configuration: %w", err)
 	}
-	cred, err := certificate(w.Data(), some.Region)
+	cred, err := certificate(ctx, program, w.Data(), some.Region)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func newHostile(ctx context.Context, w *world.World) (*hostile, error) {
 	return h, err
 }
 
-func certificate(data, region string) (*link.Credentials, error) {
+func certificate(ctx context.Context, program, data, region string) (*link.Credentials, error) {
 	dir, err := os.MkdirTemp("", "nearside-hostile-")
 	if err != nil {
 		return nil, err
@@ -119,7 +122,23 @@ func certificate(data, region string) (*link.Credentials, error) {
 	if err := node.Certify(ca, node.Config{Name: "edge-mallory", Region: region, Roles: []string{node.RoleEdge}, PKI: dir}, now); err != nil {
 		return nil, err
 	}
+	if err := admit(ctx, program, data, dir); err != nil {
+		return nil, err
+	}
 	return link.LoadCredentials(dir)
+}
+
+// admit admits a node by its certificate. Programs of earlier versions let every certificate of the authority in, and have
+// no such command.
+func admit(ctx context.Context, program, data, dir string) error {
+	help, err := exec.CommandContext(ctx, program, "--help").Output()
+	if err != nil || !bytes.Contains(help, []byte("  pki ")) {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, program, "pki", "admit", dir, "--data", data).CombinedOutput(); err != nil {
+		return fmt.Errorf("admit the hostile edge: %w: %s", err, out)
+	}
+	return nil
 }
 
 // learn gives the hostile edge ids of other people, as it may have seen them in the log.

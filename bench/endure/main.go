@@ -38,7 +38,7 @@ func run(ctx context.Context, program, latency, results, journal string, minutes
 		return 1
 	}
 	fmt.Println("the demo is in", w.Data())
-	e := &endurance{w: w, minutes: minutes, latency: latency}
+	e := &endurance{w: w, program: program, minutes: minutes, latency: latency}
 	err = e.run(ctx)
 	if err == nil {
 		err = e.keepJournal(journal)
