@@ -81,8 +81,7 @@ func TestGrow_OneBecomesThree(t *testing.T) {
 	g.resumes(w)
 
 	for i := range g.running {
-		g.kill(i)
-		g.forget(i)
+		g.cutPower(i)
 	}
 	g.begin(0)
 	g.begin(1)
@@ -168,12 +167,13 @@ func (g *grown) begin(i int) {
 	}
 }
 
-// forget ends what a killed node has in memory besides its process, as a power cut does.
-func (g *grown) forget(i int) {
+// cutPower ends all that a node has in memory. Its database is first, because it would notice that its node is gone.
+func (g *grown) cutPower(i int) {
 	g.Helper()
 	if err := killDatabase(g.running[i].Data()); err != nil {
 		g.Fatal(err)
 	}
+	g.kill(i)
 	g.unwitness(i)
 }
 
