@@ -498,8 +498,8 @@ func (s *sim) leader() *simNode {
 	return nil
 }
 
-// healthy notes which nodes have caught up and vote: a spoiled disk is whole again then. All others must know
-// that it votes: Raft's library refuses a candidate that is no voter by the log of the one who is asked.
+// healthy notes which nodes take part again, have caught up and vote: a spoiled disk is whole again then. Before it takes
+// part, its database may be further than its log, and the others do not know yet what it lacks. All others must know that it votes: Raft's library refuses a candidate that is no voter by the log of the one who is asked.
 func (s *sim) healthy() {
 	lead := s.leader()
 	if lead == nil {
@@ -510,7 +510,8 @@ func (s *sim) healthy() {
 		if !n.spoiled || r == nil || n.away() || n.machine.Position() != lead.machine.Position() {
 			continue
 		}
-		if s.all(func(other *simNode) bool { return other.knows(r.id()) }) {
+		st, err := r.state()
+		if err == nil && st.Running && s.all(func(other *simNode) bool { return other.knows(r.id()) }) {
 			n.spoiled = false
 			s.note("  %s is whole again", n.name)
 		}
