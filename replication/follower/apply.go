@@ -21,7 +21,10 @@ const (
 )
 
 // sinkError is an error of our own sink, not one reported by a hub.
-type sinkError struct{ err error }
+type sinkError struct {
+	err   error
+	claim core.Position // to which the hub says that the sink comes, if it was applying
+}
 
 func (e *sinkError) Error() string { return "applying: " + e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
@@ -39,6 +42,10 @@ func (f *Follower) apply(ctx context.Context) error {
 		before := f.cfg.Sink.Position()
 		err = f.follow(ctx, conn)
 		if core.KindOf(err) == core.KindDiverged {
+			if !f.believes(ctx, conn, err) {
+				f.distrust(conn, err)
+				continue
+			}
 			f.diverged()
 		}
 		if errors.Is(err, core.ErrCompacted) || core.KindOf(err) == core.KindDiverged {
@@ -117,7 +124,7 @@ func (f *Follower) drain(ctx context.Context, st *link.Stream, r *wire.Reader) e
 	defer context.AfterFunc(ctx, st.Abort)()
 	for b := range batches {
 		if err := f.cfg.Sink.Apply(ctx, b); err != nil {
-			return &sinkError{err}
+			return &sinkError{err, b.After}
 		}
 		f.applied(b.After)
 	}

@@ -67,6 +67,8 @@ func (s Status) Lag(at core.Position, now time.Time) (time.Duration, bool) {
 type Follower struct {
 	cfg Config
 
+	doubted doubt // owned by apply
+
 	mu      sync.Mutex
 	conn    *link.Conn           // guarded by mu, like everything below; the live connection or nil
 	changed chan struct{}        // closed when conn changes, then replaced
@@ -200,6 +202,13 @@ func (f *Follower) diverged() {
 	f.status.Diverged = true
 }
 
+// avoided reports whether a node gave wrong answers a short while ago.
+func (f *Follower) avoided(addr string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.avoid[addr])
+}
+
 func (f *Follower) restoring(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -210,7 +219,9 @@ func (f *Follower) restoring(on bool) {
 // while.
 func (f *Follower) distrust(conn *link.Conn, why error) {
 	f.mu.Lock()
-	f.avoid[f.status.Addr] = time.Now().Add(avoidFor)
+	if f.conn == nil || f.conn == conn { // else another hub is followed by now
+		f.avoid[f.status.Addr] = time.Now().Add(avoidFor)
+	}
 	f.mu.Unlock()
 	f.cfg.Logger.Warn("leaving hub", "hub", conn.Peer(), "err", why)
 	conn.Close(link.CodeRefused, why.Error())

@@ -254,7 +254,7 @@ func (f *Follower) hold(p *pulse, moved time.Time) (leader string, err error) {
 			}
 		case err != nil:
 			return "", fmt.Errorf("listening: %v", err) //nolint:errorlint // it must not be errSilent any more
-		case p.leader != "" && p.leader != p.addr && !s.Restoring && time.Since(moved) >= f.cfg.MoveEvery:
+		case p.leader != "" && p.leader != p.addr && !f.avoided(p.leader) && !s.Restoring && time.Since(moved) >= f.cfg.MoveEvery:
 			return p.leader, nil
 		case p.leader == "" && !s.Restoring && time.Since(led) >= f.cfg.Silence/2:
 			return "", errLeaderless

@@ -95,7 +95,7 @@ func (s *snapshot) restore(sink replication.Sink) error {
 	}
 	s.log.Info("restoring", "id", s.head.ID, "at", s.head.At)
 	if err := sink.Restore(s.ctx, s.head.At, s); err != nil {
-		return &sinkError{err}
+		return &sinkError{err: err}
 	}
 	return nil
 }

@@ -25,8 +25,9 @@ type Chain struct {
 	changed   chan struct{}        // closed and replaced at every change
 	snapshots map[string]*Snapshot // the kept ones
 	restores  int
-	fail      error // if set, the result of Apply
-	refuse    error // if set, the result of Propose
+	fail      error         // if set, the result of Apply
+	failAt    core.Position // if set, only batches that come to it fail
+	refuse    error         // if set, the result of Propose
 }
 
 var (
@@ -123,6 +124,13 @@ func (c *Chain) Fail(err error) {
 	c.fail = err
 }
 
+// FailAt makes Apply return err for a batch that comes to a position.
+func (c *Chain) FailAt(at core.Position, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failAt, c.fail = at, err
+}
+
 // Refuse makes Propose return err; nil makes it work again.
 func (c *Chain) Refuse(err error) {
 	c.mu.Lock()
@@ -197,7 +205,7 @@ func (c *Chain) tail(after core.Position, maxBytes int) (core.Batch, <-chan stru
 func (c *Chain) Apply(_ context.Context, b core.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fail != nil {
+	if c.fail != nil && (c.failAt == core.Position{} || c.failAt == b.After) {
 		return c.fail
 	}
 	if at := c.position(); len(b.Entries) == 0 || b.Entries[0].Index != at.Index+1 {

@@ -127,12 +127,12 @@ func TestFollower_DivergedAndCut(t *testing.T) {
 }
 
 func TestFollower_DivergedFromASpoiledHome(t *testing.T) {
-	// A home node with a spoiled log says that an edge has diverged, and ends before its snapshot has
-	// arrived. At the next home node the edge learns that its own history is right, also when nothing new
-	// is ordered: else it would refuse its clients until somebody else writes.
+	// A home node with a spoiled log says that an edge has diverged, while the edge can ask no other, and ends
+	// before its snapshot has arrived. At the next home node the edge learns that its own history is right, also when
+	// nothing new is ordered: else it would refuse its clients until somebody else writes.
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.NewWorld(t, simtest.NewNet(), 1)
-		bad, _ := w.Home("h1"), w.Home("h2")
+		bad, good := w.Home("h1"), w.Home("h2")
 		fill(w.Source(), 10, 10)
 		e := w.Edge("e")
 		w.Synced(e)
@@ -141,13 +141,99 @@ func TestFollower_DivergedFromASpoiledHome(t *testing.T) {
 		noise(spoiled, 4<<20)
 		bad.Spoil(spoiled)
 		w.Path(bad, e, link.Path{Delay: 20 * time.Millisecond, Bandwidth: 1 << 20})
+		w.Path(good, e, link.Path{Blackout: true})
 		e.Restart()
 		w.Until("restoring", func() bool { s := e.Follower.Status(); return s.Restoring && s.Diverged })
 		time.Sleep(time.Second) // the snapshot has begun
 		bad.Stop()
+		w.Path(good, e, link.Path{})
 		w.Until("trusted again", func() bool { s := e.Follower.Status(); return s.Connected && !s.Restoring && !s.Diverged })
 		if e.Chain.Restores() != 0 || e.Chain.Position() != w.Source().Position() {
 			t.Errorf("%d snapshots, at %s", e.Chain.Restores(), e.Chain.Position())
+		}
+	})
+}
+
+func TestFollower_SpoiledHome_IsContradicted(t *testing.T) {
+	// A home node with a spoiled log says that an edge has diverged. Another home node knows the edge's history, so the
+	// edge keeps its state, goes on serving it, and follows the other one.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		bad, good := w.Home("h1"), w.Home("h2")
+		w.Lead(bad)
+		fill(w.Source(), 10, 10)
+		e := w.Edge("e")
+		w.Synced(e)
+		e.Stop()
+		spoiled := simtest.NewChain(1)
+		noise(spoiled, 1<<20)
+		bad.Spoil(spoiled)
+		w.Lead(good)
+		w.Path(good, e, link.Path{Delay: 700 * time.Millisecond}) // so that the bad one is first, also before it is known to know no leader
+		e.Restart()
+		w.Until("at the good one", func() bool {
+			s := e.Follower.Status()
+			if s.Diverged || s.Restoring {
+				t.Fatal("it believes the bad one")
+			}
+			return s.Connected && s.Hub.Node == good.Name
+		})
+		fill(w.Source(), 10, 10)
+		w.Synced(e)
+		if e.Chain.Restores() != 0 {
+			t.Errorf("%d snapshots", e.Chain.Restores())
+		}
+	})
+}
+
+func TestFollower_OwnDigestDiffers_IsConfirmed(t *testing.T) {
+	// The state of an edge comes to another digest than home's. Another home node says the same as the first, so the edge
+	// takes a snapshot. If it does not know what the first one came to, the first one is wrong.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		first, second := w.Home("h1"), w.Home("h2")
+		w.Lead(first)
+		fill(w.Source(), 10, 10)
+		e := w.Edge("e")
+		w.Synced(e)
+		differs := fmt.Errorf("another digest: %w", core.ErrDiverged)
+		e.Chain.Fail(differs)
+		fill(w.Source(), 10, 10)
+		w.Until("a snapshot", func() bool { return e.Chain.Restores() > 0 })
+		e.Chain.Fail(nil)
+		w.Synced(e)
+
+		restores := e.Chain.Restores()
+		w.Until("at the first", func() bool { return e.Follower.Status().Hub.Node == first.Name })
+		w.Path(first, e, link.Path{Delay: 50 * time.Millisecond}) // the second has what it has before the edge hears of it
+		own := w.Source().Copy()
+		own.Append([]byte("only here"))
+		e.Chain.FailAt(own.Position(), differs)
+		first.Spoil(own)
+		w.Source().Append([]byte("everywhere else"))
+		w.Until("away", func() bool { return e.Follower.Status().Hub.Node == second.Name })
+		fill(w.Source(), 5, 10)
+		w.Synced(e)
+		if n := e.Chain.Restores() - restores; n != 0 {
+			t.Errorf("%d snapshots at the word of one home node", n)
+		}
+	})
+}
+
+func TestFollower_Fork_IsConfirmed(t *testing.T) {
+	// Home is restored from an old backup. Two home nodes say that the edge has another history, and it takes theirs.
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.NewWorld(t, simtest.NewNet(), 1)
+		w.Home("h1")
+		w.Home("h2")
+		fill(w.Source(), 20, 5)
+		e := w.Edge("e")
+		w.Synced(e)
+		w.Fork(1, 10)
+		fill(w.Source(), 20, 5)
+		w.Synced(e)
+		if e.Chain.Restores() != 1 {
+			t.Errorf("%d snapshots", e.Chain.Restores())
 		}
 	})
 }
