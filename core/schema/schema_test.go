@@ -245,6 +245,30 @@ func TestIndex_Values(t *testing.T) {
 	}
 }
 
+// No index finds a row by the zero id, in memory or in PostgreSQL; a key with it has a form all the same.
+func TestIndex_ZeroID(t *testing.T) {
+	type nameID struct {
+		Name string `db:"name"`
+		ID   id     `db:"id"`
+	}
+	byID, both := IndexOf[id](things, []string{"id"}, AtMost(1)), UniqueOf[nameID](things, "name", "id")
+	for _, zero := range []bool{true, false} {
+		one := id{}
+		if !zero {
+			one = id{1}
+		}
+		if _, ok := byID.Value(nil, one); ok == zero {
+			t.Errorf("%v: found is %v", one, ok)
+		}
+		if _, ok := both.Value(nil, nameID{"a", one}); ok == zero {
+			t.Errorf("%v with a name: found is %v", one, ok)
+		}
+	}
+	if _, ok := things.Key(nil, id{}); !ok {
+		t.Error("the zero key has no form")
+	}
+}
+
 // The order of an index is total: by its columns, in their direction, and then by the key.
 func TestIndex_Order(t *testing.T) {
 	down := IndexOf[string](things, []string{"name"}, OrderBy("at"), Down(), AtMost(9), WhereZero("on_"))

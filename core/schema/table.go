@@ -61,11 +61,13 @@ func UniqueOf[V comparable, K comparable, T any](t Table[K, T], columns ...strin
 // Key appends the encoded form of a key. It reports false for a key that no row can have.
 func (t Table[K, T]) Key(b []byte, k K) ([]byte, bool) { return t.key.append(b, k) }
 
-// Value appends the encoded form of a value. It reports false for a value that no row can have.
-func (x Index[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
+// Value appends the encoded form of a value. It reports false for a value that finds nothing: one that no row can
+// have, or one with the zero id, which stands for no object. PostgreSQL's indexes leave rows with it out, so a store
+// in memory must not find them either.
+func (x Index[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.find(b, v) }
 
-// Value appends the encoded form of a value. It reports false for a value that no row can have.
-func (x Unique[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.append(b, v) }
+// Value is Index.Value for a unique index.
+func (x Unique[V, T]) Value(b []byte, v V) ([]byte, bool) { return x.value.find(b, v) }
 
 // columnsOf gives the columns that a struct of values names, or nil for a single value.
 func columnsOf(t reflect.Type) (out []string) {
@@ -82,6 +84,7 @@ func columnsOf(t reflect.Type) (out []string) {
 type encoder[V comparable] struct {
 	flat  bool // V is an array of bytes, and these are its encoded form
 	parts []part
+	ids   []uintptr // where the ids are in V
 }
 
 type part struct {
@@ -113,6 +116,9 @@ func newEncoder[V comparable](s *Shape, columns []int) encoder[V] {
 			panic(fmt.Sprintf("table %s: %v names column %q where %s is meant", s.Name, t, f.Tag.Get("db"), c.Name))
 		}
 		e.parts = append(e.parts, part{f.Offset, c})
+		if c.OID == oidUUID {
+			e.ids = append(e.ids, f.Offset)
+		}
 		e.flat = e.flat && f.Type.Kind() == reflect.Array
 	}
 	return e
@@ -123,6 +129,16 @@ func (e encoder[V]) append(b []byte, v V) ([]byte, bool) {
 		return append(b, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))...), true
 	}
 	return e.slow(b, v)
+}
+
+// find is append for a value to look up in an index.
+func (e encoder[V]) find(b []byte, v V) ([]byte, bool) {
+	for _, at := range e.ids {
+		if *(*[16]byte)(unsafe.Add(unsafe.Pointer(&v), at)) == [16]byte{} {
+			return b, false
+		}
+	}
+	return e.append(b, v)
 }
 
 func (e encoder[V]) slow(b []byte, v V) ([]byte, bool) {
