@@ -8,8 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,6 +28,9 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 )
 
+// silent is a logger of the old kind that says nothing.
+var silent = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+
 // authority is Pebble, a small ACME server, with a DNS that finds every host at this machine.
 type authority struct {
 	directory, trust string         // URL and file
@@ -41,10 +42,9 @@ func newAuthority(t *testing.T, httpPort, tlsPort, seconds int, where map[string
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
-	quiet := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
-	maker := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(seconds)}})
-	front := wfe.New(quiet, store, va.New(quiet, httpPort, tlsPort, false, resolver(t, where), store), maker, []string{"ca.test"}, false, false, 1, 1)
+	maker := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(seconds)}})
+	front := wfe.New(silent, store, va.New(silent, httpPort, tlsPort, false, resolver(t, where), store), maker, []string{"ca.test"}, false, false, 1, 1)
 	srv := httptest.NewTLSServer(front.Handler())
 	t.Cleanup(srv.Close)
 	a := &authority{directory: srv.URL + wfe.DirectoryPath, trust: filepath.Join(t.TempDir(), "directory.pem"), roots: x509.NewCertPool()}
@@ -91,7 +91,7 @@ func serveCertificates(t *testing.T, l net.Listener, a *authority, cache string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, r.Proto)
 	})}
 	go func() { _ = srv.Serve(tls.NewListener(l, c.server())) }()
