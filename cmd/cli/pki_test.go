@@ -37,11 +37,11 @@ func TestPKI_Offline(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	cred, err := issuer.Issue(link.Identity{Region: "berlin", Node: "edge-berlin", Roles: []link.Role{link.RoleEdge}}, now, link.NodeValidity)
+	req, err := link.NewRequest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := cred.Certificate()
+	text, _, err := issuer.Certify(link.IdentityOf("edge-berlin", "berlin", "edge"), req.Public(), now, link.NodeValidity)
 	if err != nil {
 		t.Fatal(err)
 	}

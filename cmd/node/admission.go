@@ -68,19 +68,24 @@ func (n *Node) startAdmission(s *stages, ep *link.Endpoint, admitted *roll.Roll)
 	}
 	s.start("list of nodes", stopInner, func(ctx context.Context) error {
 		load(ctx) // again: entries may have been applied since newRoll
-		for {
-			ep.Recheck()
+		for changed := true; ; {
+			if changed {
+				ep.Recheck()
+			}
+			changed = false
 			batches, err := events.Next(ctx)
 			switch {
 			case ctx.Err() != nil:
 				return nil
 			case errors.Is(err, core.ErrDiverged):
 				load(ctx)
+				changed = true
 			}
 			for _, b := range batches {
 				for _, ev := range b.Events {
 					if ev, ok := ev.(event.NodeChanged); ok {
 						admitted.Change(ev.Node)
+						changed = true
 					}
 				}
 			}

@@ -257,7 +257,7 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 		Orderer: orderer(reg.Accept), Direct: orderer(reg.Order), Logger: n.log,
 		Handlers: map[byte]forward.AskHandler{
 			askEdge: answers(api.AnswerPosition(view)), askGuard: answers(guards.here.Answer), askRegion: answers(reg.Answer),
-			askPKI: n.renewals(reg, n.parts.Load().roll),
+			askPKI: n.answerRenewals(reg, n.parts.Load().roll),
 		},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nearside/nearside/cmd/admin"
 	"github.com/nearside/nearside/core"
+	"github.com/nearside/nearside/core/backoff"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/region"
 	"github.com/nearside/nearside/replication/forward"
@@ -21,6 +22,9 @@ const (
 	renewEvery = time.Minute      // how often a node looks whether its certificate should be renewed
 	renewLimit = 20 * time.Second // for home to answer
 )
+
+// renewals is how long a node waits after a renewal that failed, as it does while the node starts.
+var renewals = backoff.Backoff{Min: 250 * time.Millisecond, Max: renewEvery}
 
 // renewer gets this node another key and certificate in time, and when an operator asks for it.
 type renewer struct {
@@ -38,20 +42,26 @@ type renewal struct {
 
 // run renews until ctx ends.
 func (r *renewer) run(ctx context.Context) error {
-	tick := time.NewTicker(renewEvery)
-	defer tick.Stop()
-	for {
-		own := r.link.Own()
-		if time.Now().After(own.Until.Add(-own.Until.Sub(own.From) / 3)) {
+	for failures := 0; ; {
+		own, pause := r.link.Own(), renewEvery
+		_, err := link.LoadRequest(r.dir) // one that was interrupted: home may have the new key already
+		if err == nil || time.Now().After(own.Until.Add(-own.Until.Sub(own.From)/3)) {
 			if err := r.renew(ctx); err != nil && ctx.Err() == nil {
+				pause = renewals.After(failures)
+				failures++
 				r.log.Warn("the certificate of this node is not renewed yet", "ends", own.Until, "error", err)
+			} else {
+				failures = 0
 			}
 		}
+		again := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			again.Stop()
 			return nil
-		case <-tick.C:
+		case <-again.C:
 		case said := <-r.order:
+			again.Stop()
 			said <- r.renew(ctx)
 		}
 	}
@@ -73,10 +83,20 @@ func (r *renewer) rotate(ctx context.Context) error {
 	}
 }
 
-// renew makes a key, which is on disk before home knows of it: if the answer is lost, it is asked again with the same key.
+// renew tries until home answers, for a while.
 func (r *renewer) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
+	for failures := 0; ; failures++ {
+		err := r.try(ctx)
+		if core.KindOf(err) != core.KindUnavailable || !backoff.Pause(ctx, renewals.After(failures)) {
+			return err
+		}
+	}
+}
+
+// try makes a key, which is on disk before home knows of it: if the answer is lost, it is asked again with the same key.
+func (r *renewer) try(ctx context.Context) error {
 	req, err := link.LoadRequest(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if req, err = link.NewRequest(); err == nil {
@@ -121,9 +141,9 @@ func (n *Node) startRenewal(s *stages, ep *link.Endpoint, ask func(context.Conte
 	s.start("renewal of the certificate", stopInner, r.run)
 }
 
-// renewals answers nodes that ask for another certificate, at the leader. A node gets one with the name, region and roles that the
+// answerRenewals answers nodes that ask for another certificate, at the leader. A node gets one with the name, region and roles that the
 // log has, and with the key that it asks for.
-func (n *Node) renewals(reg *region.Region, admitted *roll.Roll) forward.AskHandler {
+func (n *Node) answerRenewals(reg *region.Region, admitted *roll.Roll) forward.AskHandler {
 	return func(ctx context.Context, peer link.Identity, question []byte) ([]byte, error) {
 		return n.renewFor(ctx, reg, admitted, peer.Node, question)
 	}

@@ -26,6 +26,9 @@ type Conn struct {
 	q     *quic.Conn
 	class Class
 	peer  Peer
+
+	process string // of the peer, if it dialed; see said
+	served  bool   // it was accepted; guarded by Endpoint.mu
 }
 
 // Peer names the node at the other end.

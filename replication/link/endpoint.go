@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -59,6 +60,7 @@ type Endpoint struct {
 	// Immutable after New.
 	id       Identity
 	admitted Admission
+	process  string // names this process among those with the same name
 	log      *slog.Logger
 	metrics  *metrics
 	udp      net.PacketConn
@@ -100,6 +102,7 @@ func New(cfg Config) (*Endpoint, error) {
 		handlers: map[Class]Handler{}, streams: map[Class]*Streams{}, conns: map[*Conn]struct{}{},
 	}
 	e.self.Store(cfg.Credentials)
+	e.process = processProto + rand.Text()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -111,7 +114,7 @@ func New(cfg Config) (*Endpoint, error) {
 		pc = cfg.Distance.wrap(pc)
 	}
 	reset := quic.StatelessResetKey(cfg.Credentials.resetKey())
-	e.tr = &quic.Transport{Conn: pc, StatelessResetKey: &reset, ConnectionIDLength: connIDBytes}
+	e.tr = &quic.Transport{Conn: pc, StatelessResetKey: &reset, ConnectionIDLength: connIDBytes, ConnContext: withSaid}
 	return e, nil
 }
 
@@ -228,11 +231,17 @@ func (e *Endpoint) wrap(q *quic.Conn, dialed bool) (*Conn, error) {
 		return nil, err
 	}
 	peer.Dialed = dialed
-	conn := &Conn{q: q, class: class, peer: peer}
+	conn := &Conn{q: q, class: class, peer: peer, process: processOf(q)}
 	if !e.track(conn) {
 		return nil, core.E(core.KindUnavailable, "the link endpoint is closed")
 	}
-	return conn, e.admit(conn) // after track, or Recheck could miss it
+	if err := e.admit(conn); err != nil { // after track, or Recheck could miss it
+		return nil, err
+	}
+	if !dialed {
+		err = e.onlyOne(conn)
+	}
+	return conn, err
 }
 
 // admit asks whether the peer of a connection may take part in the deployment.
@@ -338,6 +347,7 @@ func (e *Endpoint) serverTLS() *tls.Config {
 		SessionTicketsDisabled: true,
 	}
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		hear(hello)
 		c := base.Clone()
 		c.VerifyConnection = func(s tls.ConnectionState) error {
 			err := e.verifyClient(s)
@@ -364,7 +374,7 @@ func (e *Endpoint) clientTLS(class Class) *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{self.cert},
-		NextProtos:   []string{class.String()},
+		NextProtos:   []string{class.String(), e.process},
 		RootCAs:      self.roots,
 		ServerName:   serverName,
 		VerifyConnection: func(s tls.ConnectionState) error {

@@ -147,7 +147,8 @@ type Peer struct {
 
 // Admission decides which nodes with a certificate of the deployment may take part in it.
 type Admission interface {
-	Check(p Peer) error // why a node may not; nil: it may
+	Check(p Peer) error          // why a node may not; nil: it may
+	Note(node string, why error) // a node was refused for another reason
 }
 
 // peerOf reads a certificate.

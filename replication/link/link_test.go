@@ -332,3 +332,44 @@ func TestStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestEndpoint_OneProcessPerName(t *testing.T) {
+	// A second process under the name of a node that is connected is refused, and told why. One at the same address, and
+	// one that comes when the first has gone, take its place.
+	ca := newCA(t, "dep")
+	creds := issue(t, ca, "e", link.RoleEdge)
+	h, _ := start(t, link.Config{Credentials: issue(t, ca, "h", link.RoleHome), Handlers: map[link.Class]link.Handler{link.ClassForward: echo, link.ClassBlob: echo}})
+	reach := func(e *link.Endpoint, class link.Class) error {
+		conn, err := e.Dial(within(t, eventually.Limit), h.Addr(), class)
+		if err == nil {
+			_, err = ask(within(t, eventually.Limit), conn, "hello")
+		}
+		return err
+	}
+	dist := link.NewDistance(1)
+	first, stop := start(t, link.Config{Credentials: creds, Distance: dist})
+	if err := reach(first, link.ClassForward); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := start(t, link.Config{Credentials: creds})
+	for _, class := range []link.Class{link.ClassForward, link.ClassBlob} {
+		if err := reach(second, class); err == nil || !strings.Contains(err.Error(), "another process runs as e at "+first.Addr()) {
+			t.Errorf("a second process: %v", err)
+		}
+		if err := reach(first, class); err != nil {
+			t.Errorf("the first process: %v", err)
+		}
+	}
+	dist.SetDefault(link.Path{Blackout: true}) // it is killed
+	stop()
+	third, stop := start(t, link.Config{Credentials: creds, Conn: bind(t, first.Addr())})
+	at := time.Now()
+	if err := reach(third, link.ClassForward); err != nil {
+		t.Error(err)
+	}
+	eventually.InTime(t, at, 2*time.Second)
+	stop()
+	if err := eventually.Poll(t.Context(), eventually.Limit, func() error { return reach(second, link.ClassForward) }); err != nil {
+		t.Error(err)
+	}
+}

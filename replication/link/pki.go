@@ -290,12 +290,6 @@ func (ca *CA) Again(c *Credentials, now time.Time) (*Credentials, error) {
 	return r.Finish(certificate, authority)
 }
 
-// Certificate gives the certificate, with its issuer's, as PEM.
-func (c *Credentials) Certificate() ([]byte, error) {
-	chain, err := x509.ParseCertificates(slices.Concat(c.cert.Certificate...))
-	return encodeCerts(chain), err
-}
-
 // Save writes a node's credentials to a directory, with the authority's certificate, without
 // the authority's key. Whenever it is interrupted, LoadCredentials finds a certificate with its key.
 func (c *Credentials) Save(dir string) error {

@@ -20,6 +20,10 @@ import (
 // maxRefused bounds the refused peers that are remembered.
 const maxRefused = 64
 
+// slack is how much earlier than its key's place in the log a certificate may be made: times in it are whole seconds of another
+// clock.
+const slack = time.Minute
+
 // Config configures a Roll. The zero value of each field means its default.
 type Config struct {
 	Listed func(node string) bool // whether the log lists a home node, admitted or not; default: none
@@ -157,5 +161,5 @@ func (r *Roll) mayBeNew(p link.Peer) bool {
 
 // mayBeRenewed reports whether a peer may be a home node that has got another key since this node had the newest entries.
 func (r *Roll) mayBeRenewed(p link.Peer, n core.Node) bool {
-	return n.IsHome() && p.From.UnixMilli() >= n.KeyAt && (p.Dialed || r.cfg.Listed(p.Node)) && r.cfg.Late()
+	return n.IsHome() && p.From.Add(slack).UnixMilli() >= n.KeyAt && (p.Dialed || r.cfg.Listed(p.Node)) && r.cfg.Late()
 }

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,8 @@ type Topology struct {
 	Latency float64  // factor of the imitated distances; 0 for none
 	Tuning  node.Tuning
 	Files   node.Files
+	// CertificatesAged is how long ago the nodes' certificates were made.
+	CertificatesAged time.Duration
 	// Configure changes the configuration of a node before it starts. Optional.
 	Configure func(*node.Config)
 }
@@ -109,25 +112,44 @@ func (w *World) Admit(certificates ...string) {
 }
 
 // Administer sends a request to the administration of the leader, and gives what it says if it refuses.
-func (w *World) Administer(path string, body any) (err error) {
-	raw, err := json.Marshal(body)
-	w.must(err)
+func (w *World) Administer(path string, body any) error {
 	for _, n := range w.nodes {
-		if n.down || !n.IsHome() || n.Status().Leader != n.Name && n.Status().Leader != "" {
-			continue
+		if !n.down && n.IsHome() && (n.Status().Leader == n.Name || n.Status().Leader == "") {
+			return n.Administer(path, body)
 		}
-		resp, err := n.Place().Ask(context.WithoutCancel(w.t.Context()), http.MethodPost, path, bytes.NewReader(raw))
-		if err != nil {
-			return err
-		}
-		said, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if err == nil && resp.StatusCode/100 != 2 {
-			err = fmt.Errorf("%s: %s: %s", n.Name, resp.Status, said)
-		}
-		return err
 	}
 	return errors.New("no home node leads")
+}
+
+// Administer sends a request to the node's administration, and gives what it says if it refuses.
+func (n *Node) Administer(path string, body any) error {
+	n.w.t.Helper()
+	raw, err := json.Marshal(body)
+	n.w.must(err)
+	_, err = n.administer(http.MethodPost, path, bytes.NewReader(raw))
+	return err
+}
+
+// PKI gives what the node knows of who may take part.
+func (n *Node) PKI() (out admin.PKI) {
+	n.w.t.Helper()
+	raw, err := n.administer(http.MethodGet, "/v1/pki", nil)
+	n.w.must(err)
+	n.w.must(json.Unmarshal(raw, &out))
+	return out
+}
+
+func (n *Node) administer(method, path string, body io.Reader) ([]byte, error) {
+	resp, err := n.Place().Ask(context.WithoutCancel(n.w.t.Context()), method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s: %s", n.Name, resp.Status, said)
+	}
+	return said, err
 }
 
 // Certificate gives the node's certificate.
@@ -169,7 +191,10 @@ func (w *World) connect(top Topology) {
 			_, err := node.GiveIssuer(ca, n.cfg, now)
 			w.must(err)
 		}
-		w.must(node.Certify(ca, n.cfg, now))
+		id := link.IdentityOf(n.Name, n.Region, strings.Join(n.cfg.Roles, ","))
+		creds, err := ca.Issue(id, now.Add(-top.CertificatesAged), link.NodeValidity)
+		w.must(err)
+		w.must(creds.Save(n.cfg.PKI))
 		n.bind("127.0.0.1:0")
 		n.cfg.Link.Listen = n.wire.LocalAddr().String()
 		db := pgtest.Database(w.t)
@@ -322,9 +347,11 @@ func (w *World) Certificate(name, region string, roles ...link.Role) *link.Crede
 func (w *World) Hostile() *link.Endpoint {
 	w.t.Helper()
 	creds := w.Certificate("edge-stolen", "nowhere", link.RoleEdge)
-	text, err := creds.Certificate()
+	dir := w.t.TempDir()
+	w.must(creds.Save(dir))
+	text, err := admin.ReadCertificate(dir)
 	w.must(err)
-	w.Admit(string(text))
+	w.Admit(text)
 	return w.Endpoint(creds)
 }
 
