@@ -275,9 +275,8 @@ func match(pattern, name string) bool {
 
 // proseOK are texts in core/apply that are allowed nevertheless, each with its reason.
 var proseOK = map[string]string{
-	"GMasDM":             "the name of a preference, which clients look for",
-	"default channel":    "what ids are derived from",
-	"entry=%d reason=%s": "names and values in the audit trail, for programs",
+	"GMasDM":          "the name of a preference, which clients look for",
+	"default channel": "what ids are derived from",
 }
 
 // readable matches texts for people: they begin with a capital, or have a space next to a word, or end with a

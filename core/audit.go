@@ -1,7 +1,9 @@
 package core
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -9,10 +11,15 @@ import (
 const (
 	MaxAudits       = 500_000        // of a kind in the trail; one more takes the place of the oldest ones
 	MaxAuditsADay   = 300            // of a kind and an account on a day; further ones are only counted
+	MaxAuditTimes   = 1_000_000      // that an edge says something was refused
+	MaxRefusals     = 16             // in one report of an edge, of one account
 	MaxAuditsReport = 64             // in one report of home
 	MinAuditAge     = 24 * time.Hour // before which an audit does not leave the trail because of its age
 	AuditDay        = 86_400_000     // milliseconds
 )
+
+// MaxAuditObject is how long the object of an audit may be.
+const MaxAuditObject = 640
 
 // AuditID is the id of an audit as clients know it.
 type AuditID = ID[Audit]
@@ -30,10 +37,14 @@ const (
 
 // Actions that are not the name of a command or of an operation.
 const (
-	AuditLoginFailed = "login_failed" // a password was wrong, or not checked because there were too many
-	AuditVoid        = "void_entry"   // an entry of the log is skipped
-	AuditMore        = "more"         // there were more of this account on the day
+	AuditLoginFailed      = "login_failed"      // a password was wrong, or not checked because there were too many
+	AuditInvitationFailed = "invitation_failed" // an invitation was none, or not looked for because there were too many
+	AuditVoid             = "void_entry"        // an entry of the log is skipped
+	AuditMore             = "more"              // there were more of this account on the day
 )
+
+// AuditOthers is the object of an audit of all those that have none of their own.
+const AuditOthers = "others"
 
 // Who acts for no account. An audit of the kind AuditRefusal may have no actor and no account: nobody who is known.
 const (
@@ -60,6 +71,17 @@ type Audit struct {
 
 // ID gives the audit's id.
 func (a *Audit) ID() AuditID { return DeriveID[Audit]("audit", strconv.FormatInt(a.Number, 10)) }
+
+// IsRefusal reports whether the audit says that an operation of the API was refused: an edge may say nothing else.
+func (a *Audit) IsRefusal() bool {
+	method, path, _ := strings.Cut(a.Action, " ")
+	return method == strings.ToUpper(method) && strings.HasPrefix(path, "/") && a.Result != "" || a.Action == AuditOthers && a.Result != ""
+}
+
+// AuditOfVoid gives the audit of an order to skip an entry.
+func AuditOfVoid(index int64, reason string) Audit {
+	return Audit{Kind: AuditDeed, Actor: ActorOperator, Action: AuditVoid, Object: fmt.Sprintf("entry=%d reason=%s", index, reason)}
+}
 
 // AuditShare says how many audits of a kind an account has caused on a day of the log.
 type AuditShare struct {

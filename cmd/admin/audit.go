@@ -51,6 +51,7 @@ func (h *AuditHandler) audits(r *http.Request) ([]core.Audit, error) {
 		}
 		*to = n
 	}
+	f.Onward = f.After > 0
 	if limit < 1 || limit > MaxAudits {
 		return nil, core.E(core.KindInvalid, "limit is from 1 to %d", MaxAudits)
 	}

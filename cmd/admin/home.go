@@ -61,6 +61,7 @@ func without(node string) func([]region.Voter) ([]region.Voter, error) {
 
 func (h *HomeHandler) change(w http.ResponseWriter, req *http.Request, v *region.Voter, next func([]region.Voter) ([]region.Voter, error)) {
 	err := Decode(w, req, `{"node":"NAME","addr":"HOST:PORT"}`, v)
+	about(req, "node="+v.Node)
 	var r *region.Region
 	if err == nil {
 		r, err = atHome(h.Region())

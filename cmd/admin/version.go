@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/region"
@@ -39,6 +40,7 @@ func (h *VersionHandler) raise(w http.ResponseWriter, r *http.Request) {
 		Without []string `json:"without"`
 	}
 	err := Decode(w, r, `{"without":["NODE"]}`, &how)
+	about(r, strings.Join(how.Without, " "))
 	var u *region.Upgrade
 	if err == nil {
 		u, err = h.upgrade()

@@ -165,12 +165,17 @@ type Trace struct {
 
 // Audit says how the audit trail is kept.
 type Audit struct {
-	RetentionDays int `yaml:"retention_days,omitempty"` // how long audits stay in the trail; the home nodes decide, and should agree; default 365
+	File          string `yaml:"file,omitempty"`           // gets a line of JSON for each audit as this node has it; default none
+	MaxMB         int    `yaml:"max_mb,omitempty"`         // of the file before it is renamed to .1; nine old ones are kept; default 64
+	RetentionDays int    `yaml:"retention_days,omitempty"` // how long audits stay in the trail; the home nodes decide, and should agree; default 365
 }
 
 func (a Audit) check() error {
 	if a.RetentionDays < 0 || a.RetentionDays > maxRetentionDays {
 		return core.E(core.KindInvalid, "audit.retention_days: goes from 1 to %d", maxRetentionDays)
+	}
+	if a.MaxMB < 0 {
+		return core.E(core.KindInvalid, "audit.max_mb: goes from 1")
 	}
 	return nil
 }
@@ -220,7 +225,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration directory: %w", err)
 	}
-	paths := append(cfg.Files.paths(), &cfg.Client.TLS.Cert, &cfg.Client.TLS.Key, &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File)
+	paths := append(cfg.Files.paths(), &cfg.Client.TLS.Cert, &cfg.Client.TLS.Key, &cfg.Data, &cfg.PKI, &cfg.Client.Assets, &cfg.Trace.File, &cfg.Audit.File)
 	if a := cfg.Client.TLS.ACME; a != nil {
 		paths = append(paths, &a.CA, &a.Cache)
 	}

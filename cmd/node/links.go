@@ -11,6 +11,7 @@ import (
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
 	"github.com/nearside/nearside/core/tasks"
+	"github.com/nearside/nearside/core/trail"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api"
 	"github.com/nearside/nearside/edge/api/access"
@@ -44,6 +45,7 @@ const (
 	askEdge   byte = 1 // by edges; edge/api says what they are
 	askGuard  byte = 2 // by edges: whether a secret is right; core/guard says what they are
 	askPKI    byte = 3 // by every node: another certificate for itself
+	askTrail  byte = 5 // by all nodes: that an operator has done something there, for the audit trail
 	askRegion byte = 4 // by home nodes; region says what they are
 )
 
@@ -158,7 +160,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	if err != nil {
 		return nil, err
 	}
-	h, err := n.handleLinks(ep, reg, relay, view, guards)
+	h, err := n.handleLinks(ep, reg, relay, view, guards, trail)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +188,7 @@ func (n *Node) startHome(ctx context.Context, s *stages, ep *link.Endpoint, rela
 	s.start("region", stopRegion, n.standing(reg.Run))
 	n.update(func(p *parts) { p.region, p.hub, p.trail = reg, h, trail })
 	s.start("admission of home nodes", stopInner, n.admitHomes(reg, ep, n.parts.Load().roll))
+	n.startDeeds(s, fwd)
 	out := &outside{proposer: ownEdge(reg, rep.LogVersion), view: view, signals: relay, guard: guards, blobs: keep}
 	if len(n.cfg.Home) > 1 {
 		out.asker = asker{fwd} // the leader may be ahead of this node
@@ -245,7 +248,7 @@ func (n *Node) newRegion(ep *link.Endpoint, rep *replica.Replica, fwd *forward.C
 }
 
 // handleLinks serves followers and proposals.
-func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView, guards *homeGuard) (*hub.Hub, error) {
+func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.Relay, view *homeView, guards *homeGuard, trail *trail.Trail) (*hub.Hub, error) {
 	h, err := hub.New(hub.Config{Source: reg, Relay: relay, Logger: n.log, Leader: func() (string, bool) {
 		_, addr, _ := reg.Leader()
 		return addr, reg.IsLeader()
@@ -258,6 +261,9 @@ func (n *Node) handleLinks(ep *link.Endpoint, reg *region.Region, relay *signal.
 		Handlers: map[byte]forward.AskHandler{
 			askEdge: answers(api.AnswerPosition(view)), askGuard: answers(guards.here.Answer), askRegion: answers(reg.Answer),
 			askPKI: n.answerRenewals(reg, n.parts.Load().roll),
+			askTrail: func(ctx context.Context, from link.Identity, deed []byte) ([]byte, error) {
+				return trail.Answer(ctx, from.Node, deed)
+			},
 		},
 	})
 	if err != nil {
@@ -388,6 +394,7 @@ func (n *Node) startAway(ctx context.Context, s *stages, ep *link.Endpoint, rela
 		return nil, err
 	}
 	n.update(func(p *parts) { p.follower, p.keeping = f, keep })
+	n.startDeeds(s, fwd)
 	out := &outside{proposer: fwd, view: &awayView{rep, f}, signals: relay, asker: asker{fwd}, guard: remoteGuard(fwd), blobs: keep}
 	began := time.Now()
 	return out, n.poll(ctx, s, "home", func() bool {

@@ -54,6 +54,7 @@ type Node struct {
 	metrics   *metrics
 	far       *distances
 	hasher    *password.Hasher // one for the node, so that passwords take no more of it than meant
+	deeds     *trail.Deeds     // of operators, for the audit trail
 	ready     chan struct{}    // closed by Run when the node first serves
 
 	tracer *trace.Tracer // set by start before any part that traces; nil: nothing is traced
@@ -108,7 +109,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, addresses: addresses, log: cfg.Logger, far: far, hasher: password.NewHasher(0, 0), ready: make(chan struct{})}
+	n := &Node{cfg: cfg, addresses: addresses, log: cfg.Logger, far: far, hasher: password.NewHasher(0, 0), deeds: trail.NewDeeds(), ready: make(chan struct{})}
 	n.parts.Store(&parts{})
 	n.metrics = newMetrics(n)
 	return n, nil
@@ -190,6 +191,9 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	}
 	w, err := n.startLink(ctx, s, cred)
 	if err != nil {
+		return err
+	}
+	if err := n.startLines(s); err != nil {
 		return err
 	}
 	if client != nil {

@@ -135,6 +135,26 @@ func reportAudits(x *exec, c *command.ReportAudits) (any, error) {
 	return nil, nil
 }
 
+func reportRefusals(x *exec, c *command.ReportRefusals) (any, error) {
+	u, err := x.caller()
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Refusals) == 0 || len(c.Refusals) > core.MaxRefusals {
+		return nil, badRequest.With("reason", "over_limit", "field", "refusals")
+	}
+	for _, r := range c.Refusals {
+		if !r.IsRefusal() {
+			return nil, badRequest.With("reason", "param", "name", "refusals")
+		}
+		x.audit(core.Audit{
+			Kind: core.AuditRefusal, UserID: u.ID, SessionID: x.by.Session, Address: x.by.Address, Action: r.Action, Object: r.Object, Result: r.Result,
+			Times: min(r.Times, core.MaxAuditTimes),
+		})
+	}
+	return nil, nil
+}
+
 func trimAudits(x *exec, c *command.TrimAudits) (any, error) {
 	before := min(c.Before, x.now-core.MinAuditAge.Milliseconds())
 	var n int64

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,11 @@ import (
 func init() {
 	applytest.Nouns = append(applytest.Nouns, applytest.Noun{Name: "trail", Make: func(c *applytest.Chaos, who int, _ core.ChannelID) command.Command {
 		if c.Rnd.IntN(4) == 0 {
-			c.At = c.At.Add(time.Hour)
+			c.At = c.At.Add(3 * time.Hour)
 			return &command.TrimAudits{Before: c.At.UnixMilli()}
+		}
+		if c.Rnd.IntN(3) == 0 {
+			return &command.ReportRefusals{Refusals: []core.Audit{{Action: "GET /" + c.Word(), Object: c.Word(), Result: "no", Times: int64(c.Rnd.IntN(5))}}}
 		}
 		var cmd command.ReportAudits
 		for range 1 + c.Rnd.IntN(3) {
@@ -230,8 +234,11 @@ func TestAudit_EveryCommand(t *testing.T) {
 			n, trace, typ := last()-before, command.TraceOf(c), reflect.TypeOf(c).Elem()
 			accepted := command.DecodeOutcome(m.Receipts[e.Index].Outcome, nil) == nil
 			wrote[typ] = wrote[typ] || n > 0
-			switch _, report := c.(*command.ReportAudits); {
-			case report:
+			switch c.(type) {
+			case *command.ReportAudits, *command.ReportRefusals:
+				continue
+			}
+			switch {
 			case (!accepted || trace.Kind == 0) && n > 0:
 				t.Fatalf("%s, entry %d: %v left %d audits", file, e.Index, typ, n)
 			}
@@ -241,5 +248,35 @@ func TestAudit_EveryCommand(t *testing.T) {
 		if c := reflect.New(typ).Interface(); command.TraceOf(c).Kind != 0 && !command.TraceOf(c).OfOthers && !wrote[typ] && typ != reflect.TypeFor[command.RaiseVersion]() {
 			t.Errorf("%v has left no audit", typ)
 		}
+	}
+}
+
+// An edge adds to the trail what an account was refused, for the accounts of the sessions that it can prove, and nothing
+// that looks like something else. An account adds a bounded number of lines of that too.
+func TestAudit_Refusals(t *testing.T) {
+	w, _ := two(t)
+	bob := w.users["bob"]
+	refusal := core.Audit{Number: 9, Kind: core.AuditDeed, CreateAt: 5, UserID: w.users["ada"].ID, Actor: core.ActorHome, Action: "GET /api/v4/audits", Object: "team_id=x", Result: "no", Times: 1 << 40}
+	from := len(w.trail())
+	w.must("bob", &command.ReportRefusals{Refusals: []core.Audit{refusal}}, nil)
+	got := w.trail()[from]
+	want := core.Audit{
+		Number: int64(from) + 1, Kind: core.AuditRefusal, CreateAt: w.at.UnixMilli(), UserID: bob.ID, SessionID: w.sessions["bob"],
+		Action: refusal.Action, Object: refusal.Object, Result: refusal.Result, Times: core.MaxAuditTimes,
+	}
+	if got != want {
+		t.Errorf("the refusal is %+v", got)
+	}
+	w.refused("", &command.ReportRefusals{Refusals: []core.Audit{refusal}}, core.KindUnauthorized)
+	w.refused("bob", &command.ReportRefusals{}, core.KindInvalid)
+	w.refused("bob", &command.ReportRefusals{Refusals: make([]core.Audit, core.MaxRefusals+1)}, core.KindInvalid)
+	for _, wrong := range []core.Audit{{Action: refusal.Action}, {Action: "create_session", Result: "no"}, {Action: core.AuditMore, Result: "no"}, {Action: strings.Repeat("A", 160) + " /", Result: "no"}} {
+		w.refused("bob", &command.ReportRefusals{Refusals: []core.Audit{wrong}}, core.KindInvalid)
+	}
+	for range 2 * core.MaxAuditsADay {
+		w.must("bob", &command.ReportRefusals{Refusals: []core.Audit{refusal}}, nil)
+	}
+	if n := len(w.trail()) - from; n != core.MaxAuditsADay+3 {
+		t.Errorf("bob's refusals have %d lines", n)
 	}
 }

@@ -18,6 +18,7 @@ var handlers = rows(
 	on(countAttempts),
 	on(reportAudits),
 	on(trimAudits),
+	on(reportRefusals),
 	on(createTeam),
 	on(patchTeam),
 	on(deleteTeam),

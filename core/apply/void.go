@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"fmt"
-
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/command"
 	"github.com/nearside/nearside/core/schema"
@@ -31,7 +29,7 @@ func (x *exec) skip() (Effects, error) {
 	}
 	x.decision = append(x.decision, 'V')
 	Voids.Put(x, row)
-	x.record(core.Audit{Kind: core.AuditDeed, Actor: core.ActorOperator, Action: core.AuditVoid, Object: fmt.Sprintf("entry=%d reason=%s", row.Index, row.Reason)})
+	x.record(core.AuditOfVoid(row.Index, row.Reason))
 	outcome, err := command.EncodeOutcome(nil, core.AsError(voided))
 	return Effects{Outcome: outcome, Decision: x.decision}, err
 }

@@ -15,6 +15,12 @@ type ReportAudits struct {
 	Audits []core.Audit `cbor:"1,keyasint"` // apply decides numbers and times
 }
 
+// ReportRefusals adds to the audit trail what the caller was refused permission for. An edge sums that up. It is proposed on
+// behalf of the one who was refused, so an edge can say it only of people who use it.
+type ReportRefusals struct {
+	Refusals []core.Audit `cbor:"1,keyasint"` // operation, object, refusal and how often; apply decides the rest
+}
+
 // TrimAudits removes audits from the trail that are older than a time. Only home proposes it, because only home says for
 // how long the trail goes back. Result: Trimmed.
 type TrimAudits struct {
@@ -48,8 +54,14 @@ type Trace struct {
 // objectName is a field of a command that says on what it acts.
 type objectName struct {
 	offset uintptr
-	name   string // as it is called in an audit; "" for a text
+	name   string // as it is called in an audit; nodeName and nodeNames for nodes
 }
+
+// Nodes have no ids, but names.
+const (
+	nodeName  = "node"
+	nodeNames = "nodes"
+)
 
 // tracesOf has the trace of each type of command.
 var tracesOf = func() map[reflect.Type]Trace {
@@ -78,8 +90,10 @@ func TraceOf(c Command) Trace { return tracesOf[reflect.TypeOf(c)] }
 func objectOf(t reflect.Type) (out []objectName) {
 	for f := range t.Fields() {
 		switch {
-		case f.Name == "Node" && f.Type.Kind() == reflect.String:
-			out = append(out, objectName{f.Offset, ""})
+		case f.Name == "Name" && strings.HasSuffix(t.Name(), "Node"):
+			out = append(out, objectName{f.Offset, nodeName})
+		case f.Type == reflect.TypeFor[[]core.Node]():
+			out = append(out, objectName{f.Offset, nodeNames})
 		case idName(f.Type) != "":
 			out = append(out, objectName{f.Offset, idName(f.Type)})
 		case f.Type.Kind() == reflect.Struct && !f.Anonymous:
@@ -105,17 +119,21 @@ func (t Trace) Object(c Command) string {
 	p := reflect.ValueOf(c).UnsafePointer()
 	for _, f := range t.object {
 		at := unsafe.Add(p, f.offset)
-		if f.name == "" {
-			if s := *(*string)(at); s != "" {
-				parts = append(parts, "node="+s)
+		switch f.name {
+		case nodeName:
+			parts = append(parts, "node="+*(*string)(at))
+		case nodeNames:
+			for _, n := range *(*[]core.Node)(at) {
+				parts = append(parts, "node="+n.Name)
 			}
-			continue
-		}
-		if id := *(*core.UserID)(at); !id.IsZero() { // every id has the form of a user's
-			parts = append(parts, f.name+"="+id.String())
+		default:
+			if id := *(*core.UserID)(at); !id.IsZero() { // every id has the form of a user's
+				parts = append(parts, f.name+"="+id.String())
+			}
 		}
 	}
-	return strings.Join(parts, " ")
+	object := strings.Join(parts, " ")
+	return strings.ToValidUTF8(object[:min(len(object), core.MaxAuditObject)], "")
 }
 
 // Subject gives the account that a command is about; zero if it names none.

@@ -18,6 +18,7 @@ var table = []kind{
 	row[CountAttempts](12, silent),
 	row[ReportAudits](13, silent),
 	row[TrimAudits](14, audited),
+	row[ReportRefusals](15, silent),
 	row[CreateTeam](20, audited),
 	row[PatchTeam](21, audited),
 	row[AddTeamMember](22, ofOthers),

@@ -69,19 +69,30 @@ func (g *Guard) Verify(ctx context.Context, q Question) (Answer, error) {
 // says too.
 func (g *Guard) invitation(ctx context.Context, q Question) (Answer, error) {
 	a := attempt(q, core.User{})
-	if locked, err := g.locked(ctx, a); err != nil || locked {
-		return Answer{Verdict: Locked}, err
+	locked, err := g.locked(ctx, a)
+	if err != nil {
+		return Answer{}, err
 	}
-	granted, at, err := g.counter.reserve(ctx, a)
-	if err != nil || !granted {
-		return Answer{Verdict: Locked}, err
+	granted, at := false, core.Index(0)
+	if !locked {
+		if granted, at, err = g.counter.reserve(ctx, a); err != nil {
+			return Answer{}, err
+		}
+	}
+	if !granted {
+		g.failed(a.UserID, q, "too_many")
+		return Answer{Verdict: Locked}, nil
 	}
 	if err := g.cfg.Applied(ctx, at); err != nil {
 		return Answer{}, err
 	}
 	t, found, err := g.cfg.Store.TeamByInvite(ctx, q.Secret)
-	if err != nil || !found {
-		return Answer{Verdict: Wrong}, err
+	if err != nil {
+		return Answer{}, err
+	}
+	if !found {
+		g.failed(a.UserID, q, "wrong")
+		return Answer{Verdict: Wrong}, nil
 	}
 	at, err = g.counter.right(ctx, a.ID)
 	return Answer{Verdict: Right, TeamID: t.ID, Attempt: a.ID, Index: at}, err
@@ -124,7 +135,10 @@ func (g *Guard) failed(u core.UserID, q Question, result string) {
 		return
 	}
 	a := core.Audit{UserID: u, Address: q.Address, Action: core.AuditLoginFailed, Result: result}
-	if u.IsZero() {
+	switch {
+	case q.Kind == core.AttemptInvitation:
+		a.Action = core.AuditInvitationFailed
+	case u.IsZero():
 		a.Object = "unknown account"
 	}
 	g.cfg.Failed(a)

@@ -11,6 +11,7 @@ import (
 type AuditFilter struct {
 	Since, Until  int64 // Unix milliseconds; until is not included
 	After, Before int64 // numbers of audits, not included
+	Onward        bool  // the oldest first
 	UserID        core.UserID
 	Action        string
 	Result        string // AuditDone: only what was done
@@ -19,7 +20,7 @@ type AuditFilter struct {
 // AuditDone is the Result of a filter for what was done, not refused.
 const AuditDone = "done"
 
-// Audits gives a page of the audit trail, the latest first; or, if After is set, the first ones after that.
+// Audits gives a page of the audit trail, the latest first unless the filter says otherwise.
 func (s *Store) Audits(ctx context.Context, f AuditFilter, p Page) ([]core.Audit, error) {
 	a := newArgs(nil)
 	where, order := `true`, `DESC`
@@ -28,7 +29,7 @@ func (s *Store) Audits(ctx context.Context, f AuditFilter, p Page) ([]core.Audit
 			where += ` AND ` + condition + a.add(n)
 		}
 	}
-	if f.After > 0 {
+	if f.Onward {
 		order = `ASC`
 	}
 	if !f.UserID.IsZero() {

@@ -4,7 +4,9 @@
 // Failures are summed up: who goes on guessing adds to a number, and not to the log. What is told of them is bounded
 // for all together, so that nobody can fill the trail with them.
 //
-// Concurrency: a Trail is safe for concurrent use. Run is its only goroutine.
+// Lines writes the trail into a file at each node.
+//
+// Concurrency: a Trail and Deeds are safe for concurrent use; Lines belongs to its Run. Nothing has goroutines of its own.
 package trail
 
 import (
@@ -28,10 +30,9 @@ const (
 
 	// Each report earns a line, and lines are saved up to the length of a report. A storm of failures of ever other accounts
 	// and addresses adds one line in ten seconds.
-	maxLines  = core.MaxAuditsReport
-	fewLines  = 8    // a report waits for so many lines if it has more to say than it may
-	maxSums   = 1024 // different failures between two reports; others are summed up in one
-	ownOthers = "others"
+	maxLines = core.MaxAuditsReport
+	fewLines = 8    // a report waits for so many lines if it has more to say than it may
+	maxSums  = 1024 // different failures between two reports; others are summed up in one
 )
 
 // Config configures a Trail. Every field is required but Logger.
@@ -49,6 +50,7 @@ type Trail struct {
 	mu    sync.Mutex // guards all below
 	sums  map[core.Audit]int64
 	lines int // that the next report may have
+	told  hours
 }
 
 // New makes a Trail.
@@ -75,13 +77,7 @@ func (t *Trail) Failed(a core.Audit) {
 
 // others is the audit of all failures that have no line of their own.
 func others(a core.Audit) core.Audit {
-	return core.Audit{Kind: a.Kind, Action: a.Action, Object: ownOthers}
-}
-
-// Did adds to the trail what an operator has done, and waits until home has it.
-func (t *Trail) Did(ctx context.Context, a core.Audit) error {
-	a.Kind = core.AuditDeed
-	return t.order(ctx, &command.ReportAudits{Audits: []core.Audit{a}}, nil)
+	return core.Audit{Kind: a.Kind, Action: a.Action, Object: core.AuditOthers}
 }
 
 // Run reports failures, and removes old audits, until ctx ends.
@@ -111,7 +107,7 @@ func (t *Trail) Report(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return t.order(ctx, &command.ReportAudits{Audits: list}, nil)
+	return t.order(ctx, newID(), &command.ReportAudits{Audits: list}, nil)
 }
 
 // Trim removes the audits that are older than the trail may be, if this node leads.
@@ -122,7 +118,7 @@ func (t *Trail) Trim(ctx context.Context) error {
 			return nil
 		}
 		var done command.Trimmed
-		if err := t.order(ctx, &command.TrimAudits{Before: before}, &done); err != nil || done.Audits == 0 {
+		if err := t.order(ctx, newID(), &command.TrimAudits{Before: before}, &done); err != nil || done.Audits == 0 {
 			return err
 		}
 	}
@@ -155,12 +151,14 @@ func (t *Trail) take() (out []core.Audit) {
 	return out
 }
 
-func (t *Trail) order(ctx context.Context, c command.Command, result any) error {
+func newID() core.ProposalID { return core.NewID[core.Proposal](time.Now()) }
+
+func (t *Trail) order(ctx context.Context, id core.ProposalID, c command.Command, result any) error {
 	data, err := command.Encode(command.Caller{}, c)
 	if err != nil {
 		return err
 	}
-	receipt, err := t.cfg.Propose(ctx, core.Proposal{ID: core.NewID[core.Proposal](time.Now()), Data: data})
+	receipt, err := t.cfg.Propose(ctx, core.Proposal{ID: id, Data: data})
 	if err != nil {
 		return err
 	}

@@ -51,12 +51,13 @@ type Config struct {
 
 // API serves the operations of its routes; the rest of the API answers 501.
 type API struct {
-	cfg    Config
-	local  *Local
-	log    *slog.Logger
-	routes *router
-	memory *memory
-	queues queues
+	cfg     Config
+	local   *Local
+	log     *slog.Logger
+	routes  *router
+	memory  *memory
+	queues  queues
+	refused *refusals
 
 	versionID []string // as a header's values
 }
@@ -76,8 +77,16 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, memory: newMemory(cfg.Metrics), queues: newQueues(), versionID: []string{cfg.VersionID}}, nil
+	a := &API{cfg: cfg, local: cfg.Local, log: cfg.Logger, routes: routes, memory: newMemory(cfg.Metrics), queues: newQueues(), versionID: []string{cfg.VersionID}}
+	a.refused = newRefusals(&a.cfg)
+	return a, nil
 }
+
+// Run reports refusals of permission to the audit trail until ctx ends.
+func (a *API) Run(ctx context.Context) error { return a.refused.run(ctx) }
+
+// ReportRefusals reports them now.
+func (a *API) ReportRefusals(ctx context.Context) { a.refused.report(ctx) }
 
 // Server returns an http.Server for the API, without an address.
 func (a *API) Server() *http.Server { return NewServer(a, a.log) }

@@ -84,6 +84,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, t *target, params []
 	}()
 	answer, err := c.run()
 	if err != nil {
+		c.api.refused.note(c, err)
 		answer = c.problem(err)
 	}
 	c.send(answer)

@@ -38,8 +38,11 @@ func (c *Call) propose(id core.ProposalID, cmd command.Command, sealed [][]byte,
 	}
 	by := command.Caller{Session: c.Session.ID}
 	by.Connection, _ = core.ParseID[core.Connection](c.Request.Header.Get("Connection-Id"))
+	if _, ends := cmd.(*command.EndSession); ends {
+		c.api.refused.last(c, c.Session.ID)
+	}
 	if command.TraceOf(cmd).Kind != 0 {
-		by.Address = c.Address.String()
+		by.Address = c.Address.WithZone("").String()
 	}
 	data, err := command.Encode(by, cmd)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nearside/nearside/core"
 	"github.com/nearside/nearside/core/backoff"
+	"github.com/nearside/nearside/core/secrettest"
 )
 
 // Client is a user at an edge who uses the API as any client does.
@@ -20,7 +21,8 @@ type Client struct {
 	Position string // what it has seen; sent with every request when not empty
 	User     core.User
 
-	t testing.TB
+	t       testing.TB
+	secrets *secrettest.Secrets
 }
 
 // Answer is the answer of an edge.
@@ -31,10 +33,12 @@ type Answer struct {
 }
 
 // Client gives a user at the node who has not signed in.
-func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t} }
+func (n *Node) Client(t testing.TB) *Client { return &Client{URL: n.URL(), t: t, secrets: n.w.secrets} }
 
 // NewClient gives a user at any edge, such as one in another process.
-func NewClient(t testing.TB, url string) *Client { return &Client{URL: url, t: t} }
+func NewClient(t testing.TB, url string) *Client {
+	return &Client{URL: url, t: t, secrets: secrettest.New()}
+}
 
 // At gives the same user at another edge, with the same seen position.
 func (c *Client) At(n *Node) *Client {
@@ -55,6 +59,7 @@ func (c *Client) Do(method, path string, body any) Answer {
 			c.t.Fatal(err)
 		}
 		payload = bytes.NewReader(raw)
+		c.secrets.Learn(nil, raw, nil)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.URL+"/api/v4"+path, payload)
 	if err != nil {
@@ -78,6 +83,7 @@ func (c *Client) send(req *http.Request, do func(*http.Request) (*http.Response,
 	}
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+	c.secrets.Learn(req.Header, nil, resp.Header)
 	if a.Body, err = io.ReadAll(resp.Body); err != nil {
 		c.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ import (
 	"github.com/nearside/nearside/core/eventually"
 	"github.com/nearside/nearside/core/pg"
 	"github.com/nearside/nearside/core/pg/pgtest"
+	"github.com/nearside/nearside/core/secrettest"
 	"github.com/nearside/nearside/replication/link"
 )
 
@@ -58,6 +60,8 @@ type World struct {
 	t     testing.TB
 	ca    *link.CA
 	nodes []*Node
+
+	secrets *secrettest.Secrets // that the clients of the nodes have
 }
 
 // Node is one node of a World.
@@ -76,11 +80,11 @@ type Node struct {
 // Start starts a deployment and returns when every node is ready.
 func Start(t testing.TB, top Topology) *World {
 	t.Helper()
-	w := &World{t: t}
+	w := &World{t: t, secrets: secrettest.New()}
 	for _, cfg := range configs(top) {
 		n := &Node{Name: cfg.Name, Region: cfg.Region, w: w, cfg: cfg}
 		n.cfg.Data = filepath.Join(t.TempDir(), "data")
-		n.cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("at", cfg.Name)
+		n.cfg.Logger = w.secrets.Logger(slog.NewTextHandler(t.Output(), nil)).With("at", cfg.Name)
 		w.nodes = append(w.nodes, n)
 	}
 	w.connect(top)
@@ -235,7 +239,22 @@ func (w *World) close() {
 				w.t.Errorf("%s: %v", n.Name, err)
 			}
 		}
+		w.secrets.Check(w.t, "the log of a node", w.secrets.Log())
+		w.nodes[i].checkFile()
 	}
+}
+
+// checkFile fails the test if there is a secret in the file with the audit trail, if the node writes one.
+func (n *Node) checkFile() {
+	n.w.t.Helper()
+	if n.cfg.Audit.File == "" {
+		return
+	}
+	text, err := os.ReadFile(n.cfg.Audit.File)
+	if err != nil {
+		n.w.t.Error(err)
+	}
+	n.w.secrets.Check(n.w.t, "the audit trail of "+n.Name, string(text))
 }
 
 // Nodes gives every node, home nodes first.

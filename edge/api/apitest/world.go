@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/nearside/nearside/core/pg/pgtest"
 	"github.com/nearside/nearside/core/read"
 	"github.com/nearside/nearside/core/replica"
+	"github.com/nearside/nearside/core/secrettest"
 	"github.com/nearside/nearside/core/trail"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/api/areas"
@@ -43,7 +45,10 @@ type Home struct {
 	Guard *guard.Guard // checks passwords, at the first edge
 	Trail *trail.Trail // what home adds to the audit trail
 
+	Secrets *secrettest.Secrets // that requests and answers have had
+
 	asks      chan asked
+	checked   sync.Once           // secrets were looked for
 	configure func(*areas.Config) // changes the configuration of each edge; may be nil
 
 	mu    sync.Mutex // guards everything below
@@ -240,15 +245,16 @@ func NewHomeWith(t testing.TB, configure func(*areas.Config)) (*Home, *Site) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = blobs.Close() })
-	h := &Home{T: t, asks: make(chan asked, 1024), Blobs: blobs, Dir: dir, configure: configure}
+	h := &Home{T: t, asks: make(chan asked, 1024), Blobs: blobs, Dir: dir, configure: configure, Secrets: secrettest.New()}
 	if h.Trail, err = trail.New(trail.Config{Propose: h.Propose, Leads: func() bool { return true }, Retention: core.MinAuditAge}); err != nil {
 		t.Fatal(err)
 	}
 	first := h.NewSite(nil)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until all clean-ups that still ask are done
 	done := make(chan struct{})
 	go func() { defer close(done); h.order(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { h.checked.Do(first.checkSecrets) })
 	return h, first
 }
 
@@ -289,15 +295,20 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 	if h.configure != nil {
 		h.configure(&config)
 	}
+	next := slog.DiscardHandler
+	if config.Logger != nil {
+		next = config.Logger.Handler()
+	}
+	config.Logger = h.Secrets.Logger(next)
 	s.API, err = areas.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until all clean-ups that still ask are done
 	done := make(chan error, 2)
 	go func() { done <- s.API.Run(ctx) }()
 	go func() { done <- rep.Run(ctx) }()
-	srv := httptest.NewServer(s.API)
+	srv := httptest.NewServer(h.Secrets.Handler(s.API))
 	s.URL = srv.URL
 	t.Cleanup(func() {
 		srv.Close()
@@ -309,6 +320,7 @@ func (h *Home) NewSite(asker edge.Asker) *Site {
 		}
 	})
 	h.edges = append(h.edges, s)
+	t.Cleanup(func() { h.checked.Do(h.edges[0].checkSecrets) }) // before any edge is stopped
 	return s
 }
 

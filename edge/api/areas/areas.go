@@ -129,8 +129,15 @@ func New(cfg Config) (*API, error) {
 	return a, err
 }
 
-// Run invalidates the caches by events until ctx ends.
-func (a *API) Run(ctx context.Context) error { return a.access.Local.Run(ctx) }
+// Run invalidates the caches by events, and reports refusals of permission, until ctx ends.
+func (a *API) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	reported := make(chan error, 1)
+	go func() { reported <- a.API.Run(ctx) }()
+	err := a.access.Local.Run(ctx)
+	cancel()
+	return errors.Join(err, <-reported)
+}
 
 // Authenticate returns the session of a token and its user, for the WebSocket.
 func (a *API) Authenticate(ctx context.Context, token string) (core.Session, core.User, error) {
