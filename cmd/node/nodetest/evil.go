@@ -2,6 +2,7 @@ package nodetest
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/nearside/nearside/replication/forward"
@@ -26,10 +27,11 @@ func (n *Node) Impersonate(t testing.TB) *forward.Client {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- ep.Run(ctx) }()
-	t.Cleanup(func() {
+	n.freed = sync.OnceFunc(func() {
 		_ = fwd.Close()
 		cancel()
 		<-ended
 	})
+	t.Cleanup(n.freed)
 	return fwd
 }

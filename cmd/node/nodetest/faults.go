@@ -50,6 +50,9 @@ func (n *Node) Restart() {
 // Begin is Restart without the wait.
 func (n *Node) Begin() {
 	n.w.t.Helper()
+	if n.freed != nil {
+		n.freed() // another process with the name of this node would be taken for the right one
+	}
 	n.bind(n.cfg.Link.Listen)
 	n.start()
 }

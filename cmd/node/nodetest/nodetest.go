@@ -75,6 +75,8 @@ type Node struct {
 	stop context.CancelFunc
 	done chan error // holds Run's error
 	down bool
+
+	freed func() // ends who impersonates the node; nil: nobody has
 }
 
 // Start starts a deployment and returns when every node is ready.
