@@ -96,6 +96,7 @@ func (d *Demo) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	fresh := !exists(filepath.Join(d.o.Dir, File))
 	nodes, err := d.prepare(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -107,14 +108,31 @@ func (d *Demo) Run(ctx context.Context) error {
 	defer home.stop() // last, so that home still answers while the edges stop
 	edges := newGroup(context.WithoutCancel(ctx))
 	defer edges.stop()
+	d.printTable()
 	var children []*child
 	for i, n := range nodes {
-		c := d.child(i, n)
-		children = append(children, c)
+		children = append(children, d.child(i, n))
 		if n.Roles[0] == node.RoleHome {
-			home.start(c)
-		} else {
-			edges.start(c)
+			home.start(children[i])
+		}
+	}
+	admitting, stop := context.WithCancel(ctx)
+	admitted := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(admitted)
+		d.admit(admitting, nodes)
+	})
+	defer wg.Wait()
+	defer stop()
+	if fresh { // home nodes that know no node yet would let the edges in, and cut them off when they know the first ones
+		if err := d.await(ctx, admitted, home); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	for i, n := range nodes {
+		if n.Roles[0] != node.RoleHome {
+			edges.start(children[i])
 		}
 	}
 	failed := func() error { // not an error if we were asked to stop
@@ -127,11 +145,6 @@ func (d *Demo) Run(ctx context.Context) error {
 			return nil
 		}
 	}
-	admitting, stop := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { d.admit(admitting, nodes) })
-	defer wg.Wait()
-	defer stop()
 	if err := d.announce(ctx, children, home, edges); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -257,9 +270,23 @@ func writeSummary(path string, nodes []node.Summary) error {
 	return node.WriteFile(path, append(raw, '\n'), 0o644)
 }
 
-// announce prints the table and, when every node is, "ready".
+// await waits until the home nodes have admitted the edges.
+func (d *Demo) await(ctx context.Context, admitted <-chan struct{}, home *group) error {
+	limit := time.NewTimer(startLimit)
+	defer limit.Stop()
+	select {
+	case <-admitted:
+	case err := <-home.failed:
+		return err
+	case <-limit.C:
+		return fmt.Errorf("the home nodes have not admitted the edges after %v; see the logs in %s", startLimit, filepath.Join(d.o.Dir, "nodes"))
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// announce prints "ready" when every node is.
 func (d *Demo) announce(ctx context.Context, children []*child, groups ...*group) error {
-	d.printTable()
 	limit := time.NewTimer(startLimit)
 	defer limit.Stop()
 	for _, c := range children {

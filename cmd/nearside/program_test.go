@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/cmd/admin"
+	"github.com/nearside/nearside/core/eventually"
 )
 
 const waitLimit = 90 * time.Second
@@ -184,29 +185,32 @@ func checkAdmin(t *testing.T, n summary, get func(path string) (int, []byte, err
 			t.Errorf("%s%s: %d %v, no %q in it", n.Name, path, status, err, want)
 		}
 	}
-	_, body, err := get("/v1/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var st struct {
-		Node, Region, Leader string
-		Roles                []string
-		Position             *struct {
-			Epoch  *uint64
-			Index  *uint64
-			Digest *string
+	eventually.Nil(t, func() error { // while the home nodes elect a leader, nobody can name one
+		_, body, err := get("/v1/status")
+		if err != nil {
+			return err
 		}
-		AppliedLagMS *int64 `json:"applied_lag_ms"`
-		Peers        *[]struct{ Node string }
-	}
-	if err := json.Unmarshal(body, &st); err != nil {
-		t.Fatalf("%s: %v: %s", n.Name, err, body)
-	}
-	if st.Node != n.Name || st.Region != n.Region || fmt.Sprint(st.Roles) != fmt.Sprint(n.Roles) || st.Leader == "" ||
-		st.Position == nil || st.Position.Epoch == nil || st.Position.Index == nil || st.Position.Digest == nil || len(*st.Position.Digest) != 32 ||
-		st.AppliedLagMS == nil || st.Peers == nil {
-		t.Errorf("%s: status lacks something: %s", n.Name, body)
-	}
+		var st struct {
+			Node, Region, Leader string
+			Roles                []string
+			Position             *struct {
+				Epoch  *uint64
+				Index  *uint64
+				Digest *string
+			}
+			AppliedLagMS *int64 `json:"applied_lag_ms"`
+			Peers        *[]struct{ Node string }
+		}
+		if err := json.Unmarshal(body, &st); err != nil {
+			return fmt.Errorf("%s: %w: %s", n.Name, err, body)
+		}
+		if st.Node != n.Name || st.Region != n.Region || fmt.Sprint(st.Roles) != fmt.Sprint(n.Roles) || st.Leader == "" ||
+			st.Position == nil || st.Position.Epoch == nil || st.Position.Index == nil || st.Position.Digest == nil || len(*st.Position.Digest) != 32 ||
+			st.AppliedLagMS == nil || st.Peers == nil {
+			return fmt.Errorf("%s: status lacks something: %s", n.Name, body)
+		}
+		return nil
+	})
 }
 
 // gone reports whether a process has ended; a zombie counts as ended.

@@ -79,22 +79,28 @@ type Model struct {
 	*Store
 	Receipts map[core.Index]core.Receipt
 	Digest   core.Digest
-	firsts   map[core.ProposalID]core.Receipt // of the proposals that were accepted
+	firsts   map[core.ProposalID]first // of the proposals that were accepted
 	machine  *apply.Machine
+}
+
+// first is when a proposal was accepted, and what came of it.
+type first struct {
+	at      time.Time
+	receipt core.Receipt
 }
 
 // NewModel makes an empty model.
 func NewModel() *Model {
 	s := NewStore()
-	return &Model{s, map[core.Index]core.Receipt{}, core.Digest{}, map[core.ProposalID]core.Receipt{}, apply.NewMachine(s)}
+	return &Model{s, map[core.Index]core.Receipt{}, core.Digest{}, map[core.ProposalID]first{}, apply.NewMachine(s)}
 }
 
-// Take applies an entry. It panics if the entry cannot be understood. It remembers all proposals for
-// ever, so it is wrong for a log that is longer than core.DedupeWindow.
+// Take applies an entry. It panics if the entry cannot be understood. Like a replica it forgets a proposal when, by the
+// time of the log, core.DedupeWindow has passed, in steps of an hour.
 func (m *Model) Take(e core.Entry) core.Receipt {
-	if first, ok := m.firsts[e.ID]; ok && e.Void == nil {
-		m.Receipts[e.Index], m.Digest = first, m.Digest.Next(e, nil)
-		return first
+	if f, ok := m.firsts[e.ID]; ok && e.Void == nil && !f.at.Before(e.At.Add(-core.DedupeWindow).Truncate(time.Hour)) {
+		m.Receipts[e.Index], m.Digest = f.receipt, m.Digest.Next(e, nil)
+		return f.receipt
 	}
 	p, err := apply.Prepare(e)
 	if err != nil {
@@ -110,7 +116,7 @@ func (m *Model) Take(e core.Entry) core.Receipt {
 	r := core.Receipt{Index: e.Index, Outcome: fx.Outcome}
 	m.Receipts[e.Index], m.Digest = r, m.Digest.Next(e, fx.Decision)
 	if fx.Accepted {
-		m.firsts[e.ID] = r
+		m.firsts[e.ID] = first{e.At, r}
 	}
 	return r
 }

@@ -41,6 +41,7 @@ func (s *Scene) Play() {
 	s.Do(ada.by, &command.DeleteChannel{ChannelID: room})
 	s.Do(bob.by, &command.RemoveTeamMember{TeamID: team, UserID: bob.id})
 	s.Do(ada.by, &command.DeleteTeam{TeamID: team})
+	s.Do(bob.by, &command.ReportRefusals{Refusals: []core.Audit{{Action: "GET /api/v4/audits", Object: "others", Result: "api.context.permissions.app_error", Times: 2}}})
 	s.Do(bob.by, &command.EndSession{SessionID: bob.by.Session})
 	if s.Admin != (command.Caller{}) {
 		s.Do(s.Admin, &command.ExpireLinks{})
@@ -48,6 +49,8 @@ func (s *Scene) Play() {
 	}
 	// Only home may propose these.
 	s.Do(ada.by, &command.RaiseVersion{To: core.LogVersion})
+	s.Do(ada.by, &command.ReportAudits{Audits: []core.Audit{{Kind: core.AuditRefusal, UserID: bob.id, Action: core.AuditLoginFailed, Result: "wrong", Times: 3}}})
+	s.Do(ada.by, &command.TrimAudits{Before: 1})
 	key := core.NodeKey{1}
 	s.Do(ada.by, &command.AdmitNodes{Nodes: []core.Node{{Name: "edge-" + s.Name, Region: "here", Roles: "home,edge", Key: key}, {Name: "home", Region: "here", Roles: "home", Key: key}}})
 	s.Do(ada.by, &command.RenewNode{Name: "edge-" + s.Name, Was: key, Key: core.NodeKey{2}})
