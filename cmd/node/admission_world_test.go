@@ -36,10 +36,12 @@ func meet(t *testing.T, ep *link.Endpoint, to *nodetest.Node, class link.Class) 
 		_ = st.SetReadDeadline(time.Now().Add(patience))
 		_, _ = st.Read(make([]byte, 1))
 	}
-	if conn.Context().Err() != nil {
+	select {
+	case <-conn.Context().Done(): // a little after its streams, if the node refuses
 		return nil, context.Cause(conn.Context())
+	case <-time.After(patience / 5):
+		return conn, nil
 	}
-	return conn, nil
 }
 
 func turnedAway(t *testing.T, what string, ep *link.Endpoint, to *nodetest.Node, class link.Class, says string) {
