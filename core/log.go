@@ -117,6 +117,11 @@ const MaxProposalBytes = 512 << 10
 // long weekend.
 const DedupeWindow = 96 * time.Hour
 
+// DedupeHorizon gives the time before which outcomes are forgotten once the log has come to a time. It moves by
+// whole hours, so that a replica deletes many rows together. Decisions compare with it and do not ask whether a row
+// is still there, because that depends on the batches.
+func DedupeHorizon(at time.Time) time.Time { return at.Add(-DedupeWindow).Truncate(time.Hour) }
+
 // LogVersion is the newest version of the log that this program understands. A version that has
 // been in a release never changes. A change in what applying does needs a new version, and takes
 // effect only after an entry in the log has raised the version.

@@ -21,7 +21,7 @@ func (k NodeKey) IsZero() bool { return k == NodeKey{} }
 type Node struct {
 	Name     string  `cbor:"1,keyasint" json:"node" db:"name" max:"63"`
 	Region   string  `cbor:"2,keyasint" json:"region" db:"region" max:"63"`
-	Roles    string  `cbor:"3,keyasint" json:"roles" db:"roles" max:"16"` // as in its certificate: home, edge, or home,edge
+	Roles    string  `cbor:"3,keyasint" json:"roles" db:"roles" max:"16"` // home, edge, or home,edge in this order
 	Key      NodeKey `cbor:"4,keyasint" json:"-" db:"key"`
 	KeyAt    int64   `cbor:"5,keyasint,omitempty" json:"key_at" db:"key_at"` // since when it has the key
 	OldKey   NodeKey `cbor:"6,keyasint,omitzero" json:"-" db:"old_key"`      // the one before, after a renewal
@@ -32,9 +32,7 @@ type Node struct {
 }
 
 // IsHome reports whether the node has the role home.
-func (n *Node) IsHome() bool {
-	return n.Roles == "home" || n.Roles == "home,edge" || n.Roles == "edge,home"
-}
+func (n *Node) IsHome() bool { return n.Roles == "home" || n.Roles == "home,edge" }
 
 // Is reports whether two nodes have the same region, roles and key.
 func (n *Node) Is(other *Node) bool {
@@ -45,9 +43,7 @@ var badNode = Refusal{Kind: KindInvalid, ID: "nearside.node.app_error"}
 
 // Check validates what is said of a node that is to be admitted.
 func (n *Node) Check() error {
-	switch n.Roles {
-	case "home", "edge", "home,edge", "edge,home":
-	default:
+	if n.Roles != "edge" && !n.IsHome() {
 		return badNode.With("reason", "roles")
 	}
 	if !ValidNodeName(n.Name) || !ValidNodeName(n.Region) {

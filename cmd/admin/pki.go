@@ -267,11 +267,12 @@ func (h *PKIHandler) certify(ctx context.Context, in Issue) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	certificate, authority, err := ca.Certify(link.IdentityOf(in.Node, in.Region, in.Roles), in.Public, time.Now(), link.NodeValidity)
+	id := link.IdentityOf(in.Node, in.Region, in.Roles)
+	certificate, authority, err := ca.Certify(id, in.Public, time.Now(), link.NodeValidity)
 	if err != nil {
 		return Issued{}, err
 	}
-	n := core.Node{Name: in.Node, Region: in.Region, Roles: in.Roles, Key: key}
+	n := core.Node{Name: in.Node, Region: in.Region, Roles: id.RoleList(), Key: key}
 	return Issued{string(certificate), string(authority)}, h.order(ctx, &command.AdmitNodes{Nodes: []core.Node{n}})
 }
 

@@ -127,12 +127,8 @@ func (a *app) changeHome(use, short, long, path string, addr *string) *cobra.Com
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), Long: homeHelp + "\n" + long + "\n\n" + targetsHelp}
 	t.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
 		var now admin.Home
-		if err := call(cmd.Context(), leader.place, path, region.Voter{Node: args[0], Addr: *addr}, &now); err != nil {
+		if err := t.askLeader(cmd, path, region.Voter{Node: args[0], Addr: *addr}, &now); err != nil {
 			return err
 		}
 		fmt.Fprintln(a.out, "The home nodes are now:")

@@ -60,12 +60,8 @@ proposed the entry is told that the change was taken out. A replica that has app
 
 // logCall asks the home node that leads, and prints the entry that it answers with.
 func (a *app) logCall(cmd *cobra.Command, t *targets, o format, path string, body any) error {
-	leader, err := t.leader(cmd)
-	if err != nil {
-		return err
-	}
 	var e admin.LogEntry
-	if err := call(cmd.Context(), leader.place, path, body, &e); err != nil {
+	if err := t.askLeader(cmd, path, body, &e); err != nil {
 		return err
 	}
 	if o == "json" {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -235,11 +234,7 @@ func (a *app) makeNode(cmd *cobra.Command, t *targets, f issueFlags, name string
 	}
 	var got admin.Issued
 	if f.ca == "" {
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
-		if err := call(cmd.Context(), leader.place, "/v1/pki/issue", admin.Issue{Node: name, Region: f.region, Roles: f.roles, Public: req.Public()}, &got); err != nil {
+		if err := t.askLeader(cmd, "/v1/pki/issue", admin.Issue{Node: name, Region: f.region, Roles: f.roles, Public: req.Public()}, &got); err != nil {
 			return err
 		}
 	} else if got, err = offline(f, name, req); err != nil {
@@ -269,7 +264,7 @@ func offline(f issueFlags, name string, req *link.Request) (admin.Issued, error)
 	if err != nil {
 		return admin.Issued{}, fmt.Errorf("authority in %s: %w", f.ca, err)
 	}
-	certificate, authority, err := ca.Certify(link.IdentityOf(name, f.region, strings.ReplaceAll(f.roles, " ", "")), req.Public(), time.Now(), link.NodeValidity)
+	certificate, authority, err := ca.Certify(link.IdentityOf(name, f.region, f.roles), req.Public(), time.Now(), link.NodeValidity)
 	return admin.Issued{Certificate: string(certificate), Authority: string(authority)}, err
 }
 
@@ -294,12 +289,8 @@ a node that was revoked comes back.
 			}
 			in.Certificates = append(in.Certificates, text)
 		}
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
 		var now admin.PKI
-		if err := call(cmd.Context(), leader.place, "/v1/pki/admit", in, &now); err != nil {
+		if err := t.askLeader(cmd, "/v1/pki/admit", in, &now); err != nil {
 			return err
 		}
 		return a.printPKI(now)
@@ -366,12 +357,8 @@ vote. The last home node stays, and so does the one that leads: let another one 
 	cmd.Flags().StringVar(&reason, "reason", "", "`why`; others see it (required)")
 	_ = cmd.MarkFlagRequired("reason")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
 		var now admin.PKI
-		if err := call(cmd.Context(), leader.place, "/v1/pki/revoke", admin.Revoke{Node: args[0], Reason: reason}, &now); err != nil {
+		if err := t.askLeader(cmd, "/v1/pki/revoke", admin.Revoke{Node: args[0], Reason: reason}, &now); err != nil {
 			return err
 		}
 		return a.printPKI(now)

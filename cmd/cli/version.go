@@ -50,12 +50,8 @@ func (a *app) versionStatus() *cobra.Command {
 	t.flags(cmd)
 	o.flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
 		var st region.UpgradeStatus
-		if err := call(cmd.Context(), leader.place, "/v1/version", nil, &st); err != nil {
+		if err := t.askLeader(cmd, "/v1/version", nil, &st); err != nil {
 			return err
 		}
 		return a.showVersion(o, st)
@@ -78,12 +74,8 @@ named with --without do not count: they serve old state until they are upgraded.
 	o.flag(cmd)
 	cmd.Flags().StringSliceVar(&without, "without", nil, "`nodes` that need not understand it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		leader, err := t.leader(cmd)
-		if err != nil {
-			return err
-		}
 		var st region.UpgradeStatus
-		if err := call(cmd.Context(), leader.place, "/v1/version/raise", map[string]any{"without": without}, &st); err != nil {
+		if err := t.askLeader(cmd, "/v1/version/raise", map[string]any{"without": without}, &st); err != nil {
 			return err
 		}
 		return a.showVersion(o, st)
@@ -103,6 +95,15 @@ func (t *targets) leader(cmd *cobra.Command) (report, error) {
 		}
 	}
 	return report{}, errors.Join(errors.New("no home node that answers leads"), silent)
+}
+
+// askLeader asks the home node that leads.
+func (t *targets) askLeader(cmd *cobra.Command, path string, body, out any) error {
+	leader, err := t.leader(cmd)
+	if err != nil {
+		return err
+	}
+	return call(cmd.Context(), leader.place, path, body, out)
 }
 
 func (a *app) showVersion(o format, st region.UpgradeStatus) error {

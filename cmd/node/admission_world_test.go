@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,7 @@ func TestWorld_OnlyAdmittedNodes(t *testing.T) {
 	}
 	t.Logf("cut off after %v", took)
 	turnedAway(t, "a revoked edge", thief, leader, link.ClassLog, "was revoked (stolen)")
+	wantReady(w, tokyo, http.StatusServiceUnavailable, "was revoked (stolen)")
 	ann.Post(square.ID, "without tokyo")
 
 	w.Admit(tokyo.Certificate())
@@ -140,4 +142,5 @@ func TestWorld_OnlyAdmittedNodes(t *testing.T) {
 		return nil
 	})
 	w.WaitConverged(t)
+	wantReady(w, tokyo, http.StatusOK, "ready")
 }

@@ -30,7 +30,7 @@ import (
 )
 
 // startEdge serves clients.
-func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Listener) error {
+func (n *Node) startEdge(ctx context.Context, s *stages, out *outside) error {
 	store, err := n.openReader(ctx, s, n.cfg.Postgres.MaxConns)
 	if err != nil {
 		return err
@@ -94,6 +94,11 @@ func (n *Node) startEdge(ctx context.Context, s *stages, out *outside, l net.Lis
 	if err != nil {
 		return err
 	}
+	l, err := Listen("client.listen", n.cfg.Client.Listen)
+	if err != nil {
+		return err
+	}
+	s.onStop("client listener", func() { l.Close() })
 	s.start("events", stopInner, hub.Run)
 	s.start("caches", stopInner, a.Run)
 	s.start("sessions", stopInner, func(ctx context.Context) error { return n.hear(ctx, n.lag) })

@@ -17,6 +17,7 @@ const (
 	stateRebuilding = "rebuilding"  // the replica has another history than home, and is being replaced
 	stateStuck      = "stuck"       // an entry is unknown to this version, or cannot be applied: answers get older and older
 	stateDiffers    = "differs"     // the home nodes differ, and no majority agrees
+	stateRefused    = "refused"     // home does not let this node take part, for example because it was revoked
 	stateWaiting    = "waiting"     // a home node that does not take part yet, because its disk may not have everything
 	stateDatabase   = "no database" // it does not answer
 )
@@ -39,6 +40,7 @@ type condition struct {
 	waiting    string // why a home node does not take part yet
 	readOnly   string // why nothing can be written
 	database   string // why the database cannot be used
+	refused    string // why home refuses this node
 }
 
 // state gives the worst state and its reason.
@@ -52,6 +54,8 @@ func (c condition) state() (state, reason string) {
 		return stateDiffers, c.differs
 	case c.database != "":
 		return stateDatabase, c.database
+	case c.refused != "":
+		return stateRefused, "home refuses this node: " + c.refused
 	case c.waiting != "":
 		return stateWaiting, c.waiting
 	case c.readOnly != "":
@@ -67,6 +71,9 @@ func (n *Node) health(p *parts) (state, reason string) {
 	c := condition{serving: p.serving, rebuilding: p.rebuilding(), stuck: textOf(n.stuck.Load()), database: textOf(n.noDatabase.Load())}
 	if p.replica != nil && c.stuck == "" {
 		c.stuck = stuckAt(p.replica.Stuck())
+	}
+	if p.link != nil {
+		c.refused = p.link.Refusal()
 	}
 	switch {
 	case p.region != nil:

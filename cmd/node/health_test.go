@@ -24,6 +24,7 @@ func TestCondition_WorstFirst(t *testing.T) {
 		stateRebuilding: {serving: true, rebuilding: true, differs: "three digests"},
 		stateDiffers:    {serving: true, differs: "three digests", database: "gone"},
 		stateDatabase:   {database: "gone"},
+		stateRefused:    {serving: true, refused: "revoked", readOnly: "no leader"},
 	} {
 		got, reason := c.state()
 		if got != want || (reason == "") != (want == stateReady || want == stateStarting) {

@@ -164,14 +164,12 @@ func (n *Node) Run(ctx context.Context) (err error) {
 
 // start starts the stages from the inside out.
 func (n *Node) start(ctx context.Context, s *stages) error {
-	var client net.Listener
 	if n.cfg.Is(RoleEdge) { // first, because an address in use is the most frequent mistake
 		l, err := Listen("client.listen", n.cfg.Client.Listen)
 		if err != nil {
 			return err
 		}
-		client = l
-		s.onStop("client listener", func() { l.Close() })
+		l.Close() // until there is somebody to answer, clients shall be refused at once and try another edge
 	}
 	if err := n.startTraces(ctx, s); err != nil {
 		return err
@@ -196,8 +194,8 @@ func (n *Node) start(ctx context.Context, s *stages) error {
 	if err := n.startLines(s); err != nil {
 		return err
 	}
-	if client != nil {
-		if err := n.startEdge(ctx, s, w, client); err != nil {
+	if n.cfg.Is(RoleEdge) {
+		if err := n.startEdge(ctx, s, w); err != nil {
 			return err
 		}
 	}

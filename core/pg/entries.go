@@ -34,13 +34,6 @@ func readRecord(raw [][]byte) (Record, error) {
 	return r, recordShape.Read(schema.Row(&r), raw)
 }
 
-// horizon gives the time, in Unix milliseconds, before which outcomes are forgotten once the log has come
-// to a time. It moves by whole hours, so that many rows are deleted together. Decisions compare with it
-// and do not ask whether a row is still there, because that depends on the batches.
-func horizon(at time.Time) int64 {
-	return at.Add(-core.DedupeWindow).Truncate(time.Hour).UnixMilli()
-}
-
 var (
 	positionSQL = "SELECT epoch, index, digest, at FROM applied"
 	// The position is moved only from where the batch began, and only if none of its proposals was accepted

@@ -305,7 +305,7 @@ func proposals(batch []core.Entry) []byte {
 // Enter begins an entry. When its proposal has been accepted before, it gives that record and
 // true: the entry must then change nothing.
 func (s *Store) Enter(e core.Entry) (Record, bool) {
-	s.horizon = horizon(e.At)
+	s.horizon = core.DedupeHorizon(e.At).UnixMilli()
 	first, ok := s.firsts[e.ID]
 	return first, ok && first.At >= s.horizon
 }
@@ -335,8 +335,8 @@ func (s *Store) Commit(ctx context.Context, pos core.Position, at time.Time) err
 	for _, r := range s.inUse {
 		r.flush(&p)
 	}
-	forget := horizon(at)
-	if forget > horizon(s.at) {
+	forget := core.DedupeHorizon(at).UnixMilli()
+	if forget > core.DedupeHorizon(s.at).UnixMilli() {
 		p.add(purgeSQL, [][]byte{bigint(uint64(forget))}, nil)
 	}
 	if len(s.sealed) > 0 {

@@ -27,8 +27,9 @@ type Conn struct {
 	class Class
 	peer  Peer
 
-	process string // of the peer, if it dialed; see said
-	served  bool   // it was accepted; guarded by Endpoint.mu
+	process string    // of the peer, if it dialed; see said
+	opened  time.Time // when the handshake had ended
+	served  bool      // it was accepted; guarded by Endpoint.mu
 }
 
 // Peer names the node at the other end.

@@ -75,7 +75,9 @@ type Endpoint struct {
 	handlers map[Class]Handler  // guarded by mu; fixed once Run listens
 	streams  map[Class]*Streams // guarded by mu
 	conns    map[*Conn]struct{} // guarded by mu: open connections; nil when Run stops
-	refusal  string             // guarded by mu: why a peer has refused this node last; empty: none has
+	said     string             // guarded by mu: why a peer has refused this node last; empty: none has
+	refusal  string             // guarded by mu: why a home node has refused it last
+	refused  time.Time          // guarded by mu: when
 }
 
 // Bind opens the UDP socket for an Endpoint.
@@ -231,7 +233,7 @@ func (e *Endpoint) wrap(q *quic.Conn, dialed bool) (*Conn, error) {
 		return nil, err
 	}
 	peer.Dialed = dialed
-	conn := &Conn{q: q, class: class, peer: peer, process: processOf(q)}
+	conn := &Conn{q: q, class: class, peer: peer, process: processOf(q), opened: time.Now()}
 	if !e.track(conn) {
 		return nil, core.E(core.KindUnavailable, "the link endpoint is closed")
 	}
@@ -272,14 +274,44 @@ func (e *Endpoint) track(conn *Conn) bool {
 	return true
 }
 
-// noteRefusal logs why a peer has refused this node, each reason once.
+// noteRefusal remembers why a peer has refused this node, and logs each reason once.
 func (e *Endpoint) noteRefusal(conn *Conn) {
 	var app *quic.ApplicationError
-	if !errors.As(context.Cause(conn.Context()), &app) || !app.Remote || app.ErrorCode != CodeRefused || app.ErrorMessage == e.refusal {
+	if !errors.As(context.Cause(conn.Context()), &app) || !app.Remote || app.ErrorCode != CodeRefused {
 		return
 	}
-	e.refusal = app.ErrorMessage
+	told := app.ErrorMessage == e.said
+	e.said = app.ErrorMessage
+	if conn.peer.Has(RoleHome) {
+		e.refusal, e.refused = app.ErrorMessage, time.Now()
+	}
+	if told {
+		return
+	}
 	e.log.Warn("a peer refuses this node", "peer", conn.peer.Identity, "addr", conn.RemoteAddr(), "reason", app.ErrorMessage)
+}
+
+// How long a refusal counts: a node that is refused dials again sooner. And how long a connection has lasted that was not
+// refused: the peer closes it as soon as it has looked at the list.
+const (
+	refusalCounts = 30 * time.Second
+	notRefused    = 2 * time.Second
+)
+
+// Refusal says why the home nodes refuse this node; empty if one of them does not, or if they have not refused it of late.
+func (e *Endpoint) Refusal() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	if now.Sub(e.refused) > refusalCounts {
+		return ""
+	}
+	for conn := range e.conns {
+		if conn.peer.Has(RoleHome) && now.Sub(conn.opened) > notRefused {
+			return ""
+		}
+	}
+	return e.refusal
 }
 
 // Recheck closes the connections whose peers may no longer take part.

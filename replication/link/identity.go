@@ -33,7 +33,7 @@ type Identity struct {
 func IdentityOf(node, region, roles string) Identity {
 	id := Identity{Region: region, Node: node}
 	for r := range strings.SplitSeq(roles, ",") {
-		id.Roles = append(id.Roles, Role(r))
+		id.Roles = append(id.Roles, Role(strings.TrimSpace(r)))
 	}
 	return id
 }
@@ -41,12 +41,14 @@ func IdentityOf(node, region, roles string) Identity {
 // Has reports whether the node has a role.
 func (id Identity) Has(r Role) bool { return slices.Contains(id.Roles, r) }
 
-// RoleList gives the roles as the certificate has them, separated by commas.
+// RoleList gives the roles separated by commas, home first, in whatever order the certificate has them.
 func (id Identity) RoleList() string {
 	roles := make([]string, len(id.Roles))
 	for i, r := range id.Roles {
 		roles[i] = string(r)
 	}
+	slices.Sort(roles)
+	slices.Reverse(roles) // home before edge, as the list of nodes has them
 	return strings.Join(roles, ",")
 }
 

@@ -98,7 +98,7 @@ func NewModel() *Model {
 // Take applies an entry. It panics if the entry cannot be understood. Like a replica it forgets a proposal when, by the
 // time of the log, core.DedupeWindow has passed, in steps of an hour.
 func (m *Model) Take(e core.Entry) core.Receipt {
-	if f, ok := m.firsts[e.ID]; ok && e.Void == nil && !f.at.Before(e.At.Add(-core.DedupeWindow).Truncate(time.Hour)) {
+	if f, ok := m.firsts[e.ID]; ok && e.Void == nil && !f.at.Before(core.DedupeHorizon(e.At)) {
 		m.Receipts[e.Index], m.Digest = f.receipt, m.Digest.Next(e, nil)
 		return f.receipt
 	}
