@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -40,6 +41,9 @@ const (
 	DefaultQueue    = 64
 )
 
+// tireAfter is how long somebody may have passwords hashed without a break until half of the time is for others alone.
+const tireAfter = 3 * time.Second
+
 // Hasher hashes and verifies passwords, a few at a time. Each costs a core and megabytes, so many
 // sign-ins at once must wait or be refused, so that they do not block everything else.
 //
@@ -62,7 +66,7 @@ func NewHasher(parallel, queue int) *Hasher {
 		queue = DefaultQueue
 	}
 	all := parallel + queue
-	return &Hasher{turns: turn.New(turn.Config{Places: parallel, OfOne: max(1, parallel-1), Waiting: all, WaitOne: all}), room: turn.NewRoom(all, parallel+max(1, queue/2))}
+	return &Hasher{turns: turn.New(turn.Config{Places: parallel, OfOne: max(1, parallel-1), Waiting: all, WaitOne: all, TireAfter: tireAfter}), room: turn.NewRoom(all, parallel+max(1, queue/2))}
 }
 
 // Busy is the refusal when too many passwords are being hashed.

@@ -3,15 +3,17 @@
 // Those who wait are grouped by who they are. When a place becomes free, the groups have their turns
 // one after the other, however many callers each of them has; and those who are known take turns with
 // strangers, who wait in a space of their own. So neither many requests of one caller nor many
-// strangers keep the others from their turn.
+// strangers keep the others from their turn. A group that goes on without a break rests after each work, if the queue
+// says so: then its places are free for others, but not for itself.
 //
-// A Queue is safe for concurrent use and starts nothing. It imports nothing else of ours.
+// A Queue is safe for concurrent use and starts no goroutines; a rest ends by a timer. It imports nothing else of ours.
 package turn
 
 import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Who is a group of callers.
@@ -26,7 +28,15 @@ type Config struct {
 	OfOne   int // of them of one group; default all
 	Waiting int // callers of known groups that wait, and as many strangers
 	WaitOne int // of them of one group; default half, at least 1
+
+	// TireAfter is how long a group may go on without a break until it rests after each work; 0: it never rests. A rest
+	// takes Rest times as long as the work; default once.
+	TireAfter time.Duration
+	Rest      int
 }
+
+// maxRest bounds one rest.
+const maxRest = 2 * time.Second
 
 // The reasons why somebody may not even wait.
 var (
@@ -49,7 +59,8 @@ type Queue struct {
 // line is a group that runs or waits.
 type line struct {
 	who     Who
-	running int
+	since   time.Time       // it has not had a break
+	running int             // those that rest included
 	waiting []chan struct{} // each is closed when it is its turn
 }
 
@@ -60,6 +71,9 @@ func New(cfg Config) *Queue {
 	}
 	if cfg.WaitOne <= 0 {
 		cfg.WaitOne = max(1, cfg.Waiting/2)
+	}
+	if cfg.Rest <= 0 {
+		cfg.Rest = 1
 	}
 	return &Queue{cfg: cfg, lines: map[Who]*line{}}
 }
@@ -77,19 +91,27 @@ func (q *Queue) Enter(ctx context.Context, who Who) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	leave = func() { q.leave(who) }
 	if turn == nil {
-		return leave, nil
+		return q.worker(who), nil
 	}
 	select {
 	case <-turn:
-		return leave, nil
+		return q.worker(who), nil
 	case <-ctx.Done():
 	}
 	if !q.giveUp(who, turn) { // it came at the same moment
-		leave()
+		q.leave(who, 0)
 	}
 	return nil, context.Cause(ctx)
+}
+
+// worker gives what ends the work that begins now.
+func (q *Queue) worker(who Who) (leave func()) {
+	if q.cfg.TireAfter == 0 {
+		return func() { q.leave(who, 0) }
+	}
+	began := time.Now()
+	return func() { q.leave(who, time.Since(began)) }
 }
 
 // join takes a free place and returns nil, or begins to wait.
@@ -99,6 +121,9 @@ func (q *Queue) join(who Who) (chan struct{}, error) {
 	l := q.lines[who]
 	if l == nil {
 		l = &line{who: who}
+		if q.cfg.TireAfter > 0 {
+			l.since = time.Now()
+		}
 	}
 	i := who.index()
 	switch {
@@ -122,13 +147,34 @@ func (q *Queue) join(who Who) (chan struct{}, error) {
 	return turn, nil
 }
 
-func (q *Queue) leave(who Who) {
+// leave ends a work. Who has gone on for long rests first.
+func (q *Queue) leave(who Who, worked time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lines[who]
 	q.running--
+	if worked > 0 && time.Since(l.since) > q.cfg.TireAfter {
+		time.AfterFunc(min(time.Duration(q.cfg.Rest)*worked, maxRest), func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.rested(l)
+		})
+	} else {
+		l.running--
+		q.forget(l)
+	}
+	q.serve()
+}
+
+// rested makes a place of a group free for itself again.
+func (q *Queue) rested(l *line) {
 	l.running--
 	q.forget(l)
+	q.serve()
+}
+
+// serve gives the free places to those who wait.
+func (q *Queue) serve() {
 	for q.running < q.cfg.Places && (q.next(1-q.last) || q.next(q.last)) {
 		continue
 	}

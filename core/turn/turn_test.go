@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // Whoever comes late has the next turn but one, however many wait that came before from one group; known
@@ -85,6 +87,50 @@ func TestQueue_Bounds(t *testing.T) {
 		ctx = t.Context()
 		if err := enter("e", false); fmt.Sprint(err) != "waits" { // its first one still runs, the others have left
 			t.Errorf("after the others left: %v", err)
+		}
+	})
+}
+
+// A group that goes on without a break rests as long as it works, while others have its place; after a break it does not.
+func TestQueue_Tired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Config{Places: 1, Waiting: 10, WaitOne: 10, TireAfter: 5 * time.Second})
+		var done atomic.Int64
+		work := func(name string, times int) *sync.WaitGroup {
+			var all sync.WaitGroup
+			for range times {
+				all.Go(func() {
+					leave, err := q.Enter(t.Context(), Who{Name: name})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(time.Second)
+					done.Add(1)
+					leave()
+				})
+			}
+			return &all
+		}
+		began := time.Now()
+		eve := work("eve", 10)
+		time.Sleep(7500 * time.Millisecond) // six are done, and the sixth is rested from
+		if n := done.Load(); n != 6 {
+			t.Errorf("%d works were done when the rest began", n)
+		}
+		work("ann", 1).Wait()
+		if took := time.Since(began); took > 9*time.Second {
+			t.Errorf("ann waited until %v", took)
+		}
+		eve.Wait()
+		if took := time.Since(began); took < 13*time.Second || took > 16*time.Second {
+			t.Errorf("eve had ten seconds of work done in %v", took)
+		}
+		time.Sleep(time.Minute)
+		began = time.Now()
+		work("eve", 5).Wait()
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("after a break, five seconds of work took %v", took)
 		}
 	})
 }

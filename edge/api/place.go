@@ -30,6 +30,9 @@ const (
 	hastyProposals = 1
 )
 
+// tireAfter is how long an account may keep this edge at work without a break until it leaves half of the time to others.
+const tireAfter = 3 * time.Second
+
 // queues has the turns of accounts, and of the strangers at an address.
 type queues struct {
 	work      *turn.Queue // answering
@@ -40,10 +43,10 @@ type queues struct {
 // newQueues makes them. An account has half of the processors at once, so that its requests wait for one another, and
 // those of others hardly for them. It has as many connections of the database.
 func newQueues() queues {
-	of := func(n int) *turn.Queue {
-		return turn.New(turn.Config{Places: math.MaxInt, OfOne: n, Waiting: waitingOfAll, WaitOne: waitingOfOne})
+	of := func(n int, tireAfter time.Duration) *turn.Queue {
+		return turn.New(turn.Config{Places: math.MaxInt, OfOne: n, Waiting: waitingOfAll, WaitOne: waitingOfOne, TireAfter: tireAfter})
 	}
-	return queues{work: of(workOfOne()), proposals: of(proposalsOfOne), hasty: of(hastyProposals)}
+	return queues{work: of(workOfOne(), tireAfter), proposals: of(proposalsOfOne, 0), hasty: of(hastyProposals, tireAfter)}
 }
 
 // enter waits until the account may work on one more request. The place is for the work of this edge only:
