@@ -53,12 +53,12 @@ const (
 	quality      = 90
 	slots        = 2
 	timeout      = 30 * time.Second
-	maxWaiting   = 256             // pictures of all callers
-	maxWaitOne   = 16              // of one caller
-	tireAfter    = 3 * time.Second // of one caller without a break
-	rest         = 3               // times as long as a picture took, by a caller who is tired: others then have three quarters of the time
-	maxDecoding  = 512 << 20       // bytes of all pictures being decoded, of which a huge one counts as at most all but ordinary
-	ordinary     = 128 << 20       // bytes that are left for others beside a huge one
+	maxWaiting   = 256         // pictures of all callers
+	maxWaitOne   = 16          // of one caller
+	tireAfter    = time.Second // of one caller without a break
+	rest         = 3           // times as long as a picture took, by a caller who is tired: others then have three quarters of the time
+	maxDecoding  = 512 << 20   // bytes of all pictures being decoded, of which a huge one counts as at most all but ordinary
+	ordinary     = 128 << 20   // bytes that are left for others beside a huge one
 )
 
 // Info describes a picture as displayed, that is with its orientation applied.

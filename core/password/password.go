@@ -42,7 +42,7 @@ const (
 )
 
 // tireAfter is how long somebody may have passwords hashed without a break until half of the time is for others alone.
-const tireAfter = 3 * time.Second
+const tireAfter = 250 * time.Millisecond
 
 // Hasher hashes and verifies passwords, a few at a time. Each costs a core and megabytes, so many
 // sign-ins at once must wait or be refused, so that they do not block everything else.

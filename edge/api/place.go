@@ -31,7 +31,7 @@ const (
 )
 
 // tireAfter is how long an account may keep this edge at work without a break until it leaves half of the time to others.
-const tireAfter = 3 * time.Second
+const tireAfter = 500 * time.Millisecond
 
 // queues has the turns of accounts, and of the strangers at an address.
 type queues struct {
