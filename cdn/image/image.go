@@ -56,7 +56,6 @@ const (
 	maxWaiting   = 256         // pictures of all callers
 	maxWaitOne   = 16          // of one caller
 	tireAfter    = time.Second // of one caller without a break
-	rest         = 3           // times as long as a picture took, by a caller who is tired: others then have three quarters of the time
 	maxDecoding  = 512 << 20   // bytes of all pictures being decoded, of which a huge one counts as at most all but ordinary
 	ordinary     = 128 << 20   // bytes that are left for others beside a huge one
 )
@@ -86,7 +85,7 @@ type Maker struct {
 // New returns a Maker with two slots of its own.
 func New() *Maker {
 	return &Maker{
-		turns:  turn.New(turn.Config{Places: slots, OfOne: slots - 1, Waiting: maxWaiting, WaitOne: maxWaitOne, TireAfter: tireAfter, Rest: rest}),
+		turns:  turn.New(turn.Config{Places: slots, OfOne: slots - 1, Waiting: maxWaiting, WaitOne: maxWaitOne, TireAfter: tireAfter}),
 		memory: semaphore.NewWeighted(maxDecoding),
 	}
 }

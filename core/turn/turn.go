@@ -29,10 +29,9 @@ type Config struct {
 	Waiting int // callers of known groups that wait, and as many strangers
 	WaitOne int // of them of one group; default half, at least 1
 
-	// TireAfter is how long a group may go on without a break until it rests after each work; 0: it never rests. A rest
-	// takes Rest times as long as the work; default once.
+	// TireAfter is how long a group may go on without a break until it rests after each work, as long as that took; 0:
+	// it never rests.
 	TireAfter time.Duration
-	Rest      int
 }
 
 // maxRest bounds one rest.
@@ -71,9 +70,6 @@ func New(cfg Config) *Queue {
 	}
 	if cfg.WaitOne <= 0 {
 		cfg.WaitOne = max(1, cfg.Waiting/2)
-	}
-	if cfg.Rest <= 0 {
-		cfg.Rest = 1
 	}
 	return &Queue{cfg: cfg, lines: map[Who]*line{}}
 }
@@ -154,7 +150,7 @@ func (q *Queue) leave(who Who, worked time.Duration) {
 	l := q.lines[who]
 	q.running--
 	if worked > 0 && time.Since(l.since) > q.cfg.TireAfter {
-		time.AfterFunc(min(time.Duration(q.cfg.Rest)*worked, maxRest), func() {
+		time.AfterFunc(min(worked, maxRest), func() {
 			q.mu.Lock()
 			defer q.mu.Unlock()
 			q.rested(l)
